@@ -1,0 +1,176 @@
+/** Driving load at an HTTP server: our own generator `http-load`, and `wrk` as a second opinion or where no compiler is present. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { cacheDirectory, pinned } from "./machine.js";
+import { programPath } from "./prepare.js";
+import { type RunningServer, run } from "./processes.js";
+
+/** One kind of load and the only right answer to it. */
+export interface HttpCase {
+  readonly name: string;
+  readonly about: string;
+  readonly connections: number;
+  /** Requests that a connection sends in one piece, before it waits for their answers. */
+  readonly depth: number;
+  readonly path: string;
+  readonly headers: readonly string[];
+  /** A POST with a body of so many bytes; undefined for a GET. */
+  readonly bodyBytes: number | undefined;
+  /** What each response's body must be, byte for byte. */
+  readonly expectBody: string;
+  readonly expectType: string;
+}
+
+export interface LoadOptions {
+  readonly core: number | undefined;
+  readonly warmupSeconds: number;
+  /** How long to count; with `requests`, the time limit. */
+  readonly seconds: number;
+  /** Stop after exactly so many responses. */
+  readonly requests?: number;
+  /** A command to run the generator under, such as `perf stat … --`. */
+  readonly wrapper?: readonly string[];
+}
+
+/** What a load run saw. */
+export interface LoadResult {
+  readonly requests: number;
+  /** With the warm-up. */
+  readonly totalRequests: number;
+  readonly requestsPerSecond: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+  /** CPU time of the server in the counted window; undefined when the generator cannot tell. */
+  readonly serverCpuUs: number | undefined;
+  /** The share of a core that generator and server used, 0 to 1. */
+  readonly loadBusy: number | undefined;
+  readonly serverBusy: number | undefined;
+}
+
+/** Thrown when a run produced anything but right answers. */
+export class LoadError extends Error {
+  override readonly name = "LoadError";
+}
+
+interface GeneratorOutput {
+  requests: number;
+  seconds: number;
+  rps: number;
+  p50us: number;
+  p99us: number;
+  errors: number;
+  badStatus: number;
+  badLength: number;
+  badBody: number;
+  totalRequests: number;
+  serverCpuUs: number;
+  loadCpuUs: number;
+}
+
+/** Runs `http-load`. Rejects with {@link LoadError} when a single response was wrong or a connection broke. */
+export async function runHttpLoad(server: RunningServer, httpCase: HttpCase, options: LoadOptions): Promise<LoadResult> {
+  const command = [
+    programPath("http-load"),
+    ...[server.host, server.port, httpCase.connections, httpCase.depth, options.seconds, httpCase.path].map(String),
+    ...["--warmup", String(options.warmupSeconds), "--expect-body", httpCase.expectBody, "--cpu-of", String(server.pid)],
+    ...httpCase.headers.flatMap((header) => ["--header", header]),
+    ...(httpCase.bodyBytes === undefined ? [] : ["--body", String(httpCase.bodyBytes)]),
+    ...(options.requests === undefined ? [] : ["--requests", String(options.requests)]),
+  ];
+  const timeoutMs = (options.warmupSeconds + options.seconds) * 1_000 + 10_000;
+  const wrapped = [...(options.wrapper ?? []), ...pinned(options.core, command)];
+  const { code, stdout, stderr } = await run(wrapped, { timeoutMs });
+  if (code !== 0) throw new LoadError(lastLine(stderr) ?? `http-load ended with code ${code}`);
+  const output = JSON.parse(stdout) as GeneratorOutput;
+  const wrong = output.errors + output.badStatus + output.badLength + output.badBody;
+  if (wrong > 0) {
+    const counts = `${output.errors} broken connections, ${output.badStatus} wrong statuses, ${output.badLength} wrong lengths, ${output.badBody} wrong bodies`;
+    throw new LoadError(`${counts} in ${output.requests} responses; first: ${stderr.trim().split("\n")[0]}`);
+  }
+  if (stderr.trim() !== "") throw new LoadError(`during the warm-up: ${stderr.trim().split("\n")[0]}`);
+  if (output.requests === 0) throw new LoadError("no response came");
+  return {
+    requests: output.requests,
+    totalRequests: output.totalRequests,
+    requestsPerSecond: output.rps,
+    p50Us: output.p50us,
+    p99Us: output.p99us,
+    serverCpuUs: output.serverCpuUs,
+    loadBusy: output.loadCpuUs / 1e6 / output.seconds,
+    serverBusy: output.serverCpuUs / 1e6 / output.seconds,
+  };
+}
+
+/** Runs `wrk`, which checks statuses only and is itself the limit above about 150,000 requests a second. */
+export async function runWrk(server: RunningServer, httpCase: HttpCase, options: LoadOptions): Promise<LoadResult> {
+  const script = join(cacheDirectory, `wrk-${httpCase.name}.lua`);
+  mkdirSync(cacheDirectory, { recursive: true });
+  writeFileSync(script, wrkScript(httpCase));
+  const url = `http://${server.host}:${server.port}${httpCase.path}`;
+  if (options.warmupSeconds > 0) await runWrkOnce(script, url, httpCase, options.warmupSeconds, options.core);
+  const text = await runWrkOnce(script, url, httpCase, options.seconds, options.core);
+  const figure = (pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? Number.NaN);
+  const failed = /Socket errors:.*|Non-2xx or 3xx responses:.*/.exec(text);
+  if (failed !== null) throw new LoadError(`wrk: ${failed[0].trim()}`);
+  const requests = figure(/(\d+) requests in/);
+  if (!(requests > 0)) throw new LoadError(`wrk: no response came; ${lastLine(text) ?? "no output"}`);
+  return {
+    requests,
+    totalRequests: requests,
+    requestsPerSecond: figure(/ringloom rps ([\d.]+)/),
+    p50Us: figure(/ringloom p50 ([\d.]+)/),
+    p99Us: figure(/ringloom p99 ([\d.]+)/),
+    serverCpuUs: undefined,
+    loadBusy: undefined,
+    serverBusy: undefined,
+  };
+}
+
+async function runWrkOnce(
+  script: string,
+  url: string,
+  httpCase: HttpCase,
+  seconds: number,
+  core: number | undefined,
+): Promise<string> {
+  // wrk counts in whole seconds.
+  const duration = Math.max(1, Math.round(seconds));
+  const command = ["wrk", "-t1", `-c${httpCase.connections}`, `-d${duration}s`, "-s", script, url];
+  const { code, stdout, stderr } = await run(pinned(core, command), { timeoutMs: duration * 1_000 + 10_000 });
+  if (code !== 0) throw new LoadError(`wrk: ${lastLine(stderr) ?? `ended with code ${code}`}`);
+  return stdout;
+}
+
+function wrkScript(httpCase: HttpCase): string {
+  const headers = httpCase.headers.map((header) => {
+    const colon = header.indexOf(":");
+    return `wrk.headers[${lua(header.slice(0, colon))}] = ${lua(header.slice(colon + 1).trim())}`;
+  });
+  const body = httpCase.bodyBytes === undefined ? [] : [`wrk.method = "POST"`, `wrk.body = string.rep("x", ${httpCase.bodyBytes})`];
+  return `${[
+    ...headers,
+    ...body,
+    "local all",
+    "init = function()",
+    "  local parts = {}",
+    `  for i = 1, ${httpCase.depth} do parts[i] = wrk.format() end`,
+    "  all = table.concat(parts)",
+    "end",
+    "request = function() return all end",
+    "done = function(summary, latency)",
+    '  print("ringloom rps " .. summary.requests / summary.duration * 1e6)',
+    '  print("ringloom p50 " .. latency:percentile(50))',
+    '  print("ringloom p99 " .. latency:percentile(99))',
+    "end",
+  ].join("\n")}\n`;
+}
+
+/** A string as Lua writes it: JSON's escapes of quotes and backslashes are the same, and headers hold nothing else to escape. */
+function lua(text: string): string {
+  return JSON.stringify(text);
+}
+
+function lastLine(text: string): string | undefined {
+  const line = text.trim().split("\n").at(-1);
+  return line === "" ? undefined : line;
+}

@@ -1,0 +1,106 @@
+/** Brings about what a subject needs: the C programs, the packages of the peers, the built project. Each answer is cached for the run. */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { cacheDirectory, findTool, peersDirectory, root } from "./machine.js";
+import { run } from "./processes.js";
+import { progress } from "./progress.js";
+
+/** What a subject or the harness may need. */
+export type Need = "responder" | "load-generator" | "peers" | "ringloom";
+
+/** Undefined when the need is met, else the reason why it cannot be. */
+export type Unmet = string | undefined;
+
+const COMPILE_TIMEOUT_MS = 60_000;
+const INSTALL_TIMEOUT_MS = 600_000;
+
+const answers = new Map<Need, Promise<Unmet>>();
+
+/** Meets a need once per run. */
+export function prepare(need: Need): Promise<Unmet> {
+  let answer = answers.get(need);
+  if (answer === undefined) {
+    answer = meet(need);
+    answers.set(need, answer);
+  }
+  return answer;
+}
+
+function meet(need: Need): Promise<Unmet> {
+  switch (need) {
+    case "responder":
+      return compile("http-responder");
+    case "load-generator":
+      return compile("http-load");
+    case "peers":
+      return installPeers();
+    case "ringloom":
+      return Promise.resolve(findRingloom());
+  }
+}
+
+/** The path of a compiled C program, whether or not it exists yet. */
+export function programPath(name: string): string {
+  return join(cacheDirectory, name);
+}
+
+async function compile(name: string): Promise<Unmet> {
+  const source = join(peersDirectory, `${name}.c`);
+  const header = join(peersDirectory, "ring.h");
+  const output = programPath(name);
+  if (process.platform !== "linux") return `not built: io_uring is part of Linux, this is ${process.platform}`;
+  if (existsSync(output) && modifiedMs(output) > Math.max(modifiedMs(source), modifiedMs(header))) return undefined;
+  const compiler = process.env["CC"] ?? ["cc", "gcc", "clang"].find((candidate) => findTool(candidate) !== undefined);
+  if (compiler === undefined) return "not built: no C compiler";
+  progress(`compiling ${name}.c`);
+  mkdirSync(cacheDirectory, { recursive: true });
+  const result = await run([compiler, "-O2", "-Wall", "-Wextra", "-o", output, source], { timeoutMs: COMPILE_TIMEOUT_MS });
+  if (result.code === 0) return undefined;
+  return `not built: ${firstLine(result.stderr)}`;
+}
+
+/** `npm ci` in bench/peers, unless the lock file that is installed is the one that is there. */
+async function installPeers(): Promise<Unmet> {
+  const stamp = join(peersDirectory, "node_modules/.ringloom-bench");
+  const files = ["package.json", "package-lock.json"].map((name) => readFileSync(join(peersDirectory, name)));
+  const hash = createHash("sha256").update(Buffer.concat(files)).digest("hex");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return undefined;
+  progress("installing the peers into bench/peers/node_modules (npm ci, about 400 MB)");
+  const command = ["npm", "ci", "--no-audit", "--no-fund"];
+  const result = await run(command, { cwd: peersDirectory, timeoutMs: INSTALL_TIMEOUT_MS });
+  if (result.code !== 0) return `the peers cannot be installed: ${firstLine(errorLines(result.stderr))}`;
+  writeFileSync(stamp, hash);
+  return undefined;
+}
+
+function findRingloom(): Unmet {
+  for (const path of ["bin/ringloom.js", "dist/src/http/index.js"]) {
+    if (!existsSync(join(root, path))) return `${path} does not exist`;
+  }
+  return undefined;
+}
+
+/** The version of a package in bench/peers/node_modules, or undefined. */
+export function peerVersion(name: string): string | undefined {
+  try {
+    const manifest: unknown = JSON.parse(readFileSync(join(peersDirectory, "node_modules", name, "package.json"), "utf8"));
+    if (typeof manifest !== "object" || manifest === null || !("version" in manifest)) return undefined;
+    return String(manifest.version);
+  } catch {
+    return undefined;
+  }
+}
+
+function modifiedMs(path: string): number {
+  return statSync(path).mtimeMs;
+}
+
+function errorLines(text: string): string {
+  const lines = text.split("\n").filter((line) => line.startsWith("npm error"));
+  return lines.length === 0 ? text : lines.join("\n");
+}
+
+function firstLine(text: string): string {
+  return text.trim().split("\n")[0] ?? "unknown reason";
+}

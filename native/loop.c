@@ -1,0 +1,306 @@
+/*
+ * The inverted loop. With IORING_SETUP_DEFER_TASKRUN, watching the ring's descriptor from libuv's epoll never wakes up, so the ring does the
+ * waiting and watches libuv: TypeScript keeps a one-shot POLL_ADD on libuv's own descriptor in the ring, and this hook, called by libuv
+ * before it would poll, blocks in io_uring_enter.
+ *
+ *     uv_run:  timers → (idle) → prepare: HOOK → poll, with no timeout → check → closing
+ *
+ *     HOOK:    flush what was committed outside a turn
+ *              ask libuv how long it may sleep        (0: it has work, so submit without waiting and go back to it)
+ *              submit and wait                        (one system call)
+ *              run one turn of completions in TypeScript
+ *              libuv's descriptor ready or its timer due? → back to libuv, else again
+ *
+ * What it leans on, and test/ring/loop.test.ts would notice: uv_run asks for its own timeout after the prepare callbacks, an active idle
+ * handle makes that timeout zero, uv_backend_timeout answers 0 when something waits that the descriptor does not show (a closing
+ * handle, an immediate, a watcher not yet in epoll), and thread-safe wake-ups arrive through that descriptor.
+ *
+ * libuv must never be the one that blocks: a readiness completion can be stale by the time libuv looks, and a thread asleep in epoll
+ * hears nothing from the ring. Hence the idle handle, active whenever the hook is not running.
+ *
+ * The other mode, `uv`, polls the ring's descriptor with libuv (no DEFER_TASKRUN then) and is what remains if a future libuv breaks the above.
+ */
+#define _GNU_SOURCE
+#include "ringloom.h"
+
+#include <errno.h>
+#include <linux/io_uring.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/*
+ * The few functions of libuv that the hook uses, declared here so that no header of Node is needed to build. Handles are opaque and
+ * allocated by uv_handle_size. libuv keeps this part of its interface stable within major version 1, which every Node has.
+ */
+typedef struct uv_loop_s uv_loop_t;
+typedef struct uv_handle_s uv_handle_t;
+typedef void (*uv_handle_cb)(uv_handle_t *handle);
+typedef void (*uv_poll_cb)(uv_handle_t *handle, int status, int events);
+enum { UV_IDLE = 6, UV_POLL = 8, UV_PREPARE = 9, UV_READABLE = 1 };
+extern size_t uv_handle_size(int type);
+extern const char *uv_handle_type_name(int type);
+extern void *uv_handle_get_data(const uv_handle_t *handle);
+extern void uv_handle_set_data(uv_handle_t *handle, void *data);
+extern int uv_prepare_init(uv_loop_t *loop, uv_handle_t *handle);
+extern int uv_prepare_start(uv_handle_t *handle, uv_handle_cb callback);
+extern int uv_prepare_stop(uv_handle_t *handle);
+extern int uv_idle_init(uv_loop_t *loop, uv_handle_t *handle);
+extern int uv_idle_start(uv_handle_t *handle, uv_handle_cb callback);
+extern int uv_idle_stop(uv_handle_t *handle);
+extern int uv_poll_init(uv_loop_t *loop, uv_handle_t *handle, int fd);
+extern int uv_poll_start(uv_handle_t *handle, int events, uv_poll_cb callback);
+extern int uv_poll_stop(uv_handle_t *handle);
+extern int uv_backend_timeout(const uv_loop_t *loop);
+extern int uv_backend_fd(const uv_loop_t *loop);
+extern void uv_update_time(uv_loop_t *loop);
+extern void uv_ref(uv_handle_t *handle);
+extern void uv_unref(uv_handle_t *handle);
+extern void uv_close(uv_handle_t *handle, uv_handle_cb callback);
+
+enum { SPIN_OFF = 0, SPIN_FIXED = 1, SPIN_ADAPTIVE = 2 };
+enum { SCORE_MAX = 256, SCORE_PAYS = 96, WAKE_COST_MICROS = 40 };
+
+struct rl_loop {
+  struct rl_ring *ring;
+  uv_loop_t *uv;
+  uv_handle_t *prepare;
+  uv_handle_t *helper; /* inverted: the idle handle; uv: the poll handle */
+  napi_ref callback;
+  napi_async_context context;
+  napi_async_cleanup_hook_handle cleanup;
+  bool inverted;
+  bool stopped;
+  int closing;
+};
+
+static double now_micros(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec * 1e6 + (double)time.tv_nsec / 1e3;
+}
+
+static bool has_completions(const struct rl_ring *ring) {
+  return __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE) != *ring->cq_head;
+}
+
+static uint32_t to_submit(const struct rl_ring *ring) {
+  return *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
+}
+
+/* Runs one turn in TypeScript. False when this environment is going away and nothing may be called any more. */
+static bool run_turn(struct rl_loop *loop) {
+  napi_env env = loop->ring->env;
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return false;
+  napi_value callback, receiver, result;
+  bool alive = napi_get_reference_value(env, loop->callback, &callback) == napi_ok && napi_get_global(env, &receiver) == napi_ok;
+  if (alive) {
+    napi_status status = napi_make_callback(env, loop->context, receiver, callback, 0, NULL, &result);
+    if (status != napi_ok) {
+      /* An exception that nobody takes here disappears. Without a pending one, the failure means that the thread is ending. */
+      bool pending = false;
+      napi_is_exception_pending(env, &pending);
+      napi_value error;
+      if (pending && napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
+      else alive = false;
+    }
+  }
+  napi_close_handle_scope(env, scope);
+  return alive && !loop->stopped;
+}
+
+/* Submits and waits at most `timeout_ms` (-1: for ever). Watches for work before it sleeps where that has paid lately. */
+static int submit_and_wait(struct rl_loop *loop, int timeout_ms) {
+  struct rl_ring *ring = loop->ring;
+  struct rl_control *control = ring->control;
+  int mode = control->spin_mode;
+  if (mode == SPIN_FIXED || (mode == SPIN_ADAPTIVE && control->spin_score >= SCORE_PAYS)) {
+    int result = rl_enter(ring, to_submit(ring), 0, 0);
+    if (result < 0 || has_completions(ring)) return result;
+    double start = now_micros(), now = start;
+    bool hit = false;
+    while (!hit && now - start < control->spin_micros) {
+      for (int pause = 0; pause < 16 && !hit; pause++) {
+        hit = has_completions(ring) || (__atomic_load_n(ring->sq_flags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0;
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#endif
+      }
+      now = now_micros();
+    }
+    control->spin_total_micros += now - start;
+    control->spin_score += hit ? (SCORE_MAX - control->spin_score) / 8 : -(control->spin_score / 8);
+    if (hit) {
+      control->spin_hits++;
+      return has_completions(ring) ? 0 : rl_enter(ring, 0, 0, 0);
+    }
+  }
+  control->sleeps++;
+  double start = now_micros();
+  int result = rl_enter(ring, to_submit(ring), 1, timeout_ms);
+  double slept = now_micros() - start;
+  control->idle_micros += slept;
+  /* A short sleep would have been a successful spin; that is how an adaptive spin that was given up starts again. */
+  if (mode == SPIN_ADAPTIVE && control->spin_score < SCORE_PAYS && slept < control->spin_micros + WAKE_COST_MICROS)
+    control->spin_score += (SCORE_MAX - control->spin_score) / 16;
+  else if (mode == SPIN_ADAPTIVE && control->spin_score < SCORE_PAYS)
+    control->spin_score -= control->spin_score / 8;
+  return result;
+}
+
+static void on_idle(uv_handle_t *handle) {
+  (void)handle;
+}
+
+/* One pass; true while the hook may go round again, false when it is libuv's turn. */
+static bool hook_pass(struct rl_loop *loop) {
+  struct rl_ring *ring = loop->ring;
+  struct rl_control *control = ring->control;
+  if (control->dirty && !run_turn(loop)) return false;
+  uv_update_time(loop->uv);
+  int timeout = uv_backend_timeout(loop->uv);
+  int result;
+  if (timeout == 0 || has_completions(ring)) result = rl_enter(ring, to_submit(ring), 0, 0);
+  else result = submit_and_wait(loop, timeout);
+  /* EINTR: a signal. ETIME: a libuv timer is due. EAGAIN, EBUSY: the kernel wants completions reaped first. Anything else is a bug in the ring. */
+  if (result < 0 && result != -EINTR && result != -ETIME && result != -EAGAIN && result != -EBUSY) control->error = -result;
+  if ((has_completions(ring) || control->dirty || control->error) && !run_turn(loop)) return false;
+  if (control->backend_ready) {
+    control->backend_ready = 0;
+    return false;
+  }
+  return timeout != 0;
+}
+
+static void on_prepare(uv_handle_t *handle) {
+  struct rl_loop *loop = uv_handle_get_data(handle);
+  uv_idle_stop(loop->helper);
+  while (!loop->stopped && hook_pass(loop)) continue;
+  if (!loop->stopped) uv_idle_start(loop->helper, on_idle);
+}
+
+static void on_prepare_uv(uv_handle_t *handle) {
+  struct rl_loop *loop = uv_handle_get_data(handle);
+  if (loop->ring->control->dirty && !run_turn(loop)) return;
+  if (to_submit(loop->ring) > 0) rl_enter(loop->ring, to_submit(loop->ring), 0, 0);
+  /* A submission can complete inline; libuv then finds the descriptor readable at once. */
+}
+
+static void on_poll_uv(uv_handle_t *handle, int status, int events) {
+  (void)events;
+  struct rl_loop *loop = uv_handle_get_data(handle);
+  if (status == 0) run_turn(loop);
+}
+
+static void on_closed(uv_handle_t *handle) {
+  struct rl_loop *loop = uv_handle_get_data(handle);
+  free(handle);
+  if (--loop->closing > 0) return;
+  napi_async_cleanup_hook_handle cleanup = loop->cleanup;
+  loop->ring->loop = NULL;
+  rl_ring_unref(loop->ring);
+  free(loop);
+  if (cleanup != NULL) napi_remove_async_cleanup_hook(cleanup);
+}
+
+static void stop_loop(struct rl_loop *loop) {
+  if (loop->stopped) return;
+  loop->stopped = true;
+  uv_prepare_stop(loop->prepare);
+  if (loop->inverted) uv_idle_stop(loop->helper);
+  else uv_poll_stop(loop->helper);
+  rl_ring_quiesce(loop->ring);
+  if (loop->callback != NULL) napi_delete_reference(loop->ring->env, loop->callback);
+  if (loop->context != NULL) napi_async_destroy(loop->ring->env, loop->context);
+  loop->callback = NULL;
+  loop->context = NULL;
+  loop->closing = 2;
+  uv_close(loop->prepare, on_closed);
+  uv_close(loop->helper, on_closed);
+}
+
+/* The thread is ending (worker.terminate(), process.exit()): the handles must be closed before libuv's loop is. */
+static void on_cleanup(napi_async_cleanup_hook_handle handle, void *data) {
+  (void)handle;
+  stop_loop(data);
+}
+
+static uv_handle_t *new_handle(int type, const char *name) {
+  /* A libuv that numbers its handle types differently must not be handed a block of the wrong size. */
+  const char *actual = uv_handle_type_name(type);
+  if (actual == NULL || strcmp(actual, name) != 0) return NULL;
+  return calloc(1, uv_handle_size(type));
+}
+
+/* startLoop(handle, turn, inverted): 0, or a negative error number. */
+static napi_value start_loop(napi_env env, napi_callback_info info) {
+  napi_value args[3], name;
+  if (!rl_args(env, info, 3, args)) return NULL;
+  struct rl_ring *ring = rl_ring_unwrap(env, args[0]);
+  if (ring == NULL) return NULL;
+  if (ring->loop != NULL) return rl_number(env, -EALREADY);
+  struct rl_loop *loop = calloc(1, sizeof *loop);
+  if (loop == NULL) return rl_number(env, -ENOMEM);
+  loop->inverted = rl_int(env, args[2]) != 0;
+  loop->prepare = new_handle(UV_PREPARE, "prepare");
+  loop->helper = loop->inverted ? new_handle(UV_IDLE, "idle") : new_handle(UV_POLL, "poll");
+  if (loop->prepare == NULL || loop->helper == NULL || napi_get_uv_event_loop(env, (struct uv_loop_s **)&loop->uv) != napi_ok) {
+    free(loop->prepare);
+    free(loop->helper);
+    free(loop);
+    return rl_number(env, -ENOTSUP);
+  }
+  loop->ring = ring;
+  ring->loop = loop;
+  ring->references++;
+  napi_create_reference(env, args[1], 1, &loop->callback);
+  napi_create_string_utf8(env, "ringloom", NAPI_AUTO_LENGTH, &name);
+  napi_async_init(env, NULL, name, &loop->context);
+  uv_prepare_init(loop->uv, loop->prepare);
+  uv_handle_set_data(loop->prepare, loop);
+  if (loop->inverted) uv_idle_init(loop->uv, loop->helper);
+  else uv_poll_init(loop->uv, loop->helper, ring->fd);
+  uv_handle_set_data(loop->helper, loop);
+  uv_unref(loop->helper);
+  uv_prepare_start(loop->prepare, loop->inverted ? on_prepare : on_prepare_uv);
+  if (loop->inverted) uv_idle_start(loop->helper, on_idle);
+  else uv_poll_start(loop->helper, UV_READABLE, on_poll_uv);
+  napi_add_async_cleanup_hook(env, on_cleanup, loop, &loop->cleanup);
+  return rl_number(env, 0);
+}
+
+/* stopLoop(handle): closes the hook and the ring. */
+static napi_value stop_loop_call(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  if (!rl_args(env, info, 1, args)) return NULL;
+  struct rl_ring *ring = rl_ring_unwrap(env, args[0]);
+  if (ring != NULL && ring->loop != NULL) stop_loop(ring->loop);
+  return NULL;
+}
+
+/* keepAlive(handle, on): whether the hook keeps the thread's event loop alive. */
+static napi_value keep_alive(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  if (!rl_args(env, info, 2, args)) return NULL;
+  struct rl_ring *ring = rl_ring_unwrap(env, args[0]);
+  if (ring == NULL || ring->loop == NULL || ring->loop->stopped) return NULL;
+  if (rl_int(env, args[1])) uv_ref(ring->loop->prepare);
+  else uv_unref(ring->loop->prepare);
+  return NULL;
+}
+
+/* backendFd(): the descriptor that libuv waits on in this thread. */
+static napi_value backend_fd(napi_env env, napi_callback_info info) {
+  (void)info;
+  uv_loop_t *uv = NULL;
+  if (napi_get_uv_event_loop(env, (struct uv_loop_s **)&uv) != napi_ok) return rl_number(env, -ENOTSUP);
+  return rl_number(env, uv_backend_fd(uv));
+}
+
+void rl_loop_exports(napi_env env, napi_value exports) {
+  rl_export(env, exports, "startLoop", start_loop);
+  rl_export(env, exports, "stopLoop", stop_loop_call);
+  rl_export(env, exports, "keepAlive", keep_alive);
+  rl_export(env, exports, "backendFd", backend_fd);
+}

@@ -1,0 +1,228 @@
+/* Socket and thread calls that Node has no words for. None is on the path of a request. */
+#define _GNU_SOURCE
+#include "ringloom.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+union address {
+  struct sockaddr any;
+  struct sockaddr_in four;
+  struct sockaddr_in6 six;
+  struct sockaddr_storage storage;
+};
+
+/* Length of the address, or 0 when `host` is not an IP address. */
+static socklen_t parse_address(const char *host, int port, union address *address) {
+  memset(address, 0, sizeof *address);
+  if (inet_pton(AF_INET, host, &address->four.sin_addr) == 1) {
+    address->four.sin_family = AF_INET;
+    address->four.sin_port = htons((uint16_t)port);
+    return sizeof address->four;
+  }
+  if (inet_pton(AF_INET6, host, &address->six.sin6_addr) == 1) {
+    address->six.sin6_family = AF_INET6;
+    address->six.sin6_port = htons((uint16_t)port);
+    return sizeof address->six;
+  }
+  return 0;
+}
+
+static socklen_t address_argument(napi_env env, napi_value host, napi_value port, union address *address) {
+  char text[INET6_ADDRSTRLEN + 1];
+  size_t length;
+  if (napi_get_value_string_utf8(env, host, text, sizeof text, &length) != napi_ok) return 0;
+  return parse_address(text, rl_int(env, port), address);
+}
+
+/* { host, port } of an address, with `fd` when it is not negative. */
+static napi_value describe_address(napi_env env, const union address *address, int fd) {
+  char text[INET6_ADDRSTRLEN] = "";
+  napi_value result, host;
+  bool six = address->any.sa_family == AF_INET6;
+  inet_ntop(address->any.sa_family, six ? (const void *)&address->six.sin6_addr : (const void *)&address->four.sin_addr, text, sizeof text);
+  napi_create_object(env, &result);
+  napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &host);
+  rl_set(env, result, "host", host);
+  rl_set(env, result, "port", rl_number(env, ntohs(six ? address->six.sin6_port : address->four.sin_port)));
+  if (fd >= 0) rl_set(env, result, "fd", rl_number(env, fd));
+  return result;
+}
+
+/* listenSocket(host, port, backlog, reusePort): { fd, host, port }, or a negative error number. The socket blocks, as io_uring wants it. */
+static napi_value listen_socket(napi_env env, napi_callback_info info) {
+  napi_value args[4];
+  union address address;
+  if (!rl_args(env, info, 4, args)) return NULL;
+  socklen_t length = address_argument(env, args[0], args[1], &address);
+  if (length == 0) return rl_number(env, -EINVAL);
+  int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return rl_number(env, -errno);
+  int one = 1, zero = 0;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  /* Accepted sockets inherit it: answers leave as soon as they are written. */
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (address.any.sa_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
+  if (rl_int(env, args[3])) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+  if (bind(fd, &address.any, length) < 0 || listen(fd, rl_int(env, args[2])) < 0) {
+    int error = errno;
+    close(fd);
+    return rl_number(env, -error);
+  }
+  length = sizeof address;
+  getsockname(fd, &address.any, &length);
+  return describe_address(env, &address, fd);
+}
+
+/* acceptWaiting(fd): a connection that already waits, or -EAGAIN. Only for the end of a listener's life: it makes the socket non-blocking. */
+static napi_value accept_waiting(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  if (!rl_args(env, info, 1, args)) return NULL;
+  int fd = rl_int(env, args[0]);
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0) return rl_number(env, -errno);
+  if (!(flags & O_NONBLOCK)) fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+  int accepted;
+  do accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+  while (accepted < 0 && (errno == EINTR || errno == ECONNABORTED));
+  return rl_number(env, accepted < 0 ? -errno : accepted);
+}
+
+/* socketAddress(host, port): the bytes of a sockaddr, or a negative error number. */
+static napi_value socket_address(napi_env env, napi_callback_info info) {
+  napi_value args[2], buffer;
+  union address address;
+  void *data;
+  if (!rl_args(env, info, 2, args)) return NULL;
+  socklen_t length = address_argument(env, args[0], args[1], &address);
+  if (length == 0) return rl_number(env, -EINVAL);
+  if (napi_create_arraybuffer(env, length, &data, &buffer) != napi_ok) return rl_number(env, -ENOMEM);
+  memcpy(data, &address, length);
+  return buffer;
+}
+
+/* streamSocket(family): a TCP socket of AF_INET (2) or AF_INET6 (10), close-on-exec, without delay; or a negative error number. */
+static napi_value stream_socket(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  if (!rl_args(env, info, 1, args)) return NULL;
+  int one = 1;
+  int fd = socket(rl_int(env, args[0]), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return rl_number(env, -errno);
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  return rl_number(env, fd);
+}
+
+/* setBlocking(fd): io_uring fails an operation on a non-blocking descriptor where it would wait. */
+static napi_value set_blocking(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  if (!rl_args(env, info, 1, args)) return NULL;
+  int fd = rl_int(env, args[0]);
+  int flags = fcntl(fd, F_GETFL);
+  if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0) return rl_number(env, -errno);
+  return rl_number(env, 0);
+}
+
+/* shutdownSocket(fd, how): at once. The ring's own opcode goes through a kernel worker thread, which costs more than this call. */
+static napi_value shutdown_socket(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  if (!rl_args(env, info, 2, args)) return NULL;
+  return rl_number(env, shutdown(rl_int(env, args[0]), rl_int(env, args[1])) < 0 ? -errno : 0);
+}
+
+/* peerName(fd): { host, port }, or a negative error number. */
+static napi_value peer_name(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  union address address;
+  socklen_t length = sizeof address;
+  if (!rl_args(env, info, 1, args)) return NULL;
+  if (getpeername(rl_int(env, args[0]), &address.any, &length) < 0) return rl_number(env, -errno);
+  if (address.any.sa_family != AF_INET && address.any.sa_family != AF_INET6) return rl_number(env, -EAFNOSUPPORT);
+  return describe_address(env, &address, -1);
+}
+
+/* socketName(fd): { host, port } of our own end, or a negative error number. */
+static napi_value socket_name(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  union address address;
+  socklen_t length = sizeof address;
+  if (!rl_args(env, info, 1, args)) return NULL;
+  if (getsockname(rl_int(env, args[0]), &address.any, &length) < 0) return rl_number(env, -errno);
+  if (address.any.sa_family != AF_INET && address.any.sa_family != AF_INET6) return rl_number(env, -EAFNOSUPPORT);
+  return describe_address(env, &address, -1);
+}
+
+/* duplicate(fd): another descriptor of the same file, close-on-exec; or a negative error number. */
+static napi_value duplicate(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  if (!rl_args(env, info, 1, args)) return NULL;
+  int fd = fcntl(rl_int(env, args[0]), F_DUPFD_CLOEXEC, 0);
+  return rl_number(env, fd < 0 ? -errno : fd);
+}
+
+/* closeDescriptor(fd): 0, or a negative error number. */
+static napi_value close_descriptor(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  if (!rl_args(env, info, 1, args)) return NULL;
+  return rl_number(env, close(rl_int(env, args[0])) < 0 ? -errno : 0);
+}
+
+/* setAffinity(cpus): pins the calling thread. 0, or a negative error number. */
+static napi_value set_affinity(napi_env env, napi_callback_info info) {
+  napi_value args[1], element;
+  uint32_t length = 0;
+  cpu_set_t set;
+  if (!rl_args(env, info, 1, args)) return NULL;
+  CPU_ZERO(&set);
+  if (napi_get_array_length(env, args[0], &length) != napi_ok) return rl_number(env, -EINVAL);
+  for (uint32_t index = 0; index < length; index++) {
+    napi_get_element(env, args[0], index, &element);
+    int cpu = rl_int(env, element);
+    if (cpu < 0 || cpu >= CPU_SETSIZE) return rl_number(env, -EINVAL);
+    CPU_SET(cpu, &set);
+  }
+  return rl_number(env, sched_setaffinity(0, sizeof set, &set) < 0 ? -errno : 0);
+}
+
+/* getAffinity(): the processors on which the calling thread may run. */
+static napi_value get_affinity(napi_env env, napi_callback_info info) {
+  (void)info;
+  napi_value result;
+  cpu_set_t set;
+  uint32_t count = 0;
+  napi_create_array(env, &result);
+  if (sched_getaffinity(0, sizeof set, &set) < 0) return rl_number(env, -errno);
+  for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+    if (CPU_ISSET(cpu, &set)) napi_set_element(env, result, count++, rl_number(env, cpu));
+  return result;
+}
+
+/* threadId(): the kernel's number of the calling thread. */
+static napi_value thread_id(napi_env env, napi_callback_info info) {
+  (void)info;
+  return rl_number(env, (double)syscall(SYS_gettid));
+}
+
+void rl_system_exports(napi_env env, napi_value exports) {
+  rl_export(env, exports, "listenSocket", listen_socket);
+  rl_export(env, exports, "acceptWaiting", accept_waiting);
+  rl_export(env, exports, "socketAddress", socket_address);
+  rl_export(env, exports, "streamSocket", stream_socket);
+  rl_export(env, exports, "setBlocking", set_blocking);
+  rl_export(env, exports, "shutdownSocket", shutdown_socket);
+  rl_export(env, exports, "peerName", peer_name);
+  rl_export(env, exports, "socketName", socket_name);
+  rl_export(env, exports, "duplicate", duplicate);
+  rl_export(env, exports, "closeDescriptor", close_descriptor);
+  rl_export(env, exports, "setAffinity", set_affinity);
+  rl_export(env, exports, "getAffinity", get_affinity);
+  rl_export(env, exports, "threadId", thread_id);
+}

@@ -1,0 +1,57 @@
+/** Every limit of the layers below HTTP, in one place; relations between them are asserted when this file loads. */
+import { assert } from "./assert.js";
+
+/** Bits of a connection slot in `user_data`. */
+export const SLOT_BITS = 20;
+/** The most connections that one shard can have. */
+export const CONNECTIONS_MAX = 1 << SLOT_BITS;
+/** Connections that a shard accepts unless told otherwise. */
+export const CONNECTIONS_DEFAULT = 1 << 16;
+
+/** Generations count from 1 to this and start again: 31 bits, so that V8 keeps them as small integers. */
+export const GENERATION_MAX = 0x7fff_ffff;
+
+/** Size of one provided receive buffer, in bytes. */
+export const RECEIVE_BUFFER_BYTES = 4096;
+/** The most receive buffers of one shard (`io_uring_register_buf_ring` takes at most 2^15). */
+export const RECEIVE_BUFFERS_MAX = 16384;
+/** Receive buffers given to the kernel at first. A small set stays in the cache; it doubles when the kernel runs out of them. */
+export const RECEIVE_BUFFERS_FIRST = 256;
+
+/** The smallest and the largest block of the write pool, in bytes. */
+export const WRITE_BLOCK_BYTES_MIN = 512;
+export const WRITE_BLOCK_BYTES_MAX = 65536;
+/** Tiers of the write pool: 512 B, 1, 2, 4, 8, 16, 32 and 64 KiB. */
+export const WRITE_TIERS = 8;
+/** Write pool of a shard unless told otherwise, in bytes. */
+export const WRITE_POOL_BYTES_DEFAULT = 64 * 1024 * 1024;
+
+/** `requestDrained` is answered when this much or less is queued, in bytes. */
+export const DRAIN_LOW_WATER_BYTES = 16 * 1024;
+
+/** How long `closeAfterFlush` waits for the peer's end before it closes anyway, in milliseconds. */
+export const LINGER_MS = 1000;
+
+/** Backlog that the portable driver gives a listening descriptor, because node:net calls listen(2) on it once more. The kernel caps it at `somaxconn`. */
+export const PORTABLE_DESCRIPTOR_BACKLOG = 65535;
+
+/** Submission queue entries of a shard's ring; the completion queue has four times as many. */
+export const RING_ENTRIES_DEFAULT = 1024;
+
+/** One-shot operations that can be pending at once on one shard. */
+export const OPERATIONS_MAX = 4096;
+
+/** Completions that one turn runs before it lets libuv have a look. */
+export const COMPLETIONS_PER_TURN_MAX = 4096;
+
+/** Listeners of one driver. */
+export const LISTENERS_MAX = 64;
+
+/** The longest time that an adaptive spin watches before it sleeps, in microseconds. */
+export const SPIN_MICROS_DEFAULT = 25;
+
+assert(WRITE_BLOCK_BYTES_MIN << (WRITE_TIERS - 1) === WRITE_BLOCK_BYTES_MAX, "tiers double from the smallest block to the largest");
+assert(RECEIVE_BUFFERS_FIRST <= RECEIVE_BUFFERS_MAX, "the first receive buffers are among all");
+assert(RECEIVE_BUFFERS_MAX <= 1 << 15, "a buffer ring has at most 2^15 entries");
+assert(DRAIN_LOW_WATER_BYTES <= WRITE_BLOCK_BYTES_MAX, "a drained connection has at most one block queued");
+assert(CONNECTIONS_DEFAULT <= CONNECTIONS_MAX, "slots fit their bits");

@@ -1,0 +1,97 @@
+/** Chooses the driver once, with the exact reason, and creates it. */
+import { release } from "node:os";
+import { RingloomError } from "../errors.js";
+import { loadNative, type NativeAddon, nativeProblem } from "../native.js";
+import * as uapi from "../uapi.js";
+import { type DriverEnvironment, type RingProbe, type UringAvailability, uringAvailability } from "./availability.js";
+import type { Driver, DriverEvents, DriverName, DriverOptions } from "./contract.js";
+import { createPortableDriver } from "./portable.js";
+import { readTextFile } from "./system-files.js";
+import { createUringDriver } from "./uring.js";
+
+/**
+ * Which driver serves, and why.
+ * @experimental
+ */
+export interface DriverChoice {
+  readonly name: DriverName;
+  /** One or two complete sentences. */
+  readonly reason: string;
+  readonly uring: UringAvailability;
+}
+
+/** Opcodes that the uring driver submits. */
+export const URING_OPCODES: Readonly<Record<string, number>> = {
+  NOP: uapi.IORING_OP_NOP,
+  ACCEPT: uapi.IORING_OP_ACCEPT,
+  CONNECT: uapi.IORING_OP_CONNECT,
+  RECV: uapi.IORING_OP_RECV,
+  SEND: uapi.IORING_OP_SEND,
+  CLOSE: uapi.IORING_OP_CLOSE,
+  POLL_ADD: uapi.IORING_OP_POLL_ADD,
+  TIMEOUT: uapi.IORING_OP_TIMEOUT,
+  ASYNC_CANCEL: uapi.IORING_OP_ASYNC_CANCEL,
+  READ: uapi.IORING_OP_READ,
+  WRITE: uapi.IORING_OP_WRITE,
+  FSYNC: uapi.IORING_OP_FSYNC,
+};
+
+/**
+ * Chooses `uring` where the system allows it, else `portable`.
+ *
+ * @param requested `auto`, or the driver to insist on. Default: the environment variable `RINGLOOM_DRIVER`, else `auto`.
+ * @throws RingloomError `ERR_RINGLOOM_DRIVER_UNAVAILABLE` when the driver insisted on cannot run, `ERR_RINGLOOM_INVALID_OPTION` for
+ * an unknown name.
+ * @experimental
+ */
+export function chooseDriver(
+  requested: string = process.env.RINGLOOM_DRIVER || "auto",
+  environment: DriverEnvironment = systemEnvironment(),
+): DriverChoice {
+  if (requested !== "auto" && requested !== "uring" && requested !== "portable") {
+    throw new RingloomError(
+      "ERR_RINGLOOM_INVALID_OPTION",
+      `Invalid driver: ${JSON.stringify(requested)}. Allowed is auto, uring or portable.`,
+      { operation: "choose driver", details: { option: "driver", value: requested } },
+    );
+  }
+  const uring = uringAvailability(environment);
+  if (requested === "portable") return { name: "portable", reason: "It was asked for.", uring };
+  if (uring.verdict === "available") {
+    return { name: "uring", reason: requested === "uring" ? `It was asked for. ${uring.reason}` : uring.reason, uring };
+  }
+  if (requested === "auto") return { name: "portable", reason: uring.reason, uring };
+  throw new RingloomError(
+    "ERR_RINGLOOM_DRIVER_UNAVAILABLE",
+    `The uring driver was asked for and cannot run. ${uring.reason} ${uring.fix}`,
+    { operation: "choose driver", details: { driver: requested, verdict: uring.verdict } },
+  );
+}
+
+/**
+ * Creates the driver of that name.
+ * @throws RingloomError `ERR_RINGLOOM_DRIVER_UNAVAILABLE`, or the kernel's code, when it cannot be created.
+ * @experimental
+ */
+export function createDriver(name: DriverName, options: DriverOptions, events: DriverEvents): Driver {
+  return name === "uring" ? createUringDriver(options, events) : createPortableDriver(options, events);
+}
+
+/** This machine, as the choice sees it. */
+export function systemEnvironment(): DriverEnvironment {
+  const addon = loadNative();
+  return {
+    platform: process.platform,
+    kernelRelease: release(),
+    read: readTextFile,
+    probe: addon === undefined ? undefined : () => probeRing(addon),
+    addonProblem: nativeProblem(),
+    opcodesNeeded: URING_OPCODES,
+  };
+}
+
+/** The trial ring has the flags of the real one, so that a kernel that lacks them says EINVAL here. */
+function probeRing(addon: NativeAddon): RingProbe {
+  const { errno, features, opcodes } = addon.probeRing(uapi.IORING_SETUP_SINGLE_ISSUER | uapi.IORING_SETUP_DEFER_TASKRUN);
+  return { errno, features, opcodes: new Uint8Array(opcodes) };
+}

@@ -1,0 +1,215 @@
+/**
+ * The contract that every driver keeps: what a connection is, which events it has, in which order, and who owns which byte.
+ * `test/driver/` holds the suite that each driver passes. `docs/architecture.md` explains the shape.
+ *
+ * A CONNECTION IS A HANDLE: a slot (an index into typed arrays) and that slot's generation, a number that changes each time the
+ * slot is given to another connection. Events carry the slot alone, because during an event it is certainly live. Whoever keeps
+ * a slot beyond the event keeps `generations[slot]` with it, and compares before the next call; a mismatch means that the
+ * connection is gone. Slots fit 20 bits. Generations count up in 31 bits and wrap after 2^31 uses of one slot (six hours at
+ * 100,000 connections a second through a single slot), which is the ABA bound.
+ *
+ * EVENTS run one at a time, on the shard's own thread, never inside a call to the driver: a method that causes an event
+ * has returned before the event is delivered. In one turn a driver reaps all completions first, then runs their
+ * events, bounded, then calls `turnEnded`, then flushes once. The order for one connection is
+ *
+ *     accepted | connected | adopt returned → (received | drained)* → ended? → (drained)* → closed
+ *
+ * and `closed` comes exactly once, whoever closed, after the last event of any other kind. When it returns, the slot belongs
+ * to the driver again. A call with a slot that is not taken does nothing: `reserve` returns -1, `queuedBytes` 0, `peerAddress` undefined.
+ * An exception that a handler throws is reported as an uncaught exception, and the other events are delivered all the same.
+ *
+ * RECEIVING is pushed. `received(slot, bytes, offset, length)` lends the bytes for the duration of the call and no longer.
+ * On `uring` and `epoll`, `bytes` is `receiveSlab.bytes`, the same object at each call, except for what a pause held back; on `portable` it is whatever chunk Node read.
+ * After `pause(slot)` no `received` is delivered for that slot until `resume(slot)`; the driver keeps what still arrives (the
+ * cancellation of a receive is asynchronous) and delivers it in order after `resume`, in a later turn. The end of the stream waits behind it.
+ *
+ * SENDING reserves, fills, commits. `reserve(slot, size)` returns an offset into `writeBytes` with room for `size` bytes, or -1
+ * when the write pool is exhausted. There is at most one open reservation, it is closed by `commit` or `abort` before anything else is sent,
+ * and it does not survive the current synchronous run. What one turn commits for one connection leaves in as few sends as its blocks allow.
+ * Bytes leave in commit order, or the connection is closed. `queuedBytes(slot)` is what has not reached the kernel.
+ * `requestDrained(slot)` asks for one `drained(slot)`, delivered when `queuedBytes` is at or below `DRAIN_LOW_WATER_BYTES`.
+ *
+ * CLOSING: `end(slot)` half-closes after what is queued; when the peer has ended too, the driver closes. `close(slot)` is at once: what is queued is dropped. `closeAfterFlush(slot)`
+ * sends what is queued, half-closes, discards what still arrives (RFC 9112, section 9.6: an early close would reset the
+ * connection and destroy the answer on its way) and closes when the peer ends, or after `LINGER_MS`. After `close` or `closeAfterFlush`,
+ * and after `closed`, `reserve` returns -1 and the other calls do nothing, except that `close` still cuts a `closeAfterFlush` short; the only
+ * event that follows is `closed` (so a `connected` or `drained` that was due is not delivered). After `end` only `reserve` returns -1:
+ * receiving goes on, and so do `pause`, `resume`, `requestDrained` and both ways to close. When both sides have ended, what
+ * was queued has left and `ended` has been delivered, the driver closes the connection itself, with errno 0.
+ */
+
+/** What a driver is called, in options, in `RINGLOOM_DRIVER` and in reports. */
+export type DriverName = "uring" | "portable";
+
+/** The side of the contract that a driver's user implements. One object, so that each call site in the driver is monomorphic. */
+export interface DriverEvents {
+  /** A peer connected through `listener`. Receiving is on. */
+  accepted(slot: number, listener: number): void;
+  /** The attempt of `connect` ended: `errno` is 0, or the positive error number, and then `closed` follows. */
+  connected(slot: number, errno: number): void;
+  /** `length` bytes arrived. They are lent until this returns. */
+  received(slot: number, bytes: Uint8Array, offset: number, length: number): void;
+  /** The peer will send no more (FIN). Sending still works until `close` or `closeAfterFlush`. */
+  ended(slot: number): void;
+  /** The answer to `requestDrained`. */
+  drained(slot: number): void;
+  /** The connection is gone. `errno` is 0 after an orderly close, else the positive error number (`ECONNRESET`). */
+  closed(slot: number, errno: number): void;
+  /** The listener accepts no more, and every connection that waited in its queue has been delivered. */
+  listenerStopped(listener: number): void;
+  /** All events of this turn have run; what is committed now leaves with this turn's flush. */
+  turnEnded(): void;
+}
+
+/** Memory that the kernel may receive into: a part of one array that never moves. */
+export interface ReceiveSlab {
+  /** The whole array. On drivers that use the slab, `received` always passes this very object. */
+  readonly bytes: Uint8Array;
+  /** Where the part for the driver starts, in bytes. The driver skips what it must to align its buffers to 4 KiB. */
+  readonly offset: number;
+  /** How long that part is, in bytes. */
+  readonly length: number;
+}
+
+/** An address to listen on. Ports are 0..65535; 0 lets the system choose. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+  /** How many connections may wait to be accepted. */
+  readonly backlog: number;
+  /** Let several sockets share the port (SO_REUSEPORT). */
+  readonly reusePort: boolean;
+}
+
+/** Where a listener ended up. */
+export interface Listening {
+  readonly listener: number;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** How a shard waits when nothing is ready: how long it watches for work before it sleeps in the kernel. */
+export interface SpinPolicy {
+  /** `off` sleeps at once; `fixed` watches for `microsMax`; `adaptive` does so only while it has lately paid. */
+  readonly mode: "off" | "fixed" | "adaptive";
+  /** The longest time to watch before sleeping, in microseconds. */
+  readonly microsMax: number;
+}
+
+export interface DriverOptions {
+  /** How many connections at once, at most 2^20. */
+  readonly connectionsMax: number;
+  /** How many write bytes in all may wait for the kernel. A multiple of 64 KiB. */
+  readonly writePoolBytes: number;
+  readonly receiveSlab: ReceiveSlab;
+  /** Submission entries of the ring, a power of two (uring only). */
+  readonly ringEntries: number;
+  readonly spin: SpinPolicy;
+  /** `inverted` blocks in the ring and lets it watch libuv; `uv` blocks in libuv and lets it watch the ring (uring only). */
+  readonly loop: "inverted" | "uv";
+}
+
+/** Counters of one driver. They only grow, except where a name says `Now`. */
+export interface DriverStats {
+  accepted: number;
+  /** Connections refused because every slot was taken. */
+  rejected: number;
+  connectionsNow: number;
+  receivedBytes: number;
+  sentBytes: number;
+  /** Completions that belonged to an earlier user of their slot, and were dropped. */
+  staleCompletions: number;
+  /** Times that a receive found no buffer and had to be started again. */
+  receiveStarved: number;
+  /** Times that `reserve` found the write pool exhausted. */
+  writeStarved: number;
+  /** Times that the submission queue was full and an operation had to wait. */
+  submissionQueueFull: number;
+  /** Times that the kernel reported completions beyond the completion queue. */
+  completionOverflows: number;
+  turns: number;
+  /** System calls that entered the ring. */
+  enters: number;
+  writeBlocksNow: number;
+  receiveBuffersNow: number;
+}
+
+export interface Driver {
+  readonly name: DriverName;
+  /** Generation of each slot. Read-only for users. */
+  readonly generations: Int32Array;
+  /** The memory that `reserve` gives room in. */
+  readonly writeBytes: Uint8Array;
+  readonly operations: Operations;
+  readonly stats: DriverStats;
+
+  /**
+   * Starts to accept. `target` is a listening descriptor or an address. Rejects with the kernel's code (`EADDRINUSE`) where the
+   * address cannot be had. On `uring` and `epoll` a descriptor stays the caller's to close after `listenerStopped`. On `portable` it
+   * belongs to the driver from this call on, which closes it before `listenerStopped`: node:net always closes what it
+   * listens on, so give it a duplicate where others listen on the same socket. (It also repeats listen(2), with a
+   * backlog of {@link PORTABLE_DESCRIPTOR_BACKLOG}.)
+   */
+  listen(target: number | ListenAddress): Promise<Listening>;
+  /** Stops accepting once those who wait in the queue have been accepted; `listenerStopped` tells when. Unknown and stopped listeners are ignored. */
+  stopListening(listener: number): void;
+  /**
+   * Starts to connect to an IP address. `connected` tells how it went. Returns the slot, or -1 when every slot is taken.
+   * Throws a TypeError for a host that is not an IP address and a RangeError for a port outside 1..65535. Until `connected`,
+   * `reserve` returns -1.
+   */
+  connect(host: string, port: number): number;
+  /** Makes a connection of a connected stream socket, and owns its descriptor from then on. Returns the slot, or -1. */
+  adopt(descriptor: number): number;
+
+  reserve(slot: number, size: number): number;
+  commit(slot: number, length: number): void;
+  abort(slot: number): void;
+  queuedBytes(slot: number): number;
+  requestDrained(slot: number): void;
+
+  pause(slot: number): void;
+  resume(slot: number): void;
+
+  end(slot: number): void;
+  close(slot: number): void;
+  closeAfterFlush(slot: number): void;
+
+  /** The peer's address, such as `"127.0.0.1"` and its port; undefined when it is not known any more. */
+  peerAddress(slot: number): { readonly host: string; readonly port: number } | undefined;
+
+  /** Keeps the thread's event loop alive (the default while a listener or a connection exists) or lets it end. */
+  ref(): void;
+  unref(): void;
+
+  /**
+   * Closes everything, cancels every operation, and resolves when all `closed` events and completions have been delivered and the
+   * kernel holds no memory of this driver any more. From then on `listen` rejects and `connect`, `adopt` and every operation throw with
+   * `ERR_RINGLOOM_CLOSED`.
+   */
+  shutdown(): Promise<void>;
+}
+
+/** A completion callback. `result` is what the system call returns: a count or 0, or a negative error number. */
+export type OperationDone = (result: number) => void;
+
+/**
+ * The completion-style core: submit, then be told once. Each method returns an operation id for {@link Operations.cancel}, or throws
+ * `ERR_RINGLOOM_OVERLOADED` when every operation slot is taken. Buffers belong to the driver until the completion.
+ */
+export interface Operations {
+  /** Completes in the next turn with 0. */
+  nop(done: OperationDone): number;
+  /** Completes with -ETIME after `ms` milliseconds, 0 to 2^31 - 1. */
+  timeout(ms: number, done: OperationDone): number;
+  /** Reads into `buffer` from `position` (bytes from the start of the file). */
+  readAt(descriptor: number, buffer: Uint8Array, position: number, done: OperationDone): number;
+  /** Writes `buffer` at `position`. */
+  writeAt(descriptor: number, buffer: Uint8Array, position: number, done: OperationDone): number;
+  /** Flushes a file to its device; `dataOnly` is fdatasync. */
+  fsync(descriptor: number, dataOnly: boolean, done: OperationDone): number;
+  /** Asks that an operation end early: it then completes with -ECANCELED, unless it had already run. A stale id is ignored. */
+  cancel(operation: number): void;
+  /** How many operations have not completed. */
+  readonly pendingNow: number;
+}

@@ -1,0 +1,31 @@
+/**
+ * Bytes that arrived for a paused connection: copied, in order, until it is resumed. What one connection can hold is what the kernel had already
+ * received when the pause reached it, at most one turn's worth.
+ */
+export class HeldBytes {
+  readonly #queues = new Map<number, Uint8Array[]>();
+
+  add(slot: number, bytes: Uint8Array): void {
+    const queue = this.#queues.get(slot);
+    if (queue === undefined) this.#queues.set(slot, [bytes]);
+    else queue.push(bytes);
+  }
+
+  /** The oldest bytes of `slot`, or undefined when it holds none. */
+  take(slot: number): Uint8Array | undefined {
+    const queue = this.#queues.get(slot);
+    if (queue === undefined) return undefined;
+    const bytes = queue.shift();
+    if (queue.length === 0) this.#queues.delete(slot);
+    return bytes;
+  }
+
+  drop(slot: number): void {
+    this.#queues.delete(slot);
+  }
+
+  /** Connections that hold bytes. */
+  get size(): number {
+    return this.#queues.size;
+  }
+}

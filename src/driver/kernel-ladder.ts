@@ -1,0 +1,39 @@
+/** What each kernel version brought to io_uring, as data: for the choice of a driver, for `ringloom doctor` and for the docs. */
+
+/** One step of the ladder. */
+export interface KernelStep {
+  /** The kernel release that brought it. */
+  readonly since: string;
+  /** What it brought. */
+  readonly adds: string;
+  /** What Ringloom does on kernels that lack it. */
+  readonly without: string;
+}
+
+/** The oldest kernel release on which the uring driver runs. */
+export const KERNEL_RELEASE_MIN = "6.1";
+
+const PORTABLE = "the portable driver serves";
+
+/** The ladder from the first io_uring on, oldest first. */
+export const KERNEL_LADDER: readonly KernelStep[] = [
+  { since: "5.1", adds: "io_uring itself", without: PORTABLE },
+  { since: "5.6", adds: "SEND, RECV, READ, WRITE, CLOSE, PROBE", without: PORTABLE },
+  { since: "5.11", adds: "a timeout in io_uring_enter (EXT_ARG), SHUTDOWN", without: PORTABLE },
+  { since: "5.19", adds: "multishot ACCEPT, provided-buffer rings", without: PORTABLE },
+  { since: "6.0", adds: "multishot RECV, SINGLE_ISSUER", without: PORTABLE },
+  { since: "6.1", adds: "DEFER_TASKRUN: completions run when the shard asks for them", without: PORTABLE },
+  { since: "6.6", adds: "the sysctl kernel.io_uring_disabled", without: "only seccomp can deny io_uring" },
+];
+
+/** Compares two kernel releases by major and minor number; negative when `left` is older. `6.18.44-generic` is read as 6.18. */
+export function compareKernelReleases(left: string, right: string): number {
+  const [leftMajor, leftMinor] = releaseNumbers(left);
+  const [rightMajor, rightMinor] = releaseNumbers(right);
+  return leftMajor - rightMajor || leftMinor - rightMinor;
+}
+
+function releaseNumbers(release: string): [major: number, minor: number] {
+  const match = /^(\d+)\.(\d+)/.exec(release);
+  return [Number(match?.[1] ?? 0), Number(match?.[2] ?? 0)];
+}

@@ -1,0 +1,193 @@
+/**
+ * One-shot operations of the portable driver, over node:fs and Node's timers. An operation is a slot and its generation, so that a stale id
+ * cancels nothing. Completions that exist at once (a nop, a cancelled timeout) wait in a list for the next turn, because a completion
+ * never runs inside the call that causes it.
+ */
+import { fdatasync, fsync, read, write } from "node:fs";
+import { constants } from "node:os";
+import { assert } from "../assert.js";
+import { GENERATION_MAX, OPERATIONS_MAX } from "../constants.js";
+import { RingloomError } from "../errors.js";
+import type { OperationDone, Operations } from "./contract.js";
+
+const ETIME = constants.errno.ETIME ?? 62;
+const ECANCELED = constants.errno.ECANCELED ?? 125;
+const EIO = constants.errno.EIO ?? 5;
+
+/** Node's timers hold their delay in 31 bits, and fire at once above it. */
+const TIMEOUT_MS_MAX = 0x7fff_ffff;
+
+/** What the operations need of their driver. */
+export interface OperationsOwner {
+  /** A completion has to be delivered, or has just been: there must be a turn soon. */
+  scheduleTurn(): void;
+  /** A completion callback threw. */
+  handlerThrew(error: unknown): void;
+  /** An operation completed and none is pending any more. */
+  operationsIdle(): void;
+}
+
+export class PortableOperations implements Operations {
+  readonly #owner: OperationsOwner;
+  readonly #done: (OperationDone | undefined)[] = [];
+  readonly #timers: (NodeJS.Timeout | undefined)[] = [];
+  readonly #generations = new Int32Array(OPERATIONS_MAX).fill(1);
+  readonly #free: number[] = [];
+  /** Pairs of a slot and its result, to be delivered in the next turn. */
+  #finished: number[] = [];
+  #delivering: number[] = [];
+  #pending = 0;
+  #isClosed = false;
+  #isReferenced = true;
+
+  constructor(owner: OperationsOwner) {
+    this.#owner = owner;
+  }
+
+  get pendingNow(): number {
+    return this.#pending;
+  }
+
+  /** Something finished and waits for the next turn. */
+  get hasFinished(): boolean {
+    return this.#finished.length > 0;
+  }
+
+  nop(done: OperationDone): number {
+    const slot = this.#acquire("nop", done);
+    this.#finishLater(slot, 0);
+    return this.#idOf(slot);
+  }
+
+  timeout(ms: number, done: OperationDone): number {
+    if (!(ms >= 0 && ms <= TIMEOUT_MS_MAX)) throw new RangeError(`Cannot start a timeout: ${ms} ms is not between 0 and ${TIMEOUT_MS_MAX}`);
+    const slot = this.#acquire("timeout", done);
+    // Node rounds down to whole milliseconds; a timeout must not fire early.
+    const timer = setTimeout(onTimeout, Math.ceil(ms), this, slot);
+    if (!this.#isReferenced) timer.unref();
+    this.#timers[slot] = timer;
+    return this.#idOf(slot);
+  }
+
+  readAt(descriptor: number, buffer: Uint8Array, position: number, done: OperationDone): number {
+    checkFileArguments("readAt", descriptor, position);
+    const slot = this.#acquire("readAt", done);
+    read(descriptor, buffer, 0, buffer.byteLength, position, (error, count) => this.#complete(slot, error === null ? count : resultOf(error)));
+    return this.#idOf(slot);
+  }
+
+  writeAt(descriptor: number, buffer: Uint8Array, position: number, done: OperationDone): number {
+    checkFileArguments("writeAt", descriptor, position);
+    const slot = this.#acquire("writeAt", done);
+    write(descriptor, buffer, 0, buffer.byteLength, position, (error, count) => this.#complete(slot, error === null ? count : resultOf(error)));
+    return this.#idOf(slot);
+  }
+
+  fsync(descriptor: number, dataOnly: boolean, done: OperationDone): number {
+    checkFileArguments("fsync", descriptor, 0);
+    const slot = this.#acquire("fsync", done);
+    const synchronize = dataOnly ? fdatasync : fsync;
+    synchronize(descriptor, (error) => this.#complete(slot, error === null ? 0 : resultOf(error)));
+    return this.#idOf(slot);
+  }
+
+  /** A file operation that the thread pool has taken cannot be stopped any more; it completes with its own result. */
+  cancel(operation: number): void {
+    const slot = operation % OPERATIONS_MAX;
+    if (this.#done[slot] === undefined || this.#idOf(slot) !== operation) return;
+    this.#cancelTimer(slot);
+  }
+
+  /** Delivers what finished since the last turn. Operations that these completions start finish in a later one. */
+  deliver(): void {
+    if (this.#finished.length === 0) return;
+    const batch = this.#finished;
+    this.#finished = this.#delivering;
+    for (let index = 0; index < batch.length; index += 2) this.#complete(batch[index]!, batch[index + 1]!);
+    batch.length = 0;
+    this.#delivering = batch;
+  }
+
+  /** Takes no more operations and cancels all that are pending; `operationsIdle` tells when the last has completed. */
+  close(): void {
+    this.#isClosed = true;
+    for (let slot = 0; slot < this.#timers.length; slot++) this.#cancelTimer(slot);
+  }
+
+  setReferenced(isReferenced: boolean): void {
+    this.#isReferenced = isReferenced;
+    for (const timer of this.#timers) {
+      if (isReferenced) timer?.ref();
+      else timer?.unref();
+    }
+  }
+
+  /** Only for {@link onTimeout}. */
+  timerFired(slot: number): void {
+    this.#timers[slot] = undefined;
+    this.#complete(slot, -ETIME);
+  }
+
+  #acquire(operation: string, done: OperationDone): number {
+    if (this.#isClosed) throw new RingloomError("ERR_RINGLOOM_CLOSED", `Cannot ${operation}: the driver is shut down`, { operation });
+    if (this.#pending === OPERATIONS_MAX) {
+      throw new RingloomError("ERR_RINGLOOM_OVERLOADED", `Cannot ${operation}: all ${OPERATIONS_MAX} operation slots are taken`, { operation });
+    }
+    const slot = this.#free.pop() ?? this.#done.length;
+    assert(slot < OPERATIONS_MAX, "a free operation slot is within the table");
+    this.#done[slot] = done;
+    this.#pending += 1;
+    return slot;
+  }
+
+  #idOf(slot: number): number {
+    return this.#generations[slot]! * OPERATIONS_MAX + slot;
+  }
+
+  #finishLater(slot: number, result: number): void {
+    this.#finished.push(slot, result);
+    this.#owner.scheduleTurn();
+  }
+
+  #cancelTimer(slot: number): void {
+    const timer = this.#timers[slot];
+    if (timer === undefined) return;
+    clearTimeout(timer);
+    this.#timers[slot] = undefined;
+    this.#finishLater(slot, -ECANCELED);
+  }
+
+  #complete(slot: number, result: number): void {
+    const done = this.#done[slot];
+    assert(done !== undefined, "an operation completes once");
+    this.#done[slot] = undefined;
+    const generation = this.#generations[slot]!;
+    this.#generations[slot] = generation === GENERATION_MAX ? 1 : generation + 1;
+    this.#free.push(slot);
+    this.#pending -= 1;
+    this.#owner.scheduleTurn();
+    try {
+      done(result);
+    } catch (error) {
+      this.#owner.handlerThrew(error);
+    }
+    if (this.#pending === 0) this.#owner.operationsIdle();
+  }
+}
+
+/** One function for all timers: it comes with the operations and the slot as arguments, so that a timeout makes no closure. */
+function onTimeout(operations: PortableOperations, slot: number): void {
+  operations.timerFired(slot);
+}
+
+function checkFileArguments(operation: string, descriptor: number, position: number): void {
+  if (!Number.isInteger(descriptor) || descriptor < 0 || descriptor > 0x7fff_ffff) {
+    throw new RangeError(`Cannot ${operation}: ${descriptor} is not a file descriptor`);
+  }
+  if (!Number.isSafeInteger(position) || position < 0) throw new RangeError(`Cannot ${operation}: ${position} is not a position in a file`);
+}
+
+/** The negative error number of a failed file operation. */
+function resultOf(error: NodeJS.ErrnoException): number {
+  return error.errno ?? -EIO;
+}

@@ -1,0 +1,548 @@
+/**
+ * The portable driver: the contract over node:net and node:fs, for macOS, Windows and kernels that deny io_uring. It has no native code.
+ *
+ * Node delivers one event per socket from its poll phase; the driver hands each on at once. What they commit leaves in the check phase
+ * that follows (`setImmediate`), which is this driver's turn: answers to requests that came pipelined leave in one write, as they do on the
+ * other drivers. Commits from timers and promises reach the same flush.
+ */
+import { constants } from "node:os";
+import { connect, isIP, Socket } from "node:net";
+import { assert } from "../assert.js";
+import { LINGER_MS } from "../constants.js";
+import { errnoError, RingloomError } from "../errors.js";
+import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
+import { Outbox, type OutboxOwner } from "./outbox.js";
+import { type ListenersOwner, PortableListeners } from "./portable-listeners.js";
+import { type OperationsOwner, PortableOperations } from "./portable-operations.js";
+import { SlotTable } from "./slots.js";
+import { WritePool } from "./write-pool.js";
+
+/** The connection takes bytes to send: it is connected and nobody has called `end`, `close` or `closeAfterFlush`. */
+const SENDABLE = 1;
+/** Events are delivered for it: neither `close` nor `closeAfterFlush` has been called. */
+const AUDIBLE = 2;
+const CONNECTING = 4;
+const PAUSED = 8;
+/** `end` or `closeAfterFlush` was called: FIN goes out when the outbox is empty. */
+const ENDING = 16;
+/** node:net has been told to send FIN. */
+const FIN_SENT = 32;
+
+/** An empty write: nothing reaches the kernel, but its callback runs in order. */
+const NOTHING = Buffer.alloc(0);
+
+const EIO = constants.errno.EIO ?? 5;
+
+/** A socket that knows its driver and slot, so that all sockets share their listener functions. */
+interface SlotSocket extends Socket {
+  ringloomDriver: PortableDriver;
+  ringloomSlot: number;
+  /** What node:net calls when an asynchronous write has ended. Made at the first such write. */
+  ringloomWritten: (() => void) | undefined;
+}
+
+/**
+ * Creates the driver that works on every platform Node runs on. `receiveSlab`, `ringEntries`, `spin` and `loop` have no meaning here.
+ *
+ * @experimental
+ */
+export function createPortableDriver(options: DriverOptions, events: DriverEvents): Driver {
+  return new PortableDriver(options, events);
+}
+
+class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsOwner {
+  readonly name = "portable";
+  readonly generations: Int32Array;
+  readonly writeBytes: Uint8Array;
+  readonly operations: PortableOperations;
+
+  readonly #events: DriverEvents;
+  readonly #slots: SlotTable;
+  readonly #pool: WritePool;
+  readonly #poolBuffer: Buffer;
+  readonly #outbox: Outbox;
+  readonly #listeners: PortableListeners;
+  readonly #flags: Uint8Array;
+  /** By slot: why the connection broke, 0 while it has not. */
+  readonly #errnos: Int32Array;
+  /** By slot: bytes of the write that node:net has not finished. */
+  readonly #writing: Int32Array;
+  readonly #sockets: (SlotSocket | undefined)[] = [];
+  readonly #lingerTimers = new Map<number, NodeJS.Timeout>();
+  /** Pairs of a slot and its generation whose `drained` is due. */
+  #drained: number[] = [];
+  #drainedDelivering: number[] = [];
+  readonly #stats: DriverStats = emptyStats();
+  #isTurnScheduled = false;
+  #isReferenced = true;
+  #shutdown: Promise<void> | undefined;
+  #shutdownStep: (() => void) | undefined;
+
+  constructor(options: DriverOptions, events: DriverEvents) {
+    this.#events = events;
+    this.#slots = new SlotTable(options.connectionsMax);
+    this.#pool = new WritePool(options.writePoolBytes);
+    this.#poolBuffer = Buffer.from(this.#pool.bytes.buffer);
+    this.#outbox = new Outbox(this.#pool, options.connectionsMax, this);
+    this.#listeners = new PortableListeners(this);
+    this.#flags = new Uint8Array(options.connectionsMax);
+    this.#errnos = new Int32Array(options.connectionsMax);
+    this.#writing = new Int32Array(options.connectionsMax);
+    this.generations = this.#slots.generations;
+    this.writeBytes = this.#pool.bytes;
+    this.operations = new PortableOperations(this);
+  }
+
+  get stats(): DriverStats {
+    this.#stats.connectionsNow = this.#slots.count;
+    this.#stats.writeBlocksNow = this.#pool.blocksNow;
+    return this.#stats;
+  }
+
+  listen(target: number | ListenAddress): Promise<Listening> {
+    return this.#listeners.listen(target);
+  }
+
+  stopListening(listener: number): void {
+    this.#listeners.stop(listener);
+  }
+
+  connect(host: string, port: number): number {
+    if (isIP(host) === 0) throw new TypeError(`Cannot connect: ${JSON.stringify(host)} is not an IP address`);
+    if (!Number.isInteger(port) || port < 1 || port > 65535) throw new RangeError(`Cannot connect: port ${port} is not between 1 and 65535`);
+    this.#checkOpen("connect");
+    const slot = this.#slots.acquire();
+    if (slot === -1) return -1;
+    const socket = connect({ host, port, allowHalfOpen: true, noDelay: true });
+    this.#take(slot, socket, AUDIBLE | CONNECTING);
+    socket.on("connect", onConnect);
+    return slot;
+  }
+
+  adopt(descriptor: number): number {
+    if (!Number.isInteger(descriptor) || descriptor < 0) throw new RangeError(`Cannot adopt: ${descriptor} is not a file descriptor`);
+    this.#checkOpen("adopt");
+    const slot = this.#slots.acquire();
+    if (slot === -1) return -1;
+    let socket: Socket;
+    try {
+      socket = new Socket({ fd: descriptor, allowHalfOpen: true, readable: true, writable: true });
+    } catch (cause) {
+      this.#slots.release(slot);
+      throw adoptError(descriptor, cause);
+    }
+    socket.setNoDelay(true);
+    this.#take(slot, socket, AUDIBLE | SENDABLE);
+    return slot;
+  }
+
+  reserve(slot: number, size: number): number {
+    if ((this.#flags[slot]! & SENDABLE) === 0) return -1;
+    const offset = this.#outbox.reserve(slot, size);
+    if (offset === -1) this.#stats.writeStarved += 1;
+    return offset;
+  }
+
+  commit(slot: number, length: number): void {
+    if ((this.#flags[slot]! & SENDABLE) !== 0) this.#outbox.commit(slot, length);
+  }
+
+  abort(slot: number): void {
+    if ((this.#flags[slot]! & SENDABLE) !== 0) this.#outbox.abort(slot);
+  }
+
+  queuedBytes(slot: number): number {
+    return (this.#flags[slot]! & AUDIBLE) === 0 ? 0 : this.#outbox.queuedBytes(slot);
+  }
+
+  requestDrained(slot: number): void {
+    if ((this.#flags[slot]! & AUDIBLE) !== 0) this.#outbox.requestDrained(slot);
+  }
+
+  pause(slot: number): void {
+    const flags = this.#flags[slot]!;
+    if ((flags & (AUDIBLE | PAUSED)) !== AUDIBLE) return;
+    this.#flags[slot] = flags | PAUSED;
+    this.#socketOf(slot).pause();
+  }
+
+  resume(slot: number): void {
+    const flags = this.#flags[slot]!;
+    if ((flags & (AUDIBLE | PAUSED)) !== (AUDIBLE | PAUSED)) return;
+    this.#flags[slot] = flags & ~PAUSED;
+    this.#socketOf(slot).resume();
+  }
+
+  end(slot: number): void {
+    const flags = this.#flags[slot]!;
+    if ((flags & (AUDIBLE | ENDING)) !== AUDIBLE) return;
+    this.#flags[slot] = this.#stopSending(slot) | ENDING;
+    if (this.#outbox.queuedBytes(slot) === 0) this.#sendFin(slot);
+  }
+
+  close(slot: number): void {
+    // A connection that lingers after `closeAfterFlush` is not audible any more, but still has its socket.
+    const socket = this.#sockets[slot];
+    if (socket === undefined) return;
+    this.#flags[slot] = this.#stopSending(slot) & ~(AUDIBLE | ENDING);
+    socket.destroy();
+  }
+
+  closeAfterFlush(slot: number): void {
+    const flags = this.#flags[slot]!;
+    if ((flags & AUDIBLE) === 0) return;
+    if ((flags & CONNECTING) !== 0) return this.close(slot);
+    this.#flags[slot] = (this.#stopSending(slot) & ~AUDIBLE) | ENDING;
+    // What still arrives is read and dropped, or the kernel would answer it with a reset.
+    if ((flags & PAUSED) !== 0) this.#socketOf(slot).resume();
+    if ((flags & FIN_SENT) !== 0) this.#startLinger(slot);
+    else if (this.#outbox.queuedBytes(slot) === 0) this.#sendFin(slot);
+  }
+
+  peerAddress(slot: number): { readonly host: string; readonly port: number } | undefined {
+    const socket = this.#sockets[slot];
+    if (socket?.remoteAddress === undefined || socket.remotePort === undefined) return undefined;
+    return { host: socket.remoteAddress, port: socket.remotePort };
+  }
+
+  ref(): void {
+    this.#setReferenced(true);
+  }
+
+  unref(): void {
+    this.#setReferenced(false);
+  }
+
+  shutdown(): Promise<void> {
+    this.#shutdown ??= this.#closeAll();
+    return this.#shutdown;
+  }
+
+  // The rest is called by sockets, the outbox, the listeners and the operations.
+
+  socketAccepted(listener: number, socket: Socket): void {
+    const slot = this.#slots.acquire();
+    if (slot === -1) {
+      this.#stats.rejected += 1;
+      socket.destroy();
+      return;
+    }
+    this.#take(slot, socket, AUDIBLE | SENDABLE);
+    this.#stats.accepted += 1;
+    this.scheduleTurn();
+    try {
+      this.#events.accepted(slot, listener);
+    } catch (error) {
+      this.handlerThrew(error);
+    }
+  }
+
+  acceptFailed(): void {
+    this.#stats.rejected += 1;
+  }
+
+  listenerStopped(listener: number): void {
+    this.scheduleTurn();
+    try {
+      this.#events.listenerStopped(listener);
+    } catch (error) {
+      this.handlerThrew(error);
+    }
+  }
+
+  socketConnected(slot: number): void {
+    const flags = this.#flags[slot]!;
+    if ((flags & AUDIBLE) === 0) return;
+    this.#flags[slot] = (flags & ~CONNECTING) | ((flags & ENDING) === 0 ? SENDABLE : 0);
+    this.#deliverConnected(slot, 0);
+  }
+
+  socketReceived(slot: number, chunk: Buffer): void {
+    const length = chunk.length;
+    this.#stats.receivedBytes += length;
+    if ((this.#flags[slot]! & AUDIBLE) === 0) return;
+    if (!this.#isTurnScheduled) this.scheduleTurn();
+    try {
+      this.#events.received(slot, chunk, 0, length);
+    } catch (error) {
+      this.handlerThrew(error);
+    }
+  }
+
+  socketEnded(slot: number): void {
+    if ((this.#flags[slot]! & AUDIBLE) === 0) return;
+    this.scheduleTurn();
+    try {
+      this.#events.ended(slot);
+    } catch (error) {
+      this.handlerThrew(error);
+    }
+  }
+
+  socketFailed(slot: number, error: NodeJS.ErrnoException): void {
+    const flags = this.#flags[slot]!;
+    // After `close` and `closeAfterFlush` a reset is one more way for the peer to be gone.
+    if ((flags & AUDIBLE) === 0) return;
+    const errno = error.errno === undefined ? EIO : Math.abs(error.errno);
+    this.#errnos[slot] = errno;
+    this.#flags[slot] = this.#stopSending(slot);
+    if ((flags & CONNECTING) !== 0) this.#deliverConnected(slot, errno);
+  }
+
+  socketClosed(slot: number): void {
+    const errno = this.#errnos[slot]!;
+    this.#stopSending(slot);
+    this.#outbox.drop(slot);
+    this.#flags[slot] = 0;
+    this.#errnos[slot] = 0;
+    this.#writing[slot] = 0;
+    this.#sockets[slot] = undefined;
+    const timer = this.#lingerTimers.get(slot);
+    if (timer !== undefined) {
+      clearTimeout(timer);
+      this.#lingerTimers.delete(slot);
+    }
+    this.scheduleTurn();
+    try {
+      this.#events.closed(slot, errno);
+    } catch (error) {
+      this.handlerThrew(error);
+    }
+    this.#slots.release(slot);
+    if (this.#shutdownStep !== undefined) this.#shutdownStep();
+  }
+
+  socketWritten(slot: number): void {
+    const length = this.#writing[slot]!;
+    this.#writing[slot] = 0;
+    this.#stats.sentBytes += length;
+    this.#outbox.sent(slot, length);
+  }
+
+  lingerExpired(slot: number): void {
+    this.#lingerTimers.delete(slot);
+    this.#socketOf(slot).destroy();
+  }
+
+  startSend(slot: number, offset: number, length: number): void {
+    const socket = this.#socketOf(slot);
+    if (socket.destroyed) return; // 'close' follows and drops the block.
+    this.#writing[slot] = length;
+    // Mostly the kernel takes it all at once. Then nothing waits in the stream, and no callback, which would cost a tick, is needed.
+    socket.write(this.#poolBuffer.subarray(offset, offset + length));
+    if (socket.errored !== null) return; // So it does here.
+    if (socket.writableLength === 0) {
+      this.socketWritten(slot);
+      return;
+    }
+    // The callback of an empty write runs when the one before it has ended.
+    socket.ringloomWritten ??= () => onWritten(socket);
+    socket.write(NOTHING, socket.ringloomWritten);
+  }
+
+  outboxEmptied(slot: number): void {
+    if ((this.#flags[slot]! & (ENDING | FIN_SENT)) === ENDING) this.#sendFin(slot);
+  }
+
+  outboxDrained(slot: number): void {
+    this.#drained.push(slot, this.generations[slot]!);
+    this.scheduleTurn();
+  }
+
+  outboxDirty(): void {
+    this.scheduleTurn();
+  }
+
+  scheduleTurn(): void {
+    if (this.#isTurnScheduled) return;
+    this.#isTurnScheduled = true;
+    setImmediate(runTurn, this);
+  }
+
+  handlerThrew(error: unknown): void {
+    // Thrown from a tick of its own: thrown here, it would unwind through node:net's stream and lose what that still has to deliver.
+    process.nextTick(rethrow, error);
+  }
+
+  operationsIdle(): void {
+    if (this.#shutdownStep !== undefined) this.#shutdownStep();
+  }
+
+  runTurn(): void {
+    this.#stats.turns += 1;
+    this.operations.deliver();
+    this.#deliverDrained();
+    try {
+      this.#events.turnEnded();
+    } catch (error) {
+      this.handlerThrew(error);
+    }
+    // Until here a turn counts as scheduled, because what these events committed leaves with the flush below.
+    this.#isTurnScheduled = false;
+    this.#outbox.flush();
+    if (this.operations.hasFinished || this.#drained.length > 0) this.scheduleTurn();
+  }
+
+  #take(slot: number, socket: Socket, flags: number): void {
+    const own = socket as SlotSocket;
+    own.ringloomDriver = this;
+    own.ringloomSlot = slot;
+    own.ringloomWritten = undefined;
+    this.#sockets[slot] = own;
+    this.#flags[slot] = flags;
+    if (!this.#isReferenced) socket.unref();
+    socket.on("data", onData);
+    socket.on("end", onEnd);
+    socket.on("error", onError);
+    socket.on("close", onClose);
+  }
+
+  #socketOf(slot: number): SlotSocket {
+    const socket = this.#sockets[slot];
+    assert(socket !== undefined, "a connection that is taken has a socket");
+    return socket;
+  }
+
+  /** Ends sending for the driver's user: gives an open reservation back and returns the flags of the slot without SENDABLE. */
+  #stopSending(slot: number): number {
+    if (this.#outbox.reservedSlot === slot) this.#outbox.abort(slot);
+    return this.#flags[slot]! & ~SENDABLE;
+  }
+
+  #sendFin(slot: number): void {
+    const flags = this.#flags[slot]! | FIN_SENT;
+    this.#flags[slot] = flags;
+    this.#socketOf(slot).end();
+    if ((flags & AUDIBLE) === 0) this.#startLinger(slot);
+  }
+
+  #startLinger(slot: number): void {
+    const timer = setTimeout(onLingerExpired, LINGER_MS, this, slot);
+    if (!this.#isReferenced) timer.unref();
+    this.#lingerTimers.set(slot, timer);
+  }
+
+  #deliverConnected(slot: number, errno: number): void {
+    this.scheduleTurn();
+    try {
+      this.#events.connected(slot, errno);
+    } catch (error) {
+      this.handlerThrew(error);
+    }
+  }
+
+  #deliverDrained(): void {
+    if (this.#drained.length === 0) return;
+    const batch = this.#drained;
+    this.#drained = this.#drainedDelivering;
+    for (let index = 0; index < batch.length; index += 2) {
+      const slot = batch[index]!;
+      if (this.generations[slot] !== batch[index + 1] || (this.#flags[slot]! & AUDIBLE) === 0) continue;
+      try {
+        this.#events.drained(slot);
+      } catch (error) {
+        this.handlerThrew(error);
+      }
+    }
+    batch.length = 0;
+    this.#drainedDelivering = batch;
+  }
+
+  #checkOpen(operation: string): void {
+    if (this.#shutdown === undefined) return;
+    throw new RingloomError("ERR_RINGLOOM_CLOSED", `Cannot ${operation}: the driver is shut down`, { operation });
+  }
+
+  #setReferenced(isReferenced: boolean): void {
+    this.#isReferenced = isReferenced;
+    this.#listeners.setReferenced(isReferenced);
+    this.operations.setReferenced(isReferenced);
+    for (let index = 0; index < this.#slots.count; index++) {
+      // During `closed` the slot is still taken and its socket gone.
+      const socket = this.#sockets[this.#slots.live[index]!];
+      if (isReferenced) socket?.ref();
+      else socket?.unref();
+    }
+  }
+
+  async #closeAll(): Promise<void> {
+    this.operations.close();
+    for (let index = 0; index < this.#slots.count; index++) this.close(this.#slots.live[index]!);
+    await this.#listeners.closeAll();
+    await new Promise<void>((resolve) => {
+      this.#shutdownStep = () => {
+        if (this.#slots.count === 0 && this.operations.pendingNow === 0) resolve();
+      };
+      this.#shutdownStep();
+    });
+  }
+}
+
+function onConnect(this: Socket): void {
+  const { ringloomDriver, ringloomSlot } = this as SlotSocket;
+  ringloomDriver.socketConnected(ringloomSlot);
+}
+
+function onData(this: Socket, chunk: Buffer): void {
+  const { ringloomDriver, ringloomSlot } = this as SlotSocket;
+  ringloomDriver.socketReceived(ringloomSlot, chunk);
+}
+
+function onEnd(this: Socket): void {
+  const { ringloomDriver, ringloomSlot } = this as SlotSocket;
+  ringloomDriver.socketEnded(ringloomSlot);
+}
+
+function onError(this: Socket, error: NodeJS.ErrnoException): void {
+  const { ringloomDriver, ringloomSlot } = this as SlotSocket;
+  ringloomDriver.socketFailed(ringloomSlot, error);
+}
+
+/** Node emits it once for each socket, when the handle is closed: the kernel and libuv hold none of its memory any more. */
+function onClose(this: Socket): void {
+  const { ringloomDriver, ringloomSlot } = this as SlotSocket;
+  ringloomDriver.socketClosed(ringloomSlot);
+}
+
+function onWritten(socket: SlotSocket): void {
+  // The callback also runs, with an error, when the socket is destroyed; `closed` then follows.
+  if (socket.errored === null && !socket.destroyed) socket.ringloomDriver.socketWritten(socket.ringloomSlot);
+}
+
+function onLingerExpired(driver: PortableDriver, slot: number): void {
+  driver.lingerExpired(slot);
+}
+
+function runTurn(driver: PortableDriver): void {
+  driver.runTurn();
+}
+
+function rethrow(error: unknown): void {
+  throw error;
+}
+
+function adoptError(descriptor: number, cause: unknown): RingloomError {
+  const errno = (cause as NodeJS.ErrnoException).errno;
+  if (errno !== undefined) return errnoError("adopt", Math.abs(errno), { descriptor });
+  const details = { descriptor };
+  return new RingloomError("EINVAL", `Cannot adopt: descriptor ${descriptor} is not a stream socket`, { operation: "adopt", details, cause });
+}
+
+function emptyStats(): DriverStats {
+  return {
+    accepted: 0,
+    rejected: 0,
+    connectionsNow: 0,
+    receivedBytes: 0,
+    sentBytes: 0,
+    staleCompletions: 0,
+    receiveStarved: 0,
+    writeStarved: 0,
+    submissionQueueFull: 0,
+    completionOverflows: 0,
+    turns: 0,
+    enters: 0,
+    writeBlocksNow: 0,
+    receiveBuffersNow: 0,
+  };
+}

@@ -1,0 +1,150 @@
+/** One-shot operations on the ring: a slot, a submission, a completion, a result. See `Operations` in the contract. */
+import { assert } from "../assert.js";
+import { GENERATION_MAX, OPERATIONS_MAX } from "../constants.js";
+import { RingloomError } from "../errors.js";
+import type { Ring } from "../ring/ring.js";
+import { KIND_IGNORED, KIND_OPERATION, packUserData } from "../ring/user-data.js";
+import {
+  IORING_FSYNC_DATASYNC,
+  IORING_OP_ASYNC_CANCEL,
+  IORING_OP_FSYNC,
+  IORING_OP_NOP,
+  IORING_OP_READ,
+  IORING_OP_TIMEOUT,
+  IORING_OP_WRITE,
+  IOSQE_CQE_SKIP_SUCCESS,
+} from "../uapi.js";
+import type { OperationDone, Operations } from "./contract.js";
+
+const TIMESPEC_WORDS = 4;
+const TWO_32 = 0x1_0000_0000;
+
+export class UringOperations implements Operations {
+  pendingNow = 0;
+  readonly #ring: Ring;
+  readonly #changed: () => void;
+  readonly #done: (OperationDone | undefined)[] = [];
+  /** Keeps a buffer from the collector while the kernel may write into it. */
+  readonly #buffers: (Uint8Array | undefined)[] = [];
+  readonly #generations = new Int32Array(OPERATIONS_MAX).fill(1);
+  readonly #free: number[] = [];
+  readonly #entry = new Int32Array(16);
+  /** A kernel timespec for each slot. */
+  readonly #times = new Int32Array(OPERATIONS_MAX * TIMESPEC_WORDS);
+  readonly #timesAddress: number;
+
+  /** `changed` is called when the first operation starts and when the last one ends. */
+  constructor(ring: Ring, changed: () => void) {
+    this.#ring = ring;
+    this.#changed = changed;
+    this.#timesAddress = ring.native.addressOf(this.#times.buffer);
+  }
+
+  nop(done: OperationDone): number {
+    return this.#submit("nop", IORING_OP_NOP, -1, 0, 0, 0, 0, done, undefined);
+  }
+
+  timeout(ms: number, done: OperationDone): number {
+    if (!(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) throw new RangeError(`Cannot start a timeout: ${ms} ms is not a duration`);
+    const slot = this.#peekSlot("timeout");
+    const at = slot * TIMESPEC_WORDS;
+    const seconds = Math.floor(ms / 1000);
+    this.#times[at] = seconds % TWO_32 | 0;
+    this.#times[at + 1] = Math.floor(seconds / TWO_32);
+    this.#times[at + 2] = Math.floor((ms % 1000) * 1e6);
+    this.#times[at + 3] = 0;
+    return this.#submit("timeout", IORING_OP_TIMEOUT, -1, this.#timesAddress + at * 4, 1, 0, 0, done, undefined);
+  }
+
+  readAt(descriptor: number, buffer: Uint8Array, position: number, done: OperationDone): number {
+    return this.#transfer("readAt", IORING_OP_READ, descriptor, buffer, position, done);
+  }
+
+  writeAt(descriptor: number, buffer: Uint8Array, position: number, done: OperationDone): number {
+    return this.#transfer("writeAt", IORING_OP_WRITE, descriptor, buffer, position, done);
+  }
+
+  fsync(descriptor: number, dataOnly: boolean, done: OperationDone): number {
+    const flags = dataOnly ? IORING_FSYNC_DATASYNC : 0;
+    return this.#submit("fsync", IORING_OP_FSYNC, descriptor, 0, 0, 0, flags, done, undefined);
+  }
+
+  cancel(operation: number): void {
+    const slot = operation % OPERATIONS_MAX;
+    const generation = Math.floor(operation / OPERATIONS_MAX);
+    if (this.#done[slot] === undefined || this.#generations[slot] !== generation) return;
+    const head = IORING_OP_ASYNC_CANCEL | (IOSQE_CQE_SKIP_SUCCESS << 8);
+    this.#ring.submit(head, -1, packUserData(KIND_OPERATION, slot), generation, 0, 0, packUserData(KIND_IGNORED, 0), 0);
+  }
+
+  /** A completion of kind `KIND_OPERATION`. False when it is stale. */
+  complete(slot: number, generation: number, result: number): boolean {
+    const done = this.#done[slot];
+    if (done === undefined || this.#generations[slot] !== generation) return false;
+    this.#done[slot] = undefined;
+    this.#buffers[slot] = undefined;
+    this.#generations[slot] = generation === GENERATION_MAX ? 1 : generation + 1;
+    this.#free.push(slot);
+    this.pendingNow -= 1;
+    if (this.pendingNow === 0) this.#changed();
+    done(result);
+    return true;
+  }
+
+  #transfer(
+    name: string,
+    opcode: number,
+    descriptor: number,
+    buffer: Uint8Array,
+    position: number,
+    done: OperationDone,
+  ): number {
+    if (!(buffer instanceof Uint8Array)) throw new TypeError(`Cannot ${name}: the buffer is not a Uint8Array`);
+    if (!Number.isSafeInteger(position) || position < 0) throw new RangeError(`Cannot ${name}: position ${position} is not an offset`);
+    const address = this.#ring.native.addressOf(buffer.buffer as ArrayBuffer) + buffer.byteOffset;
+    return this.#submit(name, opcode, descriptor, address, buffer.byteLength, position, 0, done, buffer);
+  }
+
+  /** The slot that the next `#submit` takes. */
+  #peekSlot(name: string): number {
+    if (this.pendingNow >= OPERATIONS_MAX)
+      throw new RingloomError("ERR_RINGLOOM_OVERLOADED", `Cannot start ${name}: ${OPERATIONS_MAX} operations are pending`, {
+        operation: name,
+      });
+    return this.#free.length > 0 ? this.#free[this.#free.length - 1]! : this.#done.length;
+  }
+
+  #submit(
+    name: string,
+    opcode: number,
+    descriptor: number,
+    address: number,
+    length: number,
+    position: number,
+    operationFlags: number,
+    done: OperationDone,
+    buffer: Uint8Array | undefined,
+  ): number {
+    const slot = this.#peekSlot(name);
+    if (this.#free.length > 0) this.#free.pop();
+    assert(this.#done[slot] === undefined, "an operation slot was free");
+    const generation = this.#generations[slot]!;
+    this.#done[slot] = done;
+    this.#buffers[slot] = buffer;
+    const entry = this.#entry;
+    entry[0] = opcode;
+    entry[1] = descriptor;
+    entry[2] = position % TWO_32 | 0;
+    entry[3] = Math.floor(position / TWO_32);
+    entry[4] = address % TWO_32 | 0;
+    entry[5] = Math.floor(address / TWO_32);
+    entry[6] = length;
+    entry[7] = operationFlags;
+    entry[8] = packUserData(KIND_OPERATION, slot);
+    entry[9] = generation;
+    this.#ring.submitAt(entry);
+    this.pendingNow += 1;
+    if (this.pendingNow === 1) this.#changed();
+    return generation * OPERATIONS_MAX + slot;
+  }
+}

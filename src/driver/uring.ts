@@ -1,0 +1,841 @@
+/**
+ * The `uring` driver: connections on one io_uring of this thread. A turn goes one way:
+ *
+ *     reap (copy completions, give their entries back) → run (events) → resume and finish → turnEnded → flush (one send a connection)
+ *
+ * and the loop hook then submits and waits in one system call. One multishot ACCEPT a listener, one multishot RECV with provided
+ * buffers a connection, one SEND in flight a connection. All state is in typed arrays by slot; this thread alone touches it.
+ *
+ * A slot is released when no submission names it any more (`#pending` is 0), so that a completion of its old user cannot meet the
+ * new one. The generation in `user_data` is the second line of defence.
+ */
+import { assert } from "../assert.js";
+import {
+  COMPLETIONS_PER_TURN_MAX,
+  LINGER_MS,
+  LISTENERS_MAX,
+  RECEIVE_BUFFERS_FIRST,
+  RECEIVE_BUFFERS_MAX,
+  RECEIVE_BUFFER_BYTES,
+} from "../constants.js";
+import { RingloomError, errnoError } from "../errors.js";
+import { type NativeAddress, type NativeAddon, checkNative, requireNative } from "../native.js";
+import { BufferRing } from "../ring/buffer-ring.js";
+import { CONTROL, SPIN_MODES, startLoop } from "../ring/loop.js";
+import { Ring } from "../ring/ring.js";
+import {
+  KIND_ACCEPT,
+  KIND_CONNECT,
+  KIND_IGNORED,
+  KIND_LOOP,
+  KIND_OPERATION,
+  KIND_RECV,
+  KIND_SEND,
+  packUserData,
+  userDataKind,
+  userDataSlot,
+} from "../ring/user-data.js";
+import {
+  AF_INET,
+  AF_INET6,
+  EAGAIN,
+  ECANCELED,
+  EMFILE,
+  ENFILE,
+  ENOBUFS,
+  IORING_ACCEPT_MULTISHOT,
+  IORING_ASYNC_CANCEL_ALL,
+  IORING_ASYNC_CANCEL_FD,
+  IORING_CQE_BUFFER_SHIFT,
+  IORING_CQE_F_BUFFER,
+  IORING_CQE_F_MORE,
+  IORING_OP_ACCEPT,
+  IORING_OP_ASYNC_CANCEL,
+  IORING_OP_CLOSE,
+  IORING_OP_CONNECT,
+  IORING_OP_POLL_ADD,
+  IORING_OP_RECV,
+  IORING_OP_SEND,
+  IORING_RECV_MULTISHOT,
+  IOSQE_BUFFER_SELECT,
+  IOSQE_CQE_SKIP_SUCCESS,
+  MSG_NOSIGNAL,
+  MSG_WAITALL,
+  POLLIN,
+  SHUT_WR,
+  SOCK_CLOEXEC,
+} from "../uapi.js";
+import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
+import { newDriverStats } from "./driver-stats.js";
+import { HeldBytes } from "./held-bytes.js";
+import { Outbox, type OutboxOwner } from "./outbox.js";
+import { SlotTable } from "./slots.js";
+import { UringOperations } from "./uring-operations.js";
+import { WritePool } from "./write-pool.js";
+
+/** Bits of `#flags`. */
+const RECEIVING = 1 << 0;
+const PAUSED = 1 << 1;
+const CANCELLING_RECEIVE = 1 << 2;
+const PEER_ENDED = 1 << 3;
+const END_WANTED = 1 << 4;
+const END_SENT = 1 << 5;
+const CLOSE_AFTER_FLUSH = 1 << 6;
+const LINGERING = 1 << 7;
+const CLOSING = 1 << 8;
+const CONNECTING = 1 << 9;
+const FINISHING = 1 << 10;
+const HOLDING = 1 << 11;
+const RESUMING = 1 << 12;
+
+const BUFFER_GROUP = 0;
+const ACCEPT_RETRY_MS = 50;
+const TWO_32 = 0x1_0000_0000;
+const SKIP_SUCCESS = IOSQE_CQE_SKIP_SUCCESS << 8;
+const HEAD_ACCEPT = IORING_OP_ACCEPT | (IORING_ACCEPT_MULTISHOT << 16);
+const HEAD_RECV = IORING_OP_RECV | (IOSQE_BUFFER_SELECT << 8) | (IORING_RECV_MULTISHOT << 16);
+const HEAD_CANCEL = IORING_OP_ASYNC_CANCEL | SKIP_SUCCESS;
+const HEAD_CLOSE = IORING_OP_CLOSE | SKIP_SUCCESS;
+const IGNORED = packUserData(KIND_IGNORED, 0);
+
+interface Listener {
+  readonly fd: number;
+  readonly isOwned: boolean;
+  isStopping: boolean;
+  isArmed: boolean;
+}
+
+/** Starts a `uring` driver on the calling thread. Throws the kernel's code where io_uring is denied. */
+export function createUringDriver(options: DriverOptions, events: DriverEvents): Driver {
+  return new UringDriver(requireNative(), options, events);
+}
+
+class UringDriver implements Driver, OutboxOwner {
+  readonly name = "uring";
+  readonly generations: Int32Array;
+  readonly writeBytes: Uint8Array;
+  readonly operations: UringOperations;
+
+  readonly #native: NativeAddon;
+  readonly #events: DriverEvents;
+  readonly #ring: Ring;
+  readonly #control: Int32Array;
+  readonly #slots: SlotTable;
+  readonly #pool: WritePool;
+  readonly #outbox: Outbox;
+  readonly #buffers: BufferRing;
+  readonly #received: Uint8Array;
+  readonly #receivedOffset: number;
+  readonly #held = new HeldBytes();
+  readonly #stats: DriverStats = newDriverStats();
+
+  readonly #fd: Int32Array;
+  readonly #flags: Int32Array;
+  /** Submissions that name the slot and have not completed. */
+  readonly #pending: Int32Array;
+  readonly #errno: Int32Array;
+
+  readonly #listeners: (Listener | undefined)[] = [];
+  #listenerCount = 0;
+  /** Slots to finish, and slots whose held bytes are to be delivered, at the end of the run phase. */
+  #finishing: number[] = [];
+  #resuming: number[] = [];
+  /** Slots that linger, oldest first, as slot, generation and deadline. */
+  readonly #lingering: { readonly slot: number; readonly generation: number; readonly deadline: number }[] = [];
+  #lingerTimer: NodeJS.Timeout | undefined;
+  readonly #addresses = new Map<number, ArrayBuffer>();
+
+  readonly #writeLow: number;
+  readonly #writeHigh: number;
+  /** From this offset on, the lower half of a write address has wrapped. */
+  readonly #writeCarryFrom: number;
+  #isInTurn = false;
+  #isRefWanted = true;
+  #isKeptAlive = true;
+  #onShutdown: (() => void) | undefined;
+  #shutdown: Promise<void> | undefined;
+
+  constructor(native: NativeAddon, options: DriverOptions, events: DriverEvents) {
+    const inverted = options.loop === "inverted";
+    this.#native = native;
+    this.#events = events;
+    this.#ring = new Ring(native, { entries: options.ringEntries, inverted });
+    this.#control = this.#ring.control;
+    this.#control[CONTROL.spinMode] = SPIN_MODES[options.spin.mode];
+    this.#control[CONTROL.spinMicros] = options.spin.microsMax;
+    this.#slots = new SlotTable(options.connectionsMax);
+    this.generations = this.#slots.generations;
+    this.#pool = new WritePool(options.writePoolBytes);
+    this.writeBytes = this.#pool.bytes;
+    this.#outbox = new Outbox(this.#pool, options.connectionsMax, this);
+    this.#fd = new Int32Array(options.connectionsMax);
+    this.#flags = new Int32Array(options.connectionsMax);
+    this.#pending = new Int32Array(options.connectionsMax);
+    this.#errno = new Int32Array(options.connectionsMax);
+    this.operations = new UringOperations(this.#ring, () => this.#updateKeepAlive());
+
+    const slab = options.receiveSlab;
+    this.#received = slab.bytes;
+    const unaligned = native.addressOf(slab.bytes.buffer as ArrayBuffer) + slab.bytes.byteOffset + slab.offset;
+    const slabAddress = Math.ceil(unaligned / RECEIVE_BUFFER_BYTES) * RECEIVE_BUFFER_BYTES;
+    const skipped = slabAddress - unaligned;
+    this.#receivedOffset = slab.offset + skipped;
+    this.#buffers = new BufferRing(this.#ring, {
+      address: slabAddress,
+      bufferBytes: RECEIVE_BUFFER_BYTES,
+      count: Math.min(Math.floor((slab.length - skipped) / RECEIVE_BUFFER_BYTES), RECEIVE_BUFFERS_MAX),
+      first: RECEIVE_BUFFERS_FIRST,
+      group: BUFFER_GROUP,
+    });
+    const writeAddress = native.addressOf(this.writeBytes.buffer as ArrayBuffer);
+    this.#writeLow = writeAddress % TWO_32 | 0;
+    this.#writeHigh = Math.floor(writeAddress / TWO_32);
+    this.#writeCarryFrom = TWO_32 - (writeAddress % TWO_32);
+    startLoop(this.#ring, () => this.#turn(), inverted);
+    if (inverted) this.#watchBackend();
+    this.#updateKeepAlive();
+  }
+
+  get stats(): DriverStats {
+    const stats = this.#stats;
+    stats.connectionsNow = this.#slots.count;
+    stats.writeBlocksNow = this.#pool.blocksNow;
+    stats.receiveBuffersNow = this.#buffers.offered;
+    stats.submissionQueueFull = this.#ring.submissionQueueFull;
+    stats.completionOverflows = this.#ring.completionOverflows;
+    stats.enters = this.#control[CONTROL.enters]! >>> 0;
+    return stats;
+  }
+
+  async listen(target: number | ListenAddress): Promise<Listening> {
+    this.#assertOpen("listen");
+    const index = this.#listeners.indexOf(undefined);
+    const listener = index === -1 ? this.#listeners.length : index;
+    if (listener >= LISTENERS_MAX)
+      throw new RingloomError("ERR_RINGLOOM_OVERLOADED", `Cannot listen: a driver has at most ${LISTENERS_MAX} listeners`);
+    let fd: number;
+    let name: NativeAddress;
+    if (typeof target === "number") {
+      name = checkNative<NativeAddress>(this.#native.socketName(target), "listen", { descriptor: target });
+      checkNative(this.#native.setBlocking(target), "listen", { descriptor: target });
+      fd = target;
+    } else {
+      const opened = this.#native.listenSocket(target.host, target.port, target.backlog, target.reusePort ? 1 : 0);
+      const socket = checkNative<NativeAddress & { readonly fd: number }>(opened, "listen", { host: target.host, port: target.port });
+      name = socket;
+      fd = socket.fd;
+    }
+    this.#listeners[listener] = { fd, isOwned: typeof target !== "number", isStopping: false, isArmed: false };
+    this.#listenerCount += 1;
+    this.#armAccept(listener);
+    this.#updateKeepAlive();
+    return { listener, host: name.host, port: name.port };
+  }
+
+  stopListening(listener: number): void {
+    const entry = this.#listeners[listener];
+    if (entry === undefined || entry.isStopping) return;
+    entry.isStopping = true;
+    if (entry.isArmed) this.#cancel(packUserData(KIND_ACCEPT, listener), 0);
+    else this.#later(() => this.#finishListener(listener));
+  }
+
+  connect(host: string, port: number): number {
+    this.#assertOpen("connect");
+    const address = this.#native.socketAddress(host, port);
+    if (typeof address === "number") throw new TypeError(`Cannot connect: "${host}" is not an IP address`);
+    const slot = this.#slots.acquire();
+    if (slot < 0) {
+      this.#stats.rejected += 1;
+      return -1;
+    }
+    const fd = this.#native.streamSocket(host.includes(":") ? AF_INET6 : AF_INET);
+    this.#open(slot, fd, CONNECTING);
+    if (fd < 0) {
+      this.#later(() => this.#connected(slot, fd));
+      return slot;
+    }
+    this.#addresses.set(slot, address);
+    this.#pending[slot] = 1;
+    const at = this.#native.addressOf(address);
+    const entry = new Int32Array(16);
+    entry[0] = IORING_OP_CONNECT;
+    entry[1] = fd;
+    entry[2] = address.byteLength;
+    entry[4] = at % TWO_32 | 0;
+    entry[5] = Math.floor(at / TWO_32);
+    entry[8] = packUserData(KIND_CONNECT, slot);
+    entry[9] = this.generations[slot]!;
+    this.#ring.submitAt(entry);
+    this.#updateKeepAlive();
+    return slot;
+  }
+
+  adopt(descriptor: number): number {
+    this.#assertOpen("adopt");
+    checkNative(this.#native.setBlocking(descriptor), "adopt", { descriptor });
+    const slot = this.#slots.acquire();
+    if (slot < 0) {
+      this.#stats.rejected += 1;
+      return -1;
+    }
+    this.#open(slot, descriptor, 0);
+    this.#armReceive(slot);
+    this.#updateKeepAlive();
+    return slot;
+  }
+
+  reserve(slot: number, size: number): number {
+    if (!this.#canSend(slot)) return -1;
+    const offset = this.#outbox.reserve(slot, size);
+    if (offset < 0) this.#stats.writeStarved += 1;
+    return offset;
+  }
+
+  commit(slot: number, length: number): void {
+    this.#outbox.commit(slot, length);
+  }
+
+  abort(slot: number): void {
+    this.#outbox.abort(slot);
+  }
+
+  queuedBytes(slot: number): number {
+    return this.#outbox.queuedBytes(slot);
+  }
+
+  requestDrained(slot: number): void {
+    if (this.#canSend(slot)) this.#outbox.requestDrained(slot);
+  }
+
+  pause(slot: number): void {
+    const flags = this.#flags[slot]!;
+    if (!this.#slots.isLive(slot) || (flags & (PAUSED | CLOSING | LINGERING)) !== 0) return;
+    this.#flags[slot] = flags | PAUSED;
+    this.#cancelReceive(slot);
+  }
+
+  resume(slot: number): void {
+    const flags = this.#flags[slot]!;
+    if (!this.#slots.isLive(slot) || (flags & PAUSED) === 0 || (flags & CLOSING) !== 0) return;
+    this.#flags[slot] = flags & ~PAUSED;
+    // Held bytes come first, and never inside this call.
+    if ((flags & HOLDING) !== 0) this.#queueResume(slot);
+    else this.#armReceive(slot);
+  }
+
+  end(slot: number): void {
+    if (!this.#canSend(slot)) return;
+    this.#flags[slot] = this.#flags[slot]! | END_WANTED;
+    if (this.#outbox.queuedBytes(slot) === 0) this.#sendEnd(slot);
+  }
+
+  close(slot: number): void {
+    this.#closeWith(slot, 0);
+  }
+
+  closeAfterFlush(slot: number): void {
+    const flags = this.#flags[slot]!;
+    if (!this.#slots.isLive(slot) || (flags & (CLOSING | CLOSE_AFTER_FLUSH)) !== 0) return;
+    this.#flags[slot] = flags | CLOSE_AFTER_FLUSH;
+    if (this.#outbox.queuedBytes(slot) === 0) this.#linger(slot);
+  }
+
+  peerAddress(slot: number): NativeAddress | undefined {
+    if (!this.#slots.isLive(slot) || (this.#flags[slot]! & FINISHING) !== 0) return undefined;
+    const name = this.#native.peerName(this.#fd[slot]!);
+    return typeof name === "number" ? undefined : name;
+  }
+
+  ref(): void {
+    this.#isRefWanted = true;
+    this.#updateKeepAlive();
+  }
+
+  unref(): void {
+    this.#isRefWanted = false;
+    this.#updateKeepAlive();
+  }
+
+  shutdown(): Promise<void> {
+    this.#shutdown ??= new Promise((resolve) => {
+      this.#onShutdown = resolve;
+      for (const [listener, entry] of this.#listeners.entries()) if (entry !== undefined) this.stopListening(listener);
+      for (let index = this.#slots.count - 1; index >= 0; index--) this.#closeWith(this.#slots.live[index]!, 0);
+      this.#wake();
+    });
+    return this.#shutdown;
+  }
+
+  // --- what the outbox asks for
+
+  startSend(slot: number, offset: number, length: number): void {
+    this.#pending[slot] = this.#pending[slot]! + 1;
+    const high = offset < this.#writeCarryFrom ? this.#writeHigh : this.#writeHigh + 1;
+    this.#ring.submit(
+      IORING_OP_SEND,
+      this.#fd[slot]!,
+      (this.#writeLow + offset) | 0,
+      high,
+      length,
+      MSG_WAITALL | MSG_NOSIGNAL,
+      packUserData(KIND_SEND, slot),
+      this.generations[slot]!,
+    );
+  }
+
+  outboxEmptied(slot: number): void {
+    const flags = this.#flags[slot]!;
+    if ((flags & (CLOSE_AFTER_FLUSH | END_WANTED)) === 0) return;
+    if ((flags & CLOSE_AFTER_FLUSH) !== 0) this.#linger(slot);
+    else this.#sendEnd(slot);
+  }
+
+  outboxDrained(slot: number): void {
+    if ((this.#flags[slot]! & CLOSING) === 0) this.#events.drained(slot);
+  }
+
+  outboxDirty(): void {
+    if (!this.#isInTurn) this.#wake();
+  }
+
+  // --- one turn
+
+  #turn(): void {
+    this.#control[CONTROL.dirty] = 0;
+    this.#takeLoopError();
+    if (this.#ring.isClosed) return;
+    this.#isInTurn = true;
+    this.#stats.turns += 1;
+    const count = this.#ring.reap(COMPLETIONS_PER_TURN_MAX);
+    for (let index = 0; index < count; ) index = this.#runFrom(index, count);
+    this.#runLists();
+    this.#endTurn();
+    if (this.#finishing.length > 0 || this.#resuming.length > 0) this.#wake();
+    this.#ring.retryWaiting();
+    this.#buffers.publish();
+    this.#isInTurn = false;
+    if (this.#onShutdown !== undefined) this.#tryShutdown();
+  }
+
+  /** Runs completions until one of their events throws; the error is reported and the next call goes on behind it. */
+  #runFrom(start: number, count: number): number {
+    let index = start;
+    try {
+      const list = this.#ring.completions;
+      while (index < count) {
+        const at = index << 2;
+        index += 1;
+        this.#run(list[at]!, list[at + 1]!, list[at + 2]!, list[at + 3]!);
+      }
+    } catch (error) {
+      reportError(error);
+    }
+    return index;
+  }
+
+  #endTurn(): void {
+    try {
+      this.#events.turnEnded();
+    } catch (error) {
+      reportError(error);
+    }
+    try {
+      this.#outbox.flush();
+    } catch (error) {
+      reportError(error);
+    }
+  }
+
+  #contain(work: (slot: number) => void, slot: number): void {
+    try {
+      work.call(this, slot);
+    } catch (error) {
+      reportError(error);
+    }
+  }
+
+  #run(low: number, generation: number, result: number, flags: number): void {
+    const slot = userDataSlot(low);
+    switch (userDataKind(low)) {
+      case KIND_RECV:
+        if (this.generations[slot] === generation) this.#receiveCompleted(slot, result, flags);
+        else this.#stale(flags);
+        return;
+      case KIND_SEND:
+        if (this.generations[slot] === generation) this.#sent(slot, result);
+        else this.#stale(flags);
+        return;
+      case KIND_ACCEPT:
+        this.#accepted(slot, result, flags);
+        return;
+      case KIND_CONNECT:
+        if (this.generations[slot] !== generation) return this.#stale(flags);
+        this.#pending[slot] = this.#pending[slot]! - 1;
+        this.#connected(slot, result);
+        return;
+      case KIND_OPERATION:
+        if (!this.operations.complete(slot, generation, result)) this.#stale(flags);
+        return;
+      case KIND_LOOP:
+        // The poll leaves with the next submission, which is after libuv has had its turn.
+        this.#control[CONTROL.backendReady] = 1;
+        this.#watchBackend();
+        return;
+      default:
+        return;
+    }
+  }
+
+  /** Bytes that were held back, and connections that ended outside the kernel's completions. */
+  #runLists(): void {
+    if (this.#resuming.length > 0) {
+      const slots = this.#resuming;
+      this.#resuming = [];
+      for (const slot of slots) this.#contain(this.#deliverHeld, slot);
+    }
+    if (this.#finishing.length > 0) {
+      const slots = this.#finishing;
+      this.#finishing = [];
+      for (const slot of slots) this.#contain(this.#finish, slot);
+    }
+  }
+
+  #stale(flags: number): void {
+    this.#stats.staleCompletions += 1;
+    if ((flags & IORING_CQE_F_BUFFER) !== 0) this.#buffers.give(flags >>> IORING_CQE_BUFFER_SHIFT);
+  }
+
+  // --- accepting
+
+  #armAccept(listener: number): void {
+    const entry = this.#listeners[listener];
+    assert(entry !== undefined, "an armed listener exists");
+    entry.isArmed = true;
+    this.#ring.submit(HEAD_ACCEPT, entry.fd, 0, 0, 0, SOCK_CLOEXEC, packUserData(KIND_ACCEPT, listener), 0);
+  }
+
+  #accepted(listener: number, result: number, flags: number): void {
+    const entry = this.#listeners[listener];
+    if (entry === undefined) return this.#stale(flags);
+    if ((flags & IORING_CQE_F_MORE) === 0) {
+      entry.isArmed = false;
+      if (entry.isStopping) this.#later(() => this.#finishListener(listener));
+      else if (result === -EMFILE || result === -ENFILE || result === -ENOBUFS) this.#retryAccept(listener);
+      else this.#armAccept(listener);
+    }
+    if (result >= 0) this.#acceptedSocket(listener, result);
+  }
+
+  /** Out of descriptors: trying again at once would spin. */
+  #retryAccept(listener: number): void {
+    this.#stats.rejected += 1;
+    setTimeout(() => {
+      const entry = this.#listeners[listener];
+      if (entry !== undefined && !entry.isStopping && !this.#ring.isClosed) this.#armAccept(listener);
+    }, ACCEPT_RETRY_MS).unref();
+  }
+
+  #acceptedSocket(listener: number, fd: number): void {
+    const slot = this.#slots.acquire();
+    if (slot < 0) {
+      this.#stats.rejected += 1;
+      this.#native.closeDescriptor(fd);
+      return;
+    }
+    this.#stats.accepted += 1;
+    this.#open(slot, fd, 0);
+    this.#armReceive(slot);
+    this.#updateKeepAlive();
+    this.#events.accepted(slot, listener);
+  }
+
+  /** The kernel accepts no more for us: deliver those who wait, then let go. */
+  #finishListener(listener: number): void {
+    const entry = this.#listeners[listener];
+    if (entry === undefined) return;
+    for (;;) {
+      const fd = this.#native.acceptWaiting(entry.fd);
+      if (fd < 0) break;
+      try {
+        this.#acceptedSocket(listener, fd);
+      } catch (error) {
+        reportError(error);
+      }
+    }
+    if (entry.isOwned) this.#native.closeDescriptor(entry.fd);
+    this.#listeners[listener] = undefined;
+    this.#listenerCount -= 1;
+    this.#updateKeepAlive();
+    this.#events.listenerStopped(listener);
+  }
+
+  #connected(slot: number, result: number): void {
+    this.#addresses.delete(slot);
+    const flags = this.#flags[slot]! & ~CONNECTING;
+    this.#flags[slot] = flags;
+    if ((flags & CLOSING) !== 0) return this.#release(slot);
+    if (result >= 0) {
+      this.#armReceive(slot);
+      this.#events.connected(slot, 0);
+    } else {
+      this.#events.connected(slot, -result);
+      this.#closeWith(slot, -result);
+    }
+  }
+
+  #open(slot: number, fd: number, flags: number): void {
+    this.#fd[slot] = fd;
+    this.#flags[slot] = flags;
+    this.#errno[slot] = 0;
+    assert(this.#pending[slot] === 0, "a fresh slot has nothing in flight");
+  }
+
+  // --- receiving
+
+  #armReceive(slot: number): void {
+    const flags = this.#flags[slot]!;
+    if ((flags & (RECEIVING | PEER_ENDED | CLOSING | CONNECTING)) !== 0) return;
+    this.#flags[slot] = flags | RECEIVING;
+    this.#pending[slot] = this.#pending[slot]! + 1;
+    this.#ring.submit(HEAD_RECV, this.#fd[slot]!, 0, 0, 0, 0, packUserData(KIND_RECV, slot), this.generations[slot]!);
+  }
+
+  #cancelReceive(slot: number): void {
+    const flags = this.#flags[slot]!;
+    if ((flags & (RECEIVING | CANCELLING_RECEIVE)) !== RECEIVING) return;
+    this.#flags[slot] = flags | CANCELLING_RECEIVE;
+    this.#cancel(packUserData(KIND_RECV, slot), this.generations[slot]!);
+  }
+
+  #receiveCompleted(slot: number, result: number, cqeFlags: number): void {
+    let flags = this.#flags[slot]!;
+    if ((cqeFlags & IORING_CQE_F_MORE) === 0) {
+      flags &= ~(RECEIVING | CANCELLING_RECEIVE);
+      this.#flags[slot] = flags;
+      this.#pending[slot] = this.#pending[slot]! - 1;
+    }
+    if (result > 0) {
+      const buffer = cqeFlags >>> IORING_CQE_BUFFER_SHIFT;
+      this.#stats.receivedBytes += result;
+      try {
+        const offset = this.#receivedOffset + buffer * RECEIVE_BUFFER_BYTES;
+        if ((flags & (PAUSED | HOLDING | CLOSING | LINGERING)) === 0) {
+          this.#events.received(slot, this.#received, offset, result);
+        } else if ((flags & (CLOSING | LINGERING)) === 0) {
+          this.#hold(slot, offset, result);
+        }
+      } finally {
+        this.#buffers.give(buffer);
+      }
+    }
+    if ((cqeFlags & IORING_CQE_F_MORE) === 0) this.#receiveStopped(slot, result);
+  }
+
+  #receiveStopped(slot: number, result: number): void {
+    const flags = this.#flags[slot]!;
+    if ((flags & CLOSING) !== 0) return this.#release(slot);
+    if (result > 0 || result === -ECANCELED || result === -EAGAIN) {
+      if ((flags & PAUSED) === 0) this.#armReceive(slot);
+    } else if (result === 0) {
+      this.#peerEnded(slot);
+    } else if (result === -ENOBUFS) {
+      this.#stats.receiveStarved += 1;
+      this.#buffers.grow(this.#buffers.offered);
+      if ((flags & PAUSED) === 0) this.#armReceive(slot);
+    } else {
+      this.#closeWith(slot, -result);
+    }
+  }
+
+  #peerEnded(slot: number): void {
+    const flags = this.#flags[slot]! | PEER_ENDED;
+    this.#flags[slot] = flags;
+    if ((flags & LINGERING) !== 0) this.#closeWith(slot, 0);
+    else if ((flags & (PAUSED | HOLDING)) !== 0) this.#flags[slot] = flags | HOLDING;
+    else this.#deliverEnd(slot);
+  }
+
+  #deliverEnd(slot: number): void {
+    this.#events.ended(slot);
+    if (this.#slots.isLive(slot) && (this.#flags[slot]! & END_SENT) !== 0) this.#closeWith(slot, 0);
+  }
+
+  #hold(slot: number, offset: number, length: number): void {
+    this.#flags[slot] = this.#flags[slot]! | HOLDING;
+    this.#held.add(slot, this.#received.slice(offset, offset + length));
+  }
+
+  #queueResume(slot: number): void {
+    const flags = this.#flags[slot]!;
+    if ((flags & RESUMING) !== 0) return;
+    this.#flags[slot] = flags | RESUMING;
+    this.#resuming.push(slot);
+    this.#wake();
+  }
+
+  #deliverHeld(slot: number): void {
+    this.#flags[slot] = this.#flags[slot]! & ~RESUMING;
+    const generation = this.generations[slot];
+    for (;;) {
+      const flags = this.#flags[slot]!;
+      if (this.generations[slot] !== generation || (flags & (PAUSED | CLOSING)) !== 0) return;
+      const bytes = this.#held.take(slot);
+      if (bytes === undefined) break;
+      if ((flags & LINGERING) !== 0) continue;
+      this.#events.received(slot, bytes, 0, bytes.length);
+    }
+    const flags = this.#flags[slot]! & ~HOLDING;
+    this.#flags[slot] = flags;
+    if ((flags & PEER_ENDED) === 0) this.#armReceive(slot);
+    else if ((flags & LINGERING) === 0) this.#deliverEnd(slot);
+  }
+
+  // --- sending
+
+  #canSend(slot: number): boolean {
+    const refused = CLOSING | CLOSE_AFTER_FLUSH | END_WANTED | CONNECTING;
+    return this.#slots.isLive(slot) && (this.#flags[slot]! & refused) === 0;
+  }
+
+  #sent(slot: number, result: number): void {
+    this.#pending[slot] = this.#pending[slot]! - 1;
+    if (result < 0) {
+      if ((this.#flags[slot]! & CLOSING) !== 0) return this.#release(slot);
+      if (result === -EAGAIN) return this.#outbox.sent(slot, 0);
+      return this.#closeWith(slot, -result);
+    }
+    this.#stats.sentBytes += result;
+    if ((this.#flags[slot]! & CLOSING) !== 0) return this.#release(slot);
+    this.#outbox.sent(slot, result);
+  }
+
+  #sendEnd(slot: number): void {
+    const flags = this.#flags[slot]!;
+    if ((flags & (END_SENT | CLOSING)) !== 0) return;
+    this.#flags[slot] = flags | END_SENT;
+    this.#native.shutdownSocket(this.#fd[slot]!, SHUT_WR);
+    // Both sides have ended: nothing can happen on this connection any more.
+    if ((flags & (PEER_ENDED | HOLDING)) === PEER_ENDED) this.#closeWith(slot, 0);
+  }
+
+  // --- closing
+
+  /** Everything is sent: half-close, discard what still comes, and close when the peer ends or the time is over. */
+  #linger(slot: number): void {
+    const flags = this.#flags[slot]!;
+    if ((flags & (LINGERING | CLOSING)) !== 0) return;
+    if ((flags & PEER_ENDED) !== 0) return this.#closeWith(slot, 0);
+    this.#flags[slot] = (flags | LINGERING | END_SENT) & ~PAUSED;
+    if ((flags & END_SENT) === 0) this.#native.shutdownSocket(this.#fd[slot]!, SHUT_WR);
+    this.#held.drop(slot);
+    this.#armReceive(slot);
+    this.#lingering.push({ slot, generation: this.generations[slot]!, deadline: performance.now() + LINGER_MS });
+    this.#lingerTimer ??= setTimeout(() => this.#endLingering(), LINGER_MS);
+  }
+
+  #endLingering(): void {
+    this.#lingerTimer = undefined;
+    const now = performance.now();
+    for (;;) {
+      const first = this.#lingering[0];
+      if (first === undefined) return;
+      if (first.deadline > now) {
+        this.#lingerTimer = setTimeout(() => this.#endLingering(), Math.ceil(first.deadline - now));
+        return;
+      }
+      this.#lingering.shift();
+      if (this.generations[first.slot] === first.generation) this.#closeWith(first.slot, 0);
+    }
+  }
+
+  #closeWith(slot: number, errno: number): void {
+    const flags = this.#flags[slot]!;
+    if (!this.#slots.isLive(slot) || (flags & CLOSING) !== 0) return;
+    this.#flags[slot] = flags | CLOSING;
+    this.#errno[slot] = errno;
+    this.#held.drop(slot);
+    if (!this.#outbox.isSending(slot)) this.#outbox.drop(slot);
+    if (this.#pending[slot] === 0) this.#release(slot);
+    else this.#ring.submit(HEAD_CANCEL, this.#fd[slot]!, 0, 0, 0, IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL, IGNORED, 0);
+  }
+
+  /** The last submission that named the slot may have completed: then its end is put in line. */
+  #release(slot: number): void {
+    const flags = this.#flags[slot]!;
+    if (this.#pending[slot]! > 0 || (flags & FINISHING) !== 0) return;
+    this.#flags[slot] = flags | FINISHING;
+    this.#finishing.push(slot);
+    if (!this.#isInTurn) this.#wake();
+  }
+
+  #finish(slot: number): void {
+    assert(this.#pending[slot] === 0, "a finished slot has nothing in flight");
+    const fd = this.#fd[slot]!;
+    if (fd >= 0) this.#ring.submit(HEAD_CLOSE, fd, 0, 0, 0, 0, IGNORED, 0);
+    this.#outbox.drop(slot);
+    try {
+      this.#events.closed(slot, this.#errno[slot]!);
+    } finally {
+      this.#slots.release(slot);
+      this.#updateKeepAlive();
+    }
+  }
+
+  // --- the rest
+
+  #cancel(low: number, high: number): void {
+    this.#ring.submit(HEAD_CANCEL, -1, low, high, 0, 0, IGNORED, 0);
+  }
+
+  #watchBackend(): void {
+    const low = packUserData(KIND_LOOP, 0);
+    this.#ring.submit(IORING_OP_POLL_ADD, this.#native.backendFd(), 0, 0, 0, POLLIN, low, 0);
+  }
+
+  #later(work: () => void): void {
+    this.operations.nop(work);
+  }
+
+  /** Asks the loop hook for a turn before it sleeps. */
+  #wake(): void {
+    this.#control[CONTROL.dirty] = 1;
+  }
+
+  #takeLoopError(): void {
+    const errno = this.#control[CONTROL.error]!;
+    if (errno === 0) return;
+    this.#control[CONTROL.error] = 0;
+    reportError(errnoError("enter the ring", errno));
+  }
+
+  #updateKeepAlive(): void {
+    const isBusy = this.#slots.count > 0 || this.operations.pendingNow > 0 || this.#listenerCount > 0;
+    const keep = this.#isRefWanted && isBusy;
+    if (keep === this.#isKeptAlive) return;
+    this.#isKeptAlive = keep;
+    this.#native.keepAlive(this.#ring.handle, keep ? 1 : 0);
+  }
+
+  #tryShutdown(): void {
+    if (this.#slots.count > 0 || this.#listenerCount > 0) return;
+    const resolve = this.#onShutdown;
+    this.#onShutdown = undefined;
+    clearTimeout(this.#lingerTimer);
+    this.#ring.close();
+    this.#native.stopLoop(this.#ring.handle);
+    resolve?.();
+  }
+
+  #assertOpen(operation: string): void {
+    if (this.#shutdown === undefined) return;
+    throw new RingloomError("ERR_RINGLOOM_CLOSED", `Cannot ${operation}: the driver is shut down`, { operation });
+  }
+}
+
+/** An error of an event handler, or of the kernel, must not end the turn; it goes where an uncaught exception goes. */
+function reportError(error: unknown): void {
+  setImmediate(() => {
+    throw error;
+  });
+}

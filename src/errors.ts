@@ -1,0 +1,73 @@
+import { getSystemErrorName } from "node:util";
+
+/** Every `code` that a {@link RingloomError} can carry, besides the names of the kernel's errors (`ECONNRESET` and so on). */
+export type RingloomErrorCode =
+  | "ERR_RINGLOOM_OVERLOADED"
+  | "ERR_RINGLOOM_BACKPRESSURE"
+  | "ERR_RINGLOOM_CLOSED"
+  | "ERR_RINGLOOM_STALE_HANDLE"
+  | "ERR_RINGLOOM_ALREADY_ANSWERED"
+  | "ERR_RINGLOOM_INVALID_OPTION"
+  | "ERR_RINGLOOM_DRIVER_UNAVAILABLE"
+  | "ERR_RINGLOOM_MODULE_LOAD"
+  | "ERR_RINGLOOM_NOT_AN_APP"
+  | "ERR_RINGLOOM_SHARD_FAILED"
+  | "ERR_RINGLOOM_WRONG_THREAD"
+  | "ERR_RINGLOOM_BODY_TOO_LARGE"
+  | "ERR_RINGLOOM_BODY_USED"
+  | "ERR_RINGLOOM_ABORTED"
+  | "ERR_RINGLOOM_TIMEOUT";
+
+export interface RingloomErrorOptions {
+  readonly cause?: unknown;
+  /** The operation that failed: `listen`, `recv`, `load`. */
+  readonly operation?: string;
+  /** What the operation was given, for the log. */
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * The one error family of Ringloom: a stable `code`, the operation that failed and what it was given.
+ *
+ * `code` is either one of the `ERR_RINGLOOM_…` names or the kernel's own (`EADDRINUSE`), as in Node.
+ */
+export class RingloomError extends Error {
+  override readonly name: string = "RingloomError";
+  readonly code: RingloomErrorCode | (string & {});
+  readonly operation: string | undefined;
+  readonly details: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(code: RingloomErrorCode | (string & {}), message: string, options: RingloomErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.operation = options.operation;
+    this.details = options.details;
+  }
+}
+
+/** The kernel's name of a positive error number: `errnoName(104)` is `"ECONNRESET"`. */
+export function errnoName(errno: number): string {
+  try {
+    return getSystemErrorName(-errno);
+  } catch {
+    return `errno ${errno}`;
+  }
+}
+
+/** An error for a failed kernel operation: `errno` is positive. */
+export function errnoError(
+  operation: string,
+  errno: number,
+  details?: Readonly<Record<string, unknown>>,
+): RingloomError {
+  const name = errnoName(errno);
+  const suffix = details === undefined ? "" : ` (${describe(details)})`;
+  const options: RingloomErrorOptions = details === undefined ? { operation } : { operation, details };
+  return new RingloomError(name, `Cannot ${operation}: ${name}${suffix}`, options);
+}
+
+function describe(details: Readonly<Record<string, unknown>>): string {
+  return Object.entries(details)
+    .map(([key, value]) => `${key} ${String(value)}`)
+    .join(", ");
+}

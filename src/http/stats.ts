@@ -1,0 +1,74 @@
+/** Counters and gauges of one HTTP server. */
+
+/**
+ * What an HTTP server counts. Plain numbers, so that a shard can publish them by copying. They only grow, except where the name says
+ * `Now`: those are gauges, and all of them are 0 when no connection is open.
+ */
+export class HttpStats {
+  /** Requests whose head was complete and valid, and that were given to a handler. */
+  requests = 0;
+  /** Answers whose last byte was queued, error answers included. */
+  answers = 0;
+  /** Answers by class. */
+  answers2xx = 0;
+  answers3xx = 0;
+  answers4xx = 0;
+  answers5xx = 0;
+
+  /** Malformed requests (400). */
+  badRequests = 0;
+  /** Heads above the byte or count limit (431). */
+  headerOverflows = 0;
+  /** Request targets above the limit (414). */
+  urlOverflows = 0;
+  /** Bodies above a limit (413). */
+  bodyOverflows = 0;
+  /** Unknown expectations (417). */
+  expectationsFailed = 0;
+  /** Transfer codings or methods that are not implemented (501). */
+  notImplemented = 0;
+  /** HTTP versions other than 1.0 and 1.1 (505). */
+  versionsRejected = 0;
+  /** Requests answered 503 because a pool was exhausted. */
+  overloads = 0;
+  /** Times that the driver's write pool had no room for an answer. */
+  writePoolExhausted = 0;
+
+  /** Heads that took too long (408). */
+  headerTimeouts = 0;
+  /** Bodies that stopped arriving (408). */
+  bodyTimeouts = 0;
+  /** Keep-alive connections closed because no request came. */
+  idleTimeouts = 0;
+  /** Connections closed because the peer took no byte of an answer. */
+  writeTimeouts = 0;
+  /** Handlers that did not answer in time (503). */
+  handlerTimeouts = 0;
+  /** Connections closed because their peer half-closed and the handler did not answer in time. */
+  halfClosedTimeouts = 0;
+
+  /** Handlers that threw, rejected or answered nothing. */
+  handlerErrors = 0;
+  /** Answers that came after their request was over. */
+  lateAnswers = 0;
+  /** Requests whose connection ended before the answer was complete. */
+  aborted = 0;
+  /** Response streams that failed after their head had left, so that the connection was cut. */
+  responseStreamErrors = 0;
+  /** Connections that the peer reset. */
+  resets = 0;
+  /** Times that a connection's further requests waited because it did not take its answers. */
+  stalls = 0;
+
+  connectionsNow = 0;
+  /** Requests dispatched and not completely answered. */
+  requestsNow = 0;
+  /** Connections that are inside a request. */
+  parserStatesNow = 0;
+  /** Heads kept outside the receive buffer. */
+  headArenasNow = 0;
+  /** Connections with pipelined bytes that wait. */
+  pendingBuffersNow = 0;
+  /** Blocks of the large-body pool in use. */
+  largeBodiesNow = 0;
+}

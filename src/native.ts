@@ -1,0 +1,121 @@
+/**
+ * The addon's only loader, and the shape of what it offers. Everything here returns a count, a descriptor or 0, or a negative error
+ * number; the callers turn numbers into typed errors.
+ */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { RingloomError, errnoError } from "./errors.js";
+
+/** A ring as the addon describes it: its memory, and where each word lies in it. Offsets are in bytes. */
+export interface NativeRing {
+  /** Opaque; names the ring in calls. */
+  readonly handle: object;
+  /** Head, tail and flag words of both queues, and the completion entries. */
+  readonly rings: ArrayBuffer;
+  /** The submission entries, 64 bytes each. */
+  readonly entries: ArrayBuffer;
+  /** The words shared with the loop hook: see `CONTROL` in `src/ring/loop.ts`. */
+  readonly control: ArrayBuffer;
+  readonly fd: number;
+  readonly features: number;
+  readonly submissionEntries: number;
+  readonly completionEntries: number;
+  readonly submissionHead: number;
+  readonly submissionTail: number;
+  readonly submissionFlags: number;
+  readonly completionHead: number;
+  readonly completionTail: number;
+  readonly completionOverflow: number;
+  readonly completionEvents: number;
+}
+
+export interface NativeAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The addon's functions. `native/*.c` documents each. */
+export interface NativeAddon {
+  setupRing(entries: number, completionEntries: number, flags: number): NativeRing | number;
+  enterRing(handle: object, submit: number, wait: number): number;
+  bufferRing(handle: object, entries: number, group: number): ArrayBuffer | number;
+  closeRing(handle: object): void;
+  probeRing(flags: number): { readonly errno: number; readonly features: number; readonly opcodes: ArrayBuffer };
+  addressOf(buffer: ArrayBuffer): number;
+  startLoop(handle: object, turn: () => void, inverted: number): number;
+  stopLoop(handle: object): void;
+  keepAlive(handle: object, on: number): void;
+  backendFd(): number;
+  listenSocket(
+    host: string,
+    port: number,
+    backlog: number,
+    reusePort: number,
+  ): (NativeAddress & { readonly fd: number }) | number;
+  acceptWaiting(fd: number): number;
+  socketAddress(host: string, port: number): ArrayBuffer | number;
+  streamSocket(family: number): number;
+  setBlocking(fd: number): number;
+  shutdownSocket(fd: number, how: number): number;
+  peerName(fd: number): NativeAddress | number;
+  socketName(fd: number): NativeAddress | number;
+  duplicate(fd: number): number;
+  closeDescriptor(fd: number): number;
+  setAffinity(cpus: readonly number[]): number;
+  getAffinity(): number[] | number;
+  threadId(): number;
+}
+
+let addon: NativeAddon | undefined;
+let problem: string | undefined;
+let wasTried = false;
+
+/** The addon, or undefined where there is none; {@link nativeProblem} then says why. */
+export function loadNative(): NativeAddon | undefined {
+  if (wasTried) return addon;
+  wasTried = true;
+  if (process.platform !== "linux") {
+    problem = `the addon is for Linux, and this is ${process.platform}`;
+    return undefined;
+  }
+  const path = addonPath();
+  if (!existsSync(path)) {
+    problem = "the addon is not built (a C compiler was not there at installation; npm run build:native builds it)";
+    return undefined;
+  }
+  try {
+    addon = createRequire(import.meta.url)(path) as NativeAddon;
+  } catch (error) {
+    problem = `the addon does not load: ${error instanceof Error ? error.message.split("\n")[0] : String(error)}`;
+  }
+  return addon;
+}
+
+/** Why {@link loadNative} returned undefined. */
+export function nativeProblem(): string | undefined {
+  loadNative();
+  return problem;
+}
+
+/** Where the addon is looked for: `RINGLOOM_ADDON` (a path, for a build with a sanitizer), else the build of this platform. */
+export function addonPath(): string {
+  const chosen = process.env.RINGLOOM_ADDON;
+  if (chosen !== undefined && chosen !== "") return resolve(chosen);
+  const name = `ringloom-${process.platform}-${process.arch}.node`;
+  return fileURLToPath(new URL(`../../build/${name}`, import.meta.url));
+}
+
+/** The addon, or a typed error that says why it is not there. */
+export function requireNative(): NativeAddon {
+  const native = loadNative();
+  if (native !== undefined) return native;
+  throw new RingloomError("ERR_RINGLOOM_DRIVER_UNAVAILABLE", `Cannot use the addon: ${problem}`);
+}
+
+/** Turns the addon's "a value or a negative error number" into a value or a typed error. */
+export function checkNative<T>(result: T | number, operation: string, details?: Readonly<Record<string, unknown>>): T {
+  if (typeof result === "number" && result < 0) throw errnoError(operation, -result, details);
+  return result as T;
+}

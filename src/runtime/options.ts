@@ -1,0 +1,267 @@
+/** The options of the runtime: what the supervisor and the shards can be told. Those of HTTP stand in `src/http/`. */
+import { CONNECTIONS_MAX, RING_ENTRIES_DEFAULT, SPIN_MICROS_DEFAULT } from "../constants.js";
+import {
+  choiceOption,
+  integerOption,
+  integerOrAutoOption,
+  type OptionDefinition,
+  type OptionSources,
+  parseInteger,
+  rejectUnknownOptions,
+  resolveOption,
+  textOption,
+} from "./option.js";
+
+/** Every option of the runtime, resolved. `auto` is settled later, by sizing. */
+export interface RuntimeOptions {
+  readonly host: string;
+  readonly port: number;
+  /** How many shards (threads that serve). */
+  readonly shards: number | "auto";
+  readonly driver: "auto" | "uring" | "portable";
+  /** `none`, `auto` (shard i on the i-th allowed CPU), or one CPU per shard, used in turn. */
+  readonly cpu: "none" | "auto" | readonly number[];
+  readonly spin: "auto" | "off" | "fixed" | "adaptive";
+  readonly spinMicrosMax: number;
+  /** How long a stop may take before connections are cut, in milliseconds. */
+  readonly drainMs: number;
+  /** How long an idle keep-alive connection may still send a request during a stop, in milliseconds. */
+  readonly drainGraceMs: number;
+  /** How long a shard may take to load the module and listen, in milliseconds; 0 is no limit. */
+  readonly startMs: number;
+  /** Connection slots of one shard. */
+  readonly connections: number | "auto";
+  /** Write memory of one shard, in MiB. */
+  readonly writePoolMib: number | "auto";
+  /** Receive memory of one shard, in MiB. */
+  readonly receiveSlabMib: number | "auto";
+  /** Old-generation heap of one shard, in MiB; `auto` leaves it to Node. */
+  readonly heapMib: number | "auto";
+  readonly ringEntries: number;
+  readonly loop: "inverted" | "uv";
+  readonly backlog: number;
+}
+
+type Definitions = { readonly [Name in keyof RuntimeOptions]: OptionDefinition<RuntimeOptions[Name]> };
+
+/** The definition of each runtime option: flag, variables, default, bounds, one sentence. */
+export const RUNTIME_OPTIONS: Definitions = {
+  host: textOption({
+    flag: "host",
+    environment: ["RINGLOOM_HOST"],
+    placeholder: "HOST",
+    fallback: "127.0.0.1",
+    fallbackText: "127.0.0.1",
+    allowed: "an IP address or a host name",
+    description: "Address to listen on. 0.0.0.0 or :: is every interface.",
+  }),
+  port: integerOption({
+    flag: "port",
+    environment: ["RINGLOOM_PORT", "PORT"],
+    placeholder: "PORT",
+    fallback: 9090,
+    fallbackText: "9090",
+    min: 0,
+    max: 65535,
+    description: "Port to listen on. 0 lets the system choose a free one.",
+  }),
+  shards: integerOrAutoOption({
+    flag: "shards",
+    environment: ["RINGLOOM_SHARDS"],
+    placeholder: "N",
+    fallback: "auto",
+    fallbackText: "1 per allowed CPU, at most the CPU quota rounded up",
+    min: 1,
+    max: 256,
+    description: "Threads that serve, each with its own ring, event loop and instance of the module.",
+  }),
+  driver: choiceOption({
+    flag: "driver",
+    environment: ["RINGLOOM_DRIVER"],
+    placeholder: "NAME",
+    fallback: "auto",
+    fallbackText: "uring where the system allows it, else portable",
+    choices: ["auto", "uring", "portable"],
+    description: "How sockets are driven. A forced driver that is not available is an error.",
+  }),
+  cpu: {
+    flag: "cpu",
+    environment: ["RINGLOOM_CPU"],
+    placeholder: "LIST",
+    fallback: "none",
+    fallbackText: "none",
+    allowed: "none, auto, or CPU numbers such as 0,1 or 0-3",
+    description: "Pins each shard to one CPU: auto takes the allowed ones in order. Needs the addon.",
+    parse: parseCpus,
+  },
+  spin: choiceOption({
+    flag: "spin",
+    environment: ["RINGLOOM_SPIN"],
+    placeholder: "MODE",
+    fallback: "auto",
+    fallbackText: "adaptive; off under a tight CPU quota or with fewer CPUs than shards",
+    choices: ["auto", "off", "fixed", "adaptive"],
+    description: "Whether a shard watches for work before it sleeps. Watching costs CPU time and saves wake-ups.",
+  }),
+  spinMicrosMax: integerOption({
+    flag: "spin-us",
+    environment: ["RINGLOOM_SPIN_US"],
+    placeholder: "US",
+    fallback: SPIN_MICROS_DEFAULT,
+    fallbackText: String(SPIN_MICROS_DEFAULT),
+    min: 1,
+    max: 10_000,
+    description: "The longest time that a shard watches before it sleeps, in microseconds.",
+  }),
+  drainMs: integerOption({
+    flag: "drain-ms",
+    environment: ["RINGLOOM_DRAIN_MS"],
+    placeholder: "MS",
+    fallback: 30_000,
+    fallbackText: "30000",
+    min: 0,
+    max: 86_400_000,
+    description: "How long a stop may take before the connections that are left are cut, in milliseconds.",
+  }),
+  drainGraceMs: integerOption({
+    flag: "drain-grace-ms",
+    environment: ["RINGLOOM_DRAIN_GRACE_MS"],
+    placeholder: "MS",
+    fallback: 250,
+    fallbackText: "250",
+    min: 0,
+    max: 86_400_000,
+    description: "How long idle connections stay open during a stop, for requests already on their way, in milliseconds.",
+  }),
+  startMs: integerOption({
+    flag: "start-ms",
+    environment: ["RINGLOOM_START_MS"],
+    placeholder: "MS",
+    fallback: 60_000,
+    fallbackText: "60000",
+    min: 0,
+    max: 86_400_000,
+    description: "How long a shard may take to load the module and listen, in milliseconds. 0 is no limit.",
+  }),
+  connections: integerOrAutoOption({
+    flag: "connections",
+    environment: ["RINGLOOM_CONNECTIONS"],
+    placeholder: "N",
+    fallback: "auto",
+    fallbackText: "from the memory limit and the descriptor limit, at most 65536",
+    min: 1,
+    max: CONNECTIONS_MAX,
+    description: "Connections that one shard holds at once. Further ones are refused and counted.",
+  }),
+  writePoolMib: integerOrAutoOption({
+    flag: "write-pool-mib",
+    environment: ["RINGLOOM_WRITE_POOL_MIB"],
+    placeholder: "MIB",
+    fallback: "auto",
+    fallbackText: "from the memory limit, at most 64",
+    min: 1,
+    max: 1_024,
+    description: "Memory of one shard for bytes that wait to be sent, in MiB.",
+  }),
+  receiveSlabMib: integerOrAutoOption({
+    flag: "receive-slab-mib",
+    environment: ["RINGLOOM_RECEIVE_SLAB_MIB"],
+    placeholder: "MIB",
+    fallback: "auto",
+    fallbackText: "from the memory limit, at most 64",
+    min: 1,
+    max: 1_024,
+    description: "Memory of one shard that the kernel receives into, in MiB.",
+  }),
+  heapMib: integerOrAutoOption({
+    flag: "heap-mib",
+    environment: ["RINGLOOM_HEAP_MIB"],
+    placeholder: "MIB",
+    fallback: "auto",
+    fallbackText: "Node's own limit",
+    min: 16,
+    max: 1_048_576,
+    description: "JavaScript heap (old generation) of one shard, in MiB. A shard that exceeds it ends.",
+  }),
+  ringEntries: integerOption({
+    flag: "ring-entries",
+    environment: ["RINGLOOM_RING_ENTRIES"],
+    placeholder: "N",
+    fallback: RING_ENTRIES_DEFAULT,
+    fallbackText: String(RING_ENTRIES_DEFAULT),
+    min: 64,
+    max: 32_768,
+    extra: { test: (value) => (value & (value - 1)) === 0, text: "a power of two" },
+    description: "Submission entries of one shard's ring (uring only).",
+  }),
+  loop: choiceOption({
+    flag: "loop",
+    environment: ["RINGLOOM_LOOP"],
+    placeholder: "MODE",
+    fallback: "inverted",
+    fallbackText: "inverted",
+    choices: ["inverted", "uv"],
+    description: "Who sleeps: inverted sleeps in the ring, uv in libuv's own poll (uring only).",
+  }),
+  backlog: integerOption({
+    flag: "backlog",
+    environment: ["RINGLOOM_BACKLOG"],
+    placeholder: "N",
+    fallback: 4_096,
+    fallbackText: "4096",
+    min: 1,
+    max: 65_535,
+    description: "Connections that may wait to be accepted, per shard. The kernel caps it at net.core.somaxconn.",
+  }),
+};
+
+/**
+ * Resolves every runtime option: command line, else `RINGLOOM_*` (and `PORT`), else code, else the default.
+ * Throws `ERR_RINGLOOM_INVALID_OPTION` at the first one that is not allowed.
+ */
+export function resolveRuntimeOptions(sources: OptionSources): RuntimeOptions {
+  if (sources.config !== undefined) rejectUnknownOptions(sources.config, Object.keys(RUNTIME_OPTIONS));
+  function pick<Name extends keyof RuntimeOptions>(name: Name): RuntimeOptions[Name] {
+    return resolveOption(name, RUNTIME_OPTIONS[name], sources);
+  }
+  return {
+    host: pick("host"),
+    port: pick("port"),
+    shards: pick("shards"),
+    driver: pick("driver"),
+    cpu: pick("cpu"),
+    spin: pick("spin"),
+    spinMicrosMax: pick("spinMicrosMax"),
+    drainMs: pick("drainMs"),
+    drainGraceMs: pick("drainGraceMs"),
+    startMs: pick("startMs"),
+    connections: pick("connections"),
+    writePoolMib: pick("writePoolMib"),
+    receiveSlabMib: pick("receiveSlabMib"),
+    heapMib: pick("heapMib"),
+    ringEntries: pick("ringEntries"),
+    loop: pick("loop"),
+    backlog: pick("backlog"),
+  };
+}
+
+/** Parses the kernel's list form, `0-2,5`, as in /proc/self/status. Undefined when it is not one. Numbers are below 1024. */
+export function parseCpuList(text: string): number[] | undefined {
+  const cpus: number[] = [];
+  for (const part of text.trim().split(",")) {
+    const [first, last, ...rest] = part.split("-");
+    const from = parseInteger(first, 0, 1023);
+    const to = last === undefined ? from : parseInteger(last, 0, 1023);
+    if (from === undefined || to === undefined || to < from || rest.length > 0) return undefined;
+    for (let cpu = from; cpu <= to; cpu++) cpus.push(cpu);
+  }
+  return cpus;
+}
+
+function parseCpus(value: unknown): RuntimeOptions["cpu"] | undefined {
+  if (value === "none" || value === "auto") return value;
+  if (typeof value === "string") return parseCpuList(value);
+  if (!Array.isArray(value) || value.length === 0) return undefined;
+  const cpus = value.map((cpu) => parseInteger(cpu, 0, 1023));
+  return cpus.every((cpu) => cpu !== undefined) ? cpus : undefined;
+}

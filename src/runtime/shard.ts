@@ -1,0 +1,102 @@
+/**
+ * The shard's side of its life: assigned, started, ready, draining, gone. It knows no protocol of the network: what it runs is a
+ * {@link ShardService}. Everything here runs on the shard's own thread.
+ */
+import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
+import type { ListenAddress, Listening } from "../driver/contract.js";
+import { RingloomError } from "../errors.js";
+import { checkNative, requireNative } from "../native.js";
+import {
+  type DrainOptions,
+  type DrainReport,
+  type MessageFromShard,
+  type MessageToShard,
+  type ShardAssignment,
+  toShardError,
+} from "./shard-protocol.js";
+import { RuntimeView, setRuntimeView } from "./stats.js";
+
+/** What a shard runs. */
+export interface ShardService {
+  /** Current counters of the driver; only the numbers among its fields count. */
+  readonly driverStats: object;
+  /** Current counters of the service itself. */
+  readonly serviceStats: object;
+  listen(target: number | ListenAddress): Promise<Listening>;
+  /** Finishes what was begun. Calls `listenerStopped` once nobody waits to be accepted any more. */
+  drain(options: DrainOptions, listenerStopped: () => void): Promise<DrainReport>;
+  /** Cuts what is left; a drain in progress then ends soon. */
+  cut(): void;
+}
+
+/**
+ * Runs a shard on this worker thread: takes the assignment, starts the service, and obeys the supervisor. A failure to start is
+ * reported to the supervisor, and the thread ends.
+ */
+export async function runShard(start: (assignment: ShardAssignment) => Promise<ShardService>): Promise<void> {
+  if (isMainThread || parentPort === null) {
+    throw new RingloomError("ERR_RINGLOOM_WRONG_THREAD", "Cannot run a shard: this is not a worker thread.", {
+      operation: "run shard",
+    });
+  }
+  const port = parentPort;
+  // The cast is safe because the supervisor of the same build makes it.
+  const assignment = workerData as ShardAssignment;
+  try {
+    if (assignment.cpu !== undefined) {
+      checkNative(requireNative().setAffinity([assignment.cpu]), "set the CPU affinity", { cpu: assignment.cpu });
+    }
+    // The view exists before the module is loaded, so that its top level may already ask for statistics.
+    const view = new RuntimeView(assignment.counters, assignment.shard, assignment.facts);
+    setRuntimeView(view);
+    const service = await start(assignment);
+    view.start({ driver: () => service.driverStats, service: () => service.serviceStats });
+    const { host, port: portNumber } = await service.listen(assignment.target);
+    obey(port, service, view);
+    send(port, { type: "ready", host, port: portNumber });
+  } catch (error) {
+    send(port, { type: "failed", error: toShardError(error) });
+    endThread(1);
+  }
+}
+
+function obey(port: MessagePort, service: ShardService, view: RuntimeView): void {
+  let isDraining = false;
+  port.on("message", (message: MessageToShard) => {
+    switch (message.type) {
+      case "drain":
+        if (isDraining) return;
+        isDraining = true;
+        void drain(port, service, view, message);
+        return;
+      case "cut":
+        service.cut();
+        return;
+    }
+  });
+}
+
+async function drain(port: MessagePort, service: ShardService, view: RuntimeView, options: DrainOptions): Promise<void> {
+  try {
+    const report = await service.drain(options, () => send(port, { type: "listenerStopped" }));
+    view.stop();
+    send(port, { type: "drained", report });
+    endThread(0);
+  } catch (error) {
+    send(port, { type: "failed", error: toShardError(error) });
+    endThread(1);
+  }
+}
+
+function send(port: MessagePort, message: MessageFromShard): void {
+  port.postMessage(message);
+}
+
+/**
+ * Ends this thread and not the process. A module's own timers would keep it alive for ever; `process.exit` in a worker stops only
+ * the worker, runs its "exit" listeners, and what was posted before still arrives. One turn later, because a worker's console
+ * is flushed by the loop.
+ */
+function endThread(code: number): void {
+  setImmediate(() => process.exit(code));
+}

@@ -1,0 +1,163 @@
+/** What a running server tells about itself, on every shard alike: `runtimeStats()`. */
+import { getHeapStatistics } from "node:v8";
+import type { DriverName } from "../driver/contract.js";
+import { RingloomError } from "../errors.js";
+import { type CounterRecord, Counters } from "./counters.js";
+import type { MemoryBudget } from "./sizing.js";
+
+/**
+ * The figures of one shard, at most a tenth of a second old; those of the calling shard are current.
+ * @experimental
+ */
+export interface ShardStats {
+  readonly shard: number;
+  readonly heapUsedBytes: number;
+  /** The driver's counters: see `DriverStats`. */
+  readonly driver: Readonly<Record<string, number>>;
+  /** The counters of what the shard serves; for HTTP see `HttpStats`. */
+  readonly service: Readonly<Record<string, number>>;
+}
+
+/**
+ * A server's figures.
+ * @experimental
+ */
+export interface RuntimeStats {
+  readonly pid: number;
+  readonly uptimeMs: number;
+  readonly driver: DriverName;
+  readonly driverReason: string;
+  /** Which shard answers. */
+  readonly shard: number;
+  readonly shards: readonly ShardStats[];
+  /** Sums over all shards. */
+  readonly totals: Omit<ShardStats, "shard">;
+  readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number; readonly budget: MemoryBudget };
+}
+
+/** What stays the same while a server runs. */
+export interface RuntimeFacts {
+  readonly driver: DriverName;
+  readonly driverReason: string;
+  readonly memoryBudget: MemoryBudget;
+  /** `Date.now()` of the start. */
+  readonly startedAtMs: number;
+}
+
+/** Gives the current counters of this thread's driver and service. */
+export interface CounterSource {
+  driver(): object;
+  service(): object;
+}
+
+/** How often a shard publishes its counters, in milliseconds. */
+export const PUBLISH_INTERVAL_MS = 100;
+
+/** The part of a server that runs on this thread, as far as statistics go. */
+export class RuntimeView {
+  readonly #counters: Counters;
+  readonly #shard: number;
+  readonly #facts: RuntimeFacts;
+  #source: CounterSource | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(buffer: SharedArrayBuffer, shard: number, facts: RuntimeFacts) {
+    this.#counters = new Counters(buffer, shard);
+    this.#shard = shard;
+    this.#facts = facts;
+  }
+
+  /** Starts to publish what `source` counts. */
+  start(source: CounterSource): void {
+    this.#source = source;
+    this.publish();
+    this.#timer = setInterval(() => this.publish(), PUBLISH_INTERVAL_MS).unref();
+  }
+
+  /** Publishes a last time, and stops. */
+  stop(): void {
+    clearInterval(this.#timer);
+    this.publish();
+    this.#source = undefined;
+  }
+
+  publish(): void {
+    if (this.#source === undefined) return;
+    this.#counters.publish({
+      heapUsedBytes: getHeapStatistics().used_heap_size,
+      ...prefixed("driver", this.#source.driver()),
+      ...prefixed("service", this.#source.service()),
+    });
+  }
+
+  stats(): RuntimeStats {
+    this.publish();
+    const records = Array.from({ length: this.#counters.shardCount }, (_, shard) => this.#counters.read(shard));
+    const shards = records.map((record, shard) => ({ shard, ...divide(record) }));
+    const totals = divide(sum(records));
+    return {
+      pid: process.pid,
+      uptimeMs: Date.now() - this.#facts.startedAtMs,
+      driver: this.#facts.driver,
+      driverReason: this.#facts.driverReason,
+      shard: this.#shard,
+      shards,
+      totals,
+      memory: {
+        rssBytes: process.memoryUsage.rss(),
+        heapUsedBytes: totals.heapUsedBytes,
+        budget: this.#facts.memoryBudget,
+      },
+    };
+  }
+}
+
+let current: RuntimeView | undefined;
+
+/** Makes `view` the one that {@link runtimeStats} reads on this thread; undefined takes it away. */
+export function setRuntimeView(view: RuntimeView | undefined): void {
+  current = view;
+}
+
+/**
+ * The figures of the server that this thread is a shard of: all shards, their sums, the driver and why, memory.
+ * @throws RingloomError `ERR_RINGLOOM_WRONG_THREAD` where no shard runs.
+ * @example
+ * ```ts
+ * import { runtimeStats } from "ringloom";
+ * app.get("/stats", (c) => c.json(runtimeStats()));
+ * ```
+ * @experimental
+ */
+export function runtimeStats(): RuntimeStats {
+  if (current !== undefined) return current.stats();
+  throw new RingloomError("ERR_RINGLOOM_WRONG_THREAD", "Cannot read the statistics: no shard runs on this thread.", {
+    operation: "runtimeStats",
+  });
+}
+
+function prefixed(prefix: string, record: object): Record<string, number> {
+  const result: Record<string, number> = {};
+  for (const [name, value] of Object.entries(record)) {
+    if (typeof value === "number") result[`${prefix}.${name}`] = value;
+  }
+  return result;
+}
+
+function divide(record: CounterRecord): Omit<ShardStats, "shard"> {
+  const driver: Record<string, number> = {};
+  const service: Record<string, number> = {};
+  for (const [name, value] of Object.entries(record)) {
+    if (name.startsWith("driver.")) driver[name.slice("driver.".length)] = value;
+    else if (name.startsWith("service.")) service[name.slice("service.".length)] = value;
+  }
+  return { heapUsedBytes: record["heapUsedBytes"] ?? 0, driver, service };
+}
+
+function sum(records: readonly CounterRecord[]): CounterRecord {
+  const totals: Record<string, number> = {};
+  for (const record of records) {
+    for (const [name, value] of Object.entries(record)) totals[name] = (totals[name] ?? 0) + value;
+  }
+  return totals;
+}

@@ -1,0 +1,32 @@
+/** The drivers that a test can run over on this machine: all of them, or the one that `RINGLOOM_DRIVER` names. */
+import { chooseDriver, createDriver } from "../../src/driver/choose.js";
+import type { Driver, DriverEvents, DriverName, DriverOptions } from "../../src/driver/contract.js";
+
+export interface DriverUnderTest {
+  readonly name: DriverName;
+  /** Why it cannot run here, or false. For the `skip` option of a test. */
+  readonly skip: string | false;
+  create(options: DriverOptions, events: DriverEvents): Driver;
+}
+
+export const driversUnderTest: readonly DriverUnderTest[] = (["portable", "uring"] as const)
+  .filter((name) => isWanted(name))
+  .map((name) => ({
+    name,
+    skip: skipReason(name),
+    create: (options, events) => createDriver(name, options, events),
+  }));
+
+function isWanted(name: DriverName): boolean {
+  const wanted = process.env.RINGLOOM_DRIVER;
+  return wanted === undefined || wanted === "" || wanted === "auto" || wanted === name;
+}
+
+function skipReason(name: DriverName): string | false {
+  try {
+    chooseDriver(name);
+    return false;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
