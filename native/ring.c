@@ -73,6 +73,22 @@ int rl_enter(struct rl_ring *ring, uint32_t submit, uint32_t wait, int timeout_m
   return result < 0 ? -errno : result;
 }
 
+static bool is_in_table(const struct rl_ring *ring, int fd) {
+  for (size_t index = 0; index < ring->descriptors_size / sizeof(int32_t); index++)
+    if (ring->descriptors[index] == fd) return true;
+  return false;
+}
+
+/* Closes the sockets that the kernel has accepted and nobody has taken: only their completions know them. */
+static void close_unclaimed(const struct rl_ring *ring) {
+  uint32_t tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
+  for (uint32_t head = *ring->cq_head; head != tail; head++) {
+    const struct io_uring_cqe *event = (const struct io_uring_cqe *)ring->cq_events + (head & ring->cq_mask);
+    bool is_accept = ((uint32_t)event->user_data >> RL_SLOT_BITS) == RL_KIND_ACCEPT;
+    if (is_accept && event->res >= 0 && !is_in_table(ring, event->res)) close(event->res);
+  }
+}
+
 /*
  * Ends everything that is in flight, so that no completion can write into memory which is about to go. Called on the ring's own
  * thread. A receive that waits for data is ended by the cancellation itself; the wait is for requests that another kernel
@@ -80,6 +96,8 @@ int rl_enter(struct rl_ring *ring, uint32_t submit, uint32_t wait, int timeout_m
  */
 void rl_ring_quiesce(struct rl_ring *ring) {
   if (ring->fd < 0) return;
+  /* Descriptors that TypeScript has given to the ring to close are in no other list. */
+  rl_enter(ring, *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE), 0, 0);
   for (int attempt = 0; attempt < 64; attempt++) {
     struct rl_sync_cancel cancel;
     memset(&cancel, 0, sizeof cancel);
@@ -92,8 +110,14 @@ void rl_ring_quiesce(struct rl_ring *ring) {
     rl_enter(ring, 0, 0, 0);
     if (result == -ENOENT || result == 0 || result == -EINVAL) break;
   }
+  close_unclaimed(ring);
   close(ring->fd);
   ring->fd = -1;
+  /* A thread that was killed closed nothing itself, and its peers must not wait for an answer for ever. */
+  for (size_t index = 0; index < ring->descriptors_size / sizeof(int32_t); index++) {
+    if (ring->descriptors[index] >= 0) close(ring->descriptors[index]);
+    ring->descriptors[index] = -1;
+  }
 }
 
 void rl_ring_unref(struct rl_ring *ring) {
@@ -102,6 +126,7 @@ void rl_ring_unref(struct rl_ring *ring) {
   if (ring->rings != NULL) munmap(ring->rings, ring->rings_size);
   if (ring->entries != NULL) munmap(ring->entries, ring->entries_size);
   if (ring->buffer_ring != NULL) munmap(ring->buffer_ring, ring->buffer_ring_size);
+  if (ring->descriptors != NULL) munmap(ring->descriptors, ring->descriptors_size);
   free(ring->control);
   free(ring);
 }
@@ -153,6 +178,8 @@ static bool map_ring(struct rl_ring *ring, const struct io_uring_params *params)
   ring->sq_flags = (uint32_t *)(ring->rings + params->sq_off.flags);
   ring->cq_head = (uint32_t *)(ring->rings + params->cq_off.head);
   ring->cq_tail = (uint32_t *)(ring->rings + params->cq_off.tail);
+  ring->cq_events = ring->rings + params->cq_off.cqes;
+  ring->cq_mask = params->cq_entries - 1;
   /* Entry i of the ring is always submission i: the indirection is filled once and never touched again. */
   uint32_t *array = (uint32_t *)(ring->rings + params->sq_off.array);
   for (uint32_t index = 0; index < params->sq_entries; index++) array[index] = index;
@@ -253,6 +280,23 @@ static napi_value buffer_ring(napi_env env, napi_callback_info info) {
   return buffer == NULL ? rl_number(env, -ENOTSUP) : buffer;
 }
 
+/* descriptorTable(handle, count): words in which TypeScript keeps its open descriptors, all -1, or a negative error number. One a ring. */
+static napi_value descriptor_table(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  if (!rl_args(env, info, 2, args)) return NULL;
+  struct rl_ring *ring = rl_ring_unwrap(env, args[0]);
+  if (ring == NULL) return NULL;
+  if (ring->descriptors != NULL) return rl_number(env, -EEXIST);
+  size_t size = (size_t)rl_double(env, args[1]) * sizeof(int32_t);
+  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return rl_number(env, -errno);
+  memset(memory, 0xff, size);
+  ring->descriptors = memory;
+  ring->descriptors_size = size;
+  napi_value buffer = lend(env, ring, memory, size);
+  return buffer == NULL ? rl_number(env, -ENOTSUP) : buffer;
+}
+
 /* closeRing(handle): cancels what is in flight, waits for it and closes the descriptor. The memory stays until nobody has it. */
 static napi_value close_ring(napi_env env, napi_callback_info info) {
   napi_value args[1];
@@ -308,6 +352,7 @@ void rl_ring_exports(napi_env env, napi_value exports) {
   rl_export(env, exports, "setupRing", setup_ring);
   rl_export(env, exports, "enterRing", enter_ring);
   rl_export(env, exports, "bufferRing", buffer_ring);
+  rl_export(env, exports, "descriptorTable", descriptor_table);
   rl_export(env, exports, "closeRing", close_ring);
   rl_export(env, exports, "probeRing", probe_ring);
   rl_export(env, exports, "addressOf", address_of);

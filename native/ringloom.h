@@ -29,6 +29,10 @@ struct rl_control {
   int32_t unused;
 };
 
+/* What src/ring/user-data.ts says: user_data is kind (12 bits) | slot (20 bits) in the low word. */
+#define RL_SLOT_BITS 20
+#define RL_KIND_ACCEPT 2u
+
 struct rl_loop;
 
 struct rl_ring {
@@ -42,7 +46,11 @@ struct rl_ring {
   size_t entries_size;
   uint8_t *buffer_ring;
   size_t buffer_ring_size;
+  int32_t *descriptors; /* TypeScript writes them: what must be closed when the thread dies; -1 for none */
+  size_t descriptors_size;
   uint32_t *sq_head, *sq_tail, *sq_flags, *cq_head, *cq_tail;
+  uint8_t *cq_events;
+  uint32_t cq_mask;
   struct rl_control *control;
   struct rl_loop *loop;
 };

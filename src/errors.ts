@@ -1,6 +1,9 @@
 import { getSystemErrorName } from "node:util";
 
-/** Every `code` that a {@link RingloomError} can carry, besides the names of the kernel's errors (`ECONNRESET` and so on). */
+/**
+ * Every `code` that a {@link RingloomError} can carry, besides the names of the kernel's errors (`ECONNRESET` and so on).
+ * @stable
+ */
 export type RingloomErrorCode =
   | "ERR_RINGLOOM_OVERLOADED"
   | "ERR_RINGLOOM_BACKPRESSURE"
@@ -18,6 +21,10 @@ export type RingloomErrorCode =
   | "ERR_RINGLOOM_ABORTED"
   | "ERR_RINGLOOM_TIMEOUT";
 
+/**
+ * What else an error says.
+ * @stable
+ */
 export interface RingloomErrorOptions {
   readonly cause?: unknown;
   /** The operation that failed: `listen`, `recv`, `load`. */
@@ -30,6 +37,7 @@ export interface RingloomErrorOptions {
  * The one error family of Ringloom: a stable `code`, the operation that failed and what it was given.
  *
  * `code` is either one of the `ERR_RINGLOOM_…` names or the kernel's own (`EADDRINUSE`), as in Node.
+ * @stable
  */
 export class RingloomError extends Error {
   override readonly name: string = "RingloomError";

@@ -41,6 +41,7 @@ export interface NativeAddon {
   setupRing(entries: number, completionEntries: number, flags: number): NativeRing | number;
   enterRing(handle: object, submit: number, wait: number): number;
   bufferRing(handle: object, entries: number, group: number): ArrayBuffer | number;
+  descriptorTable(handle: object, count: number): ArrayBuffer | number;
   closeRing(handle: object): void;
   probeRing(flags: number): { readonly errno: number; readonly features: number; readonly opcodes: ArrayBuffer };
   addressOf(buffer: ArrayBuffer): number;

@@ -68,11 +68,22 @@ interface GeneratorOutput {
 }
 
 /** Runs `http-load`. Rejects with {@link LoadError} when a single response was wrong or a connection broke. */
-export async function runHttpLoad(server: RunningServer, httpCase: HttpCase, options: LoadOptions): Promise<LoadResult> {
+export async function runHttpLoad(
+  server: RunningServer,
+  httpCase: HttpCase,
+  options: LoadOptions,
+): Promise<LoadResult> {
   const command = [
     programPath("http-load"),
     ...[server.host, server.port, httpCase.connections, httpCase.depth, options.seconds, httpCase.path].map(String),
-    ...["--warmup", String(options.warmupSeconds), "--expect-body", httpCase.expectBody, "--cpu-of", String(server.pid)],
+    ...[
+      "--warmup",
+      String(options.warmupSeconds),
+      "--expect-body",
+      httpCase.expectBody,
+      "--cpu-of",
+      String(server.pid),
+    ],
     ...httpCase.headers.flatMap((header) => ["--header", header]),
     ...(httpCase.bodyBytes === undefined ? [] : ["--body", String(httpCase.bodyBytes)]),
     ...(options.requests === undefined ? [] : ["--requests", String(options.requests)]),
@@ -146,7 +157,10 @@ function wrkScript(httpCase: HttpCase): string {
     const colon = header.indexOf(":");
     return `wrk.headers[${lua(header.slice(0, colon))}] = ${lua(header.slice(colon + 1).trim())}`;
   });
-  const body = httpCase.bodyBytes === undefined ? [] : [`wrk.method = "POST"`, `wrk.body = string.rep("x", ${httpCase.bodyBytes})`];
+  const body =
+    httpCase.bodyBytes === undefined
+      ? []
+      : [`wrk.method = "POST"`, `wrk.body = string.rep("x", ${httpCase.bodyBytes})`];
   return `${[
     ...headers,
     ...body,

@@ -1,7 +1,7 @@
 /** What the harness knows about the machine: its paths, its cores and the tools that happen to be present. Nothing here changes the machine. */
 import { execFileSync } from "node:child_process";
 import { accessSync, constants, readFileSync } from "node:fs";
-import { availableParallelism, cpus, release } from "node:os";
+import { cpus, release } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -16,7 +16,7 @@ export const peersDirectory: string = join(root, "bench/peers");
 
 /** The full path of an executable on the PATH, or undefined. */
 export function findTool(name: string): string | undefined {
-  for (const directory of (process.env["PATH"] ?? "").split(delimiter)) {
+  for (const directory of (process.env.PATH ?? "").split(delimiter)) {
     if (directory === "") continue;
     const path = join(directory, name);
     try {
@@ -87,5 +87,5 @@ export function parseCoreList(list: string): number[] {
 /** One line about processor, kernel and Node, for the head of a report. */
 export function describeMachine(): string {
   const model = cpus()[0]?.model.trim() ?? "unknown processor";
-  return `${availableParallelism()} × ${model}, ${process.platform} ${release()}, Node ${process.versions.node}`;
+  return `${cpus().length} × ${model}, ${process.platform} ${release()}, Node ${process.versions.node}`;
 }

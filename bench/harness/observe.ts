@@ -63,14 +63,21 @@ async function withPerf(server: RunningServer, httpCase: HttpCase, options: Load
   return calls === undefined ? undefined : Number(calls) / totalRequests;
 }
 
-async function withStrace(server: RunningServer, httpCase: HttpCase, options: LoadOptions): Promise<number | undefined> {
+async function withStrace(
+  server: RunningServer,
+  httpCase: HttpCase,
+  options: LoadOptions,
+): Promise<number | undefined> {
   if (findTool("strace") === undefined) return undefined;
   const file = join(cacheDirectory, "strace.txt");
-  // strace ends by itself, and writes its table, when the command that `timeout` bounds has been seen off with SIGINT.
+  // On SIGINT strace lets the server go and writes its table; `timeout` sends it after the load is certainly over.
   const seconds = options.seconds + 1;
-  const trace = run(["timeout", "-s", "INT", String(seconds), "strace", "-c", "-f", "-o", file, "-p", String(server.pid)], {
-    timeoutMs: (seconds + 5) * 1_000,
-  });
+  const trace = run(
+    ["timeout", "-s", "INT", String(seconds), "strace", "-c", "-f", "-o", file, "-p", String(server.pid)],
+    {
+      timeoutMs: (seconds + 5) * 1_000,
+    },
+  );
   await delay(500);
   const { totalRequests } = await runHttpLoad(server, httpCase, { ...options, seconds: options.seconds / 2 });
   await trace;

@@ -31,7 +31,7 @@ ${list}
 Options:
   --quick            one round, short, within 45 seconds a suite; no system calls, no heap bytes
   --rounds N         rounds (default 5; 1 with --quick); each runs every case and subject once
-  --seconds S        counted seconds of each run (default 1.5); a third of it more is warm-up
+  --seconds S        counted seconds of each run (default 1.5; what 45 s allow with --quick), after a warm-up
   --subjects a,b     only these subjects
   --cases a,b        only these cases
   --json FILE        write the rows to FILE and the report beside it (.txt)
@@ -101,21 +101,24 @@ function positive(name: string, text: string | undefined, isWhole: boolean): num
   if (text === undefined) return undefined;
   const value = Number(text);
   if (!(value > 0 && value <= 3_600) || (isWhole && !Number.isInteger(value))) {
-    throw new UsageError(`Cannot use ${name} ${text}: it must be a positive ${isWhole ? "whole number" : "number"} up to 3,600`);
+    throw new UsageError(
+      `Cannot use ${name} ${text}: it must be a positive ${isWhole ? "whole number" : "number"} up to 3,600`,
+    );
   }
   return value;
 }
 
-/** The members of `all` that `wanted` names, or all. Throws a {@link UsageError} for a name that none has. */
+/** Throws a {@link UsageError} when `wanted` holds a name that is not in `known`. */
+export function checkNames(kind: string, wanted: readonly string[] | undefined, known: readonly string[]): void {
+  const unknown = wanted?.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  throw new UsageError(`Cannot find the ${kind} ${unknown}: there are ${[...new Set(known)].join(", ")}`);
+}
+
+/** The members of `all` that `wanted` names; all without it. */
 export function select<T extends { readonly name: string }>(
-  kind: string,
   all: readonly T[],
   wanted: readonly string[] | undefined,
 ): T[] {
-  if (wanted === undefined) return [...all];
-  const unknown = wanted.find((name) => !all.some((one) => one.name === name));
-  if (unknown !== undefined) {
-    throw new UsageError(`Cannot find the ${kind} ${unknown}: there are ${all.map(({ name }) => name).join(", ")}`);
-  }
-  return all.filter(({ name }) => wanted.includes(name));
+  return wanted === undefined ? [...all] : all.filter(({ name }) => wanted.includes(name));
 }

@@ -13,6 +13,9 @@ export type Need = "responder" | "load-generator" | "peers" | "ringloom";
 export type Unmet = string | undefined;
 
 const COMPILE_TIMEOUT_MS = 60_000;
+const PROBE_TIMEOUT_MS = 5_000;
+/** How the C programs say that this machine has no io_uring for them (ring.h). */
+const EXIT_UNAVAILABLE = 3;
 const INSTALL_TIMEOUT_MS = 600_000;
 
 const answers = new Map<Need, Promise<Unmet>>();
@@ -32,7 +35,7 @@ function meet(need: Need): Promise<Unmet> {
     case "responder":
       return compile("http-responder");
     case "load-generator":
-      return compile("http-load");
+      return compileLoadGenerator();
     case "peers":
       return installPeers();
     case "ringloom":
@@ -45,29 +48,43 @@ export function programPath(name: string): string {
   return join(cacheDirectory, name);
 }
 
+/** The generator must also run: a container may deny io_uring, which shows before it tries to connect (to a port where nobody is). */
+async function compileLoadGenerator(): Promise<Unmet> {
+  const reason = await compile("http-load");
+  if (reason !== undefined) return reason;
+  const probe = [programPath("http-load"), "127.0.0.1", "1", "1", "1", "1", "/"];
+  const { code, stderr } = await run(probe, { timeoutMs: PROBE_TIMEOUT_MS });
+  return code === EXIT_UNAVAILABLE ? `not usable: ${firstLine(stderr)}` : undefined;
+}
+
 async function compile(name: string): Promise<Unmet> {
   const source = join(peersDirectory, `${name}.c`);
   const header = join(peersDirectory, "ring.h");
   const output = programPath(name);
   if (process.platform !== "linux") return `not built: io_uring is part of Linux, this is ${process.platform}`;
   if (existsSync(output) && modifiedMs(output) > Math.max(modifiedMs(source), modifiedMs(header))) return undefined;
-  const compiler = process.env["CC"] ?? ["cc", "gcc", "clang"].find((candidate) => findTool(candidate) !== undefined);
+  const compiler = process.env.CC ?? ["cc", "gcc", "clang"].find((candidate) => findTool(candidate) !== undefined);
   if (compiler === undefined) return "not built: no C compiler";
   progress(`compiling ${name}.c`);
   mkdirSync(cacheDirectory, { recursive: true });
-  const result = await run([compiler, "-O2", "-Wall", "-Wextra", "-o", output, source], { timeoutMs: COMPILE_TIMEOUT_MS });
+  const result = await run([compiler, "-O2", "-Wall", "-Wextra", "-o", output, source], {
+    timeoutMs: COMPILE_TIMEOUT_MS,
+  });
   if (result.code === 0) return undefined;
   return `not built: ${firstLine(result.stderr)}`;
 }
 
-/** `npm ci` in bench/peers, unless the lock file that is installed is the one that is there. */
+/**
+ * Installs bench/peers by its lock file, unless that has been done. `npm ci` would be stricter, but it refuses a lock file
+ * made while a package of another platform, which nobody here needs, was not published yet.
+ */
 async function installPeers(): Promise<Unmet> {
   const stamp = join(peersDirectory, "node_modules/.ringloom-bench");
   const files = ["package.json", "package-lock.json"].map((name) => readFileSync(join(peersDirectory, name)));
   const hash = createHash("sha256").update(Buffer.concat(files)).digest("hex");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return undefined;
-  progress("installing the peers into bench/peers/node_modules (npm ci, about 400 MB)");
-  const command = ["npm", "ci", "--no-audit", "--no-fund"];
+  progress("installing the peers into bench/peers/node_modules (npm install, about 400 MB)");
+  const command = ["npm", "install", "--no-save", "--no-audit", "--no-fund"];
   const result = await run(command, { cwd: peersDirectory, timeoutMs: INSTALL_TIMEOUT_MS });
   if (result.code !== 0) return `the peers cannot be installed: ${firstLine(errorLines(result.stderr))}`;
   writeFileSync(stamp, hash);
@@ -84,7 +101,9 @@ function findRingloom(): Unmet {
 /** The version of a package in bench/peers/node_modules, or undefined. */
 export function peerVersion(name: string): string | undefined {
   try {
-    const manifest: unknown = JSON.parse(readFileSync(join(peersDirectory, "node_modules", name, "package.json"), "utf8"));
+    const manifest: unknown = JSON.parse(
+      readFileSync(join(peersDirectory, "node_modules", name, "package.json"), "utf8"),
+    );
     if (typeof manifest !== "object" || manifest === null || !("version" in manifest)) return undefined;
     return String(manifest.version);
   } catch {

@@ -34,6 +34,23 @@ export interface Missing {
   readonly reason: string;
 }
 
+/** Remarks for the report. The same remark about several runs is one line that names them. */
+export class Notes {
+  readonly #runs = new Map<string, Set<string>>();
+
+  /** Adds a remark, about one run or about the whole. */
+  add(text: string, run?: string): void {
+    const runs = this.#runs.get(text) ?? new Set();
+    if (run !== undefined) runs.add(run);
+    this.#runs.set(text, runs);
+  }
+
+  /** The remarks, one line each. */
+  lines(): string[] {
+    return [...this.#runs].map(([text, runs]) => (runs.size === 0 ? text : `${text}: ${[...runs].join(", ")}`));
+  }
+}
+
 interface Series {
   readonly suite: string;
   readonly case: string;
@@ -49,7 +66,8 @@ export class Results {
 
   /** Adds the value of one round. `round` counts from 0. */
   add(suite: string, caseName: string, subject: string, metric: Metric, round: number, value: number): void {
-    if (!Number.isFinite(value)) throw new RangeError(`Cannot add a measurement: ${metric.name} of ${subject} is ${value}`);
+    if (!Number.isFinite(value))
+      throw new RangeError(`Cannot add a measurement: ${metric.name} of ${subject} is ${value}`);
     const key = keyOf(suite, caseName, subject, metric.name);
     let series = this.#series.get(key);
     if (series === undefined) {
@@ -62,7 +80,11 @@ export class Results {
   /** Notes that something is missing; the same note twice counts once. */
   miss(missing: Missing): void {
     const isKnown = this.missing.some(
-      (one) => one.suite === missing.suite && one.case === missing.case && one.subject === missing.subject && one.reason === missing.reason,
+      (one) =>
+        one.suite === missing.suite &&
+        one.case === missing.case &&
+        one.subject === missing.subject &&
+        one.reason === missing.reason,
     );
     if (!isKnown) this.missing.push(missing);
   }
@@ -72,7 +94,18 @@ export class Results {
     return [...this.#series.values()].map(({ suite, case: caseName, metric, subject, values }) => {
       const { median, min, max, rounds } = summarize([...values.values()]);
       const { name, unit, better } = metric;
-      return { suite, case: caseName, metric: name, subject, unit, better, median: tidy(median), min: tidy(min), max: tidy(max), rounds };
+      return {
+        suite,
+        case: caseName,
+        metric: name,
+        subject,
+        unit,
+        better,
+        median: tidy(median),
+        min: tidy(min),
+        max: tidy(max),
+        rounds,
+      };
     });
   }
 

@@ -64,7 +64,8 @@ export const httpSubjects: readonly Subject[] = [
   },
   {
     name: "hono",
-    about: () => `hono ${peerVersion("hono")}, @hono/node-server ${peerVersion("@hono/node-server")}, Node ${process.versions.node}`,
+    about: () =>
+      `hono ${peerVersion("hono")}, @hono/node-server ${peerVersion("@hono/node-server")}, Node ${process.versions.node}`,
     needs: ["peers"],
     executable: process.execPath,
     isNode: true,
@@ -96,7 +97,19 @@ function ringloom(name: string, about: string, app: string, driver: string): Sub
     needs: ["ringloom"],
     executable: process.execPath,
     isNode: true,
-    args: ["bin/ringloom.js", "serve", `bench/apps/${app}`, "--driver", driver, "--shards", "1", "--host", "127.0.0.1", "--port", "0"],
+    args: [
+      "bin/ringloom.js",
+      "serve",
+      `bench/apps/${app}`,
+      "--driver",
+      driver,
+      "--shards",
+      "1",
+      "--host",
+      "127.0.0.1",
+      "--port",
+      "0",
+    ],
     unavailable: /ERR_RINGLOOM_DRIVER_UNAVAILABLE/,
   };
 }

@@ -6,8 +6,7 @@ const server = Bun.serve({
     "/hello/:name": (request) =>
       new Response(`hello ${request.params.name}`, { headers: { "content-type": "text/plain" } }),
     "/static": () => new Response("hello static", { headers: { "content-type": "text/plain" } }),
-    "/json": () =>
-      Response.json({ message: "hello", id: 42, tags: ["a", "b", "c"], nested: { ok: true, ratio: 0.5 } }),
+    "/json": () => Response.json({ message: "hello", id: 42, tags: ["a", "b", "c"], nested: { ok: true, ratio: 0.5 } }),
     "/echo-length": {
       POST: async (request) => new Response(String((await request.arrayBuffer()).byteLength)),
     },

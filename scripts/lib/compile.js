@@ -14,7 +14,8 @@ export function isStale() {
   const stampMs = statSync(STAMP).mtimeMs;
   const inputs = [...sources(), "tsconfig.json", "package.json"];
   if (inputs.some((path) => statSync(join(root, path)).mtimeMs > stampMs)) return true;
-  return sources().some((path) => !existsSync(join(root, "dist", path.replace(/\.ts$/, ".js"))));
+  const emitting = sources().filter((path) => !path.endsWith(".d.ts"));
+  return emitting.some((path) => !existsSync(join(root, "dist", path.replace(/\.ts$/, ".js"))));
 }
 
 /**

@@ -68,7 +68,11 @@ function commandNamed(name: string): (args: readonly string[], terminal: Termina
   const close = nearest(name, Object.keys(COMMANDS));
   const what = name.startsWith("-") ? "option" : "command";
   const looksLikeModule = /\.[cm]?[jt]s$/.test(name);
-  const hint = looksLikeModule ? `Did you mean "ringloom serve ${name}"?` : close === undefined ? "" : `Did you mean "${close}"?`;
+  const hint = looksLikeModule
+    ? `Did you mean "ringloom serve ${name}"?`
+    : close === undefined
+      ? ""
+      : `Did you mean "${close}"?`;
   throw new UsageError(`Unknown ${what} ${name}.`, hint);
 }
 

@@ -1,15 +1,18 @@
 /** `ringloom serve <module>`: starts the supervisor, prints where it listens, and waits until it has stopped. */
-import { errorText } from "./error-text.js";
-import { HTTP_LIMIT_OPTIONS, limitsFromOutside } from "../http/limit-options.js";
+
 import { RingloomError } from "../errors.js";
+import { HTTP_LIMIT_OPTIONS, limitsFromOutside } from "../http/limit-options.js";
+import { SHARD_MAIN } from "../http/serve-module.js";
 import { resolveModule } from "../runtime/module.js";
 import { RUNTIME_OPTIONS, resolveRuntimeOptions } from "../runtime/options.js";
+import type { StopReport } from "../runtime/shard-group.js";
 import { fromShardError } from "../runtime/shard-protocol.js";
 import type { ShardEnd } from "../runtime/shard-thread.js";
 import { stopOnSignals } from "../runtime/signals.js";
-import { type StopReport, Supervisor } from "../runtime/supervisor.js";
+import { Supervisor } from "../runtime/supervisor.js";
 import { type ArgumentRules, parseArguments, UsageError } from "./arguments.js";
-import { formatBytes, paint, plural, table, type Terminal } from "./terminal.js";
+import { errorText } from "./error-text.js";
+import { formatBytes, paint, plural, type Terminal, table } from "./terminal.js";
 
 const RULES: ArgumentRules = {
   valued: [...Object.values(RUNTIME_OPTIONS), ...Object.values(HTTP_LIMIT_OPTIONS)].map((option) => option.flag),
@@ -39,7 +42,7 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
       options: resolveRuntimeOptions({ flags: values, environment: process.env }),
       service: { limits: limitsFromOutside({ flags: values, environment: process.env }) },
       module: resolveModule(specifier, process.cwd()),
-      shardMain: new URL("../http/shard-main.js", import.meta.url),
+      shardMain: SHARD_MAIN,
       shardLost: (end) => voice.shardLost(end),
     });
   } catch (error) {
@@ -60,7 +63,9 @@ function textVoice(terminal: Terminal): Voice {
       terminal.out(`listening ${supervisor.url}`);
     },
     signal(signal, isSecond) {
-      terminal.error(isSecond ? `${signal}: cutting what is left` : `${signal}: finishing what was begun (again to cut)`);
+      terminal.error(
+        isSecond ? `${signal}: cutting what is left` : `${signal}: finishing what was begun (again to cut)`,
+      );
     },
     shardLost(end) {
       terminal.error(`shard ${end.shard} ended unexpectedly (exit code ${end.exitCode}); the server stops`);

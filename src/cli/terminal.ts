@@ -9,7 +9,7 @@ export interface Terminal {
 
 /** The process's own streams. Colours only on a terminal, and never with NO_COLOR (no-color.org) or TERM=dumb. */
 export function systemTerminal(environment: NodeJS.ProcessEnv = process.env): Terminal {
-  const refused = (environment["NO_COLOR"] ?? "") !== "" || environment["TERM"] === "dumb";
+  const refused = (environment.NO_COLOR ?? "") !== "" || environment.TERM === "dumb";
   return {
     out: (text) => void process.stdout.write(`${text}\n`),
     error: (text) => void process.stderr.write(`${text}\n`),
@@ -17,7 +17,14 @@ export function systemTerminal(environment: NodeJS.ProcessEnv = process.env): Te
   };
 }
 
-const CODES = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39], cyan: [36, 39] } as const;
+const CODES = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+} as const;
 
 /** `text` in a style, or as it is where colours are not wanted. */
 export function paint(terminal: Terminal, style: keyof typeof CODES, text: string): string {
@@ -26,7 +33,11 @@ export function paint(terminal: Terminal, style: keyof typeof CODES, text: strin
 }
 
 /** Rows of a name and a text, the texts starting in one column, as lines. */
-export function table(terminal: Terminal, rows: readonly (readonly [name: string, text: string])[], indent = "  "): string[] {
+export function table(
+  terminal: Terminal,
+  rows: readonly (readonly [name: string, text: string])[],
+  indent = "  ",
+): string[] {
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, text]) => `${indent}${paint(terminal, "dim", name.padEnd(width))}  ${text}`);
 }

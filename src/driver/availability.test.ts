@@ -56,7 +56,11 @@ const cases: [name: string, facts: Machine, verdict: UringVerdict, reason: RegEx
     "the sysctl is 1 and the process is in no group",
     {
       errno: errno.EPERM,
-      files: { [DISABLED]: "1\n", [GROUP]: "500\n", [STATUS]: "CapEff:\t0000000000000000\nGid:\t7 7 7 7\nGroups:\t7 8\n" },
+      files: {
+        [DISABLED]: "1\n",
+        [GROUP]: "500\n",
+        [STATUS]: "CapEff:\t0000000000000000\nGid:\t7 7 7 7\nGroups:\t7 8\n",
+      },
     },
     "sysctl",
     /io_uring_group \(500\)/,
@@ -86,7 +90,12 @@ const cases: [name: string, facts: Machine, verdict: UringVerdict, reason: RegEx
     "security-module",
     /security module/,
   ],
-  ["DEFER_TASKRUN is unknown", { release: "5.15.0", errno: errno.EINVAL }, "kernel-too-old", /5\.15\.0 is too old: .* 6\.1/],
+  [
+    "DEFER_TASKRUN is unknown",
+    { release: "5.15.0", errno: errno.EINVAL },
+    "kernel-too-old",
+    /5\.15\.0 is too old: .* 6\.1/,
+  ],
   ["an opcode is missing", { opcodes: [0] }, "opcodes", /lacks ACCEPT\.$/],
   ["only io_uring_register is denied", { opcodes: [] }, "seccomp", /io_uring_register/],
   ["locked memory is short", { errno: errno.ENOMEM }, "resources", /ENOMEM/],

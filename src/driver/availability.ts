@@ -45,6 +45,7 @@ export type UringVerdict =
   | "resources"
   | "unknown";
 
+/** Whether the uring driver can run, why, and what to change. */
 export interface UringAvailability {
   readonly verdict: UringVerdict;
   /** One complete sentence. */

@@ -17,7 +17,8 @@ export interface DriverChoice {
   readonly name: DriverName;
   /** One or two complete sentences. */
   readonly reason: string;
-  readonly uring: UringAvailability;
+  /** Undefined when portable was insisted on: then no ring is even tried, because some filters kill the process that does. */
+  readonly uring: UringAvailability | undefined;
 }
 
 /** Opcodes that the uring driver submits. */
@@ -55,8 +56,8 @@ export function chooseDriver(
       { operation: "choose driver", details: { option: "driver", value: requested } },
     );
   }
+  if (requested === "portable") return { name: "portable", reason: "It was asked for.", uring: undefined };
   const uring = uringAvailability(environment);
-  if (requested === "portable") return { name: "portable", reason: "It was asked for.", uring };
   if (uring.verdict === "available") {
     return { name: "uring", reason: requested === "uring" ? `It was asked for. ${uring.reason}` : uring.reason, uring };
   }
@@ -92,6 +93,8 @@ export function systemEnvironment(): DriverEnvironment {
 
 /** The trial ring has the flags of the real one, so that a kernel that lacks them says EINVAL here. */
 function probeRing(addon: NativeAddon): RingProbe {
-  const { errno, features, opcodes } = addon.probeRing(uapi.IORING_SETUP_SINGLE_ISSUER | uapi.IORING_SETUP_DEFER_TASKRUN);
+  const { errno, features, opcodes } = addon.probeRing(
+    uapi.IORING_SETUP_SINGLE_ISSUER | uapi.IORING_SETUP_DEFER_TASKRUN,
+  );
   return { errno, features, opcodes: new Uint8Array(opcodes) };
 }

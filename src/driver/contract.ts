@@ -38,7 +38,10 @@
  * was queued has left and `ended` has been delivered, the driver closes the connection itself, with errno 0.
  */
 
-/** What a driver is called, in options, in `RINGLOOM_DRIVER` and in reports. */
+/**
+ * What a driver is called, in options, in `RINGLOOM_DRIVER` and in reports.
+ * @experimental
+ */
 export type DriverName = "uring" | "portable";
 
 /** The side of the contract that a driver's user implements. One object, so that each call site in the driver is monomorphic. */
@@ -130,7 +133,9 @@ export interface DriverStats {
   turns: number;
   /** System calls that entered the ring. */
   enters: number;
+  /** Blocks of the write pool that are taken. */
   writeBlocksNow: number;
+  /** Pieces of received bytes that wait for a paused connection. */
   receiveBuffersNow: number;
 }
 

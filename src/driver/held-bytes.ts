@@ -3,9 +3,12 @@
  * received when the pause reached it, at most one turn's worth.
  */
 export class HeldBytes {
+  /** Pieces that are held, over all connections. */
+  chunksNow = 0;
   readonly #queues = new Map<number, Uint8Array[]>();
 
   add(slot: number, bytes: Uint8Array): void {
+    this.chunksNow += 1;
     const queue = this.#queues.get(slot);
     if (queue === undefined) this.#queues.set(slot, [bytes]);
     else queue.push(bytes);
@@ -16,16 +19,15 @@ export class HeldBytes {
     const queue = this.#queues.get(slot);
     if (queue === undefined) return undefined;
     const bytes = queue.shift();
+    this.chunksNow -= 1;
     if (queue.length === 0) this.#queues.delete(slot);
     return bytes;
   }
 
   drop(slot: number): void {
+    const queue = this.#queues.get(slot);
+    if (queue === undefined) return;
+    this.chunksNow -= queue.length;
     this.#queues.delete(slot);
-  }
-
-  /** Connections that hold bytes. */
-  get size(): number {
-    return this.#queues.size;
   }
 }

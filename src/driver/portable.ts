@@ -27,6 +27,10 @@ const PAUSED = 8;
 const ENDING = 16;
 /** node:net has been told to send FIN. */
 const FIN_SENT = 32;
+/** The peer's end came while the connection was paused: `ended` is due after `resume`. */
+const END_HELD = 64;
+/** The socket is gone, but `closed` waits behind the end that is held. */
+const CLOSE_HELD = 128;
 
 /** An empty write: nothing reaches the kernel, but its callback runs in order. */
 const NOTHING = Buffer.alloc(0);
@@ -69,9 +73,9 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   readonly #writing: Int32Array;
   readonly #sockets: (SlotSocket | undefined)[] = [];
   readonly #lingerTimers = new Map<number, NodeJS.Timeout>();
-  /** Pairs of a slot and its generation whose `drained` is due. */
+  /** Pairs of a slot and its generation for which `drained`, or a held `ended` and `closed`, is due in the next turn. */
   #drained: number[] = [];
-  #drainedDelivering: number[] = [];
+  #held: number[] = [];
   readonly #stats: DriverStats = emptyStats();
   #isTurnScheduled = false;
   #isReferenced = true;
@@ -170,7 +174,8 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     const flags = this.#flags[slot]!;
     if ((flags & (AUDIBLE | PAUSED)) !== (AUDIBLE | PAUSED)) return;
     this.#flags[slot] = flags & ~PAUSED;
-    this.#socketOf(slot).resume();
+    if ((flags & END_HELD) === 0) this.#socketOf(slot).resume();
+    else this.#deliverLater(slot);
   }
 
   end(slot: number): void {
@@ -184,14 +189,16 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     // A connection that lingers after `closeAfterFlush` is not audible any more, but still has its socket.
     const socket = this.#sockets[slot];
     if (socket === undefined) return;
-    this.#flags[slot] = this.#stopSending(slot) & ~(AUDIBLE | ENDING);
+    const flags = this.#stopSending(slot) & ~(AUDIBLE | ENDING);
+    this.#flags[slot] = flags;
     socket.destroy();
+    if ((flags & CLOSE_HELD) !== 0) this.#deliverLater(slot);
   }
 
   closeAfterFlush(slot: number): void {
     const flags = this.#flags[slot]!;
     if ((flags & AUDIBLE) === 0) return;
-    if ((flags & CONNECTING) !== 0) return this.close(slot);
+    if ((flags & (CONNECTING | CLOSE_HELD)) !== 0) return this.close(slot);
     this.#flags[slot] = (this.#stopSending(slot) & ~AUDIBLE) | ENDING;
     // What still arrives is read and dropped, or the kernel would answer it with a reset.
     if ((flags & PAUSED) !== 0) this.#socketOf(slot).resume();
@@ -270,7 +277,13 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   }
 
   socketEnded(slot: number): void {
-    if ((this.#flags[slot]! & AUDIBLE) === 0) return;
+    const flags = this.#flags[slot]!;
+    if ((flags & AUDIBLE) === 0) return;
+    if ((flags & PAUSED) !== 0) {
+      // Node reports the end of a paused stream when no bytes wait before it.
+      this.#flags[slot] = flags | END_HELD;
+      return;
+    }
     this.scheduleTurn();
     try {
       this.#events.ended(slot);
@@ -291,7 +304,12 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
 
   socketClosed(slot: number): void {
     const errno = this.#errnos[slot]!;
-    this.#stopSending(slot);
+    const flags = this.#stopSending(slot);
+    if ((flags & (END_HELD | AUDIBLE)) === (END_HELD | AUDIBLE) && errno === 0) {
+      this.#flags[slot] = flags | CLOSE_HELD;
+      if ((flags & PAUSED) === 0) this.#deliverLater(slot);
+      return;
+    }
     this.#outbox.drop(slot);
     this.#flags[slot] = 0;
     this.#errnos[slot] = 0;
@@ -372,6 +390,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#stats.turns += 1;
     this.operations.deliver();
     this.#deliverDrained();
+    this.#deliverHeld();
     try {
       this.#events.turnEnded();
     } catch (error) {
@@ -380,7 +399,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     // Until here a turn counts as scheduled, because what these events committed leaves with the flush below.
     this.#isTurnScheduled = false;
     this.#outbox.flush();
-    if (this.operations.hasFinished || this.#drained.length > 0) this.scheduleTurn();
+    if (this.operations.hasFinished || this.#drained.length > 0 || this.#held.length > 0) this.scheduleTurn();
   }
 
   #take(slot: number, socket: Socket, flags: number): void {
@@ -433,19 +452,38 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
 
   #deliverDrained(): void {
     if (this.#drained.length === 0) return;
-    const batch = this.#drained;
-    this.#drained = this.#drainedDelivering;
-    for (let index = 0; index < batch.length; index += 2) {
-      const slot = batch[index]!;
-      if (this.generations[slot] !== batch[index + 1] || (this.#flags[slot]! & AUDIBLE) === 0) continue;
+    const due = this.#drained;
+    this.#drained = [];
+    for (let index = 0; index < due.length; index += 2) {
+      const slot = due[index]!;
+      if (this.generations[slot] !== due[index + 1] || (this.#flags[slot]! & AUDIBLE) === 0) continue;
       try {
         this.#events.drained(slot);
       } catch (error) {
         this.handlerThrew(error);
       }
     }
-    batch.length = 0;
-    this.#drainedDelivering = batch;
+  }
+
+  #deliverLater(slot: number): void {
+    this.#held.push(slot, this.generations[slot]!);
+    this.scheduleTurn();
+  }
+
+  /** Delivers the ends that came during a pause, and the closes behind them. */
+  #deliverHeld(): void {
+    if (this.#held.length === 0) return;
+    const due = this.#held;
+    this.#held = [];
+    for (let index = 0; index < due.length; index += 2) {
+      const slot = due[index]!;
+      if (this.generations[slot] !== due[index + 1]) continue;
+      const flags = this.#flags[slot]!;
+      if ((flags & (AUDIBLE | PAUSED)) === (AUDIBLE | PAUSED)) continue;
+      this.#flags[slot] = flags & ~END_HELD;
+      if ((flags & END_HELD) !== 0) this.socketEnded(slot);
+      if ((flags & CLOSE_HELD) !== 0) this.socketClosed(slot);
+    }
   }
 
   #checkOpen(operation: string): void {

@@ -19,7 +19,7 @@ import {
   RECEIVE_BUFFER_BYTES,
 } from "../constants.js";
 import { RingloomError, errnoError } from "../errors.js";
-import { type NativeAddress, type NativeAddon, checkNative, requireNative } from "../native.js";
+import { type NativeAddon, type NativeAddress, checkNative, requireNative } from "../native.js";
 import { BufferRing } from "../ring/buffer-ring.js";
 import { CONTROL, SPIN_MODES, startLoop } from "../ring/loop.js";
 import { Ring } from "../ring/ring.js";
@@ -40,16 +40,12 @@ import {
   AF_INET6,
   EAGAIN,
   ECANCELED,
-  EMFILE,
-  ENFILE,
   ENOBUFS,
-  IORING_ACCEPT_MULTISHOT,
   IORING_ASYNC_CANCEL_ALL,
   IORING_ASYNC_CANCEL_FD,
   IORING_CQE_BUFFER_SHIFT,
   IORING_CQE_F_BUFFER,
   IORING_CQE_F_MORE,
-  IORING_OP_ACCEPT,
   IORING_OP_ASYNC_CANCEL,
   IORING_OP_CLOSE,
   IORING_OP_CONNECT,
@@ -63,13 +59,13 @@ import {
   MSG_WAITALL,
   POLLIN,
   SHUT_WR,
-  SOCK_CLOEXEC,
 } from "../uapi.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
 import { newDriverStats } from "./driver-stats.js";
 import { HeldBytes } from "./held-bytes.js";
 import { Outbox, type OutboxOwner } from "./outbox.js";
 import { SlotTable } from "./slots.js";
+import { type ListenersOwner, UringListeners } from "./uring-listeners.js";
 import { UringOperations } from "./uring-operations.js";
 import { WritePool } from "./write-pool.js";
 
@@ -89,28 +85,19 @@ const HOLDING = 1 << 11;
 const RESUMING = 1 << 12;
 
 const BUFFER_GROUP = 0;
-const ACCEPT_RETRY_MS = 50;
 const TWO_32 = 0x1_0000_0000;
 const SKIP_SUCCESS = IOSQE_CQE_SKIP_SUCCESS << 8;
-const HEAD_ACCEPT = IORING_OP_ACCEPT | (IORING_ACCEPT_MULTISHOT << 16);
 const HEAD_RECV = IORING_OP_RECV | (IOSQE_BUFFER_SELECT << 8) | (IORING_RECV_MULTISHOT << 16);
 const HEAD_CANCEL = IORING_OP_ASYNC_CANCEL | SKIP_SUCCESS;
 const HEAD_CLOSE = IORING_OP_CLOSE | SKIP_SUCCESS;
 const IGNORED = packUserData(KIND_IGNORED, 0);
-
-interface Listener {
-  readonly fd: number;
-  readonly isOwned: boolean;
-  isStopping: boolean;
-  isArmed: boolean;
-}
 
 /** Starts a `uring` driver on the calling thread. Throws the kernel's code where io_uring is denied. */
 export function createUringDriver(options: DriverOptions, events: DriverEvents): Driver {
   return new UringDriver(requireNative(), options, events);
 }
 
-class UringDriver implements Driver, OutboxOwner {
+class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   readonly name = "uring";
   readonly generations: Int32Array;
   readonly writeBytes: Uint8Array;
@@ -129,14 +116,14 @@ class UringDriver implements Driver, OutboxOwner {
   readonly #held = new HeldBytes();
   readonly #stats: DriverStats = newDriverStats();
 
+  /** -1 for none. The addon closes what it finds here when the thread dies before the driver was shut down. */
   readonly #fd: Int32Array;
   readonly #flags: Int32Array;
   /** Submissions that name the slot and have not completed. */
   readonly #pending: Int32Array;
   readonly #errno: Int32Array;
 
-  readonly #listeners: (Listener | undefined)[] = [];
-  #listenerCount = 0;
+  readonly #listeners: UringListeners;
   /** Slots to finish, and slots whose held bytes are to be delivered, at the end of the run phase. */
   #finishing: number[] = [];
   #resuming: number[] = [];
@@ -168,11 +155,15 @@ class UringDriver implements Driver, OutboxOwner {
     this.#pool = new WritePool(options.writePoolBytes);
     this.writeBytes = this.#pool.bytes;
     this.#outbox = new Outbox(this.#pool, options.connectionsMax, this);
-    this.#fd = new Int32Array(options.connectionsMax);
+    const table = native.descriptorTable(this.#ring.handle, options.connectionsMax + LISTENERS_MAX);
+    const descriptors = checkNative<ArrayBuffer>(table, "allocate the descriptor table");
+    this.#fd = new Int32Array(descriptors, 0, options.connectionsMax);
     this.#flags = new Int32Array(options.connectionsMax);
     this.#pending = new Int32Array(options.connectionsMax);
     this.#errno = new Int32Array(options.connectionsMax);
     this.operations = new UringOperations(this.#ring, () => this.#updateKeepAlive());
+
+    this.#listeners = new UringListeners(this.#ring, this, new Int32Array(descriptors, options.connectionsMax * 4));
 
     const slab = options.receiveSlab;
     this.#received = slab.bytes;
@@ -200,7 +191,7 @@ class UringDriver implements Driver, OutboxOwner {
     const stats = this.#stats;
     stats.connectionsNow = this.#slots.count;
     stats.writeBlocksNow = this.#pool.blocksNow;
-    stats.receiveBuffersNow = this.#buffers.offered;
+    stats.receiveBuffersNow = this.#held.chunksNow;
     stats.submissionQueueFull = this.#ring.submissionQueueFull;
     stats.completionOverflows = this.#ring.completionOverflows;
     stats.enters = this.#control[CONTROL.enters]! >>> 0;
@@ -209,35 +200,13 @@ class UringDriver implements Driver, OutboxOwner {
 
   async listen(target: number | ListenAddress): Promise<Listening> {
     this.#assertOpen("listen");
-    const index = this.#listeners.indexOf(undefined);
-    const listener = index === -1 ? this.#listeners.length : index;
-    if (listener >= LISTENERS_MAX)
-      throw new RingloomError("ERR_RINGLOOM_OVERLOADED", `Cannot listen: a driver has at most ${LISTENERS_MAX} listeners`);
-    let fd: number;
-    let name: NativeAddress;
-    if (typeof target === "number") {
-      name = checkNative<NativeAddress>(this.#native.socketName(target), "listen", { descriptor: target });
-      checkNative(this.#native.setBlocking(target), "listen", { descriptor: target });
-      fd = target;
-    } else {
-      const opened = this.#native.listenSocket(target.host, target.port, target.backlog, target.reusePort ? 1 : 0);
-      const socket = checkNative<NativeAddress & { readonly fd: number }>(opened, "listen", { host: target.host, port: target.port });
-      name = socket;
-      fd = socket.fd;
-    }
-    this.#listeners[listener] = { fd, isOwned: typeof target !== "number", isStopping: false, isArmed: false };
-    this.#listenerCount += 1;
-    this.#armAccept(listener);
+    const listening = this.#listeners.open(target);
     this.#updateKeepAlive();
-    return { listener, host: name.host, port: name.port };
+    return listening;
   }
 
   stopListening(listener: number): void {
-    const entry = this.#listeners[listener];
-    if (entry === undefined || entry.isStopping) return;
-    entry.isStopping = true;
-    if (entry.isArmed) this.#cancel(packUserData(KIND_ACCEPT, listener), 0);
-    else this.#later(() => this.#finishListener(listener));
+    this.#listeners.stop(listener);
   }
 
   connect(host: string, port: number): number {
@@ -252,7 +221,7 @@ class UringDriver implements Driver, OutboxOwner {
     const fd = this.#native.streamSocket(host.includes(":") ? AF_INET6 : AF_INET);
     this.#open(slot, fd, CONNECTING);
     if (fd < 0) {
-      this.#later(() => this.#connected(slot, fd));
+      this.later(() => this.#connected(slot, fd));
       return slot;
     }
     this.#addresses.set(slot, address);
@@ -360,7 +329,7 @@ class UringDriver implements Driver, OutboxOwner {
   shutdown(): Promise<void> {
     this.#shutdown ??= new Promise((resolve) => {
       this.#onShutdown = resolve;
-      for (const [listener, entry] of this.#listeners.entries()) if (entry !== undefined) this.stopListening(listener);
+      this.#listeners.stopAll();
       for (let index = this.#slots.count - 1; index >= 0; index--) this.#closeWith(this.#slots.live[index]!, 0);
       this.#wake();
     });
@@ -409,6 +378,7 @@ class UringDriver implements Driver, OutboxOwner {
     this.#stats.turns += 1;
     const count = this.#ring.reap(COMPLETIONS_PER_TURN_MAX);
     for (let index = 0; index < count; ) index = this.#runFrom(index, count);
+    this.#ring.release(count);
     this.#runLists();
     this.#endTurn();
     if (this.#finishing.length > 0 || this.#resuming.length > 0) this.#wake();
@@ -422,11 +392,14 @@ class UringDriver implements Driver, OutboxOwner {
   #runFrom(start: number, count: number): number {
     let index = start;
     try {
-      const list = this.#ring.completions;
+      const ring = this.#ring;
+      const words = ring.words;
       while (index < count) {
-        const at = index << 2;
+        const at = ring.completionAt(index);
         index += 1;
-        this.#run(list[at]!, list[at + 1]!, list[at + 2]!, list[at + 3]!);
+        const low = words[at]!;
+        if (userDataKind(low) === KIND_ACCEPT) this.#runAccept(at);
+        else this.#run(low, words[at + 1]!, words[at + 2]!, words[at + 3]!);
       }
     } catch (error) {
       reportError(error);
@@ -466,9 +439,6 @@ class UringDriver implements Driver, OutboxOwner {
         if (this.generations[slot] === generation) this.#sent(slot, result);
         else this.#stale(flags);
         return;
-      case KIND_ACCEPT:
-        this.#accepted(slot, result, flags);
-        return;
       case KIND_CONNECT:
         if (this.generations[slot] !== generation) return this.#stale(flags);
         this.#pending[slot] = this.#pending[slot]! - 1;
@@ -485,6 +455,13 @@ class UringDriver implements Driver, OutboxOwner {
       default:
         return;
     }
+  }
+
+  /** An accepted socket is named by its completion or by the descriptor table, so that the addon finds it should the thread be killed. */
+  #runAccept(at: number): void {
+    const words = this.#ring.words;
+    this.#listeners.completed(userDataSlot(words[at]!), words[at + 2]!, words[at + 3]!);
+    words[at + 2] = -ECANCELED;
   }
 
   /** Bytes that were held back, and connections that ended outside the kernel's completions. */
@@ -506,37 +483,9 @@ class UringDriver implements Driver, OutboxOwner {
     if ((flags & IORING_CQE_F_BUFFER) !== 0) this.#buffers.give(flags >>> IORING_CQE_BUFFER_SHIFT);
   }
 
-  // --- accepting
+  // --- what the listeners ask for
 
-  #armAccept(listener: number): void {
-    const entry = this.#listeners[listener];
-    assert(entry !== undefined, "an armed listener exists");
-    entry.isArmed = true;
-    this.#ring.submit(HEAD_ACCEPT, entry.fd, 0, 0, 0, SOCK_CLOEXEC, packUserData(KIND_ACCEPT, listener), 0);
-  }
-
-  #accepted(listener: number, result: number, flags: number): void {
-    const entry = this.#listeners[listener];
-    if (entry === undefined) return this.#stale(flags);
-    if ((flags & IORING_CQE_F_MORE) === 0) {
-      entry.isArmed = false;
-      if (entry.isStopping) this.#later(() => this.#finishListener(listener));
-      else if (result === -EMFILE || result === -ENFILE || result === -ENOBUFS) this.#retryAccept(listener);
-      else this.#armAccept(listener);
-    }
-    if (result >= 0) this.#acceptedSocket(listener, result);
-  }
-
-  /** Out of descriptors: trying again at once would spin. */
-  #retryAccept(listener: number): void {
-    this.#stats.rejected += 1;
-    setTimeout(() => {
-      const entry = this.#listeners[listener];
-      if (entry !== undefined && !entry.isStopping && !this.#ring.isClosed) this.#armAccept(listener);
-    }, ACCEPT_RETRY_MS).unref();
-  }
-
-  #acceptedSocket(listener: number, fd: number): void {
+  acceptedSocket(listener: number, fd: number): void {
     const slot = this.#slots.acquire();
     if (slot < 0) {
       this.#stats.rejected += 1;
@@ -547,28 +496,27 @@ class UringDriver implements Driver, OutboxOwner {
     this.#open(slot, fd, 0);
     this.#armReceive(slot);
     this.#updateKeepAlive();
-    this.#events.accepted(slot, listener);
+    try {
+      this.#events.accepted(slot, listener);
+    } catch (error) {
+      reportError(error);
+    }
   }
 
-  /** The kernel accepts no more for us: deliver those who wait, then let go. */
-  #finishListener(listener: number): void {
-    const entry = this.#listeners[listener];
-    if (entry === undefined) return;
-    for (;;) {
-      const fd = this.#native.acceptWaiting(entry.fd);
-      if (fd < 0) break;
-      try {
-        this.#acceptedSocket(listener, fd);
-      } catch (error) {
-        reportError(error);
-      }
-    }
-    if (entry.isOwned) this.#native.closeDescriptor(entry.fd);
-    this.#listeners[listener] = undefined;
-    this.#listenerCount -= 1;
+  acceptStarved(): void {
+    this.#stats.rejected += 1;
+  }
+
+  listenerStopped(listener: number): void {
     this.#updateKeepAlive();
     this.#events.listenerStopped(listener);
   }
+
+  later(work: () => void): void {
+    this.operations.nop(work);
+  }
+
+  // --- opening
 
   #connected(slot: number, result: number): void {
     this.#addresses.delete(slot);
@@ -772,6 +720,7 @@ class UringDriver implements Driver, OutboxOwner {
   #finish(slot: number): void {
     assert(this.#pending[slot] === 0, "a finished slot has nothing in flight");
     const fd = this.#fd[slot]!;
+    this.#fd[slot] = -1;
     if (fd >= 0) this.#ring.submit(HEAD_CLOSE, fd, 0, 0, 0, 0, IGNORED, 0);
     this.#outbox.drop(slot);
     try {
@@ -793,10 +742,6 @@ class UringDriver implements Driver, OutboxOwner {
     this.#ring.submit(IORING_OP_POLL_ADD, this.#native.backendFd(), 0, 0, 0, POLLIN, low, 0);
   }
 
-  #later(work: () => void): void {
-    this.operations.nop(work);
-  }
-
   /** Asks the loop hook for a turn before it sleeps. */
   #wake(): void {
     this.#control[CONTROL.dirty] = 1;
@@ -810,7 +755,7 @@ class UringDriver implements Driver, OutboxOwner {
   }
 
   #updateKeepAlive(): void {
-    const isBusy = this.#slots.count > 0 || this.operations.pendingNow > 0 || this.#listenerCount > 0;
+    const isBusy = this.#slots.count > 0 || this.operations.pendingNow > 0 || this.#listeners.count > 0;
     const keep = this.#isRefWanted && isBusy;
     if (keep === this.#isKeptAlive) return;
     this.#isKeptAlive = keep;
@@ -818,7 +763,7 @@ class UringDriver implements Driver, OutboxOwner {
   }
 
   #tryShutdown(): void {
-    if (this.#slots.count > 0 || this.#listenerCount > 0) return;
+    if (this.#slots.count > 0 || this.#listeners.count > 0) return;
     const resolve = this.#onShutdown;
     this.#onShutdown = undefined;
     clearTimeout(this.#lingerTimer);

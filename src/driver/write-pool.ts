@@ -99,7 +99,12 @@ export class WritePool {
     this.#chunkFreeHead[chunk] = block;
     const taken = this.#chunkTaken[chunk]! - 1;
     this.#chunkTaken[chunk] = taken;
-    if (taken === (1 << (WRITE_TIERS - 1 - tier)) - 1) this.#link(tier, chunk);
+    if (taken === (1 << (WRITE_TIERS - 1 - tier)) - 1) {
+      // The empty chunk that the tier may have kept is not its only one with room any more.
+      const head = this.#tierHead[tier]!;
+      if (head !== NONE && this.#chunkTaken[head] === 0) this.#closeChunk(tier, head);
+      this.#link(tier, chunk);
+    }
     // An empty chunk stays with its tier while it is the only one with room, else one block taken and released would open and close it each time.
     if (taken === 0 && (this.#tierHead[tier] !== chunk || this.#chunkNext[chunk] !== NONE)) this.#closeChunk(tier, chunk);
   }

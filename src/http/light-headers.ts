@@ -1,4 +1,6 @@
 import { inspect } from "node:util";
+import { lowerHeaderName } from "./header-name.js";
+import { standInFor } from "./stand-in.js";
 
 const NativeHeaders = globalThis.Headers;
 
@@ -18,13 +20,13 @@ export class LightHeaders {
   }
 
   get(name: string): string | null {
-    if (this.#real !== undefined || !isPlainName(name)) return this.#headers().get(name);
-    return lookup(this.#text, this.#start, name.toLowerCase()) ?? null;
+    if (this.#real !== undefined) return this.#real.get(name);
+    return lookup(this.#text, this.#start, lowerHeaderName(name)) ?? null;
   }
 
   has(name: string): boolean {
-    if (this.#real !== undefined || !isPlainName(name)) return this.#headers().has(name);
-    return lookup(this.#text, this.#start, name.toLowerCase()) !== undefined;
+    if (this.#real !== undefined) return this.#real.has(name);
+    return lookup(this.#text, this.#start, lowerHeaderName(name)) !== undefined;
   }
 
   append(name: string, value: string): void {
@@ -72,7 +74,7 @@ export class LightHeaders {
   }
 }
 
-Object.setPrototypeOf(LightHeaders.prototype, NativeHeaders.prototype);
+standInFor(LightHeaders, NativeHeaders);
 
 /** The value of a header by its lower-case name: of repeated ones all, combined; undefined when there is none. */
 export function lookup(text: string, start: number, name: string): string | undefined {
@@ -123,9 +125,4 @@ function trimmed(text: string, start: number, end: number): string {
 
 function isSpace(code: number): boolean {
   return code === 0x20 || code === 0x09;
-}
-
-/** Whether `name` is a string of letters, digits and hyphens. Anything else is left to the real Headers, with its conversions and errors. */
-function isPlainName(name: unknown): name is string {
-  return typeof name === "string" && /^[-0-9A-Za-z]+$/.test(name);
 }

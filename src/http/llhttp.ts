@@ -14,6 +14,7 @@ import { createRequire } from "node:module";
 import { assert } from "../assert.js";
 import type { ReceiveSlab } from "../driver/contract.js";
 import type { HttpLimits } from "./limits.js";
+import { METHOD_CONNECT } from "./methods.js";
 import { emptyHead, RequestHead, SPAN_NAME, SPAN_NONE, SPAN_VALUE, SPAN_WORDS } from "./request-head.js";
 
 /** Result of a parser run: everything was consumed. */
@@ -31,13 +32,6 @@ const REFUSE = -1;
 export const FLAG_CHUNKED = 1 << 3;
 export const FLAG_CONTENT_LENGTH = 1 << 5;
 export const FLAG_TRANSFER_ENCODING = 1 << 9;
-
-/** llhttp's numbers of the methods that the server treats specially. */
-export const METHOD_GET = 1;
-export const METHOD_HEAD = 2;
-export const METHOD_CONNECT = 5;
-export const METHOD_OPTIONS = 6;
-export const METHOD_TRACE = 7;
 
 /** Bytes of the scratch area: the largest piece of a copied chunk that is parsed at once. */
 export const SCRATCH_BYTES = 65_536;
@@ -57,8 +51,8 @@ const SLAB_ALIGNMENT = 4096;
 export interface ParserEvents {
   /** The head is complete and `head` describes it. Returns 0 to go on, else the status that refuses it. */
   headComplete(): number;
-  /** Bytes of a body, at `offset` in {@link HttpParser.bytes}. */
-  bodyBytes(offset: number, length: number): void;
+  /** Bytes of a body, at `offset` in {@link HttpParser.bytes}. Returns 0 to go on, else the status that refuses them. */
+  bodyBytes(offset: number, length: number): number;
   /** A piece of a trailer's name or value. Returns 0 to go on, else the status that refuses it. */
   trailerBytes(isValue: boolean, offset: number, length: number): number;
   /** The message is complete. Returns whether the next one may follow at once. */
@@ -172,6 +166,16 @@ export class HttpParser {
     return errno;
   }
 
+  /** Forgets the message that the shared state is inside of. */
+  dropMessage(): void {
+    this.#llhttp.llhttp_reset(this.#shared);
+  }
+
+  /** Whether `head` is the live one, which the next run overwrites. */
+  isLive(head: RequestHead): boolean {
+    return head === this.#live;
+  }
+
   /** Copies the shared state, which is inside a message, for the connection that the message belongs to. Returns 0 when there is no room. */
   saveState(): number {
     let pointer: number;
@@ -213,8 +217,16 @@ export class HttpParser {
     this.isRunning = true;
     this.#pointer = pointer;
     this.rejectStatus = 0;
-    const errno = this.#llhttp.llhttp_execute(pointer, offset, length);
-    this.isRunning = false;
+    let errno: number;
+    try {
+      errno = this.#llhttp.llhttp_execute(pointer, offset, length);
+    } catch (error) {
+      // A broken assertion in a callback: the connection is lost, the parser must not be.
+      this.#llhttp.llhttp_reset(this.#shared);
+      throw error;
+    } finally {
+      this.isRunning = false;
+    }
     if (errno !== PARSER_OK && errno !== PARSER_PAUSED) this.reason = this.#reason(pointer);
     return errno;
   }
@@ -330,8 +342,8 @@ export class HttpParser {
         wasm_on_headers_complete: (_pointer: number, _status: number, _upgrade: number, keepAlive: number) =>
           this.#onHeadersComplete(keepAlive),
         wasm_on_body: (_pointer: number, offset: number, length: number) => {
-          this.#events.bodyBytes(offset, length);
-          return 0;
+          const status = this.#events.bodyBytes(offset, length);
+          return status === 0 ? 0 : this.#refuse(status);
         },
         wasm_on_message_complete: () => this.#onMessageComplete(),
       },

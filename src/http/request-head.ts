@@ -27,6 +27,7 @@ const FREE_HEADS_MAX = 1024;
 const VERSION_BYTES = 9;
 
 const EMPTY = Buffer.alloc(0);
+const NO_NAMES: readonly string[] = [];
 
 export class RequestHead {
   /** What the spans point into. */
@@ -57,6 +58,8 @@ export class RequestHead {
   /** What parameter spans point into: `bytes`, or the normalised copy of an escaped path. */
   pathBytes: Buffer;
   paramCount = 0;
+  /** Names of the matched route's parameters. */
+  paramNames: readonly string[] = NO_NAMES;
   /** Start and length of each parameter, in `pathBytes`. */
   readonly params = new Int32Array(PARAMS_MAX * 2);
 
@@ -106,6 +109,12 @@ export class RequestHead {
       return text.slice(text.indexOf("//") + 2);
     }
     return this.hostIndex < 0 ? "" : this.value(this.hostIndex);
+  }
+
+  /** A path parameter as it was sent, percent-encoded. */
+  param(index: number): string {
+    const start = this.params[index * 2]!;
+    return asciiText(this.pathBytes, start, this.params[index * 2 + 1]!);
   }
 
   /** Name of the header at `index`, as it was sent. */
@@ -238,6 +247,7 @@ export class RequestHead {
     this.pathBytes = isNormalised ? source.pathBytes : this.bytes;
     const shift = isNormalised ? 0 : from;
     this.paramCount = source.paramCount;
+    this.paramNames = source.paramNames;
     for (let index = 0; index < source.paramCount; index++) {
       this.params[index * 2] = source.params[index * 2]! - shift;
       this.params[index * 2 + 1] = source.params[index * 2 + 1]!;
@@ -314,4 +324,29 @@ function equalsIgnoringCase(bytes: Buffer, start: number, text: string): boolean
 
 function equalsText(left: string, right: string): boolean {
   return left.length === right.length && left.toLowerCase() === right;
+}
+
+/**
+ * ASCII bytes as text. Up to eight of them cost less one by one than a call into Node, which takes about 100 ns.
+ */
+function asciiText(bytes: Buffer, start: number, length: number): string {
+  switch (length) {
+    case 0:
+      return "";
+    case 1:
+      return String.fromCharCode(bytes[start]!);
+    case 2:
+      return String.fromCharCode(bytes[start]!, bytes[start + 1]!);
+    case 3:
+      return String.fromCharCode(bytes[start]!, bytes[start + 1]!, bytes[start + 2]!);
+    case 4:
+      return String.fromCharCode(bytes[start]!, bytes[start + 1]!, bytes[start + 2]!, bytes[start + 3]!);
+    case 5:
+    case 6:
+    case 7:
+    case 8:
+      return asciiText(bytes, start, 4) + asciiText(bytes, start + 4, length - 4);
+    default:
+      return bytes.latin1Slice(start, start + length);
+  }
 }

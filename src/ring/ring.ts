@@ -25,7 +25,6 @@ import {
 } from "../uapi.js";
 
 const ENTRY_WORDS = 16;
-const COMPLETION_WORDS = 4;
 
 /** Setup flags of a ring that sleeps in `io_uring_enter` and does the kernel's deferred work there. */
 export const SETUP_FLAGS_INVERTED =
@@ -50,15 +49,14 @@ export class Ring {
   /** The words shared with the loop hook. */
   readonly control: Int32Array;
   readonly controlTimes: Float64Array;
-  /** The completions of this turn, four words each; valid until the next `reap`. */
-  readonly completions: Int32Array;
+  /** The words of both queues. Completions are read from here: see `completionAt`. */
+  readonly words: Int32Array;
   /** Times that the submission queue was full. */
   submissionQueueFull = 0;
   /** Times that the kernel had to keep completions beside the completion queue. Nothing is lost by it. */
   completionOverflows = 0;
 
   readonly #entries: Int32Array;
-  readonly #words: Int32Array;
   readonly #entryCount: number;
   readonly #completionMask: number;
   readonly #submissionHead: number;
@@ -86,7 +84,7 @@ export class Ring {
     this.control = new Int32Array(ring.control);
     this.controlTimes = new Float64Array(ring.control);
     this.#entries = new Int32Array(ring.entries);
-    this.#words = new Int32Array(ring.rings);
+    this.words = new Int32Array(ring.rings);
     this.#entryCount = ring.submissionEntries;
     this.#completionMask = ring.completionEntries - 1;
     this.#submissionHead = ring.submissionHead >>> 2;
@@ -95,7 +93,6 @@ export class Ring {
     this.#completionHead = ring.completionHead >>> 2;
     this.#completionTail = ring.completionTail >>> 2;
     this.#completionEvents = ring.completionEvents >>> 2;
-    this.completions = new Int32Array(ring.completionEntries * COMPLETION_WORDS);
     assert((this.#completionMask & ring.completionEntries) === 0, "the completion queue is a power of two");
   }
 
@@ -141,28 +138,27 @@ export class Ring {
     this.#publish();
   }
 
-  /** Copies the completions that have arrived into `completions` and gives their entries back. Returns how many, at most `limit`. */
+  /** How many completions have arrived, at most `limit`. They stay where they are until `release`. */
   reap(limit: number): number {
-    const words = this.#words;
+    const words = this.words;
     if (words[this.#submissionFlags]! & IORING_SQ_CQ_OVERFLOW) this.completionOverflows += 1;
-    const tail = Atomics.load(words, this.#completionTail);
-    const available = (tail - this.#head) | 0;
-    const count = available < limit ? available : limit;
-    const list = this.completions;
-    let to = 0;
-    for (let index = 0; index < count; index++) {
-      const from = this.#completionEvents + (((this.#head + index) & this.#completionMask) << 2);
-      list[to] = words[from]!;
-      list[to + 1] = words[from + 1]!;
-      list[to + 2] = words[from + 2]!;
-      list[to + 3] = words[from + 3]!;
-      to += COMPLETION_WORDS;
-    }
-    if (count > 0) {
-      this.#head = (this.#head + count) | 0;
-      Atomics.store(words, this.#completionHead, this.#head);
-    }
-    return count;
+    const available = (Atomics.load(words, this.#completionTail) - this.#head) | 0;
+    return available < limit ? available : limit;
+  }
+
+  /** Where the completion `index` of this turn lies in `words`. */
+  completionAt(index: number): number {
+    return this.#completionEvents + (((this.#head + index) & this.#completionMask) << 2);
+  }
+
+  /**
+   * Gives the first `count` completions back to the kernel, after they have run: should the thread be killed while they run, the addon
+   * still finds there what nobody has taken, an accepted socket for instance.
+   */
+  release(count: number): void {
+    if (count === 0) return;
+    this.#head = (this.#head + count) | 0;
+    Atomics.store(this.words, this.#completionHead, this.#head);
   }
 
   /** Gives submissions that had to wait another try. Called once a turn. */
@@ -171,7 +167,7 @@ export class Ring {
       const entry = this.#waiting.shift();
       assert(entry !== undefined, "the list was not empty");
       this.#entries.set(entry, this.#advance());
-      this.#words[this.#submissionTail] = this.#tail;
+      this.words[this.#submissionTail] = this.#tail;
     }
   }
 
@@ -185,7 +181,7 @@ export class Ring {
 
   /** Submits now, and waits for `wait` completions. The loop hook does this in the steady state. */
   enter(wait: number): number {
-    const unsubmitted = (this.#tail - this.#words[this.#submissionHead]!) | 0;
+    const unsubmitted = (this.#tail - this.words[this.#submissionHead]!) | 0;
     return this.native.enterRing(this.handle, unsubmitted, wait);
   }
 
@@ -197,7 +193,7 @@ export class Ring {
   }
 
   #hasRoom(): boolean {
-    return ((this.#tail - this.#words[this.#submissionHead]!) | 0) < this.#entryCount;
+    return ((this.#tail - this.words[this.#submissionHead]!) | 0) < this.#entryCount;
   }
 
   /** Word index of the entry to fill; when the kernel takes none, the entry is a spare one that `#publish` puts in line. */
@@ -227,7 +223,7 @@ export class Ring {
       this.#isSpilling = false;
       this.#waiting.push(this.#spill.slice());
     } else {
-      this.#words[this.#submissionTail] = this.#tail;
+      this.words[this.#submissionTail] = this.#tail;
     }
   }
 }

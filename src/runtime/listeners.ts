@@ -64,7 +64,20 @@ export class Listeners {
     return checkNative(this.#native.duplicate(descriptor), "duplicate the listening socket", { shard });
   }
 
-  /** Closes the socket of a shard that listens no more. The kernel then gives new connections to the others. */
+  /**
+   * A drain begins. On the portable driver the shard's duplicate is then the only reference left, so that its own close ends the
+   * socket at once; on uring the shard closes the descriptor itself (see {@link forget}).
+   */
+  beginDrain(shard: number): void {
+    if (this.#driver === "portable") this.close(shard);
+  }
+
+  /** The shard is closing its descriptor, in the very turn in which it found nobody waiting. Whoever came later would be reset. */
+  forget(shard: number): void {
+    this.#descriptors[shard] = undefined;
+  }
+
+  /** Closes the socket of a shard. The kernel then gives new connections to the others. */
   close(shard: number): void {
     const descriptor = this.#descriptors[shard];
     if (descriptor === undefined) return;

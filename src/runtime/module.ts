@@ -41,18 +41,29 @@ export function resolveModule(specifier: string, folder: string, facts: LoaderFa
   return pathToFileURL(found);
 }
 
+/** What a module exports. */
+export interface LoadedModule {
+  /** The default export; for CommonJS that is `module.exports`, or `exports.default` of transpiled code. */
+  readonly defaultExport: unknown;
+  /** The export of that name, undefined when there is none. */
+  readonly named: (name: string) => unknown;
+}
+
 /**
- * Imports the module and returns its default export; for CommonJS that is `module.exports`, or `exports.default` of transpiled code.
+ * Imports the module.
  * Throws `ERR_RINGLOOM_MODULE_LOAD` with the user's error as `cause`, and `ERR_RINGLOOM_NOT_AN_APP` when there is no default export.
  */
-export async function loadDefaultExport(module: URL): Promise<unknown> {
+export async function loadModule(module: URL): Promise<LoadedModule> {
   const path = fileURLToPath(module);
   const namespace: unknown = await import(module.href).catch((error: unknown) => {
     throw loadError(path, `it threw ${describe(error)}`, error);
   });
   const exported = property(namespace, "default");
-  const inner = property(exported, "__esModule") === true ? property(exported, "default") : exported;
-  if (inner !== undefined) return inner;
+  const isTranspiled = property(exported, "__esModule") === true;
+  const defaultExport = isTranspiled ? property(exported, "default") : exported;
+  if (defaultExport !== undefined) {
+    return { defaultExport, named: (name) => property(isTranspiled ? exported : namespace, name) };
+  }
   const names = Object.keys(namespace ?? {}).filter((name) => name !== "module.exports");
   throw new RingloomError(
     "ERR_RINGLOOM_NOT_AN_APP",
@@ -110,5 +121,7 @@ function describe(error: unknown): string {
 }
 
 function property(value: unknown, name: string): unknown {
-  return (typeof value === "object" && value !== null) || typeof value === "function" ? Reflect.get(value, name) : undefined;
+  return (typeof value === "object" && value !== null) || typeof value === "function"
+    ? Reflect.get(value, name)
+    : undefined;
 }

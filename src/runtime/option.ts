@@ -56,10 +56,14 @@ export function resolveOption<Value>(name: string, definition: OptionDefinition<
 export function rejectUnknownOptions(config: object, names: readonly string[]): void {
   for (const name of Object.keys(config)) {
     if (names.includes(name)) continue;
-    throw new RingloomError("ERR_RINGLOOM_INVALID_OPTION", `Unknown option "${name}"; known are: ${names.join(", ")}.`, {
-      operation: "configure",
-      details: { option: name },
-    });
+    throw new RingloomError(
+      "ERR_RINGLOOM_INVALID_OPTION",
+      `Unknown option "${name}"; known are: ${names.join(", ")}.`,
+      {
+        operation: "configure",
+        details: { option: name },
+      },
+    );
   }
 }
 

@@ -131,7 +131,8 @@ export const RUNTIME_OPTIONS: Definitions = {
     fallbackText: "250",
     min: 0,
     max: 86_400_000,
-    description: "How long idle connections stay open during a stop, for requests already on their way, in milliseconds.",
+    description:
+      "How long idle connections stay open during a stop, for requests already on their way, in milliseconds.",
   }),
   startMs: integerOption({
     flag: "start-ms",

@@ -59,15 +59,17 @@ export interface ShardError {
   readonly cause: ShardError | undefined;
 }
 
+/** What the supervisor tells a shard. */
 export type MessageToShard =
   | ({ readonly type: "drain" } & DrainOptions)
   /** Ends a drain now. */
   | { readonly type: "cut" };
 
+/** What a shard tells the supervisor. */
 export type MessageFromShard =
   | { readonly type: "ready"; readonly host: string; readonly port: number }
   | { readonly type: "failed"; readonly error: ShardError }
-  /** The listening descriptor is no longer in use, and nobody waits in its queue. */
+  /** The shard closes its listening descriptor now, and the supervisor must not. */
   | { readonly type: "listenerStopped" }
   | { readonly type: "drained"; readonly report: DrainReport };
 

@@ -5,9 +5,17 @@
  */
 import { Worker } from "node:worker_threads";
 import { RingloomError } from "../errors.js";
-import type { DrainOptions, DrainReport, MessageFromShard, MessageToShard, ShardAssignment, ShardError } from "./shard-protocol.js";
+import type {
+  DrainOptions,
+  DrainReport,
+  MessageFromShard,
+  MessageToShard,
+  ShardAssignment,
+  ShardError,
+} from "./shard-protocol.js";
 import { toShardError } from "./shard-protocol.js";
 
+/** Where a shard is in its life. */
 export type ShardState = "starting" | "ready" | "draining" | "gone";
 
 /** Why a shard is gone. */
@@ -31,6 +39,7 @@ export interface ShardThreadEvents {
   gone(end: ShardEnd): void;
 }
 
+/** What a shard is started with. */
 export interface ShardThreadOptions {
   /** The module that calls `runShard`. */
   readonly shardMain: URL;

@@ -5,7 +5,7 @@
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
-import { checkNative, requireNative } from "../native.js";
+import { checkNative, loadNative, requireNative } from "../native.js";
 import {
   type DrainOptions,
   type DrainReport,
@@ -52,7 +52,7 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
     const service = await start(assignment);
     view.start({ driver: () => service.driverStats, service: () => service.serviceStats });
     const { host, port: portNumber } = await service.listen(assignment.target);
-    obey(port, service, view);
+    obey(port, service, view, assignment);
     send(port, { type: "ready", host, port: portNumber });
   } catch (error) {
     send(port, { type: "failed", error: toShardError(error) });
@@ -60,14 +60,14 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
   }
 }
 
-function obey(port: MessagePort, service: ShardService, view: RuntimeView): void {
+function obey(port: MessagePort, service: ShardService, view: RuntimeView, assignment: ShardAssignment): void {
   let isDraining = false;
   port.on("message", (message: MessageToShard) => {
     switch (message.type) {
       case "drain":
         if (isDraining) return;
         isDraining = true;
-        void drain(port, service, view, message);
+        void drain(port, service, view, message, () => closeListener(port, assignment));
         return;
       case "cut":
         service.cut();
@@ -76,9 +76,15 @@ function obey(port: MessagePort, service: ShardService, view: RuntimeView): void
   });
 }
 
-async function drain(port: MessagePort, service: ShardService, view: RuntimeView, options: DrainOptions): Promise<void> {
+async function drain(
+  port: MessagePort,
+  service: ShardService,
+  view: RuntimeView,
+  options: DrainOptions,
+  listenerStopped: () => void,
+): Promise<void> {
   try {
-    const report = await service.drain(options, () => send(port, { type: "listenerStopped" }));
+    const report = await service.drain(options, listenerStopped);
     view.stop();
     send(port, { type: "drained", report });
     endThread(0);
@@ -86,6 +92,18 @@ async function drain(port: MessagePort, service: ShardService, view: RuntimeView
     send(port, { type: "failed", error: toShardError(error) });
     endThread(1);
   }
+}
+
+/**
+ * Closes the supervisor's descriptor in the turn in which nobody waited in its queue: each microsecond more is one in which a
+ * connection could still arrive, to be reset. The message leaves first: should this thread end in between, a descriptor stays open,
+ * whereas in the other order the supervisor could close a number that already names something else.
+ */
+function closeListener(port: MessagePort, assignment: ShardAssignment): void {
+  send(port, { type: "listenerStopped" });
+  const { driver, target } = assignment;
+  // The portable driver has closed what it was given.
+  if (driver === "uring" && typeof target === "number") loadNative()?.closeDescriptor(target);
 }
 
 function send(port: MessagePort, message: MessageFromShard): void {

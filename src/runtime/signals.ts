@@ -7,7 +7,10 @@ import type { Supervisor } from "./supervisor.js";
  *
  * @param heard Told about each signal, for the log.
  */
-export function stopOnSignals(supervisor: Supervisor, heard: (signal: NodeJS.Signals, isSecond: boolean) => void): () => void {
+export function stopOnSignals(
+  supervisor: Supervisor,
+  heard: (signal: NodeJS.Signals, isSecond: boolean) => void,
+): () => void {
   let isStopping = false;
   function onSignal(signal: NodeJS.Signals): void {
     heard(signal, isStopping);

@@ -36,7 +36,10 @@ export interface Sizing {
   readonly memory: MemoryBudget;
 }
 
-/** What the runtime's own buffers may come to, as data to print. The JavaScript heaps come on top. */
+/**
+ * What the runtime's own buffers may come to, as data to print. The JavaScript heaps come on top.
+ * @experimental
+ */
 export interface MemoryBudget {
   /** The memory that this process may use. */
   readonly limitBytes: number;

@@ -151,7 +151,7 @@ function divide(record: CounterRecord): Omit<ShardStats, "shard"> {
     if (name.startsWith("driver.")) driver[name.slice("driver.".length)] = value;
     else if (name.startsWith("service.")) service[name.slice("service.".length)] = value;
   }
-  return { heapUsedBytes: record["heapUsedBytes"] ?? 0, driver, service };
+  return { heapUsedBytes: record.heapUsedBytes ?? 0, driver, service };
 }
 
 function sum(records: readonly CounterRecord[]): CounterRecord {

@@ -6,7 +6,7 @@ import { turns } from "../support/signal.js";
 import { pattern, withRig } from "./rig.js";
 
 for (const under of driversUnderTest) {
-  describe(`Driver ${under.name}, receiving`, { skip: under.skip, timeout: 60_000 }, () => {
+  describe(`Driver ${under.name}, receiving`, { skip: under.skip, timeout: 300_000 }, () => {
     test("accepted() names the listener and a taken slot when a peer connects", async () => {
       const seen: number[] = [];
       await withRig(under, {}, async (rig) => {
@@ -57,19 +57,6 @@ for (const under of driversUnderTest) {
           assert.equal(peer.bytes.equals(pattern(seed, 0, size)), true);
         }
         assert.equal(rig.driver.stats.sentBytes, 4 * size);
-      });
-    });
-
-    test("received() lends bytes of the receive slab when the driver has one", async () => {
-      const arrays = new Set<unknown>();
-      await withRig(under, {}, async (rig) => {
-        rig.handlers.received = (_, bytes) => arrays.add(bytes);
-        const { peer, life } = await rig.open();
-        peer.send("one");
-        await rig.receivedBytes(life, 3);
-        peer.send("two");
-        await rig.receivedBytes(life, 6);
-        if (under.name !== "portable") assert.equal(arrays.size, 1);
       });
     });
 

@@ -7,7 +7,7 @@ import { CONNECTIONS_MAX } from "../../src/constants.js";
 import type { Driver, DriverEvents, DriverOptions, Operations } from "../../src/driver/contract.js";
 import type { DriverUnderTest } from "../support/drivers.js";
 import { Peer } from "../support/peer.js";
-import { Signal } from "../support/signal.js";
+import { Signal, within } from "../support/signal.js";
 
 /** What a case wants to do at an event, besides the bookkeeping. */
 export type Handlers = { -readonly [Name in keyof DriverEvents]?: (...args: Parameters<DriverEvents[Name]>) => unknown };
@@ -26,6 +26,7 @@ export interface Life {
   readonly events: string[];
   readonly received: Buffer[];
   receivedBytes: number;
+  wasPaused: boolean;
   isClosed: boolean;
   /** What `closed` said. */
   errno: number | undefined;
@@ -47,6 +48,7 @@ export class Rig {
   readonly #silenced = new Set<number>();
   readonly #violations: string[] = [];
   readonly #peers: Peer[] = [];
+  readonly #slab: Uint8Array;
   readonly #receiveBuffersAtStart: number;
   /** Calls to the driver that have not returned. */
   #callDepth = 0;
@@ -58,10 +60,11 @@ export class Rig {
   constructor(under: DriverUnderTest, options: RigOptions) {
     const { connectionsMax, writePoolBytes, receiveSlabBytes } = { ...DEFAULTS, ...options };
     assert.ok(connectionsMax <= CONNECTIONS_MAX);
+    this.#slab = new Uint8Array(receiveSlabBytes);
     const driverOptions: DriverOptions = {
       connectionsMax,
       writePoolBytes,
-      receiveSlab: { bytes: new Uint8Array(receiveSlabBytes), offset: 0, length: receiveSlabBytes },
+      receiveSlab: { bytes: this.#slab, offset: 0, length: receiveSlabBytes },
       ringEntries: 256,
       spin: { mode: "off", microsMax: 0 },
       loop: "inverted",
@@ -127,6 +130,7 @@ export class Rig {
     try {
       for (const peer of this.#peers) peer.socket.destroy();
       if (!this.#isShutDown) {
+        for (const slot of this.#current.keys()) this.driver.close(slot);
         await this.signal.until("all connections to close", () => this.#current.size === 0 && this.driver.stats.connectionsNow === 0);
         this.assertEmpty();
       }
@@ -139,12 +143,12 @@ export class Rig {
   /** Ends everything after a failed case without a check: the case's own error is the one worth reading. */
   async abandon(): Promise<void> {
     for (const peer of this.#peers) peer.socket.destroy();
-    await this.driver.shutdown();
+    await within("the driver to shut down", this.driver.shutdown());
   }
 
   async shutdown(): Promise<void> {
     this.#isShutDown = true;
-    await this.driver.shutdown();
+    await within("the driver to shut down", this.driver.shutdown());
     this.assertEmpty();
     assert.equal(this.#current.size, 0, "every connection has been closed");
   }
@@ -222,6 +226,7 @@ export class Rig {
       events: [],
       received: [],
       receivedBytes: 0,
+      wasPaused: false,
       isClosed: false,
       errno: undefined,
     };
@@ -237,6 +242,9 @@ export class Rig {
     if (life === undefined) return;
     if (this.#paused.has(slot)) this.#violations.push(`received while paused: slot ${slot}`);
     if (life.events.includes("ended")) this.#violations.push(`received after ended: slot ${slot}`);
+    if (this.driver.name !== "portable" && !life.wasPaused && (bytes !== this.#slab || offset + length > this.#slab.length)) {
+      this.#violations.push(`received bytes outside the receive slab: slot ${slot}`);
+    }
     if (length <= 0 || offset + length > bytes.length) this.#violations.push(`received a range that is not in its bytes: slot ${slot}`);
     life.received.push(Buffer.from(bytes.subarray(offset, offset + length)));
     life.receivedBytes += length;
@@ -274,6 +282,8 @@ export class Rig {
     return this.#wrap(driver, {
       operations: this.#wrap<Operations>(driver.operations, {}),
       pause: (slot: number) => {
+        const life = this.#current.get(slot);
+        if (life !== undefined) life.wasPaused = true;
         this.#paused.add(slot);
         this.#call(() => driver.pause(slot));
       },

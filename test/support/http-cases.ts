@@ -26,6 +26,14 @@ export interface ExpectedAnswer {
   readonly request: ExpectedRequest | undefined;
 }
 
+export interface NodeVerdict {
+  /** The statuses it answers with: one list for each behaviour that versions of Node have. */
+  readonly statuses: readonly (readonly number[])[];
+  /** It waits for more bytes instead of answering. */
+  readonly waits: boolean;
+  readonly why: string;
+}
+
 export interface HttpCase {
   readonly file: string;
   readonly line: number;
@@ -37,8 +45,8 @@ export interface HttpCase {
   readonly clientEnds: boolean;
   /** The counter of refusals that moves by one; undefined where none may move. */
   readonly counter: string | undefined;
-  /** The statuses that Node's own server gives where they are others than ours, and why. */
-  readonly node: { readonly statuses: readonly number[]; readonly why: string } | undefined;
+  /** What Node's own server does where it differs from ours, and why. */
+  readonly node: NodeVerdict | undefined;
 }
 
 /** Reads all case files of a directory, in alphabetical order. Throws an Error naming file and line for anything malformed. */
@@ -130,14 +138,16 @@ interface RequestDraft extends ExpectedRequest {
 
 function parseSaw(text: string, where: string): RequestDraft {
   const [method, target, version = "1.1", ...more] = text.split(" ");
-  if (method === undefined || target === undefined || more.length > 0) throw new Error(`${where}: saw METHOD TARGET [VERSION]`);
+  if (method === undefined || target === undefined || more.length > 0)
+    throw new Error(`${where}: saw METHOD TARGET [VERSION]`);
   return { method, target: unescapeText(target, where), version, headers: new Map(), trailers: new Map(), body: "" };
 }
 
 function parseDetail(request: RequestDraft | undefined, text: string, where: string): void {
   if (request === undefined) throw new Error(`${where}: a detail without "saw"`);
   const [, kind, name, value] = /^(header|trailer|body) (?:([^ "]+): ?)?"(.*)"$/.exec(text) ?? [];
-  if (kind === undefined || value === undefined) throw new Error(`${where}: header NAME: "VALUE", trailer or body "TEXT"`);
+  if (kind === undefined || value === undefined)
+    throw new Error(`${where}: header NAME: "VALUE", trailer or body "TEXT"`);
   const decoded = unescapeText(value, where);
   if (kind === "body") request.body += decoded;
   else append(kind === "header" ? request.headers : request.trailers, name ?? "", decoded);
@@ -155,10 +165,14 @@ function parseEnd(text: string, status: number, where: string): boolean {
   return text === "close";
 }
 
-function parseNode(text: string, where: string): HttpCase["node"] {
-  const [, statuses, why] = /^((?:\d{3}(?:, )?)+|nothing): (.+)$/.exec(text) ?? [];
-  if (statuses === undefined || why === undefined) throw new Error(`${where}: node STATUS, STATUS: WHY`);
-  return { statuses: statuses === "nothing" ? [] : statuses.split(", ").map(Number), why };
+function parseNode(text: string, where: string): NodeVerdict {
+  const [, verdict, why] = /^(waits|(?:(?:\d{3}(?:, )?)+|nothing)(?: or (?:\d{3}(?:, )?)+)*): (.+)$/.exec(text) ?? [];
+  if (verdict === undefined || why === undefined) throw new Error(`${where}: node STATUS, STATUS [or STATUS]: WHY`);
+  const waits = verdict === "waits";
+  const lists = waits
+    ? []
+    : verdict.split(" or ").map((list) => (list === "nothing" ? [] : list.split(", ").map(Number)));
+  return { statuses: lists, waits, why };
 }
 
 function decodeBytes(lines: readonly string[], where: string): Buffer {

@@ -41,7 +41,11 @@ export interface Exchanged {
 }
 
 /** Connects, sends `writes` with a turn of the event loop between each two, and resolves when the server has closed. */
-export async function exchange(port: number, writes: readonly Uint8Array[], options: ExchangeOptions = {}): Promise<Exchanged> {
+export async function exchange(
+  port: number,
+  writes: readonly Uint8Array[],
+  options: ExchangeOptions = {},
+): Promise<Exchanged> {
   const socket = connect({ port, host: "127.0.0.1", noDelay: true });
   const collected = collect(socket, options.guardMs ?? 10_000);
   socket.once("connect", () => void writeAll(socket, writes, options.end === true));
@@ -70,11 +74,17 @@ export async function collect(socket: Socket, guardMs = 10_000): Promise<Exchang
   const hung = new Promise<never>((_, reject) => {
     guard = setTimeout(() => {
       socket.destroy();
-      reject(new Error(`The connection was still open after ${guardMs} ms; it had sent: ${Buffer.concat(chunks).toString("latin1").slice(0, 400)}`));
+      reject(
+        new Error(
+          `The connection was still open after ${guardMs} ms; it had sent: ${Buffer.concat(chunks).toString("latin1").slice(0, 400)}`,
+        ),
+      );
     }, guardMs);
   });
   // `once` rejects on an error that comes before the close, which is an ordinary end here.
-  await Promise.race([closed.catch(() => (socket.closed ? undefined : once(socket, "close"))), hung]).finally(() => clearTimeout(guard));
+  await Promise.race([closed.catch(() => (socket.closed ? undefined : once(socket, "close"))), hung]).finally(() =>
+    clearTimeout(guard),
+  );
   return { bytes: Buffer.concat(chunks), reset };
 }
 

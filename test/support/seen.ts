@@ -29,6 +29,7 @@ export function readSeen(text: string): SeenRequest {
 /** `[name, value, name, value]` as pairs, with names in lower case. */
 export function pairsOf(flat: readonly string[]): [string, string][] {
   const pairs: [string, string][] = [];
-  for (let index = 0; index + 1 < flat.length; index += 2) pairs.push([(flat[index] ?? "").toLowerCase(), flat[index + 1] ?? ""]);
+  for (let index = 0; index + 1 < flat.length; index += 2)
+    pairs.push([(flat[index] ?? "").toLowerCase(), flat[index + 1] ?? ""]);
   return pairs;
 }

@@ -24,6 +24,19 @@ export class Signal {
   }
 }
 
+/** Settles as `promise` does, or rejects after `timeoutMs`; meanwhile it keeps the process alive. */
+export async function within<T>(what: string, promise: Promise<T>, timeoutMs = 20_000): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeUp = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`Waited in vain for: ${what}`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, timeUp]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Runs `count` whole turns of the event loop. */
 export async function turns(count: number): Promise<void> {
   for (let index = 0; index < count; index++) await new Promise((resolve) => setImmediate(resolve));

@@ -1,0 +1,44 @@
+/**
+ * The demo that `npm start` runs, and a tour of the API: one module, of which every shard has an instance of its own.
+ *
+ *     npm start                              on every core
+ *     npx ringloom serve examples/demo/app.js --shards 2 --port 8080
+ */
+import { readFileSync } from "node:fs";
+import { runtimeStats } from "ringloom";
+import { App } from "ringloom/http";
+
+const page = readFileSync(new URL("./page.html", import.meta.url), "utf8");
+const app = new App();
+
+// A page. It polls /stats.
+app.get("/", (c) => c.html(page));
+
+// A parameter of the route. A handler that needs not wait is a plain function: it costs no promise.
+app.get("/hello/:name", (c) => c.text(`hello ${c.param("name")}`));
+
+app.get("/json", (c) => c.json({ message: "hello", from: "ringloom" }));
+
+// Streams the body back as it arrives. A client that reads slowly slows its own upload down; nothing piles up here.
+app.post("/echo", (c) => c.stream(c.request, { contentType: c.header("content-type") ?? "application/octet-stream" }));
+
+// What all shards did, whichever of them answers.
+app.get("/stats", (c) => {
+  const { shards, totals, ...rest } = runtimeStats();
+  c.setHeader("cache-control", "no-store");
+  return c.json({
+    ...rest,
+    requests: totals.service.requests,
+    connections: totals.driver.connectionsNow,
+    shards: shards.map(({ shard, heapUsedBytes, driver, service }) => ({
+      shard,
+      requests: service.requests,
+      connections: driver.connectionsNow,
+      receivedBytes: driver.receivedBytes,
+      sentBytes: driver.sentBytes,
+      heapUsedBytes,
+    })),
+  });
+});
+
+export default app;

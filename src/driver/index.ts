@@ -1,0 +1,21 @@
+/**
+ * `ringloom/driver`: the layer below the servers, for those who build one of their own. Choose a driver, create it, and speak the contract.
+ * Everything here is experimental: it may change in a minor version.
+ */
+export { type DriverEnvironment, type RingProbe, type UringAvailability, type UringVerdict, uringAvailability } from "./availability.js";
+export { chooseDriver, createDriver, type DriverChoice } from "./choose.js";
+export type {
+  Driver,
+  DriverEvents,
+  DriverName,
+  DriverOptions,
+  DriverStats,
+  ListenAddress,
+  Listening,
+  OperationDone,
+  Operations,
+  ReceiveSlab,
+  SpinPolicy,
+} from "./contract.js";
+export { createPortableDriver } from "./portable.js";
+export { createUringDriver } from "./uring.js";

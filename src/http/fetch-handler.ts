@@ -1,0 +1,86 @@
+/** The web-standard way to handle requests: `fetch(Request)` gives a `Response`. Whatever has that form runs here unchanged, Hono among others. */
+import type { FetchExchange } from "./fetch-exchange.js";
+import { LightRequest } from "./light-request.js";
+import { LightResponse, sendLightResponse } from "./light-response.js";
+import { sendForeignResponse } from "./send-response.js";
+
+/** What a handler learns about a request beyond the Request itself: its second argument (`c.env` in Hono). */
+export interface FetchInfo {
+  /** The client's IP address, or undefined when it is not known any more. */
+  readonly remoteAddress: string | undefined;
+}
+
+/** A web-standard handler. */
+export interface FetchHandler {
+  /** Answers one request. What it throws or rejects with becomes the answer 500, or the status that the error carries. */
+  fetch(request: Request, info: FetchInfo): Response | Promise<Response>;
+}
+
+/** Whether `value` is a handler of the `fetch` form. */
+export function isFetchHandler(value: unknown): value is FetchHandler {
+  return (
+    (typeof value === "object" || typeof value === "function") &&
+    value !== null &&
+    "fetch" in value &&
+    typeof value.fetch === "function"
+  );
+}
+
+/**
+ * Has `handler` answer the request of `exchange`. Returns when the handler returned; a Promise is waited for, and a body
+ * sent, in the background. Never throws: each way to fail ends in `exchange.answerError`.
+ */
+export function respondWithFetch(handler: FetchHandler, exchange: FetchExchange): void {
+  let result: unknown;
+  try {
+    result = handler.fetch(new LightRequest(exchange) as unknown as Request, new RequestInfo(exchange));
+  } catch (error) {
+    exchange.answerError(error);
+    return;
+  }
+  if (LightResponse.isLight(result)) {
+    sendLightResponse(result, exchange);
+  } else if (isThenable(result)) {
+    result.then(
+      (response) => sendResponse(response, exchange),
+      (error) => exchange.answerError(error),
+    );
+  } else {
+    sendResponse(result, exchange);
+  }
+}
+
+class RequestInfo implements FetchInfo {
+  readonly #exchange: FetchExchange;
+
+  constructor(exchange: FetchExchange) {
+    this.#exchange = exchange;
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#exchange.remoteAddress;
+  }
+}
+
+/** Sends what a handler returned, whatever it is: all but a Response ends in `exchange.answerError`. */
+export function sendResponse(response: unknown, exchange: FetchExchange): void {
+  if (LightResponse.isLight(response)) sendLightResponse(response, exchange);
+  else if (isForeignResponse(response)) void sendForeignResponse(response, exchange);
+  else exchange.answerError(new TypeError(`Cannot answer: the fetch handler returned ${describe(response)}, not a Response`));
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
+
+/** Node's own Response, or one of a package (undici from npm), which is no instance of it. */
+/** Whether a value is a Response of the platform or of a package. */
+export function isForeignResponse(value: unknown): value is Response {
+  if (value instanceof Response) return true;
+  return typeof value === "object" && value !== null && "status" in value && "headers" in value && "arrayBuffer" in value;
+}
+
+function describe(value: unknown): string {
+  if (typeof value !== "object" || value === null) return String(value);
+  return `an object of class ${value.constructor?.name ?? "none"}`;
+}

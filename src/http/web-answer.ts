@@ -1,0 +1,81 @@
+import { ANSWER_WHOLE, type Exchange, FLAG_CLOSE, FLAG_OWN_TYPE } from "./exchange.js";
+import type { FetchExchange } from "./fetch-exchange.js";
+import { isForeignResponse, sendResponse } from "./fetch-handler.js";
+import { LightResponse } from "./light-response.js";
+import type { RequestBody } from "./request-body.js";
+import type { BodySink } from "./response-body.js";
+import { TYPE_NONE } from "./response-encoder.js";
+
+/** Whether a handler of an `App` returned a web-standard Response. */
+export function isResponse(value: unknown): value is Response {
+  return LightResponse.isLight(value) || isForeignResponse(value);
+}
+
+/** Answers with a web-standard Response that a handler of an `App` returned. Headers that were set on the context are sent too. */
+export function respondWithResponse(exchange: Exchange, response: Response): void {
+  sendResponse(response, new ResponseExchange(exchange));
+}
+
+/** An exchange of the router's side in the form that Responses are sent to. */
+class ResponseExchange implements FetchExchange {
+  readonly #exchange: Exchange;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+  }
+
+  get method(): string {
+    return this.#exchange.method;
+  }
+
+  get requestBody(): RequestBody | undefined {
+    return this.#exchange.extras?.body;
+  }
+
+  get signal(): AbortSignal {
+    return this.#exchange.signal;
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#exchange.remoteAddress;
+  }
+
+  headText(): string {
+    return this.#exchange.liveHead().text();
+  }
+
+  answer(status: number, contentType: string | undefined, headers: readonly string[] | undefined, body: string | Uint8Array | null): void {
+    this.#record(status, contentType, headers);
+    this.#exchange.answerKind = ANSWER_WHOLE;
+    this.#exchange.answerBody = body;
+    this.#exchange.owner.send(this.#exchange);
+  }
+
+  answerStream(
+    status: number,
+    contentType: string | undefined,
+    headers: readonly string[] | undefined,
+    contentLength: number,
+  ): BodySink | undefined {
+    this.#record(status, contentType, headers);
+    return this.#exchange.owner.sendHead(this.#exchange, contentLength);
+  }
+
+  answerError(error: unknown): void {
+    this.#exchange.owner.fail(this.#exchange, error);
+  }
+
+  closeAfterAnswer(): void {
+    this.#exchange.flags |= FLAG_CLOSE;
+  }
+
+  #record(status: number, contentType: string | undefined, headers: readonly string[] | undefined): void {
+    const exchange = this.#exchange;
+    exchange.answerStatus = status;
+    if (headers !== undefined && headers.length > 0) exchange.answerHeaders = [...(exchange.answerHeaders ?? []), ...headers];
+    if ((exchange.flags & FLAG_OWN_TYPE) !== 0 || contentType === undefined) return;
+    const type = exchange.owner.typeIndex(contentType);
+    exchange.answerType = type < 0 ? TYPE_NONE : type;
+    if (type < 0) exchange.answerHeaders = [...(exchange.answerHeaders ?? []), "content-type", contentType];
+  }
+}

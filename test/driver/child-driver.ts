@@ -1,0 +1,30 @@
+/** Creates the driver that a test's child process was told to use: its name is the first argument. */
+import { createDriver } from "../../src/driver/choose.js";
+import type { Driver, DriverEvents, DriverName } from "../../src/driver/contract.js";
+
+export function childDriver(events: Partial<DriverEvents>): Driver {
+  const slabBytes = 1024 * 1024;
+  const nothing = (): void => {};
+  return createDriver(
+    process.argv[2] as DriverName,
+    {
+      connectionsMax: 64,
+      writePoolBytes: 1024 * 1024,
+      receiveSlab: { bytes: new Uint8Array(slabBytes), offset: 0, length: slabBytes },
+      ringEntries: 256,
+      spin: { mode: "off", microsMax: 0 },
+      loop: "inverted",
+    },
+    {
+      accepted: nothing,
+      connected: nothing,
+      received: nothing,
+      ended: nothing,
+      drained: nothing,
+      closed: nothing,
+      listenerStopped: nothing,
+      turnEnded: nothing,
+      ...events,
+    },
+  );
+}

@@ -1,0 +1,262 @@
+/** The contract suite, part 4: listening, connecting, adopting, full tables, the order of stopping. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { constants } from "node:os";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { driversUnderTest } from "../support/drivers.js";
+import { Peer } from "../support/peer.js";
+import { turns } from "../support/signal.js";
+import { pattern, withRig } from "./rig.js";
+
+const { ECONNREFUSED } = constants.errno;
+const ANY_PORT = { host: "127.0.0.1", port: 0, backlog: 16, reusePort: false };
+
+const canUseIpv6 = await hasIpv6();
+
+for (const under of driversUnderTest) {
+  describe(`Driver ${under.name}, opening`, { skip: under.skip, timeout: 300_000 }, () => {
+    test("listen() says where, and each listener has its own number", async () => {
+      await withRig(under, {}, async (rig) => {
+        const other = await rig.driver.listen(ANY_PORT);
+        assert.equal(other.host, "127.0.0.1");
+        assert.ok(other.port > 0 && other.port !== rig.port);
+        assert.notEqual(other.listener, rig.listener);
+        const listeners: number[] = [];
+        rig.handlers.accepted = (_, listener) => listeners.push(listener);
+        await rig.open();
+        rig.port = other.port;
+        await rig.open();
+        assert.deepEqual(listeners, [rig.listener, other.listener]);
+      });
+    });
+
+    test("listen() works over IPv6", { skip: !canUseIpv6 && "this machine has no IPv6 loopback address" }, async () => {
+      await withRig(under, {}, async (rig) => {
+        const { host, port } = await rig.driver.listen({ ...ANY_PORT, host: "::1" });
+        assert.equal(host, "::1");
+        const slot = rig.driver.connect("::1", port);
+        rig.track(slot);
+        await rig.signal.until("both sides", () => rig.lives.length === 2 && rig.lives.every((life) => life.events.length > 0));
+        assert.deepEqual(rig.driver.peerAddress(slot), { host: "::1", port });
+      });
+    });
+
+    test("listen() rejects with EADDRINUSE when the port is taken, and leaves nothing behind", async () => {
+      await withRig(under, {}, async (rig) => {
+        await assert.rejects(rig.driver.listen({ ...ANY_PORT, port: rig.port }), { code: "EADDRINUSE", operation: "listen" });
+        await rig.open();
+      });
+    });
+
+    test("listen() rejects what is no port and no descriptor", async () => {
+      await withRig(under, {}, async (rig) => {
+        for (const port of [-1, 65536, 1.5, Number.NaN]) await assert.rejects(rig.driver.listen({ ...ANY_PORT, port }), RangeError);
+        await assert.rejects(rig.driver.listen(-1), RangeError);
+      });
+    });
+
+    test("stopListening() delivers those who wait in the queue, then listenerStopped(), then nobody can connect", async () => {
+      await withRig(under, {}, async (rig) => {
+        const peers = Array.from({ length: 40 }, () => rig.start());
+        // node:net calls connect(2) in the next tick; the kernel then completes the handshake on loopback at once.
+        await new Promise<void>((resolve) => process.nextTick(() => process.nextTick(resolve)));
+        let acceptedAtStop = -1;
+        rig.handlers.listenerStopped = () => (acceptedAtStop = rig.lives.length);
+        rig.driver.stopListening(rig.listener);
+        rig.driver.stopListening(rig.listener);
+        await rig.signal.until("the listener to stop", () => rig.stoppedListeners.length > 0);
+        assert.equal(acceptedAtStop, 40);
+        const late = rig.start();
+        await late.closed();
+        assert.equal(late.errorCode, "ECONNREFUSED");
+        peers.forEach((peer, index) => peer.send(`I am ${index}`));
+        await rig.signal.until("all to be heard", () => rig.lives.every((life) => life.receivedBytes >= 6));
+        assert.ok(peers.every((peer) => peer.errorCode === undefined));
+        rig.driver.stopListening(rig.listener);
+        rig.driver.stopListening(12345);
+        await turns(5);
+        assert.deepEqual(rig.stoppedListeners, [rig.listener]);
+      });
+    });
+
+    test("stopListening() inside accepted() still delivers the others", async () => {
+      await withRig(under, {}, async (rig) => {
+        rig.handlers.accepted = () => rig.driver.stopListening(rig.listener);
+        const peers = Array.from({ length: 10 }, () => rig.start());
+        await rig.signal.until("the listener to stop", () => rig.stoppedListeners.length > 0);
+        await Promise.all(peers.map((peer) => peer.signal.until("an outcome", () => peer.isConnected || peer.isClosed)));
+        const connected = peers.filter((peer) => peer.isConnected);
+        assert.equal(rig.lives.length, connected.length);
+      });
+    });
+
+    test("a full slot table turns peers away, counts them, and recovers", async () => {
+      await withRig(under, { connectionsMax: 2 }, async (rig) => {
+        const first = await rig.open();
+        await rig.open();
+        const refused = [rig.start(), rig.start(), rig.start()];
+        await Promise.all(refused.map((peer) => peer.ended()));
+        assert.equal(rig.lives.length, 2);
+        assert.equal(rig.driver.stats.rejected, 3);
+        assert.equal(rig.driver.stats.accepted, 2);
+        assert.equal(rig.driver.connect("127.0.0.1", rig.port), -1);
+        rig.driver.close(first.life.slot);
+        await rig.closedLife(first.life);
+        const again = await rig.open();
+        again.peer.send("in");
+        await rig.receivedBytes(again.life, 2);
+      });
+    });
+
+    test("connect() is answered by connected() with 0, and both sides work", async () => {
+      const echo = await startEcho();
+      await withRig(under, {}, async (rig) => {
+        const slot = rig.driver.connect("127.0.0.1", echo.port);
+        assert.ok(slot >= 0);
+        const life = rig.track(slot);
+        assert.equal(rig.driver.reserve(slot, 1), -1, "nothing can be sent before connected()");
+        rig.handlers.connected = (_, errno) => {
+          assert.equal(errno, 0);
+          assert.equal(rig.send(slot, pattern(20, 0, 300_000)), 300_000);
+        };
+        await rig.receivedBytes(life, 300_000);
+        assert.equal(Buffer.concat(life.received).equals(pattern(20, 0, 300_000)), true);
+        assert.deepEqual(rig.driver.peerAddress(slot), { host: "127.0.0.1", port: echo.port });
+        rig.driver.end(slot);
+        await rig.closedLife(life);
+        assert.deepEqual(life.events, ["connected", "received", "ended", "closed"]);
+        assert.equal(rig.driver.stats.accepted, 0);
+      });
+      await echo.close();
+    });
+
+    test("connected() has the error and closed() follows when nobody listens", async () => {
+      const port = await unusedPort();
+      await withRig(under, {}, async (rig) => {
+        let errno = -1;
+        rig.handlers.connected = (slot, error) => {
+          errno = error;
+          assert.equal(rig.driver.reserve(slot, 1), -1);
+        };
+        const life = rig.track(rig.driver.connect("127.0.0.1", port));
+        await rig.closedLife(life);
+        assert.equal(errno, ECONNREFUSED);
+        assert.equal(life.errno, ECONNREFUSED);
+        assert.deepEqual(life.events, ["connected", "closed"]);
+      });
+    });
+
+    for (const closeName of ["close", "closeAfterFlush"] as const) {
+      test(`${closeName}() before connected() leaves only closed()`, async () => {
+        const echo = await startEcho();
+        const refusing = await unusedPort();
+        await withRig(under, {}, async (rig) => {
+          for (const port of [echo.port, refusing]) {
+            const life = rig.track(rig.driver.connect("127.0.0.1", port));
+            rig.driver[closeName](life.slot);
+            await rig.closedLife(life);
+            assert.equal(life.errno, 0);
+            assert.deepEqual(life.events, ["closed"]);
+          }
+        });
+        await echo.close();
+      });
+    }
+
+    test("connect() throws for what is no address", async () => {
+      await withRig(under, {}, async (rig) => {
+        for (const host of ["", "localhost", "1.2.3", "::zz"]) assert.throws(() => rig.driver.connect(host, 80), TypeError);
+        for (const port of [0, -1, 65536, 1.5]) assert.throws(() => rig.driver.connect("127.0.0.1", port), RangeError);
+        assert.equal(rig.driver.stats.connectionsNow, 0);
+      });
+    });
+
+    test("connections to itself: 50 out and 50 in, on one driver", async () => {
+      await withRig(under, { connectionsMax: 128 }, async (rig) => {
+        const out = Array.from({ length: 50 }, () => rig.track(rig.driver.connect("127.0.0.1", rig.port)));
+        rig.handlers.received = (slot, bytes, offset, length) => {
+          if (out.some((life) => life.slot === slot)) return;
+          rig.send(slot, bytes.subarray(offset, offset + length));
+        };
+        rig.handlers.connected = (slot) => rig.send(slot, `from ${slot}`);
+        await rig.signal.until("every echo", () => out.every((life) => Buffer.concat(life.received).toString() === `from ${life.slot}`));
+        for (const life of out) rig.driver.close(life.slot);
+        await rig.signal.until("the others to see the end", () => rig.lives.every((life) => life.isClosed || life.events.includes("ended")));
+      });
+    });
+
+    test("adopt() makes a connection of a descriptor", { skip: process.platform === "win32" && "a child's pipe is no socket on Windows" }, async () => {
+      const outcome = await runChild("adopt-child.js", under.name, (socket) => {
+        socket.write("ping");
+        socket.once("data", (chunk) => socket.end(`${chunk.toString()} done`));
+      });
+      const { events, badDescriptor } = outcome as { events: string[]; badDescriptor: string };
+      assert.deepEqual(events, ["received ping", "received PING done", "ended", "closed 0"]);
+      assert.ok(badDescriptor === "EBADF" || badDescriptor === "EINVAL", `a closed descriptor gives ${badDescriptor}`);
+    });
+
+    test("exceptions of handlers are reported and every other event is delivered", async () => {
+      const outcome = await runChild("throwing-child.js", under.name);
+      const { thrown, seen, received } = outcome as { thrown: string[]; seen: string[]; received: string };
+      for (const name of ["accepted", "connected", "received", "ended", "drained", "closed", "listenerStopped", "turnEnded", "nop", "timeout", "readAt"]) {
+        assert.ok(thrown.includes(name), `the exception of ${name} was reported; reported were ${thrown.join(" ")}`);
+      }
+      assert.equal(received, "abcdefghij");
+      assert.deepEqual([...new Set(seen)].sort(), [...seen].sort(), "each one-time event came once");
+    });
+
+    test("an unreferenced driver lets its process end", async () => {
+      assert.deepEqual(await runChild("unref-child.js", under.name), { listening: true, heldByRef: true });
+    });
+  });
+}
+
+async function startEcho(): Promise<{ port: number; close: () => Promise<void> }> {
+  const server = createServer({ allowHalfOpen: true }, (socket) => socket.on("error", () => {}).pipe(socket));
+  const port = await listenAnywhere(server);
+  return { port, close: () => closeServer(server) };
+}
+
+async function unusedPort(): Promise<number> {
+  const server = createServer();
+  const port = await listenAnywhere(server);
+  await closeServer(server);
+  return port;
+}
+
+async function listenAnywhere(server: Server, host = "127.0.0.1"): Promise<number> {
+  server.listen(0, host);
+  await once(server, "listening");
+  return (server.address() as AddressInfo).port;
+}
+
+async function closeServer(server: Server): Promise<void> {
+  server.close();
+  await once(server, "close");
+}
+
+async function hasIpv6(): Promise<boolean> {
+  const server = createServer();
+  try {
+    await listenAnywhere(server, "::1");
+    await closeServer(server);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs a program beside this file with a driver's name, a socket as descriptor 3, and reads the JSON line that it prints. */
+async function runChild(file: string, driver: string, useSocket?: (socket: Socket) => void): Promise<unknown> {
+  const path = fileURLToPath(new URL(file, import.meta.url));
+  const child = spawn(process.execPath, [path, driver], { stdio: ["ignore", "pipe", "inherit", "pipe"] });
+  const [, stdout, , third] = child.stdio;
+  useSocket?.(third as Socket);
+  const output = new Peer(stdout as Socket);
+  const [code] = await once(child, "close");
+  assert.equal(code, 0, `${file} ended with ${code}: ${output.text}`);
+  return JSON.parse(output.text);
+}

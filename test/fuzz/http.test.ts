@@ -1,0 +1,103 @@
+/**
+ * Random requests and random damage, against the server in memory. `RINGLOOM_SEED=… ` replays a run; `RINGLOOM_FUZZ_RUNS=100000`, or
+ * `node dist/test/fuzz/http.test.js --runs 100000`, looks longer.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { echoApp } from "../support/echo-app.js";
+import { headerOf, parseAnswer, parseAnswers, type WireAnswer } from "../support/http-wire.js";
+import type { MemoryPeer } from "../support/memory-driver.js";
+import { randomRun } from "../support/random-run.js";
+import { readSeen, SEEN_HEADER, type SeenRequest } from "../support/seen.js";
+import { MemoryServer } from "../support/test-server.js";
+import { damage, mutations } from "./mutation-arbitrary.js";
+import { cutAt, cuts, request } from "./request-arbitrary.js";
+
+/** Requests on one connection. */
+const requests = fc.array(request, { minLength: 1, maxLength: 5 });
+const LIMITS = { bodyBytesMax: 65_536, bodyStreamBytesMax: 65_536 };
+
+for (const inSlab of [true, false]) {
+  const how = inSlab ? "a receive slab" : "chunks";
+
+  test(`HttpServer hands random requests to the handler as they were sent, however they are cut, in ${how}`, async () => {
+    const server = await MemoryServer.start(echoApp(), { limits: LIMITS, inSlab });
+    const { seed, numRuns } = randomRun(`valid requests in ${how}`, 300);
+    await fc.assert(
+      fc.asyncProperty(requests, cuts, async (sent, fractions) => {
+        const stream = Buffer.concat(sent.map(({ bytes }) => bytes));
+        const peer = await deliver(server, cutAt(stream, fractions));
+        const answers = parseAnswers(peer.bytes, (index) => sent[index]?.seen.method === "HEAD");
+        assert.deepEqual(
+          answers.map(seenBy),
+          sent.map(({ seen }) => seen),
+        );
+        assert.equal(peer.hasEnd, false, "the connection stays open");
+        await finish(server, peer);
+      }),
+      { seed, numRuns },
+    );
+    await server.close();
+  });
+
+  test(`HttpServer answers or closes, leaks nothing and does not depend on the cuts when random damage arrives in ${how}`, async () => {
+    const server = await MemoryServer.start(echoApp(), { limits: LIMITS, inSlab });
+    const { seed, numRuns } = randomRun(`damaged requests in ${how}`, 300);
+    await fc.assert(
+      fc.asyncProperty(requests, mutations, cuts, async (sent, changes, fractions) => {
+        const stream = damage(Buffer.concat(sent.map(({ bytes }) => bytes)), changes);
+        const whole = await outcomeOf(server, [stream]);
+        const cut = await outcomeOf(server, cutAt(stream, fractions));
+        assert.deepEqual(cut, whole);
+      }),
+      { seed, numRuns },
+    );
+    assert.equal(server.stats.handlerErrors, 0);
+    await server.close();
+  });
+}
+
+/** Sends pieces, with turns of the server between them. */
+async function deliver(server: MemoryServer, pieces: readonly Buffer[]): Promise<MemoryPeer> {
+  const peer = server.open();
+  for (const piece of pieces) {
+    peer.send(piece);
+    await server.settle();
+  }
+  await server.settle();
+  return peer;
+}
+
+async function finish(server: MemoryServer, peer: MemoryPeer): Promise<void> {
+  peer.end();
+  await server.settle();
+  assert.ok(peer.isClosed, "a connection whose client has ended is closed");
+  assert.equal(server.leftover(), undefined);
+}
+
+/** What came back for a stream, in a form that two deliveries of it can be compared by. */
+async function outcomeOf(server: MemoryServer, pieces: readonly Buffer[]): Promise<unknown[]> {
+  const peer = await deliver(server, pieces);
+  await finish(server, peer);
+  return readOutcome(peer.bytes);
+}
+
+/** Damage can make a HEAD of any request. Its answer has no body, and is known by the header that HEAD alone gets. */
+function readOutcome(bytes: Buffer): unknown[] {
+  const outcome: unknown[] = [];
+  for (let offset = 0; offset < bytes.length; ) {
+    const head = bytes.toString("latin1", offset, bytes.indexOf("\r\n\r\n", offset)).toLowerCase();
+    const [answer, next] = parseAnswer(bytes, offset, head.includes(`\r\n${SEEN_HEADER}: `));
+    assert.ok(answer.status < 500 || answer.status === 501 || answer.status === 505, `status ${answer.status}`);
+    if (answer.status >= 200) outcome.push(answer.status === 200 ? seenBy(answer) : answer.status);
+    offset = next;
+  }
+  return outcome;
+}
+
+function seenBy(answer: WireAnswer): SeenRequest | string {
+  const text = headerOf(answer, SEEN_HEADER) ?? answer.body.toString("latin1");
+  assert.equal(answer.status, 200, `status ${answer.status}: ${text}`);
+  return readSeen(text);
+}

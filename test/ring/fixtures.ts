@@ -1,0 +1,50 @@
+/** A `uring` driver with nothing to do but echo, for tests of the loop hook. Also the body of the worker threads that those tests start. */
+import { isMainThread, parentPort, workerData } from "node:worker_threads";
+import type { Driver, DriverEvents, DriverOptions } from "../../src/driver/contract.js";
+import { createUringDriver } from "../../src/driver/uring.js";
+
+const SLAB_BYTES = 1024 * 1024;
+
+export function echoDriver(loop: DriverOptions["loop"], overrides: Partial<DriverEvents> = {}): Driver {
+  let driver: Driver;
+  const events: DriverEvents = {
+    accepted() {},
+    connected() {},
+    received(slot, bytes, offset, length) {
+      const at = driver.reserve(slot, length);
+      if (at < 0) return;
+      driver.writeBytes.set(bytes.subarray(offset, offset + length), at);
+      driver.commit(slot, length);
+    },
+    ended: (slot) => driver.closeAfterFlush(slot),
+    drained() {},
+    closed() {},
+    listenerStopped() {},
+    turnEnded() {},
+    ...overrides,
+  };
+  driver = createUringDriver(
+    {
+      connectionsMax: 64,
+      writePoolBytes: 1024 * 1024,
+      receiveSlab: { bytes: new Uint8Array(SLAB_BYTES), offset: 0, length: SLAB_BYTES },
+      ringEntries: 64,
+      spin: { mode: "off", microsMax: 0 },
+      loop,
+    },
+    events,
+  );
+  return driver;
+}
+
+/** Listens on a free port of 127.0.0.1. */
+export async function listenLocally(driver: Driver): Promise<number> {
+  const { port } = await driver.listen({ host: "127.0.0.1", port: 0, backlog: 64, reusePort: false });
+  return port;
+}
+
+if (!isMainThread && (workerData as { role?: string } | null)?.role === "echo") {
+  const driver = echoDriver((workerData as { loop: DriverOptions["loop"] }).loop);
+  parentPort?.on("message", (message: unknown) => parentPort?.postMessage({ answer: message }));
+  parentPort?.postMessage({ port: await listenLocally(driver) });
+}

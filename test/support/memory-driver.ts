@@ -1,0 +1,396 @@
+/**
+ * A driver without a kernel: connections are two byte queues, and a test decides what arrives, in which pieces and when. It keeps the
+ * driver's contract with the real slot table, write pool and outbox, and is stricter than a kernel in one way: what it lent during `received` is
+ * overwritten when the event returns, so that whoever kept a reference reads rubbish and fails.
+ */
+import { ok } from "node:assert";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Driver, DriverEvents, DriverOptions, Listening, Operations } from "../../src/driver/contract.js";
+import { newDriverStats } from "../../src/driver/driver-stats.js";
+import { Outbox, type OutboxOwner } from "../../src/driver/outbox.js";
+import { SlotTable } from "../../src/driver/slots.js";
+import { WritePool } from "../../src/driver/write-pool.js";
+
+/** What lent bytes become after the event. */
+const POISON = 0xdb;
+/** `settle` gives up after so many turns: something then goes round in circles. */
+const TURNS_MAX = 10_000;
+
+export interface MemoryDriverTraits {
+  /** Deliver through `receiveSlab`, as io_uring does, or as chunks of their own, as node:net does. */
+  readonly inSlab: boolean;
+}
+
+/** The client's end of a connection in memory. */
+export class MemoryPeer {
+  readonly slot: number;
+  readonly received: Buffer[] = [];
+  receivedBytes = 0;
+  /** The server half-closed. */
+  hasEnd = false;
+  /** The connection is gone. */
+  isClosed = false;
+  /** While false, the server's kernel takes nothing: its bytes stay queued. */
+  isReading = true;
+  readonly #driver: MemoryDriver;
+
+  constructor(driver: MemoryDriver, slot: number) {
+    this.#driver = driver;
+    this.slot = slot;
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.received);
+  }
+
+  /** Puts bytes on the wire. One call is one `received`, unless it exceeds the slab. */
+  send(bytes: Uint8Array): void {
+    this.#driver.peerSends(this, bytes);
+  }
+
+  /** Sends FIN. */
+  end(): void {
+    this.#driver.peerEnds(this);
+  }
+
+  /** Sends RST. */
+  reset(): void {
+    this.#driver.peerResets(this);
+  }
+}
+
+interface Connection {
+  readonly peer: MemoryPeer;
+  /** What has arrived and was not delivered; undefined is the end of the stream. */
+  readonly inbound: (Uint8Array | undefined)[];
+  isPaused: boolean;
+  /** `end` or a close was called: no more reservations. */
+  isEnding: boolean;
+  /** `close` or `closeAfterFlush` was called: no more events but `closed`. */
+  isSilent: boolean;
+  /** The peer's FIN has arrived. */
+  peerEnded: boolean;
+  finSent: boolean;
+  wantsDrained: boolean;
+  sending: { readonly offset: number; readonly length: number } | undefined;
+  /** Set when the connection is to be closed in the next turn. */
+  closing: number | undefined;
+}
+
+export class MemoryDriver implements Driver, OutboxOwner {
+  readonly name = "portable";
+  readonly operations = new NoOperations();
+  readonly stats = newDriverStats();
+  readonly generations: Int32Array;
+  readonly writeBytes: Uint8Array;
+  readonly #events: DriverEvents;
+  readonly #options: DriverOptions;
+  readonly #inSlab: boolean;
+  readonly #slots: SlotTable;
+  readonly #pool: WritePool;
+  readonly #outbox: Outbox;
+  readonly #connections = new Map<number, Connection>();
+  readonly #accepted: Connection[] = [];
+  #isListening = false;
+  #stopped = false;
+  #inEvent = false;
+
+  constructor(options: DriverOptions, events: DriverEvents, traits: MemoryDriverTraits) {
+    this.#options = options;
+    this.#events = events;
+    this.#inSlab = traits.inSlab;
+    this.#slots = new SlotTable(options.connectionsMax);
+    this.#pool = new WritePool(options.writePoolBytes);
+    this.#outbox = new Outbox(this.#pool, options.connectionsMax, this);
+    this.generations = this.#slots.generations;
+    this.writeBytes = this.#pool.bytes;
+  }
+
+  /** A client connects. Returns undefined where no slot is free. */
+  open(): MemoryPeer | undefined {
+    ok(this.#isListening, "a client can connect once the server listens");
+    const slot = this.#slots.acquire();
+    if (slot < 0) {
+      this.stats.rejected += 1;
+      return undefined;
+    }
+    const peer = new MemoryPeer(this, slot);
+    const connection: Connection = {
+      peer,
+      inbound: [],
+      isPaused: false,
+      isEnding: false,
+      isSilent: false,
+      peerEnded: false,
+      finSent: false,
+      wantsDrained: false,
+      sending: undefined,
+      closing: undefined,
+    };
+    this.#connections.set(slot, connection);
+    this.#accepted.push(connection);
+    this.#count();
+    return peer;
+  }
+
+  /** Runs one turn and tells whether anything happened in it. */
+  turn(): boolean {
+    this.stats.turns += 1;
+    let isBusy = false;
+    for (const connection of this.#accepted.splice(0))
+      isBusy = this.#emit(() => this.#events.accepted(connection.peer.slot, 0));
+    for (const connection of [...this.#connections.values()]) isBusy = this.#turnOf(connection) || isBusy;
+    if (this.#stopped) {
+      this.#stopped = false;
+      isBusy = this.#emit(() => this.#events.listenerStopped(0));
+    }
+    this.#emit(() => this.#events.turnEnded());
+    const isDirty = this.#outbox.hasDirty;
+    this.#outbox.flush();
+    this.#count();
+    return isBusy || isDirty;
+  }
+
+  /** Runs turns, and lets promises and immediates run between them, until nothing moves any more. */
+  async settle(): Promise<void> {
+    let quietTurns = 0;
+    for (let count = 0; quietTurns < 3; count++) {
+      ok(count < TURNS_MAX, "the server comes to rest");
+      quietTurns = this.turn() ? 0 : quietTurns + 1;
+      if (quietTurns > 0) await nextTurn();
+      else await Promise.resolve();
+    }
+  }
+
+  listen(): Promise<Listening> {
+    this.#isListening = true;
+    return Promise.resolve({ listener: 0, host: "memory", port: 1 });
+  }
+
+  stopListening(): void {
+    this.#isListening = false;
+    this.#stopped = true;
+  }
+
+  connect(): number {
+    throw new Error("The memory driver makes no outgoing connections");
+  }
+
+  adopt(): number {
+    throw new Error("The memory driver has no descriptors");
+  }
+
+  reserve(slot: number, size: number): number {
+    if (this.#connections.get(slot)?.isEnding !== false) return -1;
+    const offset = this.#outbox.reserve(slot, size);
+    if (offset < 0) this.stats.writeStarved += 1;
+    return offset;
+  }
+
+  commit(slot: number, length: number): void {
+    if (this.#connections.get(slot)?.isEnding === false) this.#outbox.commit(slot, length);
+  }
+
+  abort(slot: number): void {
+    if (this.#connections.get(slot)?.isEnding === false) this.#outbox.abort(slot);
+  }
+
+  queuedBytes(slot: number): number {
+    return this.#outbox.queuedBytes(slot);
+  }
+
+  requestDrained(slot: number): void {
+    if (this.#connections.get(slot)?.isSilent === false) this.#outbox.requestDrained(slot);
+  }
+
+  pause(slot: number): void {
+    const connection = this.#connections.get(slot);
+    if (connection !== undefined) connection.isPaused = true;
+  }
+
+  resume(slot: number): void {
+    const connection = this.#connections.get(slot);
+    if (connection !== undefined) connection.isPaused = false;
+  }
+
+  end(slot: number): void {
+    const connection = this.#connections.get(slot);
+    if (connection !== undefined) this.#stopSending(connection);
+  }
+
+  close(slot: number): void {
+    const connection = this.#connections.get(slot);
+    if (connection === undefined) return;
+    this.#stopSending(connection);
+    connection.isSilent = true;
+    connection.closing = 0;
+  }
+
+  closeAfterFlush(slot: number): void {
+    const connection = this.#connections.get(slot);
+    if (connection === undefined || connection.isSilent) return;
+    this.#stopSending(connection);
+    connection.isSilent = true;
+  }
+
+  peerAddress(slot: number): { host: string; port: number } | undefined {
+    return this.#connections.has(slot) ? { host: "127.0.0.1", port: 1000 + slot } : undefined;
+  }
+
+  ref(): void {}
+
+  unref(): void {}
+
+  async shutdown(): Promise<void> {
+    this.#isListening = false;
+    for (const slot of this.#connections.keys()) this.close(slot);
+    await this.settle();
+  }
+
+  peerSends(peer: MemoryPeer, bytes: Uint8Array): void {
+    const connection = this.#own(peer);
+    const room = this.#inSlab ? this.#options.receiveSlab.length : bytes.length;
+    for (let at = 0; connection !== undefined && at < bytes.length; at += room)
+      connection.inbound.push(bytes.slice(at, at + room));
+  }
+
+  peerEnds(peer: MemoryPeer): void {
+    this.#own(peer)?.inbound.push(undefined);
+  }
+
+  peerResets(peer: MemoryPeer): void {
+    const connection = this.#own(peer);
+    if (connection !== undefined) connection.closing = 104;
+  }
+
+  startSend(slot: number, offset: number, length: number): void {
+    const connection = this.#connections.get(slot);
+    ok(
+      connection !== undefined && connection.sending === undefined,
+      "one send at a time, and only for a live connection",
+    );
+    connection.sending = { offset, length };
+  }
+
+  outboxEmptied(): void {}
+
+  outboxDrained(slot: number): void {
+    const connection = this.#connections.get(slot);
+    if (connection !== undefined) connection.wantsDrained = true;
+  }
+
+  outboxDirty(): void {}
+
+  #turnOf(connection: Connection): boolean {
+    const { slot } = connection.peer;
+    if (connection.closing !== undefined) return this.#finish(connection, connection.closing);
+    let isBusy = this.#completeSend(connection);
+    if (connection.wantsDrained && !connection.isSilent) {
+      connection.wantsDrained = false;
+      isBusy = this.#emit(() => this.#events.drained(slot));
+    }
+    if (connection.inbound.length > 0 && (!connection.isPaused || connection.isSilent)) {
+      isBusy = true;
+      const chunk = connection.inbound.shift();
+      if (chunk === undefined) connection.peerEnded = true;
+      if (!connection.isSilent) this.#deliver(slot, chunk);
+    }
+    if (connection.isEnding && !connection.finSent && this.#outbox.queuedBytes(slot) === 0) {
+      isBusy = true;
+      connection.finSent = true;
+      connection.peer.hasEnd = true;
+    }
+    const isOver = connection.finSent && connection.peerEnded;
+    if (isOver && connection.closing === undefined) connection.closing = 0;
+    return isBusy || isOver;
+  }
+
+  #deliver(slot: number, chunk: Uint8Array | undefined): void {
+    if (chunk === undefined) {
+      this.#emit(() => this.#events.ended(slot));
+      return;
+    }
+    this.stats.receivedBytes += chunk.length;
+    const { receiveSlab } = this.#options;
+    const bytes = this.#inSlab ? receiveSlab.bytes : Buffer.from(chunk);
+    const offset = this.#inSlab ? receiveSlab.offset : 0;
+    if (this.#inSlab) bytes.set(chunk, offset);
+    this.#emit(() => this.#events.received(slot, bytes, offset, chunk.length));
+    bytes.fill(POISON, offset, offset + chunk.length);
+  }
+
+  #completeSend(connection: Connection): boolean {
+    const { sending, peer } = connection;
+    if (sending === undefined || !peer.isReading) return false;
+    connection.sending = undefined;
+    peer.received.push(Buffer.from(this.writeBytes.subarray(sending.offset, sending.offset + sending.length)));
+    peer.receivedBytes += sending.length;
+    this.stats.sentBytes += sending.length;
+    this.#outbox.sent(peer.slot, sending.length);
+    return true;
+  }
+
+  #stopSending(connection: Connection): void {
+    if (connection.isEnding) return;
+    if (this.#outbox.reservedSlot === connection.peer.slot) this.#outbox.abort(connection.peer.slot);
+    connection.isEnding = true;
+  }
+
+  #finish(connection: Connection, errno: number): boolean {
+    const { slot } = connection.peer;
+    connection.peer.isClosed = true;
+    connection.isEnding = true;
+    this.#outbox.drop(slot);
+    this.#emit(() => this.#events.closed(slot, errno));
+    this.#connections.delete(slot);
+    this.#slots.release(slot);
+    return true;
+  }
+
+  #emit(event: () => void): true {
+    ok(!this.#inEvent, "events run one at a time");
+    this.#inEvent = true;
+    try {
+      event();
+    } finally {
+      this.#inEvent = false;
+    }
+    return true;
+  }
+
+  #own(peer: MemoryPeer): Connection | undefined {
+    const connection = this.#connections.get(peer.slot);
+    return connection?.peer === peer ? connection : undefined;
+  }
+
+  #count(): void {
+    this.stats.connectionsNow = this.#slots.count;
+    this.stats.writeBlocksNow = this.#pool.blocksNow;
+  }
+}
+
+class NoOperations implements Operations {
+  readonly pendingNow = 0;
+
+  nop(): number {
+    throw new Error("The memory driver has no operations");
+  }
+
+  timeout(): number {
+    return this.nop();
+  }
+
+  readAt(): number {
+    return this.nop();
+  }
+
+  writeAt(): number {
+    return this.nop();
+  }
+
+  fsync(): number {
+    return this.nop();
+  }
+
+  cancel(): void {}
+}
