@@ -23,7 +23,7 @@ export async function doctor(args: readonly string[], terminal: Terminal): Promi
   const forced = process.env.RINGLOOM_DRIVER || "auto";
   const { choice, refusal } = choose(forced);
   const facts = readMachineFacts();
-  const sizing = sizeRuntime(facts, resolveRuntimeOptions({}));
+  const sizing = sizeRuntime(facts, resolveRuntimeOptions({}), choice?.name ?? "portable");
   const checks = runChecks({ read: readTextFile, facts, uring, sizing });
   const verdict = verdictText(choice, uring, refusal, forced);
   if (switches.has("json")) {

@@ -23,7 +23,7 @@ const RULES: ArgumentRules = {
 /** Says what happens, as text or as one JSON object a line. */
 interface Voice {
   listening(supervisor: Supervisor): void;
-  signal(signal: NodeJS.Signals, isSecond: boolean): void;
+  signal(signal: NodeJS.Signals, isFirst: boolean): void;
   shardLost(end: ShardEnd): void;
   stopped(report: StopReport): void;
   failed(error: unknown): void;
@@ -49,7 +49,7 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
     voice.failed(error);
     return error instanceof RingloomError && error.code === "ERR_RINGLOOM_INVALID_OPTION" ? 2 : 1;
   }
-  stopOnSignals(supervisor, (signal, isSecond) => voice.signal(signal, isSecond));
+  stopOnSignals(supervisor, (signal, isFirst) => voice.signal(signal, isFirst));
   voice.listening(supervisor);
   const report = await supervisor.stopped;
   voice.stopped(report);
@@ -62,9 +62,9 @@ function textVoice(terminal: Terminal): Voice {
       for (const line of describe(supervisor, terminal)) terminal.out(line);
       terminal.out(`listening ${supervisor.url}`);
     },
-    signal(signal, isSecond) {
+    signal(signal, isFirst) {
       terminal.error(
-        isSecond ? `${signal}: cutting what is left` : `${signal}: finishing what was begun (again to cut)`,
+        isFirst ? `${signal}: finishing what was begun (again to cut)` : `${signal}: cutting what is left`,
       );
     },
     shardLost(end) {
@@ -101,7 +101,7 @@ function jsonVoice(terminal: Terminal): Voice {
         pid: process.pid,
       });
     },
-    signal: (signal, isSecond) => print("signal", { signal, isSecond }),
+    signal: (signal, isFirst) => print("signal", { signal, isFirst }),
     shardLost: (end) => print("shard-lost", end),
     stopped: (report) => print("stopped", report),
     failed(error) {

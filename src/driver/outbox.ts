@@ -105,6 +105,11 @@ export class Outbox {
     this.#dropEmptyTail(slot);
   }
 
+  /** Gives up the reservation of `slot`, if one is open. */
+  abandon(slot: number): void {
+    if (this.#reservedSlot === slot) this.abort(slot);
+  }
+
   /** Bytes committed that the kernel has not taken. */
   queuedBytes(slot: number): number {
     return this.#queued[slot]!;

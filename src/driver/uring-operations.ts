@@ -14,6 +14,7 @@ import {
   IORING_OP_WRITE,
   IOSQE_CQE_SKIP_SUCCESS,
 } from "../uapi.js";
+import { checkDescriptor, checkPosition, checkTimeout, closedError } from "./arguments.js";
 import type { OperationDone, Operations } from "./contract.js";
 
 const TIMESPEC_WORDS = 4;
@@ -29,6 +30,7 @@ export class UringOperations implements Operations {
   readonly #generations = new Int32Array(OPERATIONS_MAX).fill(1);
   readonly #free: number[] = [];
   readonly #entry = new Int32Array(16);
+  #isClosed = false;
   /** A kernel timespec for each slot. */
   readonly #times = new Int32Array(OPERATIONS_MAX * TIMESPEC_WORDS);
   readonly #timesAddress: number;
@@ -45,12 +47,12 @@ export class UringOperations implements Operations {
   }
 
   timeout(ms: number, done: OperationDone): number {
-    if (!(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) throw new RangeError(`Cannot start a timeout: ${ms} ms is not a duration`);
+    checkTimeout(ms);
     const slot = this.#peekSlot("timeout");
     const at = slot * TIMESPEC_WORDS;
     const seconds = Math.floor(ms / 1000);
-    this.#times[at] = seconds % TWO_32 | 0;
-    this.#times[at + 1] = Math.floor(seconds / TWO_32);
+    this.#times[at] = seconds;
+    this.#times[at + 1] = 0;
     this.#times[at + 2] = Math.floor((ms % 1000) * 1e6);
     this.#times[at + 3] = 0;
     return this.#submit("timeout", IORING_OP_TIMEOUT, -1, this.#timesAddress + at * 4, 1, 0, 0, done, undefined);
@@ -65,6 +67,7 @@ export class UringOperations implements Operations {
   }
 
   fsync(descriptor: number, dataOnly: boolean, done: OperationDone): number {
+    checkDescriptor("fsync", descriptor);
     const flags = dataOnly ? IORING_FSYNC_DATASYNC : 0;
     return this.#submit("fsync", IORING_OP_FSYNC, descriptor, 0, 0, 0, flags, done, undefined);
   }
@@ -75,6 +78,13 @@ export class UringOperations implements Operations {
     if (this.#done[slot] === undefined || this.#generations[slot] !== generation) return;
     const head = IORING_OP_ASYNC_CANCEL | (IOSQE_CQE_SKIP_SUCCESS << 8);
     this.#ring.submit(head, -1, packUserData(KIND_OPERATION, slot), generation, 0, 0, packUserData(KIND_IGNORED, 0), 0);
+  }
+
+  /** Cancels what is pending and refuses what comes. */
+  close(): void {
+    this.#isClosed = true;
+    for (const [slot, done] of this.#done.entries())
+      if (done !== undefined) this.cancel(this.#generations[slot]! * OPERATIONS_MAX + slot);
   }
 
   /** A completion of kind `KIND_OPERATION`. False when it is stale. */
@@ -100,13 +110,15 @@ export class UringOperations implements Operations {
     done: OperationDone,
   ): number {
     if (!(buffer instanceof Uint8Array)) throw new TypeError(`Cannot ${name}: the buffer is not a Uint8Array`);
-    if (!Number.isSafeInteger(position) || position < 0) throw new RangeError(`Cannot ${name}: position ${position} is not an offset`);
+    checkDescriptor(name, descriptor);
+    checkPosition(name, position);
     const address = this.#ring.native.addressOf(buffer.buffer as ArrayBuffer) + buffer.byteOffset;
     return this.#submit(name, opcode, descriptor, address, buffer.byteLength, position, 0, done, buffer);
   }
 
   /** The slot that the next `#submit` takes. */
   #peekSlot(name: string): number {
+    if (this.#isClosed) throw closedError(name);
     if (this.pendingNow >= OPERATIONS_MAX)
       throw new RingloomError("ERR_RINGLOOM_OVERLOADED", `Cannot start ${name}: ${OPERATIONS_MAX} operations are pending`, {
         operation: name,

@@ -18,7 +18,7 @@ import {
   RECEIVE_BUFFERS_MAX,
   RECEIVE_BUFFER_BYTES,
 } from "../constants.js";
-import { RingloomError, errnoError } from "../errors.js";
+import { errnoError } from "../errors.js";
 import { type NativeAddon, type NativeAddress, checkNative, requireNative } from "../native.js";
 import { BufferRing } from "../ring/buffer-ring.js";
 import { CONTROL, SPIN_MODES, startLoop } from "../ring/loop.js";
@@ -60,6 +60,7 @@ import {
   POLLIN,
   SHUT_WR,
 } from "../uapi.js";
+import { checkConnectTarget, checkDescriptor, checkListenTarget, closedError } from "./arguments.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
 import { newDriverStats } from "./driver-stats.js";
 import { HeldBytes } from "./held-bytes.js";
@@ -83,6 +84,8 @@ const CONNECTING = 1 << 9;
 const FINISHING = 1 << 10;
 const HOLDING = 1 << 11;
 const RESUMING = 1 << 12;
+/** `reserve` gives room: connected, and no kind of end was asked for. */
+const SENDABLE = 1 << 13;
 
 const BUFFER_GROUP = 0;
 const TWO_32 = 0x1_0000_0000;
@@ -127,6 +130,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   /** Slots to finish, and slots whose held bytes are to be delivered, at the end of the run phase. */
   #finishing: number[] = [];
   #resuming: number[] = [];
+  #laterList: (() => void)[] = [];
   /** Slots that linger, oldest first, as slot, generation and deadline. */
   readonly #lingering: { readonly slot: number; readonly generation: number; readonly deadline: number }[] = [];
   #lingerTimer: NodeJS.Timeout | undefined;
@@ -199,6 +203,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   }
 
   async listen(target: number | ListenAddress): Promise<Listening> {
+    checkListenTarget(target);
     this.#assertOpen("listen");
     const listening = this.#listeners.open(target);
     this.#updateKeepAlive();
@@ -210,9 +215,9 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   }
 
   connect(host: string, port: number): number {
+    checkConnectTarget(host, port);
     this.#assertOpen("connect");
-    const address = this.#native.socketAddress(host, port);
-    if (typeof address === "number") throw new TypeError(`Cannot connect: "${host}" is not an IP address`);
+    const address = checkNative<ArrayBuffer>(this.#native.socketAddress(host, port), "connect", { host, port });
     const slot = this.#slots.acquire();
     if (slot < 0) {
       this.#stats.rejected += 1;
@@ -241,6 +246,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   }
 
   adopt(descriptor: number): number {
+    checkDescriptor("adopt", descriptor);
     this.#assertOpen("adopt");
     checkNative(this.#native.setBlocking(descriptor), "adopt", { descriptor });
     const slot = this.#slots.acquire();
@@ -248,45 +254,45 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
       this.#stats.rejected += 1;
       return -1;
     }
-    this.#open(slot, descriptor, 0);
+    this.#open(slot, descriptor, SENDABLE);
     this.#armReceive(slot);
     this.#updateKeepAlive();
     return slot;
   }
 
   reserve(slot: number, size: number): number {
-    if (!this.#canSend(slot)) return -1;
+    if ((this.#flags[slot]! & SENDABLE) === 0) return -1;
     const offset = this.#outbox.reserve(slot, size);
     if (offset < 0) this.#stats.writeStarved += 1;
     return offset;
   }
 
   commit(slot: number, length: number): void {
-    this.#outbox.commit(slot, length);
+    if ((this.#flags[slot]! & SENDABLE) !== 0) this.#outbox.commit(slot, length);
   }
 
   abort(slot: number): void {
-    this.#outbox.abort(slot);
+    if ((this.#flags[slot]! & SENDABLE) !== 0) this.#outbox.abort(slot);
   }
 
   queuedBytes(slot: number): number {
-    return this.#outbox.queuedBytes(slot);
+    return this.#isAudible(slot) ? this.#outbox.queuedBytes(slot) : 0;
   }
 
   requestDrained(slot: number): void {
-    if (this.#canSend(slot)) this.#outbox.requestDrained(slot);
+    if (this.#isAudible(slot)) this.#outbox.requestDrained(slot);
   }
 
   pause(slot: number): void {
     const flags = this.#flags[slot]!;
-    if (!this.#slots.isLive(slot) || (flags & (PAUSED | CLOSING | LINGERING)) !== 0) return;
+    if (!this.#isAudible(slot) || (flags & PAUSED) !== 0) return;
     this.#flags[slot] = flags | PAUSED;
     this.#cancelReceive(slot);
   }
 
   resume(slot: number): void {
     const flags = this.#flags[slot]!;
-    if (!this.#slots.isLive(slot) || (flags & PAUSED) === 0 || (flags & CLOSING) !== 0) return;
+    if (!this.#isAudible(slot) || (flags & PAUSED) === 0) return;
     this.#flags[slot] = flags & ~PAUSED;
     // Held bytes come first, and never inside this call.
     if ((flags & HOLDING) !== 0) this.#queueResume(slot);
@@ -294,8 +300,9 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   }
 
   end(slot: number): void {
-    if (!this.#canSend(slot)) return;
-    this.#flags[slot] = this.#flags[slot]! | END_WANTED;
+    if ((this.#flags[slot]! & SENDABLE) === 0) return;
+    this.#outbox.abandon(slot);
+    this.#flags[slot] = (this.#flags[slot]! & ~SENDABLE) | END_WANTED;
     if (this.#outbox.queuedBytes(slot) === 0) this.#sendEnd(slot);
   }
 
@@ -306,7 +313,9 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   closeAfterFlush(slot: number): void {
     const flags = this.#flags[slot]!;
     if (!this.#slots.isLive(slot) || (flags & (CLOSING | CLOSE_AFTER_FLUSH)) !== 0) return;
-    this.#flags[slot] = flags | CLOSE_AFTER_FLUSH;
+    if ((flags & CONNECTING) !== 0) return this.#closeWith(slot, 0);
+    this.#outbox.abandon(slot);
+    this.#flags[slot] = (flags & ~SENDABLE) | CLOSE_AFTER_FLUSH;
     if (this.#outbox.queuedBytes(slot) === 0) this.#linger(slot);
   }
 
@@ -330,6 +339,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     this.#shutdown ??= new Promise((resolve) => {
       this.#onShutdown = resolve;
       this.#listeners.stopAll();
+      this.operations.close();
       for (let index = this.#slots.count - 1; index >= 0; index--) this.#closeWith(this.#slots.live[index]!, 0);
       this.#wake();
     });
@@ -361,7 +371,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   }
 
   outboxDrained(slot: number): void {
-    if ((this.#flags[slot]! & CLOSING) === 0) this.#events.drained(slot);
+    if (this.#isAudible(slot)) this.#events.drained(slot);
   }
 
   outboxDirty(): void {
@@ -381,7 +391,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     this.#ring.release(count);
     this.#runLists();
     this.#endTurn();
-    if (this.#finishing.length > 0 || this.#resuming.length > 0) this.#wake();
+    if (this.#finishing.length > 0 || this.#resuming.length > 0 || this.#laterList.length > 0) this.#wake();
     this.#ring.retryWaiting();
     this.#buffers.publish();
     this.#isInTurn = false;
@@ -466,6 +476,11 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
 
   /** Bytes that were held back, and connections that ended outside the kernel's completions. */
   #runLists(): void {
+    if (this.#laterList.length > 0) {
+      const list = this.#laterList;
+      this.#laterList = [];
+      for (const work of list) this.#contain(work, 0);
+    }
     if (this.#resuming.length > 0) {
       const slots = this.#resuming;
       this.#resuming = [];
@@ -493,7 +508,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
       return;
     }
     this.#stats.accepted += 1;
-    this.#open(slot, fd, 0);
+    this.#open(slot, fd, SENDABLE);
     this.#armReceive(slot);
     this.#updateKeepAlive();
     try {
@@ -513,7 +528,8 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   }
 
   later(work: () => void): void {
-    this.operations.nop(work);
+    this.#laterList.push(work);
+    this.#wake();
   }
 
   // --- opening
@@ -524,11 +540,12 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     this.#flags[slot] = flags;
     if ((flags & CLOSING) !== 0) return this.#release(slot);
     if (result >= 0) {
+      this.#flags[slot] = flags | SENDABLE;
       this.#armReceive(slot);
       this.#events.connected(slot, 0);
     } else {
-      this.#events.connected(slot, -result);
       this.#closeWith(slot, -result);
+      this.#events.connected(slot, -result);
     }
   }
 
@@ -568,9 +585,9 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
       this.#stats.receivedBytes += result;
       try {
         const offset = this.#receivedOffset + buffer * RECEIVE_BUFFER_BYTES;
-        if ((flags & (PAUSED | HOLDING | CLOSING | LINGERING)) === 0) {
+        if ((flags & (PAUSED | HOLDING | CLOSING | CLOSE_AFTER_FLUSH)) === 0) {
           this.#events.received(slot, this.#received, offset, result);
-        } else if ((flags & (CLOSING | LINGERING)) === 0) {
+        } else if ((flags & (CLOSING | CLOSE_AFTER_FLUSH)) === 0) {
           this.#hold(slot, offset, result);
         }
       } finally {
@@ -600,6 +617,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     const flags = this.#flags[slot]! | PEER_ENDED;
     this.#flags[slot] = flags;
     if ((flags & LINGERING) !== 0) this.#closeWith(slot, 0);
+    else if ((flags & CLOSE_AFTER_FLUSH) !== 0) return;
     else if ((flags & (PAUSED | HOLDING)) !== 0) this.#flags[slot] = flags | HOLDING;
     else this.#deliverEnd(slot);
   }
@@ -627,23 +645,22 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     const generation = this.generations[slot];
     for (;;) {
       const flags = this.#flags[slot]!;
-      if (this.generations[slot] !== generation || (flags & (PAUSED | CLOSING)) !== 0) return;
+      if (this.generations[slot] !== generation || (flags & (PAUSED | CLOSING | CLOSE_AFTER_FLUSH)) !== 0) return;
       const bytes = this.#held.take(slot);
       if (bytes === undefined) break;
-      if ((flags & LINGERING) !== 0) continue;
       this.#events.received(slot, bytes, 0, bytes.length);
     }
     const flags = this.#flags[slot]! & ~HOLDING;
     this.#flags[slot] = flags;
     if ((flags & PEER_ENDED) === 0) this.#armReceive(slot);
-    else if ((flags & LINGERING) === 0) this.#deliverEnd(slot);
+    else this.#deliverEnd(slot);
   }
 
   // --- sending
 
-  #canSend(slot: number): boolean {
-    const refused = CLOSING | CLOSE_AFTER_FLUSH | END_WANTED | CONNECTING;
-    return this.#slots.isLive(slot) && (this.#flags[slot]! & refused) === 0;
+  /** Events other than `closed` are still to be delivered. */
+  #isAudible(slot: number): boolean {
+    return this.#slots.isLive(slot) && (this.#flags[slot]! & (CLOSING | CLOSE_AFTER_FLUSH)) === 0;
   }
 
   #sent(slot: number, result: number): void {
@@ -700,7 +717,8 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   #closeWith(slot: number, errno: number): void {
     const flags = this.#flags[slot]!;
     if (!this.#slots.isLive(slot) || (flags & CLOSING) !== 0) return;
-    this.#flags[slot] = flags | CLOSING;
+    this.#outbox.abandon(slot);
+    this.#flags[slot] = (flags & ~SENDABLE) | CLOSING;
     this.#errno[slot] = errno;
     this.#held.drop(slot);
     if (!this.#outbox.isSending(slot)) this.#outbox.drop(slot);
@@ -726,6 +744,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     try {
       this.#events.closed(slot, this.#errno[slot]!);
     } finally {
+      this.#flags[slot] = 0;
       this.#slots.release(slot);
       this.#updateKeepAlive();
     }
@@ -763,7 +782,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   }
 
   #tryShutdown(): void {
-    if (this.#slots.count > 0 || this.#listeners.count > 0) return;
+    if (this.#slots.count > 0 || this.#listeners.count > 0 || this.operations.pendingNow > 0) return;
     const resolve = this.#onShutdown;
     this.#onShutdown = undefined;
     clearTimeout(this.#lingerTimer);
@@ -774,7 +793,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
 
   #assertOpen(operation: string): void {
     if (this.#shutdown === undefined) return;
-    throw new RingloomError("ERR_RINGLOOM_CLOSED", `Cannot ${operation}: the driver is shut down`, { operation });
+    throw closedError(operation);
   }
 }
 

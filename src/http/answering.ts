@@ -13,6 +13,7 @@ import {
   FLAG_FAILED,
   FLAG_HTTP_10,
   FLAG_OWN_TYPE,
+  STATE_ABORTED,
   STATE_ANSWERING,
   STATE_OPEN,
 } from "./exchange.js";
@@ -247,7 +248,8 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
 
   fail(exchange: Exchange, error: unknown): void {
     if (exchange.state !== STATE_OPEN) {
-      this.countLate();
+      // A handler that gives up because its request was aborted is no late answer.
+      if (exchange.state !== STATE_ABORTED) this.countLate();
       return;
     }
     const status = error instanceof HttpError ? error.status : 500;

@@ -110,6 +110,9 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   #starved: number[] = [];
   /** The slot that the parser is running for, or -1. */
   #current = -1;
+  /** Where the bytes of that run end, and from where on they count as framing of the body. */
+  #currentEnd = 0;
+  #wireStart = 0;
   #driver!: Driver;
   #encoder!: ResponseEncoder;
   #answering!: Answering;
@@ -170,6 +173,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     } else {
       this.#receivedCopy(slot, bytes, offset, length);
     }
+    if (this.isDraining && this.table.phases[slot] === PHASE_IDLE && this.table.sequences[slot]! > 0) this.#close(slot);
     if (this.#ready.length > 0) this.#runReady();
   }
 
@@ -229,7 +233,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     if (errno !== 0) this.#stats.resets += 1;
     const exchange = this.#exchanges[slot];
     if (exchange !== undefined) this.#abort(exchange);
-    this.#releaseInput(slot, errno === 0 ? clientGone() : errnoError("receive", errno));
+    this.#releaseInput(slot, errno);
     this.table.remove(slot);
     this.#stats.connectionsNow -= 1;
     if (this.table.count === 0) this.onEmpty();
@@ -261,13 +265,17 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   #parseFresh(slot: number, at: number, end: number): number {
     const { parser } = this;
     this.#current = slot;
+    this.#currentEnd = end;
     const errno = parser.runFresh(at, end - at);
     this.#current = -1;
     if (errno === PARSER_OK) {
       if (parser.inMessage) this.#saveMessage(slot, at, end);
       return end;
     }
-    if (errno === PARSER_PAUSED) return parser.stoppedAt;
+    if (errno === PARSER_PAUSED) {
+      this.#countLastWire(slot);
+      return parser.stoppedAt;
+    }
     this.#refuse(slot, errno);
     return end;
   }
@@ -276,11 +284,13 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const { parser, table } = this;
     const head = this.#partialHeads[slot];
     this.#current = slot;
+    this.#wireStart = at;
     const errno = parser.runSaved(table.parserStates[slot]!, head, at, end - at);
     this.#current = -1;
     const phase = table.phases[slot];
     if (errno === PARSER_PAUSED) {
       this.#releaseState(slot);
+      this.#countLastWire(slot);
       return parser.stoppedAt;
     }
     if (phase !== PHASE_HEAD && phase !== PHASE_BODY) return end;
@@ -294,7 +304,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       if (head.used > this.#limits.headerBytesMax) this.#refuseWith(slot, head.spanKind === SPAN_NONE ? 414 : 431);
       return end;
     }
-    this.#countWire(slot, end - at);
+    this.#countWire(slot, end);
     return end;
   }
 
@@ -308,18 +318,20 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     }
     const state = parser.saveState();
     if (state === 0) {
+      this.#stats.overloads += 1;
       this.#refuseWith(slot, 503);
       return;
     }
     this.#stats.parserStatesNow += 1;
     table.parserStates[slot] = state;
     if (phase === PHASE_BODY) {
-      this.#countWire(slot, 0);
+      this.#countWire(slot, end);
       return;
     }
     const live = parser.head;
     const head = this.#heads.acquire();
     if (head === undefined) {
+      this.#stats.overloads += 1;
       this.#refuseWith(slot, 503);
       return;
     }
@@ -331,14 +343,30 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     if (head.used > this.#limits.headerBytesMax) this.#refuseWith(slot, head.spanKind === SPAN_NONE ? 414 : 431);
   }
 
-  /** Endless chunk extensions, or chunks of one byte with leading zeros, must not pass for a body. */
-  #countWire(slot: number, length: number): void {
+  /** The run has consumed a body up to `end` and the message is not complete. */
+  #countWire(slot: number, end: number): void {
     const { table } = this;
     if ((table.flags[slot]! & PAUSED_FOR_BODY) === 0) table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
-    if (table.contentLengths[slot]! >= 0) return;
-    const wireBytes = table.wireBytes[slot]! + length;
-    table.wireBytes[slot] = wireBytes;
-    if (wireBytes > this.#limits.headerBytesMax + table.bodyBytes[slot]! * CHUNK_OVERHEAD_FACTOR) this.#refuseWith(slot, 400);
+    if (this.#hasTooMuchFraming(slot, end)) this.#refuseWith(slot, 400);
+    else table.wireBytes[slot] = table.wireBytes[slot]! + end - this.#wireStart;
+  }
+
+  /** The same for the run that completed a chunked message, whose last chunk may have had an extension. */
+  #countLastWire(slot: number): void {
+    if (this.table.contentLengths[slot]! >= 0) return;
+    const isTooMuch = this.#hasTooMuchFraming(slot, this.parser.stoppedAt);
+    // The next message has a length of its own.
+    this.table.contentLengths[slot] = 0;
+    if (isTooMuch && this.table.phases[slot] === PHASE_BLOCKED && this.#exchanges[slot] !== undefined) this.#refuseWith(slot, 400);
+  }
+
+  /** Endless chunk extensions, or chunks of one byte with leading zeros, must not pass for a body. */
+  #hasTooMuchFraming(slot: number, end: number): boolean {
+    const { table } = this;
+    if (table.contentLengths[slot]! >= 0) return false;
+    const bodyBytes = table.bodyBytes[slot]!;
+    const framing = table.wireBytes[slot]! + end - this.#wireStart - bodyBytes;
+    return framing > this.#limits.headerBytesMax + bodyBytes * CHUNK_OVERHEAD_FACTOR;
   }
 
   headComplete(): number {
@@ -356,6 +384,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     table.bodyBytes[slot] = 0;
     table.wireBytes[slot] = 0;
     table.discardedBytes[slot] = 0;
+    this.#wireStart = parser.headEnd;
     table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
     this.#dispatch(slot, head, FLAG_HAS_BODY | (this.#findings.expectsContinue ? FLAG_EXPECTS_CONTINUE : 0));
     return 0;
@@ -369,6 +398,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     table.bodyBytes[slot] = total;
     const { bodyStreamBytesMax, bodyDiscardBytesMax } = this.#limits;
     if (bodyStreamBytesMax > 0 && total > bodyStreamBytesMax) return 413;
+    if (this.#hasTooMuchFraming(slot, offset + length)) return 400;
     const exchange = this.#exchanges[slot];
     const body = this.#bodies[slot] ?? (exchange === undefined ? undefined : this.requestBody(exchange));
     if (body !== undefined) {
@@ -382,6 +412,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   }
 
   trailerBytes(isValue: boolean, offset: number, length: number): number {
+    if (this.#hasTooMuchFraming(this.#current, offset)) return 400;
     const trailers = (this.#trailers[this.#current] ??= new TrailerFields(this.#limits));
     return trailers.add(isValue, this.parser.bytes, offset, length) ? 0 : 431;
   }
@@ -396,7 +427,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       return table.phases[slot] === PHASE_IDLE;
     }
     if (phase === PHASE_BODY) this.#bodyComplete(slot);
-    return table.phases[slot] === PHASE_IDLE;
+    // The run stops behind a chunked message, so that the size of its last chunk's line is known.
+    return table.phases[slot] === PHASE_IDLE && table.contentLengths[slot]! >= 0;
   }
 
   #bodyComplete(slot: number): void {
@@ -406,6 +438,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     this.#bodies[slot] = undefined;
     this.#trailers[slot] = undefined;
     this.table.phases[slot] = PHASE_BLOCKED;
+    this.#releaseBodyPause(slot);
     if (exchange !== undefined) {
       // A chunked body without a byte was never made an object: whoever asks now gets an empty one.
       if (body === undefined) exchange.flags &= ~FLAG_HAS_BODY;
@@ -484,9 +517,22 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   mustClose(exchange: Exchange): boolean {
     const { slot, flags } = exchange;
-    if ((flags & (FLAG_KEEP_ALIVE | FLAG_CLOSE)) !== FLAG_KEEP_ALIVE || this.isDraining) return true;
+    if ((flags & (FLAG_KEEP_ALIVE | FLAG_CLOSE)) !== FLAG_KEEP_ALIVE) return true;
+    if (this.isDraining && this.#isLast(exchange)) return true;
     if (this.table.phases[slot] === PHASE_BODY) return this.#bodyForcesClose(exchange);
     return (this.table.flags[slot]! & PEER_ENDED) !== 0 && this.#pending[slot] === undefined;
+  }
+
+  /**
+   * Whether no request has arrived behind this one: while draining, only the last answer may say that the connection closes. Where it cannot be
+   * told, the connection closes without having said so.
+   */
+  #isLast(exchange: Exchange): boolean {
+    const { slot, head } = exchange;
+    if (slot !== this.#current) return this.#pending[slot] === undefined;
+    if (head === undefined || !this.parser.isLive(head) || this.#pending[slot] !== undefined) return false;
+    if (this.table.phases[slot] !== PHASE_IDLE) return false;
+    return this.parser.bytes.indexOf("\r\n\r\n", head.end(), "latin1") + 4 === this.#currentEnd;
   }
 
   /** Whether the rest of a body is better not waited for. */
@@ -601,10 +647,16 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   resumeBody(exchange: Exchange): void {
     const { table } = this;
     const { slot } = exchange;
-    if (!this.isReceiving(exchange) || (table.flags[slot]! & PAUSED_FOR_BODY) === 0) return;
-    table.flags[slot] = table.flags[slot]! & ~PAUSED_FOR_BODY;
+    if (!this.isReceiving(exchange)) return;
+    this.#releaseBodyPause(slot);
     if (table.phases[slot] === PHASE_BODY) table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
-    if ((table.flags[slot]! & PAUSED_FOR_ANSWER) === 0) this.#driver.resume(slot);
+  }
+
+  #releaseBodyPause(slot: number): void {
+    const flags = this.table.flags[slot]!;
+    if ((flags & PAUSED_FOR_BODY) === 0) return;
+    this.table.flags[slot] = flags & ~PAUSED_FOR_BODY;
+    if ((flags & PAUSED_FOR_ANSWER) === 0) this.#driver.resume(slot);
   }
 
   bodyWanted(exchange: Exchange): void {
@@ -653,7 +705,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     this.#countRefusal(status);
     const exchange = this.#exchanges[slot];
     const mustCut = exchange !== undefined && exchange.state === STATE_ANSWERING;
-    this.#failBody(slot, refusal(status));
+    if (this.#bodies[slot] !== undefined) this.#failBody(slot, refusal(status));
     if (exchange !== undefined) this.#abort(exchange);
     if (mustCut) {
       this.#kill(slot);
@@ -681,7 +733,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     if (table.phases[slot] === PHASE_CLOSING || table.phases[slot] === PHASE_FREE) return;
     table.phases[slot] = PHASE_CLOSING;
     table.deadlines[slot] = NEVER;
-    this.#releaseInput(slot, clientGone());
+    this.#releaseInput(slot, 0);
     this.#driver.closeAfterFlush(slot);
   }
 
@@ -693,7 +745,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     table.deadlines[slot] = NEVER;
     const exchange = this.#exchanges[slot];
     if (exchange !== undefined) this.#abort(exchange);
-    this.#releaseInput(slot, clientGone());
+    this.#releaseInput(slot, 0);
     this.#driver.close(slot);
   }
 
@@ -719,7 +771,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   }
 
   /** Lets go of everything that was kept for the requests to come. */
-  #releaseInput(slot: number, error: RingloomError): void {
+  #releaseInput(slot: number, errno: number): void {
     this.#releaseState(slot);
     const head = this.#partialHeads[slot];
     if (head !== undefined) {
@@ -731,13 +783,14 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       this.#pending[slot] = undefined;
       this.#pendingPool.release(pending);
     }
-    this.#failBody(slot, error);
+    // Errors are made only for somebody who may see them: one takes microseconds.
+    if (this.#bodies[slot] !== undefined) this.#failBody(slot, clientGone(errno === 0 ? undefined : errnoError("receive", errno)));
+    this.#trailers[slot] = undefined;
   }
 
   #failBody(slot: number, error: RingloomError): void {
     const body = this.#bodies[slot];
     this.#bodies[slot] = undefined;
-    this.#trailers[slot] = undefined;
     body?.fail(error);
   }
 
@@ -797,6 +850,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   #timedOut(slot: number): void {
     const stats = this.#stats;
+    const exchange = this.#exchanges[slot];
     switch (this.table.phases[slot]) {
       case PHASE_IDLE:
         stats.idleTimeouts += 1;
@@ -807,18 +861,30 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
         this.#refuseWith(slot, 408);
         break;
       case PHASE_BODY:
+        if (exchange !== undefined && (exchange.flags & FLAG_EXPECTS_CONTINUE) !== 0 && this.table.bodyBytes[slot] === 0) {
+          // The client waits for 100 Continue, which the handler's first read sends.
+          this.table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
+          break;
+        }
         stats.bodyTimeouts += 1;
         this.#refuseWith(slot, 408);
         break;
       case PHASE_BLOCKED:
-        if ((this.table.flags[slot]! & PEER_ENDED) !== 0) {
-          stats.halfClosedTimeouts += 1;
-          this.#kill(slot);
-        } else {
-          stats.handlerTimeouts += 1;
-          this.#refuseWith(slot, 503);
-        }
+        this.#answerTimedOut(slot, exchange);
         break;
+    }
+  }
+
+  #answerTimedOut(slot: number, exchange: Exchange | undefined): void {
+    if ((this.table.flags[slot]! & PEER_ENDED) !== 0) {
+      this.#stats.halfClosedTimeouts += 1;
+      this.#kill(slot);
+    } else if (exchange === undefined || exchange.state !== STATE_OPEN) {
+      // The answer is on its way: from now on only the write timeout counts.
+      this.table.deadlines[slot] = NEVER;
+    } else {
+      this.#stats.handlerTimeouts += 1;
+      this.#refuseWith(slot, 503);
     }
   }
 

@@ -147,6 +147,6 @@ export abstract class Exchange {
 }
 
 /** The reason of an aborted request. */
-export function clientGone(): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_ABORTED", "The client closed the connection before the answer was complete");
+export function clientGone(cause?: RingloomError): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_ABORTED", "The client closed the connection before the answer was complete", { cause });
 }

@@ -23,7 +23,9 @@ function answer(fetch: Fetch, input: ExchangeInput = {}): Promise<RecordedAnswer
 }
 
 test("respondWithFetch() answers before it returns when the handler is synchronous", () => {
-  const exchange = run((request) => new Light(new URL(request.url).pathname, { headers: { "x-a": "1" } }), { target: "/hello" });
+  const exchange = run((request) => new Light(new URL(request.url).pathname, { headers: { "x-a": "1" } }), {
+    target: "/hello",
+  });
   assert.deepEqual(exchange.answered, {
     status: 200,
     contentType: "text/plain;charset=UTF-8",
@@ -36,7 +38,14 @@ test("respondWithFetch() answers before it returns when the handler is synchrono
 test("respondWithFetch() sends whole bodies with their length, light and real ones alike", async () => {
   const bodies = ["text", "", Buffer.from("bytes"), new Uint8Array(0).buffer, null, new URLSearchParams({ a: "1" })];
   for (const body of bodies) {
-    const init = { status: 201, headers: [["x-a", "1"], ["set-cookie", "a=1"], ["set-cookie", "b=2"]] as [string, string][] };
+    const init = {
+      status: 201,
+      headers: [
+        ["x-a", "1"],
+        ["set-cookie", "a=1"],
+        ["set-cookie", "b=2"],
+      ] as [string, string][],
+    };
     const expected = await new NativeResponse(body).text();
     for (const Class of BOTH) {
       for (const fetch of [() => new Class(body, init), async () => new Class(body, init)]) {
@@ -140,7 +149,9 @@ test("respondWithFetch() sends FormData with the boundary that its type names", 
   const exchange = run(() => new Light(data));
   const { contentType } = await exchange.result();
   await exchange.sink.over();
-  const back = await new NativeResponse(exchange.sink.text, { headers: { "content-type": contentType ?? "" } }).formData();
+  const back = await new NativeResponse(exchange.sink.text, {
+    headers: { "content-type": contentType ?? "" },
+  }).formData();
   assert.equal(back.get("a"), "1");
 });
 
@@ -206,10 +217,19 @@ test("respondWithFetch() passes what a handler throws or rejects with to the err
 
 test("respondWithFetch() passes a TypeError to the error hook when the handler returns no Response", async () => {
   for (const value of [undefined, null, "text", 42, {}, { status: 200 }]) {
-    await assert.rejects(answer(() => value as unknown as Response), TypeError);
-    await assert.rejects(answer(async () => value as unknown as Response), TypeError);
+    await assert.rejects(
+      answer(() => value as unknown as Response),
+      TypeError,
+    );
+    await assert.rejects(
+      answer(async () => value as unknown as Response),
+      TypeError,
+    );
   }
-  await assert.rejects(answer(() => NativeResponse.error()), TypeError);
+  await assert.rejects(
+    answer(() => NativeResponse.error()),
+    TypeError,
+  );
 });
 
 test("respondWithFetch() passes a TypeError to the error hook when the body was read or locked before", async () => {
@@ -217,16 +237,25 @@ test("respondWithFetch() passes a TypeError to the error hook when the body was 
     for (const body of [() => "text", () => new Blob(["text"]).stream()]) {
       const used = new Class(body());
       await used.text();
-      await assert.rejects(answer(() => used), TypeError);
+      await assert.rejects(
+        answer(() => used),
+        TypeError,
+      );
       const locked = new Class(body());
       locked.body?.getReader();
-      await assert.rejects(answer(() => locked), TypeError);
+      await assert.rejects(
+        answer(() => locked),
+        TypeError,
+      );
     }
   }
   const twice = new Light("text");
   await answer(() => twice);
   assert.equal(twice.bodyUsed, true);
-  await assert.rejects(answer(() => twice), TypeError);
+  await assert.rejects(
+    answer(() => twice),
+    TypeError,
+  );
 });
 
 test("respondWithFetch() passes the error of a body that fails at once to the error hook, and aborts when it fails later", async () => {
@@ -237,14 +266,20 @@ test("respondWithFetch() passes the error of a body that fails at once to the er
         controller.error(broken);
       },
     });
-  await assert.rejects(answer(() => new NativeResponse(failing())), (error) => error === broken);
+  await assert.rejects(
+    answer(() => new NativeResponse(failing())),
+    (error) => error === broken,
+  );
   const later = run(() => new Light(failing()));
   await later.sink.over();
   assert.equal(later.sink.error, broken);
 });
 
 test("respondWithFetch() answers 400 through the error hook when no URL can be made of the request", async () => {
-  await assert.rejects(answer(() => new Light(""), { headers: [["Host", "a/b"]] }), { status: 400 });
+  await assert.rejects(
+    answer(() => new Light(""), { headers: [["Host", "a/b"]] }),
+    { status: 400 },
+  );
 });
 
 test("respondWithFetch() cancels the body when the client goes", async () => {

@@ -66,7 +66,10 @@ class RequestInfo implements FetchInfo {
 export function sendResponse(response: unknown, exchange: FetchExchange): void {
   if (LightResponse.isLight(response)) sendLightResponse(response, exchange);
   else if (isForeignResponse(response)) void sendForeignResponse(response, exchange);
-  else exchange.answerError(new TypeError(`Cannot answer: the fetch handler returned ${describe(response)}, not a Response`));
+  else
+    exchange.answerError(
+      new TypeError(`Cannot answer: the fetch handler returned ${describe(response)}, not a Response`),
+    );
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
@@ -77,7 +80,9 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 /** Whether a value is a Response of the platform or of a package. */
 export function isForeignResponse(value: unknown): value is Response {
   if (value instanceof Response) return true;
-  return typeof value === "object" && value !== null && "status" in value && "headers" in value && "arrayBuffer" in value;
+  return (
+    typeof value === "object" && value !== null && "status" in value && "headers" in value && "arrayBuffer" in value
+  );
 }
 
 function describe(value: unknown): string {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { inspect } from "node:util";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import { type ExchangeInput, RecordingExchange } from "../../test/support/recording-exchange.js";
 import { LightRequest } from "./light-request.js";
 import { overrideWebGlobals } from "./web-globals.js";
@@ -12,7 +12,14 @@ function light(input: ExchangeInput = {}): Request {
 }
 
 function post(body: string | Uint8Array, contentType = "text/plain"): Request {
-  return light({ method: "POST", headers: [["Host", "example.org"], ["Content-Type", contentType]], body });
+  return light({
+    method: "POST",
+    headers: [
+      ["Host", "example.org"],
+      ["Content-Type", contentType],
+    ],
+    body,
+  });
 }
 
 /** What a real Request with the same body would do: the light one must not differ. */
@@ -21,7 +28,14 @@ function realPost(body: string | Uint8Array, contentType = "text/plain"): Reques
 }
 
 test("LightRequest has the attributes of a real Request", () => {
-  const request = light({ method: "DELETE", target: "/a/../b?c=%20", headers: [["Host", "Example.org:80"], ["X-A", "1"]] });
+  const request = light({
+    method: "DELETE",
+    target: "/a/../b?c=%20",
+    headers: [
+      ["Host", "Example.org:80"],
+      ["X-A", "1"],
+    ],
+  });
   assert.ok(request instanceof NativeRequest);
   assert.equal(request.constructor.name, "Request");
   assert.equal(request.method, "DELETE");
@@ -29,7 +43,18 @@ test("LightRequest has the attributes of a real Request", () => {
   assert.equal(request.headers.get("x-a"), "1");
   assert.equal(request.headers, request.headers);
   const real = new NativeRequest(request.url, { method: "DELETE" });
-  for (const name of ["cache", "credentials", "destination", "duplex", "integrity", "keepalive", "mode", "redirect", "referrer", "referrerPolicy"]) {
+  for (const name of [
+    "cache",
+    "credentials",
+    "destination",
+    "duplex",
+    "integrity",
+    "keepalive",
+    "mode",
+    "redirect",
+    "referrer",
+    "referrerPolicy",
+  ]) {
     assert.equal(Reflect.get(request, name), Reflect.get(real, name), name);
   }
   assert.match(inspect(request), /example\.org\/b/);
@@ -63,7 +88,13 @@ test("LightRequest readers give what a real Request gives", async () => {
 
 test("LightRequest.formData() parses both form types", async () => {
   const urlencoded = await post("a=1&b=%20", "application/x-www-form-urlencoded").formData();
-  assert.deepEqual([...urlencoded], [["a", "1"], ["b", " "]]);
+  assert.deepEqual(
+    [...urlencoded],
+    [
+      ["a", "1"],
+      ["b", " "],
+    ],
+  );
   const body = '--x\r\nContent-Disposition: form-data; name="f"; filename="a.txt"\r\n\r\nhello\r\n--x--\r\n';
   const multipart = await post(body, "multipart/form-data; boundary=x").formData();
   const file = multipart.get("f");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
-import { inspect } from "node:util";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import { LightResponse } from "./light-response.js";
 
 const NativeResponse = globalThis.Response;
@@ -31,7 +31,17 @@ const CASES: (() => Arguments)[] = [
   () => [null, { status: 204 }],
   () => [null, { status: 304, headers: { etag: '"a"' } }],
   () => ["text", { headers: { "Content-Type": "text/html", "X-A": " trimmed\t" } }],
-  () => ["text", { headers: [["x-a", "1"], ["X-A", "2"], ["set-cookie", "a=1"], ["set-cookie", "b=2"]] }],
+  () => [
+    "text",
+    {
+      headers: [
+        ["x-a", "1"],
+        ["X-A", "2"],
+        ["set-cookie", "a=1"],
+        ["set-cookie", "b=2"],
+      ],
+    },
+  ],
   () => ["text", { headers: new Headers({ "x-a": "1" }) }],
   () => ["text", { headers: { "x-number": 5 as unknown as string, "X-NUMBER": "6" } }],
   () => ["text", { headers: { "content-type": "a/b", "Content-Type": "c/d" } }],
@@ -87,13 +97,18 @@ test("LightResponse refuses what a real Response refuses, when it is made", () =
     assert.equal(errors[0], errors[1], `case ${index}`);
     assert.ok(errors[0] === TypeError || errors[0] === RangeError, `case ${index}`);
   }
-  assert.throws(() => new Light(null, { headers: { a: "\u0001" } }), TypeError, "a control character is no part of a field value");
+  assert.throws(
+    () => new Light(null, { headers: { a: "\u0001" } }),
+    TypeError,
+    "a control character is no part of a field value",
+  );
 });
 
 test("LightResponse.json(), .redirect() and .error() give what the real ones give", async () => {
   for (const make of [
     (Class: typeof Response) => Class.json({ a: [1] }),
-    (Class: typeof Response) => Class.json("text", { status: 201, headers: { "content-type": "application/problem+json" } }),
+    (Class: typeof Response) =>
+      Class.json("text", { status: 201, headers: { "content-type": "application/problem+json" } }),
     (Class: typeof Response) => Class.redirect("http://example.org/a b", 302),
     (Class: typeof Response) => Class.redirect("http://example.org/", 301),
     (Class: typeof Response) => Class.error(),

@@ -12,8 +12,8 @@ import { bodyUnusable, roundTrip } from "./light-request.js";
 import { decodeUtf8 } from "./request-body.js";
 import type { BodySource } from "./response-body.js";
 import { type HeaderList, headerListOf } from "./response-headers.js";
-import { standInFor } from "./stand-in.js";
 import { sendStream, sendWhole } from "./send-response.js";
+import { standInFor } from "./stand-in.js";
 
 const NativeResponse = globalThis.Response;
 const NativeHeaders = globalThis.Headers;
@@ -64,7 +64,8 @@ export class LightResponse {
     const text = JSON.stringify(data) as string | undefined;
     if (text === undefined) throw new TypeError("Cannot make a Response: the value is not JSON serializable");
     const response = new LightResponse(null, init);
-    if (isNullBodyStatus(response.#status)) throw new TypeError(`Response with status ${response.#status} cannot have a body`);
+    if (isNullBodyStatus(response.#status))
+      throw new TypeError(`Response with status ${response.#status} cannot have a body`);
     response.#body = text;
     response.#defaultType(JSON_TYPE);
     return response;
@@ -247,7 +248,8 @@ export class LightResponse {
 
   #realBody(): Response {
     if (this.#real !== undefined) return this.#real;
-    const contentType = this.#headers === undefined ? this.#contentType : (this.#headers.get("content-type") ?? undefined);
+    const contentType =
+      this.#headers === undefined ? this.#contentType : (this.#headers.get("content-type") ?? undefined);
     const init = contentType === undefined ? {} : { headers: { "content-type": contentType } };
     this.#real = new NativeResponse(this.#body as ConstructorParameters<typeof Response>[0], init);
     // What `text()` read before is gone for the real one too.

@@ -29,6 +29,7 @@ export const HPE_PAUSED_H2_UPGRADE = 23;
 const REFUSE = -1;
 
 /** Bits of {@link HttpParser.flags}, llhttp's own. */
+const FLAG_CONNECTION_CLOSE = 1 << 1;
 export const FLAG_CHUNKED = 1 << 3;
 export const FLAG_CONTENT_LENGTH = 1 << 5;
 export const FLAG_TRANSFER_ENCODING = 1 << 9;
@@ -87,11 +88,14 @@ export class HttpParser {
   head: RequestHead;
   /** Whether a message has begun and is not complete. */
   inMessage = false;
+  /** Where the last span of the complete head ended, as an offset in `bytes`; before the run if an earlier one held it. */
+  headEnd = 0;
   /** Whether the head of that message is complete. */
   inBody = false;
   /** llhttp's flags of the complete head. */
   flags = 0;
   majorVersion = 0;
+  /** Content-Length, where the flag says that there is one. */
   contentLength = 0;
   keepAlive = false;
   /** Why a run was refused by a callback: a status, or 0. */
@@ -295,19 +299,24 @@ export class HttpParser {
     if (head !== this.#live) {
       // The head is being put together, and the values that arrived with this receive still lie in it.
       const missing = head.end() - head.used;
+      this.headEnd = head.end() - this.#shift;
       if (head.end() > this.#headerBytesMax) return this.#refuse(431);
       if (missing > 0) head.append(bytes, head.used - this.#shift, missing);
       this.#shift = 0;
-    } else if (head.end() - head.targetStart > this.#headerBytesMax) {
-      return this.#refuse(431);
+    } else {
+      this.headEnd = head.end();
+      if (this.headEnd - head.targetStart > this.#headerBytesMax) return this.#refuse(431);
     }
     head.method = bytes[pointer + OFFSET_METHOD]!;
     head.minorVersion = bytes[pointer + OFFSET_MINOR]!;
     this.majorVersion = bytes[pointer + OFFSET_MAJOR]!;
     this.flags = bytes[pointer + OFFSET_FLAGS]! | (bytes[pointer + OFFSET_FLAGS + 1]! << 8);
-    const lengthAt = (pointer + OFFSET_CONTENT_LENGTH) >>> 2;
-    this.contentLength = (words[lengthAt]! >>> 0) + (words[lengthAt + 1]! >>> 0) * 0x1_0000_0000;
-    this.keepAlive = keepAlive === 1;
+    if ((this.flags & FLAG_CONTENT_LENGTH) !== 0) {
+      const lengthAt = (pointer + OFFSET_CONTENT_LENGTH) >>> 2;
+      this.contentLength = (words[lengthAt]! >>> 0) + (words[lengthAt + 1]! >>> 0) * 0x1_0000_0000;
+    }
+    // For HTTP/1.0 llhttp looks at keep-alive alone, but close is looked at first (RFC 9112, section 9.3).
+    this.keepAlive = keepAlive === 1 && (this.flags & FLAG_CONNECTION_CLOSE) === 0;
     // An upgrade that nobody handles is ignored (RFC 9110, section 7.8); llhttp would stop at the end of the message.
     if (head.method !== METHOD_CONNECT) bytes[pointer + OFFSET_UPGRADE] = 0;
     const status = this.#events.headComplete();

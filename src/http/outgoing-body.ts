@@ -175,7 +175,7 @@ export class OutgoingBody implements BodySink {
 function endOfChunks(trailers: readonly string[] | undefined): string {
   let text = "0\r\n";
   for (let index = 0; trailers !== undefined && index + 1 < trailers.length; index += 2) {
-    const name = lowerHeaderName(trailers[index]);
+    const name = lowerHeaderName(trailers[index] ?? "");
     text += `${name}: ${checkedValue(trailers[index + 1], name)}\r\n`;
   }
   if (text.length > TRAILER_BYTES_MAX) throw new RangeError(`Cannot send trailers: they are longer than ${TRAILER_BYTES_MAX} bytes`);

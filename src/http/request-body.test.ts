@@ -252,7 +252,8 @@ test("RequestBody.stream() gives the chunks and the end, and cancelling drops th
 
   const cancelled = create();
   await cancelled.body.stream().cancel();
-  for (let index = 0; index < 100; index++) cancelled.body.push(new Uint8Array(BODY_HIGH_WATER_BYTES), 0, BODY_HIGH_WATER_BYTES);
+  for (let index = 0; index < 100; index++)
+    cancelled.body.push(new Uint8Array(BODY_HIGH_WATER_BYTES), 0, BODY_HIGH_WATER_BYTES);
   assert.deepEqual(cancelled.owner.calls, []);
 });
 

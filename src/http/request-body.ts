@@ -345,7 +345,10 @@ export class RequestBody {
   #append(bytes: Uint8Array, offset: number, length: number): void {
     const buffer = this.#buffer;
     assert(buffer !== undefined, "a buffering reader has a buffer");
-    buffer.set(offset === 0 && length === bytes.length ? bytes : bytes.subarray(offset, offset + length), this.#bufferedBytes);
+    buffer.set(
+      offset === 0 && length === bytes.length ? bytes : bytes.subarray(offset, offset + length),
+      this.#bufferedBytes,
+    );
     this.#bufferedBytes += length;
   }
 
@@ -438,10 +441,15 @@ function copyOf(bytes: Uint8Array, offset: number, length: number): Uint8Array {
 }
 
 function tooLarge(limitBytes: number): HttpError {
-  return new HttpError("ERR_RINGLOOM_BODY_TOO_LARGE", 413, `Cannot read the request body: it is longer than ${limitBytes} bytes`, {
-    operation: "read body",
-    details: { limitBytes },
-  });
+  return new HttpError(
+    "ERR_RINGLOOM_BODY_TOO_LARGE",
+    413,
+    `Cannot read the request body: it is longer than ${limitBytes} bytes`,
+    {
+      operation: "read body",
+      details: { limitBytes },
+    },
+  );
 }
 
 function bodyUsed(): RingloomError {

@@ -15,6 +15,8 @@ const QUESTION = 0x3f;
 const HASH = 0x23;
 const UPPER_H = 0x48;
 
+const TRANSFER_ENCODING = "transfer-encoding";
+
 /** {@link checkHead}'s other result: the client waits for `100 Continue`. */
 export interface HeadFindings {
   expectsContinue: boolean;
@@ -106,6 +108,10 @@ function checkFields(head: RequestHead, flags: number, findings: HeadFindings): 
       if (head.minorVersion === 0) continue;
       if (head.valueEquals(index, "100-continue")) findings.expectsContinue = true;
       else status = 417;
+    } else if (length === 17) {
+      // llhttp passes over an empty one, for which RFC 9112, section 6.1 has no meaning.
+      if ((flags & FLAG_TRANSFER_ENCODING) !== 0) continue;
+      if (matches(bytes, spans[at]!, spans[at]! + 17, "transfer-encoding")) return 400;
     }
   }
   head.hostIndex = hostIndex;
@@ -123,8 +129,8 @@ function checkFields(head: RequestHead, flags: number, findings: HeadFindings): 
 
 /** A Transfer-Encoding of exactly one coding, chunked, is the one that is implemented; a list that ends in it is not. */
 function isOnlyChunked(head: RequestHead): boolean {
-  const first = head.find("transfer-encoding", 0);
-  return head.valueEquals(first, "chunked") && head.find("transfer-encoding", first + 1) < 0;
+  const first = head.find(TRANSFER_ENCODING, 0);
+  return head.valueEquals(first, "chunked") && head.find(TRANSFER_ENCODING, first + 1) < 0;
 }
 
 function isHostName(bytes: Buffer, start: number): boolean {

@@ -37,7 +37,10 @@ test("pumpBody() sends every kind of source to its end", async () => {
     const sink = new RecordingSink();
     await pumpBody(source, sink, { contentLength: 3 });
     assert.equal(sink.text, "abc");
-    assert.deepEqual(sink.events.filter((event) => event !== "write"), ["end"]);
+    assert.deepEqual(
+      sink.events.filter((event) => event !== "write"),
+      ["end"],
+    );
   }
 });
 

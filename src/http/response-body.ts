@@ -100,7 +100,8 @@ export async function pumpChunks(reader: ChunkReader, sink: BodySink, options: P
 /** The pull side of a source. Throws a TypeError for what is no source, or has a reader already. */
 export function readerOf(source: BodySource): ChunkReader {
   if (source instanceof RequestBody) {
-    if (source.used) throw new RingloomError("ERR_RINGLOOM_BODY_USED", "Cannot send a request body: it has a reader already");
+    if (source.used)
+      throw new RingloomError("ERR_RINGLOOM_BODY_USED", "Cannot send a request body: it has a reader already");
     return requestBodyReader(source);
   }
   if (source instanceof ReadableStream) return streamReader(source);
@@ -157,7 +158,9 @@ async function returnIterator(iterator: AsyncIterator<unknown> | Iterator<unknow
 function toBytes(chunk: unknown): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk;
   if (typeof chunk === "string") return Buffer.from(chunk, "utf8");
-  throw new TypeError(`Cannot send a body chunk: it is ${chunk === null ? "null" : typeof chunk}, not a Uint8Array or a string`);
+  throw new TypeError(
+    `Cannot send a body chunk: it is ${chunk === null ? "null" : typeof chunk}, not a Uint8Array or a string`,
+  );
 }
 
 function clientGone(): RingloomError {

@@ -27,7 +27,8 @@ export function headerListOf(init: NonNullable<ConstructorParameters<typeof Head
     }
     return list;
   }
-  if (typeof init !== "object") throw new TypeError("Cannot take headers: they are neither an object nor a list of pairs");
+  if (typeof init !== "object")
+    throw new TypeError("Cannot take headers: they are neither an object nor a list of pairs");
   const record = init as Record<string, string>;
   for (const name of Object.keys(record)) addHeader(list, name, record[name] as string);
   return list;
@@ -74,7 +75,8 @@ export function checkedValue(value: unknown, name: string): string {
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
     if (code > 0x20 && code < 0x7f) continue;
-    if (code > 0xff || code === 0x7f || (code < 0x20 && code !== 0x09 && code !== 0x0a && code !== 0x0d)) throw invalidValue(name);
+    if (code > 0xff || code === 0x7f || (code < 0x20 && code !== 0x09 && code !== 0x0a && code !== 0x0d))
+      throw invalidValue(name);
     if (code <= 0x20 && (code === 0x0a || code === 0x0d || index === 0 || index === text.length - 1)) mustTrim = true;
   }
   if (!mustTrim) return text;

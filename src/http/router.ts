@@ -44,7 +44,7 @@ class Node<Handler> {
 export class Router<Handler> {
   #root = new Node<Handler>(new Uint8Array(0));
   /** Leaves that the last failed match met with other methods. */
-  readonly #missed: RouteLeaf<Handler>[] = [];
+  #missed: RouteLeaf<Handler>[] | undefined;
 
   /**
    * Adds a route; `method` is llhttp's number, or -1 for every method.
@@ -74,7 +74,7 @@ export class Router<Handler> {
    * {@link Router.allowed} tells whether other methods would have had one.
    */
   match(head: RequestHead): Route<Handler> | undefined {
-    this.#missed.length = 0;
+    if (this.#missed !== undefined) this.#missed = undefined;
     head.paramCount = 0;
     head.pathBytes = head.bytes;
     return this.#walk(this.#root, head, head.bytes, head.pathStart, head.pathStart + head.pathLength, 0);
@@ -82,7 +82,7 @@ export class Router<Handler> {
 
   /** The same for a path with percent signs: matches its normalised form. Undefined path (malformed escape) is the caller's to refuse. */
   matchNormalised(head: RequestHead, path: Buffer): Route<Handler> | undefined {
-    this.#missed.length = 0;
+    if (this.#missed !== undefined) this.#missed = undefined;
     head.paramCount = 0;
     head.pathBytes = path;
     return this.#walk(this.#root, head, path, 0, path.length, 0);
@@ -91,7 +91,7 @@ export class Router<Handler> {
   /** Methods that the last path without a match has routes for, for the Allow field (RFC 9110, section 10.2.1); empty when unknown. */
   allowed(): string[] {
     const names = new Set<string>();
-    for (const leaf of this.#missed) {
+    for (const leaf of this.#missed ?? []) {
       leaf.routes.forEach((route, method) => {
         if (route !== undefined) names.add(METHOD_NAMES[method]!);
       });
@@ -146,7 +146,7 @@ export class Router<Handler> {
     const method = head.method;
     const route = leaf.routes[method] ?? (method === METHOD_HEAD ? leaf.routes[METHOD_GET] : undefined) ?? leaf.any;
     if (route === undefined) {
-      this.#missed.push(leaf);
+      (this.#missed ??= []).push(leaf);
       return undefined;
     }
     head.paramCount = params;

@@ -94,7 +94,8 @@ function foreignHeaders(response: Response): HeaderList {
   const decoded: HeaderList = { contentType: list.contentType, fields: [], hasFraming: list.hasFraming };
   for (let index = 0; index < list.fields.length; index += 2) {
     const name = list.fields[index] ?? "";
-    if (name !== "content-encoding" && name !== "content-length") decoded.fields.push(name, list.fields[index + 1] ?? "");
+    if (name !== "content-encoding" && name !== "content-length")
+      decoded.fields.push(name, list.fields[index + 1] ?? "");
   }
   return decoded;
 }

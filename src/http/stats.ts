@@ -51,7 +51,7 @@ export class HttpStats {
   handlerErrors = 0;
   /** Answers that came after their request was over. */
   lateAnswers = 0;
-  /** Requests whose connection ended before the answer was complete. */
+  /** Requests whose connection ended, or that the server itself answered, before their handler's answer was complete. */
   aborted = 0;
   /** Response streams that failed after their head had left, so that the connection was cut. */
   responseStreamErrors = 0;

@@ -56,7 +56,9 @@ export interface LoadedModule {
 export async function loadModule(module: URL): Promise<LoadedModule> {
   const path = fileURLToPath(module);
   const namespace: unknown = await import(module.href).catch((error: unknown) => {
-    throw loadError(path, `it threw ${describe(error)}`, error);
+    // V8 keeps the place of a syntax error to itself; only Node's own printer can show it.
+    const place = error instanceof SyntaxError ? ` ("node ${path}" shows the place)` : "";
+    throw loadError(path, `it threw ${describe(error)}${place}`, error);
   });
   const exported = property(namespace, "default");
   const isTranspiled = property(exported, "__esModule") === true;

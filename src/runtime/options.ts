@@ -172,7 +172,7 @@ export const RUNTIME_OPTIONS: Definitions = {
     fallbackText: "from the memory limit, at most 64",
     min: 1,
     max: 1_024,
-    description: "Memory of one shard that the kernel receives into, in MiB.",
+    description: "Memory of one shard that the kernel receives into, in MiB (uring only).",
   }),
   heapMib: integerOrAutoOption({
     flag: "heap-mib",

@@ -9,6 +9,13 @@ import { type ShardEnd, ShardThread } from "./shard-thread.js";
 /** How long after the deadline a shard may still take to report, in milliseconds; then its thread is terminated. */
 export const CUT_SLACK_MS = 1_000;
 
+/**
+ * How long a stop waits for all shards to have closed their listeners, in milliseconds. Until then all go on as before, so that a client
+ * that one shard sends away does not connect to another one in the moment in which that one closes. A shard that is busy
+ * for longer than this must not hold up the others.
+ */
+export const LISTENERS_STOP_MS_MAX = 1_000;
+
 /** Told at once when a shard ends that had served and was not asked to end. */
 export type ShardLost = (end: ShardEnd) => void;
 
@@ -46,6 +53,8 @@ export class ShardGroup {
   #stopCause: StopReport["cause"] | undefined;
   #stopStartedMs = 0;
   #deadline: NodeJS.Timeout | undefined;
+  readonly #listening = new Set<ShardThread>();
+  #listenersDeadline: NodeJS.Timeout | undefined;
 
   constructor(listeners: Listeners, options: RuntimeOptions, shardLost: ShardLost | undefined) {
     this.#shardLost = shardLost;
@@ -65,7 +74,7 @@ export class ShardGroup {
     const heapMib = this.#options.heapMib === "auto" ? undefined : this.#options.heapMib;
     const events = {
       ready: (_shard: number, host: string, port: number) => this.#onReady(host, port),
-      listenerStopped: (shard: number) => this.#listeners.forget(shard),
+      listenerStopped: (shard: number) => this.#onListenerStopped(shard),
       gone: (end: ShardEnd) => this.#onGone(end),
     };
     for (const assignment of assignments) {
@@ -87,10 +96,15 @@ export class ShardGroup {
     this.#stopCause = cause;
     this.#stopStartedMs = performance.now();
     const { drainGraceMs, drainMs } = this.#options;
+    // Idle connections are closed before the deadline counts them among those that it cuts.
+    const graceMs = Math.min(drainGraceMs, drainMs / 2);
     for (const thread of this.#threads) {
       this.#listeners.beginDrain(thread.shard);
-      thread.drain({ graceMs: Math.min(drainGraceMs, drainMs), deadlineMs: drainMs });
+      thread.drain({ graceMs, deadlineMs: drainMs });
+      if (thread.state === "draining") this.#listening.add(thread);
     }
+    const waitMs = Math.min(LISTENERS_STOP_MS_MAX, drainMs / 2);
+    this.#listenersDeadline = setTimeout(() => this.#tellNobodyListens(), waitMs);
     // The shards keep the deadline themselves. This is for one whose JavaScript does not return.
     this.#deadline = setTimeout(() => this.#terminateAll(), drainMs + CUT_SLACK_MS);
     this.#finishIfAllGone();
@@ -125,6 +139,21 @@ export class ShardGroup {
     if (this.#readyCount === this.#threads.length) this.#onAllReady?.({ host, port });
   }
 
+  #onListenerStopped(shard: number): void {
+    this.#listeners.forget(shard);
+    this.#noLongerListening(shard);
+  }
+
+  #noLongerListening(shard: number): void {
+    for (const thread of this.#listening) if (thread.shard === shard) this.#listening.delete(thread);
+    if (this.#stopCause !== undefined && this.#listening.size === 0) this.#tellNobodyListens();
+  }
+
+  #tellNobodyListens(): void {
+    clearTimeout(this.#listenersDeadline);
+    for (const thread of this.#threads) thread.nobodyListens();
+  }
+
   /**
    * A shard ended. If nobody asked for it, the server stops as a whole: the others finish what they have, and the exit code tells.
    * Replacing the shard belongs here: its listening socket is still open, and its connections' peers reconnect.
@@ -136,6 +165,7 @@ export class ShardGroup {
     // Whoever waits in a dead shard's queue would wait for ever; closing resets them, so that they can try again elsewhere.
     this.#listeners.close(end.shard);
     if (this.#stopCause === undefined) this.stop("shard-failed");
+    this.#noLongerListening(end.shard);
     this.#finishIfAllGone();
   }
 
@@ -152,6 +182,7 @@ export class ShardGroup {
   #finishIfAllGone(): void {
     if (this.#stopCause === undefined || this.#ends.length < this.#threads.length) return;
     clearTimeout(this.#deadline);
+    clearTimeout(this.#listenersDeadline);
     this.#listeners.closeAll();
     this.#onStopped(makeReport(this.#stopCause, this.#ends, performance.now() - this.#stopStartedMs));
   }

@@ -62,6 +62,8 @@ export interface ShardError {
 /** What the supervisor tells a shard. */
 export type MessageToShard =
   | ({ readonly type: "drain" } & DrainOptions)
+  /** No shard listens any more: clients may now be told to connect elsewhere. */
+  | { readonly type: "nobodyListens" }
   /** Ends a drain now. */
   | { readonly type: "cut" };
 

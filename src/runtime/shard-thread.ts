@@ -88,6 +88,11 @@ export class ShardThread {
     this.#send({ type: "drain", ...options });
   }
 
+  /** Tells a draining shard that no shard listens any more. */
+  nobodyListens(): void {
+    if (this.state === "draining") this.#send({ type: "nobodyListens" });
+  }
+
   /** Ends a drain in progress now, with its report. */
   cut(): void {
     if (this.state === "draining") this.#send({ type: "cut" });

@@ -23,8 +23,11 @@ export interface ShardService {
   /** Current counters of the service itself. */
   readonly serviceStats: object;
   listen(target: number | ListenAddress): Promise<Listening>;
-  /** Finishes what was begun. Calls `listenerStopped` once nobody waits to be accepted any more. */
-  drain(options: DrainOptions, listenerStopped: () => void): Promise<DrainReport>;
+  /**
+   * Finishes what was begun. Calls `listenerStopped` as soon as nobody waits to be accepted any more, and sends no client away
+   * before its promise has resolved.
+   */
+  drain(options: DrainOptions, listenerStopped: () => Promise<void>): Promise<DrainReport>;
   /** Cuts what is left; a drain in progress then ends soon. */
   cut(): void;
 }
@@ -62,14 +65,25 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
 
 function obey(port: MessagePort, service: ShardService, view: RuntimeView, assignment: ShardAssignment): void {
   let isDraining = false;
+  let nobodyListens: () => void = () => undefined;
+  const othersStopped = new Promise<void>((resolve) => {
+    nobodyListens = resolve;
+  });
   port.on("message", (message: MessageToShard) => {
     switch (message.type) {
       case "drain":
         if (isDraining) return;
         isDraining = true;
-        void drain(port, service, view, message, () => closeListener(port, assignment));
+        void drain(port, service, view, message, () => {
+          closeListener(port, assignment);
+          return othersStopped;
+        });
+        return;
+      case "nobodyListens":
+        nobodyListens();
         return;
       case "cut":
+        nobodyListens();
         service.cut();
         return;
     }
@@ -81,7 +95,7 @@ async function drain(
   service: ShardService,
   view: RuntimeView,
   options: DrainOptions,
-  listenerStopped: () => void,
+  listenerStopped: () => Promise<void>,
 ): Promise<void> {
   try {
     const report = await service.drain(options, listenerStopped);

@@ -26,7 +26,7 @@ function machine(given: Machine): MachineFacts {
 }
 
 function size(given: Machine, config: Record<string, unknown> = {}): Sizing {
-  return sizeRuntime(machine(given), resolveRuntimeOptions({ config }));
+  return sizeRuntime(machine(given), resolveRuntimeOptions({ config }), "uring");
 }
 
 const shardCases: [facts: Machine, shards: number, spin: string][] = [
@@ -81,6 +81,11 @@ test("sizeRuntime() takes the largest sizes when memory is ample", () => {
   assert.equal(sizing.writePoolBytes, 64 * MIB);
   assert.equal(sizing.receiveSlabBytes, 64 * MIB);
   assert.equal(sizing.connectionsMax, CONNECTIONS_DEFAULT);
+});
+
+test("sizeRuntime() gives no receive slab when the driver is portable", () => {
+  const sizing = sizeRuntime(machine({}), resolveRuntimeOptions({ config: { receiveSlabMib: 8 } }), "portable");
+  assert.equal(sizing.receiveSlabBytes, 0);
 });
 
 test("sizeRuntime() keeps connections below the descriptor limit when that is tight", () => {

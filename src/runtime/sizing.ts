@@ -4,7 +4,7 @@
  */
 import { availableParallelism, totalmem } from "node:os";
 import { CONNECTIONS_DEFAULT } from "../constants.js";
-import type { SpinPolicy } from "../driver/contract.js";
+import type { DriverName, SpinPolicy } from "../driver/contract.js";
 import { type FileReader, readTextFile } from "../driver/system-files.js";
 import { RingloomError } from "../errors.js";
 import { type CgroupLimits, readCgroupLimits } from "./cgroup.js";
@@ -87,12 +87,11 @@ export function readLimit(limits: string, name: string): { readonly soft: number
  * Settles every `auto` of the options against the facts.
  * Throws `ERR_RINGLOOM_INVALID_OPTION` when more shards are asked for than can listen here.
  */
-export function sizeRuntime(facts: MachineFacts, options: RuntimeOptions): Sizing {
+export function sizeRuntime(facts: MachineFacts, options: RuntimeOptions, driver: DriverName): Sizing {
   const { shards, shardsReason } = countShards(facts, options);
   const limit = memoryLimit(facts);
   const share = (limit.bytes * BUFFER_SHARE) / shards;
-  const receiveSlabBytes =
-    options.receiveSlabMib === "auto" ? clampMib(share * RECEIVE_SLAB_SHARE) : options.receiveSlabMib * MIB;
+  const receiveSlabBytes = countReceiveSlab(options, driver, share * RECEIVE_SLAB_SHARE);
   const writePoolBytes =
     options.writePoolMib === "auto" ? clampMib(share * WRITE_POOL_SHARE) : options.writePoolMib * MIB;
   const connectionsMax =
@@ -143,6 +142,12 @@ function countConnections(facts: MachineFacts, bytes: number): number {
   // The kernel spreads connections over the listeners by a hash, so each shard must be able to hold more than its even share.
   const byDescriptors = Math.max(facts.descriptorsMax - DESCRIPTORS_RESERVED, 1);
   return Math.min(byMemory, byDescriptors, CONNECTIONS_DEFAULT);
+}
+
+function countReceiveSlab(options: RuntimeOptions, driver: DriverName, bytes: number): number {
+  // Node reads into chunks of its own there.
+  if (driver === "portable") return 0;
+  return options.receiveSlabMib === "auto" ? clampMib(bytes) : options.receiveSlabMib * MIB;
 }
 
 function memoryLimit(facts: MachineFacts): { bytes: number; from: MemoryBudget["limitFrom"] } {

@@ -63,7 +63,7 @@ export class Supervisor {
     const { options } = request;
     const choice = chooseDriver(options.driver);
     const facts = readMachineFacts();
-    const sizing = sizeRuntime(facts, options);
+    const sizing = sizeRuntime(facts, options, choice.name);
     const cpus = assignCpus(options.cpu, facts, sizing.shards);
     const { host, port, backlog } = options;
     const listeners = await Listeners.open({ host, port, backlog, count: sizing.shards, driver: choice.name });

@@ -98,9 +98,9 @@ for (const { name: driver, skip } of driversUnderTest) {
         await (await fetch(`${url}/x`)).text();
         server.child.kill("SIGTERM");
         await server.complained(/SIGTERM: finishing what was begun/);
-        assert.equal(await server.stop(), 1);
+        assert.equal(await server.stop("SIGINT"), 1);
         await lost;
-        assert.match(server.stderr, /SIGTERM: cutting what is left/);
+        assert.match(server.stderr, /SIGINT: cutting what is left/);
       });
     });
 

@@ -6,6 +6,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from "node:n
 import { constants } from "node:os";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import type { RingloomError } from "../../src/errors.js";
 import { driversUnderTest } from "../support/drivers.js";
 import { Peer } from "../support/peer.js";
 import { turns } from "../support/signal.js";
@@ -41,6 +42,35 @@ for (const under of driversUnderTest) {
         rig.track(slot);
         await rig.signal.until("both sides", () => rig.lives.length === 2 && rig.lives.every((life) => life.events.length > 0));
         assert.deepEqual(rig.driver.peerAddress(slot), { host: "::1", port });
+      });
+    });
+
+    test("listen() accepts on a descriptor, which stays open exactly where the contract says so", { skip: process.platform === "win32" && "descriptors of sockets cannot be inherited on Windows" }, async () => {
+      const server = createServer();
+      const port = await listenAnywhere(server);
+      let text = "";
+      const outcome = await runChild("listen-child.js", under.name, server, async () => {
+        const peer = await Peer.open(port);
+        await peer.ended();
+        text = peer.text;
+        peer.socket.destroy();
+      });
+      assert.equal(text, "hi");
+      assert.deepEqual(outcome, { host: "127.0.0.1", port, isOpen: under.name !== "portable" });
+    });
+
+    test("listen() shares a port when reusePort is asked for, or says that this Node cannot", async () => {
+      await withRig(under, {}, async (rig) => {
+        const first = await rig.driver.listen({ ...ANY_PORT, reusePort: true }).catch((error: RingloomError) => error);
+        if (first instanceof Error) {
+          assert.equal(under.name, "portable");
+          assert.equal(first.code, "ERR_RINGLOOM_INVALID_OPTION");
+          assert.ok(!canReusePort());
+          return;
+        }
+        const second = await rig.driver.listen({ ...ANY_PORT, port: first.port, reusePort: true });
+        assert.equal(second.port, first.port);
+        await assert.rejects(rig.driver.listen({ ...ANY_PORT, port: first.port }), { code: "EADDRINUSE" });
       });
     });
 
@@ -189,7 +219,7 @@ for (const under of driversUnderTest) {
     });
 
     test("adopt() makes a connection of a descriptor", { skip: process.platform === "win32" && "a child's pipe is no socket on Windows" }, async () => {
-      const outcome = await runChild("adopt-child.js", under.name, (socket) => {
+      const outcome = await runChild("adopt-child.js", under.name, undefined, (socket) => {
         socket.write("ping");
         socket.once("data", (chunk) => socket.end(`${chunk.toString()} done`));
       });
@@ -249,13 +279,21 @@ async function hasIpv6(): Promise<boolean> {
   }
 }
 
-/** Runs a program beside this file with a driver's name, a socket as descriptor 3, and reads the JSON line that it prints. */
-async function runChild(file: string, driver: string, useSocket?: (socket: Socket) => void): Promise<unknown> {
+/** Whether node:net has `reusePort` on this platform: since 22.12 and 23.1, on Linux. */
+function canReusePort(): boolean {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  return process.platform === "linux" && (major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12));
+}
+
+/** Runs a program beside this file with a driver's name and descriptor 3, a server or else one end of a pair, and reads the JSON line that it prints. */
+async function runChild(file: string, driver: string, third?: Server, meet?: (socket: Socket) => unknown): Promise<unknown> {
   const path = fileURLToPath(new URL(file, import.meta.url));
-  const child = spawn(process.execPath, [path, driver], { stdio: ["ignore", "pipe", "inherit", "pipe"] });
-  const [, stdout, , third] = child.stdio;
-  useSocket?.(third as Socket);
-  const output = new Peer(stdout as Socket);
+  // Node hands the child the descriptor of whatever has a handle; its types know only of streams.
+  const child = spawn(process.execPath, [path, driver], { stdio: ["ignore", "pipe", "inherit", (third as Socket | undefined) ?? "pipe"] });
+  // Once the child has it, only the child may accept.
+  third?.close();
+  const output = new Peer(child.stdio[1] as Socket);
+  void meet?.(child.stdio[3] as Socket);
   const [code] = await once(child, "close");
   assert.equal(code, 0, `${file} ended with ${code}: ${output.text}`);
   return JSON.parse(output.text);

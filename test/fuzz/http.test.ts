@@ -22,10 +22,10 @@ for (const inSlab of [true, false]) {
   const how = inSlab ? "a receive slab" : "chunks";
 
   test(`HttpServer hands random requests to the handler as they were sent, however they are cut, in ${how}`, async () => {
-    const server = await MemoryServer.start(echoApp(), { limits: LIMITS, inSlab });
+    const servers = new FreshServer(inSlab);
     const { seed, numRuns } = randomRun(`valid requests in ${how}`, 300);
-    await fc.assert(
-      fc.asyncProperty(requests, cuts, async (sent, fractions) => {
+    const property = fc.asyncProperty(requests, cuts, (sent, fractions) =>
+      servers.use(async (server) => {
         const stream = Buffer.concat(sent.map(({ bytes }) => bytes));
         const peer = await deliver(server, cutAt(stream, fractions));
         const answers = parseAnswers(peer.bytes, (index) => sent[index]?.seen.method === "HEAD");
@@ -36,26 +36,50 @@ for (const inSlab of [true, false]) {
         assert.equal(peer.hasEnd, false, "the connection stays open");
         await finish(server, peer);
       }),
-      { seed, numRuns },
     );
-    await server.close();
+    await fc.assert(property, { seed, numRuns, includeErrorInReport: true });
+    await servers.close();
   });
 
   test(`HttpServer answers or closes, leaks nothing and does not depend on the cuts when random damage arrives in ${how}`, async () => {
-    const server = await MemoryServer.start(echoApp(), { limits: LIMITS, inSlab });
+    const servers = new FreshServer(inSlab);
     const { seed, numRuns } = randomRun(`damaged requests in ${how}`, 300);
-    await fc.assert(
-      fc.asyncProperty(requests, mutations, cuts, async (sent, changes, fractions) => {
+    const property = fc.asyncProperty(requests, mutations, cuts, (sent, changes, fractions) =>
+      servers.use(async (server) => {
         const stream = damage(Buffer.concat(sent.map(({ bytes }) => bytes)), changes);
         const whole = await outcomeOf(server, [stream]);
         const cut = await outcomeOf(server, cutAt(stream, fractions));
         assert.deepEqual(cut, whole);
+        assert.equal(server.stats.handlerErrors, 0);
       }),
-      { seed, numRuns },
     );
-    assert.equal(server.stats.handlerErrors, 0);
-    await server.close();
+    await fc.assert(property, { seed, numRuns, includeErrorInReport: true });
+    await servers.close();
   });
+}
+
+/** One server for all runs of a property, and a new one after a failure, so that shrinking starts from a sound state. */
+class FreshServer {
+  readonly #inSlab: boolean;
+  #server: MemoryServer | undefined;
+
+  constructor(inSlab: boolean) {
+    this.#inSlab = inSlab;
+  }
+
+  async use(run: (server: MemoryServer) => Promise<void>): Promise<void> {
+    this.#server ??= await MemoryServer.start(echoApp(), { limits: LIMITS, inSlab: this.#inSlab });
+    try {
+      await run(this.#server);
+    } catch (error) {
+      this.#server = undefined;
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#server?.close();
+  }
 }
 
 /** Sends pieces, with turns of the server between them. */

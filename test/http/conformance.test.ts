@@ -1,7 +1,7 @@
 /**
  * Runs every case of `cases/*.md`:
  *
- * - in memory, cut in two at every byte (at every 61st beyond the first and last 200 bytes of a long one), and byte by byte, delivered in a slab as io_uring does and
+ * - in memory, cut in two at every byte (long streams: at the first and last 200 bytes and at 200 or more places between), and byte by byte, delivered in a slab as io_uring does and
  *   in chunks as node:net does;
  * - over real sockets on each driver, whole and with a few cuts;
  * - against Node's own server, whose verdict must agree, or differ as the case says.
@@ -22,7 +22,14 @@ const cases = readCases(fileURLToPath(new URL("../../../test/http/cases/", impor
 const files = [...new Set(cases.map(({ file }) => file))];
 
 /** The limits that `cases/limits.md` speaks of. */
-const LIMITS = { bodyBytesMax: 65_536, bodyStreamBytesMax: 65_536 };
+const LIMITS = {
+  bodyBytesMax: 65_536,
+  bodyStreamBytesMax: 65_536,
+  // All cuts of a case run at the same time.
+  largeBodyBlocksMax: 4096,
+  largeBodyBlockBytes: 65_536,
+};
+const SIZES = { writePoolBytes: 128 * 1024 * 1024 };
 /** Streams longer than this are not cut at every byte. */
 const EVERY_BYTE_MAX = 1200;
 
@@ -36,7 +43,7 @@ for (const inSlab of [true, false]) {
   describe(`HttpServer answers each case, cut at every byte, ${inSlab ? "in a receive slab" : "in chunks"}`, () => {
     for (const file of files) {
       test(file, async () => {
-        const server = await MemoryServer.start(echoApp(), { limits: LIMITS, inSlab });
+        const server = await MemoryServer.start(echoApp(), { limits: LIMITS, sizes: SIZES, inSlab });
         const problems: string[] = [];
         for (const one of casesOf(file)) await collectProblems(problems, one, () => runInMemory(server, one));
         await server.close();
@@ -133,10 +140,11 @@ async function sendByteByByte(
 
 /** 0 is the whole stream in one piece. */
 function cutsOf(length: number): number[] {
+  if (length <= EVERY_BYTE_MAX) return Array.from({ length: Math.max(length, 1) }, (_, cut) => cut);
+  const step = Math.max(61, Math.floor(length / 200));
   const cuts: number[] = [];
-  const isLong = length > EVERY_BYTE_MAX;
-  for (let cut = 0; cut < Math.max(length, 1); cut++) {
-    if (!isLong || cut < 200 || cut > length - 200 || cut % 61 === 0) cuts.push(cut);
+  for (let cut = 0; cut < length; cut++) {
+    if (cut < 200 || cut > length - 200 || cut % step === 0) cuts.push(cut);
   }
   return cuts;
 }

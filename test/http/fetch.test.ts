@@ -45,7 +45,10 @@ for (const driver of driversUnderTest) {
       const { method = "GET", headers = {}, body } = sent;
       return new Promise((resolve, reject) => {
         const client = httpRequest({ host: "127.0.0.1", port: server.port, path, method, headers, agent }, (answer) => {
-          readText(answer).then((text) => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: text }), reject);
+          readText(answer).then(
+            (text) => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: text }),
+            reject,
+          );
         });
         client.on("error", reject);
         client.end(body);
@@ -55,13 +58,27 @@ for (const driver of driversUnderTest) {
     test("the global Response is the light one, and the request shows what was sent", async () => {
       assert.notEqual(Response, NativeResponse);
       handler = (request, info) =>
-        Response.json([request.method, request.url, request.headers.get("X-A"), [...request.headers.keys()].sort(), info.remoteAddress]);
-      const { status, headers, body } = await get("/a%20b/../c?d=%C3%A9&e", { headers: { "x-a": "1", host: "Example.org:80" } });
+        Response.json([
+          request.method,
+          request.url,
+          request.headers.get("X-A"),
+          [...request.headers.keys()].sort(),
+          info.remoteAddress,
+        ]);
+      const { status, headers, body } = await get("/a%20b/../c?d=%C3%A9&e", {
+        headers: { "x-a": "1", host: "Example.org:80" },
+      });
       assert.equal(status, 200);
       assert.equal(headers["content-type"], "application/json");
       assert.equal(headers["content-length"], String(Buffer.byteLength(body)));
       assert.ok(headers.date !== undefined);
-      assert.deepEqual(JSON.parse(body), ["GET", "http://example.org/c?d=%C3%A9&e", "1", ["connection", "host", "x-a"], "127.0.0.1"]);
+      assert.deepEqual(JSON.parse(body), [
+        "GET",
+        "http://example.org/c?d=%C3%A9&e",
+        "1",
+        ["connection", "host", "x-a"],
+        "127.0.0.1",
+      ]);
     });
 
     test("the exact bytes of a small answer", async () => {
@@ -72,7 +89,8 @@ for (const driver of driversUnderTest) {
       const [head, body] = peer.text.split("\r\n\r\n");
       const lines = (head ?? "").split("\r\n").map((line) => line.toLowerCase());
       assert.equal(lines[0], "http/1.1 201 created");
-      for (const line of ["x-a: 1", "content-type: text/html", "content-length: 5", "connection: close"]) assert.ok(lines.includes(line), line);
+      for (const line of ["x-a: 1", "content-type: text/html", "content-length: 5", "connection: close"])
+        assert.ok(lines.includes(line), line);
       assert.equal(body, "hello");
       peer.socket.destroy();
     });
@@ -84,8 +102,14 @@ for (const driver of driversUnderTest) {
         return new Response("ok");
       };
       for (const name of ["first", "second"]) await get(`/${name}`, { headers: { "x-name": name } });
-      assert.deepEqual(kept.map((request) => request.url), [`http://127.0.0.1:${server.port}/first`, `http://127.0.0.1:${server.port}/second`]);
-      assert.deepEqual(kept.map((request) => request.headers.get("x-name")), ["first", "second"]);
+      assert.deepEqual(
+        kept.map((request) => request.url),
+        [`http://127.0.0.1:${server.port}/first`, `http://127.0.0.1:${server.port}/second`],
+      );
+      assert.deepEqual(
+        kept.map((request) => request.headers.get("x-name")),
+        ["first", "second"],
+      );
       assert.equal(kept[0]?.signal.aborted, false);
     });
 
@@ -93,7 +117,8 @@ for (const driver of driversUnderTest) {
       handler = async (request) => {
         const url = new URL(request.url);
         if (url.pathname === "/json") return Response.json(await request.json());
-        if (url.pathname === "/form") return Response.json([...(await request.formData())].map(([name, value]) => [name, String(value)]));
+        if (url.pathname === "/form")
+          return Response.json([...(await request.formData())].map(([name, value]) => [name, String(value)]));
         if (url.pathname === "/buffer") return new Response(await request.arrayBuffer());
         return new Response(await request.text());
       };
@@ -106,7 +131,10 @@ for (const driver of driversUnderTest) {
         assert.equal((await get("/text", { method: "POST", body: "", headers })).body, "");
       }
       const form = { "content-type": "application/x-www-form-urlencoded" };
-      assert.equal((await get("/form", { method: "POST", body: "a=1&b=2", headers: form })).body, '[["a","1"],["b","2"]]');
+      assert.equal(
+        (await get("/form", { method: "POST", body: "a=1&b=2", headers: form })).body,
+        '[["a","1"],["b","2"]]',
+      );
     });
 
     test("a body over the limit is answered 413, and one that finds the pool taken 503", async () => {
@@ -144,13 +172,16 @@ for (const driver of driversUnderTest) {
           return new Class(status === 200 ? "hello" : null, { status });
         };
         const peer = await Peer.open(server.port);
-        peer.send("HEAD /200 HTTP/1.1\r\nHost: a\r\n\r\nGET /204 HTTP/1.1\r\nHost: a\r\n\r\nGET /304 HTTP/1.1\r\nHost: a\r\n\r\n");
+        peer.send(
+          "HEAD /200 HTTP/1.1\r\nHost: a\r\n\r\nGET /204 HTTP/1.1\r\nHost: a\r\n\r\nGET /304 HTTP/1.1\r\nHost: a\r\n\r\n",
+        );
         peer.send("GET /200 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         await peer.ended();
         const statuses = [...peer.text.matchAll(/HTTP\/1\.1 (\d+)/g)].map((match) => match[1]);
         assert.deepEqual(statuses, ["200", "204", "304", "200"]);
         assert.equal(peer.text.split("hello").length, 2, "one answer has a body");
-        assert.ok(!/ 204 [^]*content-length[^]* 304 /i.test(peer.text), "204 has no Content-Length");
+        const noContent = peer.text.slice(peer.text.indexOf("HTTP/1.1 204"), peer.text.indexOf("HTTP/1.1 304"));
+        assert.ok(!/content-length|transfer-encoding/i.test(noContent), "204 has no length");
         if (Class === Response) assert.match(peer.text.slice(0, peer.text.indexOf("204")), /content-length: 5\r\n/i);
         peer.socket.destroy();
       }
@@ -182,7 +213,7 @@ for (const driver of driversUnderTest) {
       };
       const peer = await Peer.open(server.port);
       peer.send("GET / HTTP/1.1\r\nHost: 256.256.256.256\r\n\r\n");
-      await peer.ended();
+      await peer.signal.until("an answer", () => peer.text.includes("\r\n\r\n"));
       assert.match(peer.text, /^HTTP\/1\.1 400 /);
       assert.equal(ran, false);
       peer.socket.destroy();
@@ -203,8 +234,14 @@ for (const driver of driversUnderTest) {
       });
       assert.equal(peer.receivedBytes, 0);
       release[0]?.();
-      await peer.signal.until("three answers", () => peer.text.split("HTTP/1.1 200").length === 4 && peer.text.endsWith("/2"));
-      assert.deepEqual([...peer.text.matchAll(/^\/\d/gm)].map(([path]) => path), ["/0", "/1", "/2"]);
+      await peer.signal.until(
+        "three answers",
+        () => peer.text.split("HTTP/1.1 200").length === 4 && peer.text.endsWith("/2"),
+      );
+      assert.deepEqual(
+        [...peer.text.matchAll(/^\/\d/gm)].map(([path]) => path),
+        ["/0", "/1", "/2"],
+      );
       peer.socket.destroy();
     });
 
@@ -238,17 +275,19 @@ for (const driver of driversUnderTest) {
       const { headers, body } = await get("/proxy");
       assert.equal(body, "origin");
       assert.equal(headers["x-a"], "1");
-      await server.server.driver.name;
     });
 
     test("Request and fetch take the request of a handler", async () => {
       handler = async (request) => {
-        const url = new URL(request.url);
-        if (url.pathname === "/origin") return new Response(`${request.method} ${await request.text()} ${request.headers.get("x-a")}`);
-        const changed = new Request(new URL("/origin", url), request);
-        return fetch(changed);
+        if (request.headers.has("x-hop"))
+          return new Response(`${request.method} ${await request.text()} ${request.headers.get("x-a")}`);
+        request.headers.set("x-hop", "1");
+        return fetch(new URL(request.url).pathname === "/copy" ? new Request(request) : request);
       };
-      assert.equal((await get("/proxy", { method: "POST", body: "body", headers: { "x-a": "1" } })).body, "POST body 1");
+      for (const path of ["/copy", "/same"]) {
+        assert.equal((await get(path, { method: "POST", body: "body", headers: { "x-a": "1" } })).body, "POST body 1");
+        assert.equal((await get(path, { headers: { "x-a": "2" } })).body, "GET  2");
+      }
     });
   });
 }

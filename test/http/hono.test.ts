@@ -31,7 +31,7 @@ app.get("/headers", (c) => c.json(c.req.header()));
 app.post("/json", async (c) => c.json(await c.req.json(), 201));
 app.post("/form", async (c) => c.json(await c.req.parseBody()));
 app.post("/echo", async (c) => c.body(await c.req.arrayBuffer()));
-app.post("/pipe", (c) => c.body(c.req.raw.body));
+app.post("/pipe", (c) => new Response(c.req.raw.body));
 app.get("/html", (c) => c.html("<p>hello</p>"));
 app.get("/empty", (c) => c.body(null, 204));
 app.get("/redirect", (c) => c.redirect("/hello/ada"));
@@ -68,7 +68,10 @@ app.get("/events", (c) =>
     await out.writeSSE({ event: "tick", data: "1", id: "7" });
   }),
 );
-app.route("/nested", new Hono().get("/deep", (c) => c.text("deep")));
+app.route(
+  "/nested",
+  new Hono().get("/deep", (c) => c.text("deep")),
+);
 app.onError((error, c) => (error instanceof HTTPException ? error.getResponse() : c.text("hono caught it", 500)));
 app.notFound((c) => c.text("hono found nothing", 404));
 
@@ -93,11 +96,17 @@ for (const driver of driversUnderTest) {
     });
     after(() => server.close());
 
-    function get(path: string, options: { method?: string; headers?: Record<string, string>; body?: string } = {}): Promise<Got> {
+    function get(
+      path: string,
+      options: { method?: string; headers?: Record<string, string>; body?: string } = {},
+    ): Promise<Got> {
       const { method = "GET", headers = {}, body } = options;
       return new Promise((resolve, reject) => {
         const client = httpRequest({ host: "127.0.0.1", port: server.port, path, method, headers, agent }, (answer) => {
-          readText(answer).then((text) => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: text }), reject);
+          readText(answer).then(
+            (text) => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: text }),
+            reject,
+          );
         });
         client.on("error", reject);
         client.end(body);
@@ -106,7 +115,11 @@ for (const driver of driversUnderTest) {
 
     test("routes, parameters, query and headers", async () => {
       assert.equal((await get("/hello/ada%20b")).body, "hello ada b");
-      assert.deepEqual(JSON.parse((await get("/query?a=1&a=2")).body), { one: "1", all: ["1", "2"], from: "127.0.0.1" });
+      assert.deepEqual(JSON.parse((await get("/query?a=1&a=2")).body), {
+        one: "1",
+        all: ["1", "2"],
+        from: "127.0.0.1",
+      });
       assert.equal(JSON.parse((await get("/headers", { headers: { "X-A": "1" } })).body)["x-a"], "1");
       assert.equal((await get("/nested/deep")).body, "deep");
       const html = await get("/html");
@@ -115,7 +128,11 @@ for (const driver of driversUnderTest) {
     });
 
     test("request bodies", async () => {
-      const json = await get("/json", { method: "POST", body: '{"a":1}', headers: { "content-type": "application/json" } });
+      const json = await get("/json", {
+        method: "POST",
+        body: '{"a":1}',
+        headers: { "content-type": "application/json" },
+      });
       assert.deepEqual([json.status, json.body], [201, '{"a":1}']);
       const form = { "content-type": "application/x-www-form-urlencoded" };
       assert.equal((await get("/form", { method: "POST", body: "a=1", headers: form })).body, '{"a":"1"}');
@@ -131,7 +148,10 @@ for (const driver of driversUnderTest) {
       assert.equal((await get("/auth/page", { headers: { authorization } })).body, "allowed");
       const timed = await get("/timed/page");
       assert.deepEqual([timed.headers["x-after"], timed.headers["x-late"]], ["1", "2"]);
-      assert.equal((await get("/cors/page", { headers: { origin: "http://example.org" } })).headers["access-control-allow-origin"], "http://example.org");
+      assert.equal(
+        (await get("/cors/page", { headers: { origin: "http://example.org" } })).headers["access-control-allow-origin"],
+        "http://example.org",
+      );
       const tagged = await get("/etag/page");
       assert.equal(tagged.body, "tagged");
       const again = await get("/etag/page", { headers: { "if-none-match": tagged.headers.etag ?? "" } });

@@ -5,12 +5,15 @@
  */
 import { ok } from "node:assert";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { RECEIVE_BUFFER_BYTES } from "../../src/constants.js";
 import type { Driver, DriverEvents, DriverOptions, Listening, Operations } from "../../src/driver/contract.js";
 import { newDriverStats } from "../../src/driver/driver-stats.js";
 import { Outbox, type OutboxOwner } from "../../src/driver/outbox.js";
 import { SlotTable } from "../../src/driver/slots.js";
 import { WritePool } from "../../src/driver/write-pool.js";
 
+/** The largest chunk that node:net reads. */
+const STREAM_CHUNK_BYTES = 65_536;
 /** What lent bytes become after the event. */
 const POISON = 0xdb;
 /** `settle` gives up after so many turns: something then goes round in circles. */
@@ -43,7 +46,7 @@ export class MemoryPeer {
     return Buffer.concat(this.received);
   }
 
-  /** Puts bytes on the wire. One call is one `received`, unless it exceeds the slab. */
+  /** Puts bytes on the wire. One call is one `received`, unless it exceeds a receive buffer. */
   send(bytes: Uint8Array): void {
     this.#driver.peerSends(this, bytes);
   }
@@ -249,7 +252,7 @@ export class MemoryDriver implements Driver, OutboxOwner {
 
   peerSends(peer: MemoryPeer, bytes: Uint8Array): void {
     const connection = this.#own(peer);
-    const room = this.#inSlab ? this.#options.receiveSlab.length : bytes.length;
+    const room = this.#inSlab ? RECEIVE_BUFFER_BYTES : STREAM_CHUNK_BYTES;
     for (let at = 0; connection !== undefined && at < bytes.length; at += room)
       connection.inbound.push(bytes.slice(at, at + room));
   }

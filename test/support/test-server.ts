@@ -1,6 +1,6 @@
 /** Servers for tests: over real sockets on a driver, or in memory. Both tell what is left over when nobody is connected. */
 import type { Driver, DriverEvents, DriverOptions } from "../../src/driver/contract.js";
-import { type App, HttpServer, type HttpStats } from "../../src/http/index.js";
+import { type App, type FetchHandler, HttpServer, type HttpServerSizes, type HttpStats } from "../../src/http/index.js";
 import type { HttpLimits } from "../../src/http/limits.js";
 import type { LogEntry } from "../../src/http/log.js";
 import type { DriverUnderTest } from "./drivers.js";
@@ -8,8 +8,15 @@ import { MemoryDriver, type MemoryPeer } from "./memory-driver.js";
 
 export interface ServerSetup {
   readonly limits?: Partial<HttpLimits>;
-  readonly driver?: Partial<Pick<DriverOptions, "connectionsMax" | "writePoolBytes">>;
+  readonly sizes?: Partial<HttpServerSizes>;
 }
+
+/** Small enough to start many servers in one process. */
+const SIZES: Partial<HttpServerSizes> = {
+  connectionsMax: 4096,
+  writePoolBytes: 16 * 1024 * 1024,
+  receiveSlabBytes: 1024 * 1024,
+};
 
 /** Gauges of {@link HttpStats}: all 0 when nobody is connected. */
 const GAUGES = [
@@ -60,7 +67,9 @@ export function refusalProblem(
   for (const name of REFUSALS) {
     const moved = stats[name] - before[name];
     const wanted = name === counter ? times : 0;
-    if (moved !== wanted) return `${name} moved by ${moved} instead of ${wanted}`;
+    // A handler that was reading the body of a refused request fails after it, which counts as late.
+    const mayBeLate = name === "lateAnswers" && counter !== undefined && moved <= times;
+    if (moved !== wanted && !mayBeLate) return `${name} moved by ${moved} instead of ${wanted}`;
   }
   if (counter !== undefined && !Object.hasOwn(before, counter)) return `there is no counter ${counter}`;
   return undefined;
@@ -87,7 +96,7 @@ export class SocketServer {
     this.log = log;
   }
 
-  static async start(under: DriverUnderTest, app: App, setup: ServerSetup = {}): Promise<SocketServer> {
+  static async start(under: DriverUnderTest, app: App | FetchHandler, setup: ServerSetup = {}): Promise<SocketServer> {
     const log: LogEntry[] = [];
     const server = createServer(app, setup, log, (options, events) => under.create(options, events));
     const { port } = await server.listen({ host: "127.0.0.1", port: 0, backlog: 511, reusePort: false });
@@ -163,10 +172,12 @@ export class MemoryServer {
 
 type CreateDriver = (options: DriverOptions, events: DriverEvents) => Driver;
 
-function createServer(app: App, setup: ServerSetup, log: LogEntry[], createDriver: CreateDriver): HttpServer {
-  return new HttpServer(app, {
-    createDriver: (options, events) => createDriver({ ...options, ...setup.driver }, events),
-    limits: setup.limits ?? {},
-    log: (entry) => log.push(entry),
-  });
+function createServer(
+  app: App | FetchHandler,
+  setup: ServerSetup,
+  log: LogEntry[],
+  createDriver: CreateDriver,
+): HttpServer {
+  const sizes = { ...SIZES, ...setup.sizes };
+  return new HttpServer(app, { createDriver, sizes, limits: setup.limits ?? {}, log: (entry) => log.push(entry) });
 }

@@ -1,0 +1,38 @@
+/** The argument checks that every driver makes, before any state changes. */
+import { isIP } from "node:net";
+import { RingloomError } from "../errors.js";
+import type { ListenAddress } from "./contract.js";
+
+/** The longest timeout, in milliseconds: what Node's own timers take. */
+export const TIMEOUT_MS_MAX = 0x7fff_ffff;
+
+export function checkListenTarget(target: number | ListenAddress): void {
+  if (typeof target === "number") checkDescriptor("listen", target);
+  else if (!Number.isInteger(target.port) || target.port < 0 || target.port > 65535)
+    throw new RangeError(`Cannot listen: port ${target.port} is not between 0 and 65535`);
+}
+
+export function checkConnectTarget(host: string, port: number): void {
+  if (isIP(host) === 0) throw new TypeError(`Cannot connect: ${JSON.stringify(host)} is not an IP address`);
+  if (!Number.isInteger(port) || port < 1 || port > 65535)
+    throw new RangeError(`Cannot connect: port ${port} is not between 1 and 65535`);
+}
+
+export function checkDescriptor(operation: string, descriptor: number): void {
+  if (!Number.isInteger(descriptor) || descriptor < 0 || descriptor > 0x7fff_ffff)
+    throw new RangeError(`Cannot ${operation}: ${descriptor} is not a file descriptor`);
+}
+
+export function checkPosition(operation: string, position: number): void {
+  if (!Number.isSafeInteger(position) || position < 0)
+    throw new RangeError(`Cannot ${operation}: ${position} is not a position in a file`);
+}
+
+export function checkTimeout(ms: number): void {
+  if (!(ms >= 0 && ms <= TIMEOUT_MS_MAX))
+    throw new RangeError(`Cannot start a timeout: ${ms} ms is not between 0 and ${TIMEOUT_MS_MAX}`);
+}
+
+export function closedError(operation: string): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_CLOSED", `Cannot ${operation}: the driver is shut down`, { operation });
+}

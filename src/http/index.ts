@@ -1,0 +1,33 @@
+/**
+ * `ringloom/http`: the HTTP server. Everything here is experimental until 1.0: it may change in a minor version.
+ * @experimental
+ */
+export {
+  App,
+  type AppOptions,
+  type ErrorHandler,
+  type Handler,
+  type Middleware,
+  type Next,
+  RouteGroup,
+  type RouteHandlers,
+} from "./app.js";
+export { type Answer, Context, type HandlerResult, type StreamOptions } from "./context.js";
+export type { CookieOptions } from "./cookies.js";
+export type { ServerSentEvent } from "./events.js";
+export type { FetchHandler, FetchInfo } from "./fetch-handler.js";
+export { HttpError } from "./http-error.js";
+export { HTTP_LIMITS, type HttpLimitDefinition, type HttpLimits } from "./limits.js";
+export type { Log, LogEntry } from "./log.js";
+export type { RequestBody } from "./request-body.js";
+export type { BodySource } from "./response-body.js";
+export type { PathParams } from "./route-pattern.js";
+export { serve, type ServeOptions, type Server } from "./serve.js";
+export {
+  type HttpDrainOptions,
+  type HttpDrainReport,
+  HttpServer,
+  type HttpServerOptions,
+  type HttpServerSizes,
+} from "./server.js";
+export { HttpStats } from "./stats.js";

@@ -1,0 +1,250 @@
+/** The HTTP server of one shard: connections, clock and drain around a driver that it is given. */
+import { assert } from "../assert.js";
+import {
+  CONNECTIONS_DEFAULT,
+  RING_ENTRIES_DEFAULT,
+  SPIN_MICROS_DEFAULT,
+  WRITE_POOL_BYTES_DEFAULT,
+} from "../constants.js";
+import type { Driver, DriverEvents, DriverOptions, ListenAddress, Listening } from "../driver/contract.js";
+import { RingloomError } from "../errors.js";
+import { App } from "./app.js";
+import { Connections } from "./connections.js";
+import { type FetchHandler, isFetchHandler } from "./fetch-handler.js";
+import { CoarseClock } from "./http-date.js";
+import { type HttpLimits, resolveHttpLimits } from "./limits.js";
+import { type Log, logToStderr } from "./log.js";
+import { HttpStats } from "./stats.js";
+import { overrideWebGlobals } from "./web-globals.js";
+
+/** How often the clock ticks and timeouts are looked for, at most and at least, in milliseconds. */
+const TICK_MS_MAX = 250;
+const TICK_MS_MIN = 5;
+/** Connections that one tick looks at: this many, or a quarter of them. */
+const SCAN_MIN = 4096;
+const SCAN_PARTS = 4;
+const RECEIVE_SLAB_BYTES_DEFAULT = 16 * 1024 * 1024;
+
+/** Sizes of the driver; see `DriverOptions`. */
+export type HttpServerSizes = Omit<DriverOptions, "receiveSlab"> & {
+  /** Memory that the kernel receives into, in bytes. 0 where the driver brings its own chunks. */
+  readonly receiveSlabBytes: number;
+};
+
+export interface HttpServerOptions {
+  /** Makes the driver, so that the server knows no concrete one. */
+  readonly createDriver: (options: DriverOptions, events: DriverEvents) => Driver;
+  /** Limits and timeouts other than the defaults. */
+  readonly limits?: Partial<HttpLimits>;
+  /** Sizes other than the defaults. */
+  readonly sizes?: Partial<HttpServerSizes>;
+  /** Where errors go. Default: a line of JSON each on stderr. */
+  readonly log?: Log;
+  /** Whether a `fetch` handler replaces the global `Response` by one that is sent faster. Default true. */
+  readonly overrideGlobals?: boolean;
+}
+
+export interface HttpDrainOptions {
+  /** How long idle connections stay open for a request that is already on its way, in milliseconds. Default 250. */
+  readonly graceMs?: number;
+  /** When what is left is cut, in milliseconds from now. Default 30,000. */
+  readonly deadlineMs?: number;
+  /**
+   * Called when nobody waits to be accepted any more. Answers say `Connection: close` from when it has returned, or its promise has
+   * resolved: a server of several shards waits here for all of them, so that no client is sent to a listener that is about to close.
+   */
+  readonly listenerStopped?: () => void | Promise<void>;
+}
+
+/** What a drain did. */
+export interface HttpDrainReport {
+  /** Requests answered between the start of the drain and its end. */
+  readonly requestsFinished: number;
+  /** Connections that had nothing to do and were closed. */
+  readonly connectionsClosedIdle: number;
+  /** Connections that the deadline, or `cut`, ended. */
+  readonly connectionsForced: number;
+  readonly ms: number;
+}
+
+/** Serves an `App` or a `fetch` handler on one driver, on the calling thread. */
+export class HttpServer {
+  readonly driver: Driver;
+  readonly limits: HttpLimits;
+  readonly #stats = new HttpStats();
+  readonly #clock = new CoarseClock();
+  readonly #connections: Connections;
+  readonly #listeners = new Map<number, () => void>();
+  readonly #tickMs: number;
+  #timer: NodeJS.Timeout | undefined;
+  #cursor = 0;
+  #forced = 0;
+  #drain: Promise<HttpDrainReport> | undefined;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Throws `ERR_RINGLOOM_NOT_AN_APP` for a handler of another kind, `ERR_RINGLOOM_INVALID_OPTION` for a limit that is not allowed, and what
+   * `createDriver` throws.
+   */
+  constructor(handler: App | FetchHandler, options: HttpServerOptions) {
+    const app = handler instanceof App ? handler : undefined;
+    const fetchHandler = app === undefined && isFetchHandler(handler) ? handler : undefined;
+    if (app === undefined && fetchHandler === undefined) {
+      throw new RingloomError("ERR_RINGLOOM_NOT_AN_APP", "Cannot serve: the handler is neither an App nor an object with fetch");
+    }
+    this.limits = resolveHttpLimits(options.limits);
+    const { receiveSlabBytes, ...driverSizes } = resolveSizes(options.sizes);
+    this.#connections = new Connections({
+      limits: this.limits,
+      clock: this.#clock,
+      stats: this.#stats,
+      log: options.log ?? logToStderr,
+      connectionsMax: driverSizes.connectionsMax,
+      slabBytes: receiveSlabBytes,
+      app,
+      fetchHandler,
+    });
+    this.driver = options.createDriver({ ...driverSizes, receiveSlab: this.#connections.parser.receiveSlab }, this.#connections);
+    this.#connections.attach(this.driver);
+    this.#connections.onFirst = () => this.#startTicking();
+    this.#connections.onListenerStopped = (listener) => this.#listenerStopped(listener);
+    this.#tickMs = tickMs(this.limits);
+    if (fetchHandler !== undefined && options.overrideGlobals !== false) overrideWebGlobals();
+  }
+
+  /** Counters and gauges, current. */
+  get stats(): HttpStats {
+    this.#stats.largeBodiesNow = this.#connections.largeBodies.inUse;
+    return this.#stats;
+  }
+
+  /** Starts to accept; see `Driver.listen`. Rejects with the kernel's code, such as `EADDRINUSE`. */
+  async listen(target: number | ListenAddress): Promise<Listening> {
+    if (this.#drain !== undefined || this.#closing !== undefined) {
+      throw new RingloomError("ERR_RINGLOOM_CLOSED", "Cannot listen: the server is stopping", { operation: "listen" });
+    }
+    const listening = await this.driver.listen(target);
+    this.#listeners.set(listening.listener, () => undefined);
+    return listening;
+  }
+
+  /**
+   * Stops in order: accepts those who wait and no more; answers what has begun, with `Connection: close`; closes idle connections after
+   * the grace time; cuts the rest at the deadline. Resolves when no connection is left. Calling it again returns the same promise.
+   */
+  drain(options: HttpDrainOptions = {}): Promise<HttpDrainReport> {
+    this.#drain ??= this.#drainOnce(options);
+    return this.#drain;
+  }
+
+  /** Cuts every connection. A drain in progress then ends. */
+  cut(): void {
+    this.#forced += this.#connections.killAll();
+  }
+
+  /** Stops at once and resolves when the driver has let go of everything. */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeOnce();
+    return this.#closing;
+  }
+
+  async #drainOnce(options: HttpDrainOptions): Promise<HttpDrainReport> {
+    const { graceMs = 250, deadlineMs = 30_000 } = options;
+    const start = performance.now();
+    const answersBefore = this.#stats.answers;
+    const connections = this.#connections;
+    await this.#stopListening();
+    await options.listenerStopped?.();
+    connections.isDraining = true;
+    let closedIdle = 0;
+    const empty = new Promise<void>((resolve) => {
+      connections.onEmpty = resolve;
+      if (connections.table.count === 0) resolve();
+    });
+    // Not unref'd: the process must live until its last answer has left.
+    const grace = setTimeout(() => (closedIdle += connections.closeIdle()), graceMs);
+    const deadline = setTimeout(() => this.cut(), Math.max(0, deadlineMs - (performance.now() - start)));
+    await empty;
+    clearTimeout(grace);
+    clearTimeout(deadline);
+    return {
+      requestsFinished: this.#stats.answers - answersBefore,
+      connectionsClosedIdle: closedIdle,
+      connectionsForced: this.#forced,
+      ms: Math.round(performance.now() - start),
+    };
+  }
+
+  #stopListening(): Promise<unknown> {
+    const stopped = [...this.#listeners.keys()].map(
+      (listener) =>
+        new Promise<void>((resolve) => {
+          this.#listeners.set(listener, resolve);
+          this.driver.stopListening(listener);
+        }),
+    );
+    return Promise.all(stopped);
+  }
+
+  #listenerStopped(listener: number): void {
+    const resolve = this.#listeners.get(listener);
+    assert(resolve !== undefined, "a listener that stops was started");
+    this.#listeners.delete(listener);
+    resolve();
+  }
+
+  async #closeOnce(): Promise<void> {
+    this.#connections.isDraining = true;
+    this.#stopTicking();
+    await this.driver.shutdown();
+    this.#stopTicking();
+  }
+
+  #startTicking(): void {
+    this.#clock.tick();
+    if (this.#timer !== undefined) return;
+    this.#timer = setInterval(() => this.#tick(), this.#tickMs);
+    this.#timer.unref();
+  }
+
+  #stopTicking(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #tick(): void {
+    this.#clock.tick();
+    const { count } = this.#connections.table;
+    if (count === 0) {
+      // An idle server sleeps: the next connection starts the clock again.
+      this.#stopTicking();
+      return;
+    }
+    const most = Math.max(SCAN_MIN, Math.ceil(count / SCAN_PARTS));
+    this.#cursor = this.#connections.scan(this.#cursor, Math.min(count, most));
+  }
+}
+
+function resolveSizes(sizes: Partial<HttpServerSizes> = {}): HttpServerSizes {
+  return {
+    connectionsMax: sizes.connectionsMax ?? CONNECTIONS_DEFAULT,
+    writePoolBytes: sizes.writePoolBytes ?? WRITE_POOL_BYTES_DEFAULT,
+    receiveSlabBytes: sizes.receiveSlabBytes ?? RECEIVE_SLAB_BYTES_DEFAULT,
+    ringEntries: sizes.ringEntries ?? RING_ENTRIES_DEFAULT,
+    spin: sizes.spin ?? { mode: "adaptive", microsMax: SPIN_MICROS_DEFAULT },
+    loop: sizes.loop ?? "inverted",
+  };
+}
+
+/** A timeout is found at most a tick late, so a tick is a small part of the shortest one. */
+function tickMs(limits: HttpLimits): number {
+  const timeouts = [
+    limits.headerTimeoutMs,
+    limits.idleTimeoutMs,
+    limits.bodyTimeoutMs,
+    limits.writeTimeoutMs,
+    limits.handlerTimeoutMs,
+    limits.halfClosedTimeoutMs,
+  ].filter((ms) => ms > 0);
+  return Math.max(TICK_MS_MIN, Math.min(TICK_MS_MAX, Math.floor(Math.min(...timeouts, TICK_MS_MAX * 4) / 4)));
+}

@@ -1,0 +1,86 @@
+/** What a shard's thread runs under `ringloom serve`: loads the user's module, makes the HTTP server, and obeys the supervisor. */
+
+import { createDriver } from "../driver/choose.js";
+import type { ListenAddress, Listening } from "../driver/contract.js";
+import { RingloomError } from "../errors.js";
+import { loadModule } from "../runtime/module.js";
+import { runShard, type ShardService } from "../runtime/shard.js";
+import type { DrainOptions, DrainReport, ShardAssignment } from "../runtime/shard-protocol.js";
+import { App } from "./app.js";
+import { type FetchHandler, isFetchHandler } from "./fetch-handler.js";
+import type { HttpLimits } from "./limits.js";
+import { HttpServer } from "./server.js";
+
+class HttpService implements ShardService {
+  readonly #server: HttpServer;
+
+  constructor(server: HttpServer) {
+    this.#server = server;
+  }
+
+  get driverStats(): object {
+    return this.#server.driver.stats;
+  }
+
+  get serviceStats(): object {
+    return this.#server.stats;
+  }
+
+  listen(target: number | ListenAddress): Promise<Listening> {
+    return this.#server.listen(target);
+  }
+
+  async drain(options: DrainOptions, listenerStopped: () => Promise<void>): Promise<DrainReport> {
+    const report = await this.#server.drain({ ...options, listenerStopped });
+    await this.#server.close();
+    return report;
+  }
+
+  cut(): void {
+    this.#server.cut();
+  }
+}
+
+async function start(assignment: ShardAssignment): Promise<ShardService> {
+  const { defaultExport, named } = await loadModule(new URL(assignment.module));
+  const server = new HttpServer(handlerOf(defaultExport, assignment.module), {
+    createDriver: (options, events) => createDriver(assignment.driver, options, events),
+    limits: { ...limitsOf(named("limits")), ...limitsOf(assignment.service.limits) },
+    sizes: assignment.sizes,
+  });
+  return new HttpService(server);
+}
+
+/** Throws `ERR_RINGLOOM_NOT_AN_APP`, saying what was exported instead. */
+function handlerOf(exported: unknown, module: string): App | FetchHandler {
+  if (exported instanceof App || isFetchHandler(exported)) return exported;
+  throw new RingloomError(
+    "ERR_RINGLOOM_NOT_AN_APP",
+    `Cannot serve ${decodeURIComponent(new URL(module).pathname)}: its default export is ${describe(exported)}.`,
+    { operation: "load", details: { module } },
+  );
+}
+
+function describe(exported: unknown): string {
+  if (typeof exported === "function") return `the function ${exported.name || "without a name"}, not an App`;
+  if (typeof exported !== "object" || exported === null) return `${String(exported)}, not an App`;
+  // A class of the same name that is not ours: the module has found another copy of this package than the one that serves it.
+  if (exported.constructor?.name === App.name) return 'an App of another copy of "ringloom"; serve it with that copy';
+  return "an object that is neither an App nor has a fetch method";
+}
+
+/** The names and bounds are checked by the server. */
+function limitsOf(value: unknown): Partial<HttpLimits> {
+  if (value === undefined) return {};
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  throw new RingloomError(
+    "ERR_RINGLOOM_INVALID_OPTION",
+    `Cannot use the module's limits: ${String(value)} is not an object.`,
+    {
+      operation: "configure",
+      details: { option: "limits", value },
+    },
+  );
+}
+
+await runShard(start);
