@@ -18,7 +18,10 @@ const BENCH_SUBJECTS = ["ringloom", "ringloom-portable", "node-http"];
 
 /** @type {Gate[]} */
 const GATES = [
-  { name: "format and lint", run: () => tool("@biomejs/biome/bin/biome", ["ci", "--error-on-warnings", "--colors=off", root]) },
+  {
+    name: "format and lint",
+    run: () => tool("@biomejs/biome/bin/biome", ["ci", "--error-on-warnings", "--colors=off", root]),
+  },
   { name: "types", run: compile },
   {
     name: "types of scripts",

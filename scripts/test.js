@@ -10,7 +10,7 @@
  */
 import { join } from "node:path";
 import { buildNative } from "./build-native.js";
-import { compile, isStale } from "./lib/compile.js";
+import { compileIfStale } from "./lib/compile.js";
 import { listFiles, root, runLoudly } from "./lib/project.js";
 
 /** Files at a time. Tests start servers and load, so more than the two cores of a small machine only adds noise. */
@@ -25,19 +25,17 @@ process.exitCode = await main(process.argv.slice(2));
 async function main(args) {
   const options = args.filter((arg) => arg.startsWith("-"));
   const words = args.filter((arg) => !arg.startsWith("-"));
-  const all = [...listFiles("src", /\.test\.ts$/), ...listFiles("test", /\.test\.ts$/)];
+  const all = ["src", "test", "bench"].flatMap((folder) => listFiles(folder, /\.test\.ts$/));
   const wanted = words.map((word) => word.replace(/^(\.\/)?(dist\/)?/, "").replace(/\.js$/, ".ts"));
   const chosen = wanted.length === 0 ? all : all.filter((path) => wanted.some((word) => path.includes(word)));
   if (chosen.length === 0) {
     console.error(`No test file has ${words.map((word) => JSON.stringify(word)).join(" or ")} in its path.`);
     return 2;
   }
-  if (isStale()) {
-    const result = compile();
-    if (!result.ok) {
-      console.error(`typescript: the sources do not compile\n${result.output}`);
-      return 1;
-    }
+  const result = compileIfStale();
+  if (!result.ok) {
+    console.error(`typescript: the sources do not compile\n${result.output}`);
+    return 1;
   }
   const addon = buildNative();
   if (addon.state !== "current") console.log(addon.message);

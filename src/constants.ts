@@ -50,7 +50,10 @@ export const LISTENERS_MAX = 64;
 /** The longest time that an adaptive spin watches before it sleeps, in microseconds. */
 export const SPIN_MICROS_DEFAULT = 25;
 
-assert(WRITE_BLOCK_BYTES_MIN << (WRITE_TIERS - 1) === WRITE_BLOCK_BYTES_MAX, "tiers double from the smallest block to the largest");
+assert(
+  WRITE_BLOCK_BYTES_MIN << (WRITE_TIERS - 1) === WRITE_BLOCK_BYTES_MAX,
+  "tiers double from the smallest block to the largest",
+);
 assert(RECEIVE_BUFFERS_FIRST <= RECEIVE_BUFFERS_MAX, "the first receive buffers are among all");
 assert(RECEIVE_BUFFERS_MAX <= 1 << 15, "a buffer ring has at most 2^15 entries");
 assert(DRAIN_LOW_WATER_BYTES <= WRITE_BLOCK_BYTES_MAX, "a drained connection has at most one block queued");

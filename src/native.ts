@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { RingloomError, errnoError } from "./errors.js";
+import { errnoError, RingloomError } from "./errors.js";
 
 /** A ring as the addon describes it: its memory, and where each word lies in it. Offsets are in bytes. */
 export interface NativeRing {

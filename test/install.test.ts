@@ -163,6 +163,7 @@ describe("test.js", () => {
 
   it("does not run a compiled test whose source is gone", () => {
     const folder = checkout();
+    assert.equal(run(folder, "test.js").status, 0);
     write(folder, { "dist/src/gone.test.js": "process.exit(7);\n" });
     const { status, lines } = run(folder, "test.js");
     assert.equal(status, 0, lines.join("\n"));

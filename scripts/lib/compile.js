@@ -8,8 +8,18 @@ import { listFiles, packageScript, root, runQuietly } from "./project.js";
 /** Written after each compilation without errors; its modification time is what sources are compared with. */
 const STAMP = join(root, "dist", ".compiled");
 
-/** Whether a source, `tsconfig.json` or `package.json` changed since the last compilation without errors. */
-export function isStale() {
+/**
+ * Compiles if a source, `tsconfig.json` or `package.json` changed since the last compilation without errors.
+ *
+ * @returns {{ ok: boolean, output: string }} as from {@link compile}
+ */
+export function compileIfStale() {
+  if (isStale()) return compile();
+  removeOrphans(join(root, "dist"));
+  return { ok: true, output: "" };
+}
+
+function isStale() {
   if (!existsSync(STAMP)) return true;
   const stampMs = statSync(STAMP).mtimeMs;
   const inputs = [...sources(), "tsconfig.json", "package.json"];

@@ -7,8 +7,10 @@ export function errorText(error: unknown): string {
     return `ringloom: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
   }
   const lines = [`ringloom: ${error.message} [${error.code}]`];
-  // Our own frames help nobody; the stack that counts is that of the error which the user's code threw.
-  const origin = error.cause instanceof Error ? error.cause : isForeign(error.code) ? error : undefined;
+  // Our own frames help nobody, nor do Node's for a failed system call; the stack that counts is that of what the user's code threw.
+  const isSystemCall = !error.code.startsWith("ERR_");
+  const origin =
+    error.cause instanceof Error && !isSystemCall ? error.cause : isForeign(error.code) ? error : undefined;
   if (origin?.stack !== undefined && origin.stack !== "") lines.push(indent(origin.stack));
   const hint = hintFor(error);
   if (hint !== "") lines.push(hint);
@@ -17,7 +19,7 @@ export function errorText(error: unknown): string {
 
 /** Whether the code is not one of ours and not a failed system call of ours: then it comes from the module. */
 function isForeign(code: string): boolean {
-  return code === "ERR_RINGLOOM_SHARD_FAILED" || (code.startsWith("ERR_") && !code.startsWith("ERR_RINGLOOM_"));
+  return code === "ERR_RINGLOOM_SHARD_FAILED" || (code.startsWith("ERR_") && !/^ERR_(RINGLOOM|WORKER)_/.test(code));
 }
 
 function hintFor(error: RingloomError): string {

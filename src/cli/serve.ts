@@ -137,7 +137,7 @@ function summary(report: StopReport): string {
   const drained =
     report.shardsDrained === report.shards
       ? `${plural(report.shards, "shard")} drained`
-      : `${report.shardsDrained} of ${plural(report.shards, "shard")} drained`;
+      : `${report.shardsDrained} of ${report.shards} shards drained`;
   return (
     `stopped: ${drained} in ${Math.round(report.ms)} ms, ` +
     `${plural(report.requestsFinished, "request")} finished, ${report.connectionsCut} cut`

@@ -6,33 +6,39 @@ import type { ListenAddress } from "./contract.js";
 /** The longest timeout, in milliseconds: what Node's own timers take. */
 export const TIMEOUT_MS_MAX = 0x7fff_ffff;
 
+/** Throws a RangeError for what is neither a descriptor nor an address with a port from 0 to 65535. */
 export function checkListenTarget(target: number | ListenAddress): void {
   if (typeof target === "number") checkDescriptor("listen", target);
   else if (!Number.isInteger(target.port) || target.port < 0 || target.port > 65535)
     throw new RangeError(`Cannot listen: port ${target.port} is not between 0 and 65535`);
 }
 
+/** Throws a TypeError for a host that is no IP address, a RangeError for a port outside 1..65535. */
 export function checkConnectTarget(host: string, port: number): void {
   if (isIP(host) === 0) throw new TypeError(`Cannot connect: ${JSON.stringify(host)} is not an IP address`);
   if (!Number.isInteger(port) || port < 1 || port > 65535)
     throw new RangeError(`Cannot connect: port ${port} is not between 1 and 65535`);
 }
 
+/** Throws a RangeError for a number that cannot be a file descriptor. */
 export function checkDescriptor(operation: string, descriptor: number): void {
   if (!Number.isInteger(descriptor) || descriptor < 0 || descriptor > 0x7fff_ffff)
     throw new RangeError(`Cannot ${operation}: ${descriptor} is not a file descriptor`);
 }
 
+/** Throws a RangeError for a number that cannot be a position in a file, in bytes. */
 export function checkPosition(operation: string, position: number): void {
   if (!Number.isSafeInteger(position) || position < 0)
     throw new RangeError(`Cannot ${operation}: ${position} is not a position in a file`);
 }
 
+/** Throws a RangeError for a number of milliseconds that no timer can wait. */
 export function checkTimeout(ms: number): void {
   if (!(ms >= 0 && ms <= TIMEOUT_MS_MAX))
     throw new RangeError(`Cannot start a timeout: ${ms} ms is not between 0 and ${TIMEOUT_MS_MAX}`);
 }
 
+/** The error of a call to a driver that is shut down. */
 export function closedError(operation: string): RingloomError {
   return new RingloomError("ERR_RINGLOOM_CLOSED", `Cannot ${operation}: the driver is shut down`, { operation });
 }

@@ -9,7 +9,10 @@ import { errnoName } from "../errors.js";
 import { compareKernelReleases, KERNEL_RELEASE_MIN } from "./kernel-ladder.js";
 import type { FileReader } from "./system-files.js";
 
-/** What the kernel answered to a trial ring. */
+/**
+ * What the kernel answered to a trial ring.
+ * @experimental
+ */
 export interface RingProbe {
   /** 0, or the positive error number with which the kernel refused. */
   readonly errno: number;
@@ -18,7 +21,10 @@ export interface RingProbe {
   readonly opcodes: Uint8Array;
 }
 
-/** Everything that decides. */
+/**
+ * Everything that decides.
+ * @experimental
+ */
 export interface DriverEnvironment {
   readonly platform: string;
   readonly kernelRelease: string;
@@ -31,7 +37,10 @@ export interface DriverEnvironment {
   readonly opcodesNeeded: Readonly<Record<string, number>>;
 }
 
-/** Why the uring driver can or cannot run, in one word. */
+/**
+ * Why the uring driver can or cannot run, in one word.
+ * @experimental
+ */
 export type UringVerdict =
   | "available"
   | "platform"
@@ -45,7 +54,10 @@ export type UringVerdict =
   | "resources"
   | "unknown";
 
-/** Whether the uring driver can run, why, and what to change. */
+/**
+ * Whether the uring driver can run, why, and what to change.
+ * @experimental
+ */
 export interface UringAvailability {
   readonly verdict: UringVerdict;
   /** One complete sentence. */
@@ -56,7 +68,10 @@ export interface UringAvailability {
   readonly opcodesMissing: readonly string[];
 }
 
-/** Works out whether the uring driver can run in `environment`. */
+/**
+ * Works out whether the uring driver can run in `environment`.
+ * @experimental
+ */
 export function uringAvailability(environment: DriverEnvironment): UringAvailability {
   const { platform, kernelRelease } = environment;
   if (platform !== "linux") {

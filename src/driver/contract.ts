@@ -44,7 +44,10 @@
  */
 export type DriverName = "uring" | "portable";
 
-/** The side of the contract that a driver's user implements. One object, so that each call site in the driver is monomorphic. */
+/**
+ * The side of the contract that a driver's user implements. One object, so that each call site in the driver is monomorphic.
+ * @experimental
+ */
 export interface DriverEvents {
   /** A peer connected through `listener`. Receiving is on. */
   accepted(slot: number, listener: number): void;
@@ -64,7 +67,10 @@ export interface DriverEvents {
   turnEnded(): void;
 }
 
-/** Memory that the kernel may receive into: a part of one array that never moves. */
+/**
+ * Memory that the kernel may receive into: a part of one array that never moves.
+ * @experimental
+ */
 export interface ReceiveSlab {
   /** The whole array. On drivers that use the slab, `received` always passes this very object. */
   readonly bytes: Uint8Array;
@@ -74,7 +80,10 @@ export interface ReceiveSlab {
   readonly length: number;
 }
 
-/** An address to listen on. Ports are 0..65535; 0 lets the system choose. */
+/**
+ * An address to listen on. Ports are 0..65535; 0 lets the system choose.
+ * @experimental
+ */
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
@@ -84,14 +93,20 @@ export interface ListenAddress {
   readonly reusePort: boolean;
 }
 
-/** Where a listener ended up. */
+/**
+ * Where a listener ended up.
+ * @experimental
+ */
 export interface Listening {
   readonly listener: number;
   readonly host: string;
   readonly port: number;
 }
 
-/** How a shard waits when nothing is ready: how long it watches for work before it sleeps in the kernel. */
+/**
+ * How a shard waits when nothing is ready: how long it watches for work before it sleeps in the kernel.
+ * @experimental
+ */
 export interface SpinPolicy {
   /** `off` sleeps at once; `fixed` watches for `microsMax`; `adaptive` does so only while it has lately paid. */
   readonly mode: "off" | "fixed" | "adaptive";
@@ -99,6 +114,10 @@ export interface SpinPolicy {
   readonly microsMax: number;
 }
 
+/**
+ * What a driver is created with.
+ * @experimental
+ */
 export interface DriverOptions {
   /** How many connections at once, at most 2^20. */
   readonly connectionsMax: number;
@@ -112,7 +131,10 @@ export interface DriverOptions {
   readonly loop: "inverted" | "uv";
 }
 
-/** Counters of one driver. They only grow, except where a name says `Now`. */
+/**
+ * Counters of one driver. They only grow, except where a name says `Now`.
+ * @experimental
+ */
 export interface DriverStats {
   accepted: number;
   /** Connections refused because every slot was taken. */
@@ -139,6 +161,10 @@ export interface DriverStats {
   receiveBuffersNow: number;
 }
 
+/**
+ * The side of the contract that a driver implements.
+ * @experimental
+ */
 export interface Driver {
   readonly name: DriverName;
   /** Generation of each slot. Read-only for users. */
@@ -195,12 +221,16 @@ export interface Driver {
   shutdown(): Promise<void>;
 }
 
-/** A completion callback. `result` is what the system call returns: a count or 0, or a negative error number. */
+/**
+ * A completion callback. `result` is what the system call returns: a count or 0, or a negative error number.
+ * @experimental
+ */
 export type OperationDone = (result: number) => void;
 
 /**
  * The completion-style core: submit, then be told once. Each method returns an operation id for {@link Operations.cancel}, or throws
  * `ERR_RINGLOOM_OVERLOADED` when every operation slot is taken. Buffers belong to the driver until the completion.
+ * @experimental
  */
 export interface Operations {
   /** Completes in the next turn with 0. */

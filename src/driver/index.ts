@@ -2,7 +2,13 @@
  * `ringloom/driver`: the layer below the servers, for those who build one of their own. Choose a driver, create it, and speak the contract.
  * Everything here is experimental: it may change in a minor version.
  */
-export { type DriverEnvironment, type RingProbe, type UringAvailability, type UringVerdict, uringAvailability } from "./availability.js";
+export {
+  type DriverEnvironment,
+  type RingProbe,
+  type UringAvailability,
+  type UringVerdict,
+  uringAvailability,
+} from "./availability.js";
 export { chooseDriver, createDriver, type DriverChoice } from "./choose.js";
 export type {
   Driver,

@@ -186,10 +186,20 @@ test("Outbox.reserve() falls back to a smaller block when the pool has no large 
 const slot = fc.integer({ min: 0, max: SLOTS - 1 });
 const size = fc.oneof(fc.integer({ min: 1, max: 600 }), fc.integer({ min: 1, max: WRITE_BLOCK_BYTES_MAX }));
 const step = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant("write" as const), slot, size, unused: fc.integer({ min: 0, max: 700 }) }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ kind: fc.constant("write" as const), slot, size, unused: fc.integer({ min: 0, max: 700 }) }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("abort" as const), slot, size }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("flush" as const) }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant("take" as const), slot, size: fc.oneof(fc.nat(1000), fc.constant(WRITE_BLOCK_BYTES_MAX)) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant("take" as const),
+      slot,
+      size: fc.oneof(fc.nat(1000), fc.constant(WRITE_BLOCK_BYTES_MAX)),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("drained" as const), slot }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("drop" as const), slot }) },
 );
@@ -199,7 +209,8 @@ test("Outbox keeps to a model of byte queues under random writes, partial sends 
     const bench = new Bench(chunks);
     const wanting = new Set<number>();
     for (const action of steps) {
-      if (action.kind === "write") bench.write(action.slot, action.size, Math.min(action.size + action.unused, WRITE_BLOCK_BYTES_MAX));
+      if (action.kind === "write")
+        bench.write(action.slot, action.size, Math.min(action.size + action.unused, WRITE_BLOCK_BYTES_MAX));
       else if (action.kind === "abort") abortOne(bench, action.slot, action.size);
       else if (action.kind === "flush") bench.outbox.flush();
       else if (action.kind === "take") bench.take(action.slot, action.size);
@@ -210,7 +221,8 @@ test("Outbox keeps to a model of byte queues under random writes, partial sends 
         bench.outbox.requestDrained(action.slot);
         wanting.add(action.slot);
       }
-      for (const told of bench.drained.splice(0)) assert.equal(wanting.delete(told), true, "drained is told once for a request");
+      for (const told of bench.drained.splice(0))
+        assert.equal(wanting.delete(told), true, "drained is told once for a request");
       for (let index = 0; index < SLOTS; index++) {
         assert.equal(bench.outbox.queuedBytes(index), bench.committed[index]!.length - bench.wire[index]!.length);
       }

@@ -8,7 +8,7 @@
  */
 import { assert } from "../assert.js";
 import { DRAIN_LOW_WATER_BYTES, WRITE_BLOCK_BYTES_MAX, WRITE_TIERS } from "../constants.js";
-import { type WritePool, tierBytes, tierFor } from "./write-pool.js";
+import { tierBytes, tierFor, type WritePool } from "./write-pool.js";
 
 const NONE = -1;
 const UNIT_SHIFT = 9;
@@ -29,6 +29,7 @@ export interface OutboxOwner {
   outboxDirty(): void;
 }
 
+/** The queues of bytes to send, one for each slot. */
 export class Outbox {
   readonly #pool: WritePool;
   readonly #owner: OutboxOwner;

@@ -7,6 +7,7 @@
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import { LISTENERS_MAX, PORTABLE_DESCRIPTOR_BACKLOG } from "../constants.js";
 import { errnoError, RingloomError } from "../errors.js";
+import { checkListenTarget, closedError } from "./arguments.js";
 import type { ListenAddress, Listening } from "./contract.js";
 
 /** Stopping ends after this many connections even if more keep coming: one full queue at the kernel's default limit. */
@@ -28,6 +29,7 @@ interface Listener {
   isStopping: boolean;
 }
 
+/** The listening sockets of one portable driver. */
 export class PortableListeners {
   readonly #owner: ListenersOwner;
   readonly #listeners = new Map<number, Listener>();
@@ -42,10 +44,14 @@ export class PortableListeners {
   }
 
   async listen(target: number | ListenAddress): Promise<Listening> {
-    if (this.#isClosed) throw closedError();
+    if (this.#isClosed) throw closedError("listen");
     checkTarget(target);
     if (this.#listeners.size === LISTENERS_MAX) {
-      throw new RingloomError("ERR_RINGLOOM_OVERLOADED", `Cannot listen: there are ${LISTENERS_MAX} listeners already`, { operation: "listen" });
+      throw new RingloomError(
+        "ERR_RINGLOOM_OVERLOADED",
+        `Cannot listen: there are ${LISTENERS_MAX} listeners already`,
+        { operation: "listen" },
+      );
     }
     const id = this.#nextId++;
     const server = createServer({ allowHalfOpen: true, noDelay: true });
@@ -65,7 +71,7 @@ export class PortableListeners {
     if (this.#isClosed) {
       server.close();
       this.#listeners.delete(id);
-      throw closedError();
+      throw closedError("listen");
     }
     server.on("error", () => this.#owner.acceptFailed());
     server.on("connection", (socket) => {
@@ -122,16 +128,14 @@ export class PortableListeners {
 }
 
 function checkTarget(target: number | ListenAddress): void {
-  if (typeof target === "number") {
-    if (!Number.isInteger(target) || target < 0) throw new RangeError(`Cannot listen: ${target} is not a file descriptor`);
-    return;
-  }
-  if (!Number.isInteger(target.port) || target.port < 0 || target.port > 65535) {
-    throw new RangeError(`Cannot listen: port ${target.port} is not between 0 and 65535`);
-  }
+  checkListenTarget(target);
+  if (typeof target === "number") return;
   if (target.reusePort && !nodeHasReusePort()) {
     const message = `Cannot listen: Node ${process.versions.node} cannot share a port between sockets (reusePort); Node 22.12 or newer can`;
-    throw new RingloomError("ERR_RINGLOOM_INVALID_OPTION", message, { operation: "listen", details: { reusePort: true } });
+    throw new RingloomError("ERR_RINGLOOM_INVALID_OPTION", message, {
+      operation: "listen",
+      details: { reusePort: true },
+    });
   }
 }
 
@@ -167,8 +171,4 @@ function listeningOf(listener: number, server: Server): Listening {
   const address = server.address();
   if (address === null || typeof address === "string") return { listener, host: address ?? "", port: 0 };
   return { listener, host: address.address, port: address.port };
-}
-
-function closedError(): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_CLOSED", "Cannot listen: the driver is shut down", { operation: "listen" });
 }

@@ -8,14 +8,12 @@ import { constants } from "node:os";
 import { assert } from "../assert.js";
 import { GENERATION_MAX, OPERATIONS_MAX } from "../constants.js";
 import { RingloomError } from "../errors.js";
+import { checkDescriptor, checkPosition, checkTimeout, closedError } from "./arguments.js";
 import type { OperationDone, Operations } from "./contract.js";
 
 const ETIME = constants.errno.ETIME ?? 62;
 const ECANCELED = constants.errno.ECANCELED ?? 125;
 const EIO = constants.errno.EIO ?? 5;
-
-/** Node's timers hold their delay in 31 bits, and fire at once above it. */
-const TIMEOUT_MS_MAX = 0x7fff_ffff;
 
 /** What the operations need of their driver. */
 export interface OperationsOwner {
@@ -27,6 +25,7 @@ export interface OperationsOwner {
   operationsIdle(): void;
 }
 
+/** {@link Operations} over Node's own calls. */
 export class PortableOperations implements Operations {
   readonly #owner: OperationsOwner;
   readonly #done: (OperationDone | undefined)[] = [];
@@ -60,7 +59,7 @@ export class PortableOperations implements Operations {
   }
 
   timeout(ms: number, done: OperationDone): number {
-    if (!(ms >= 0 && ms <= TIMEOUT_MS_MAX)) throw new RangeError(`Cannot start a timeout: ${ms} ms is not between 0 and ${TIMEOUT_MS_MAX}`);
+    checkTimeout(ms);
     const slot = this.#acquire("timeout", done);
     // Node rounds down to whole milliseconds; a timeout must not fire early.
     const timer = setTimeout(onTimeout, Math.ceil(ms), this, slot);
@@ -72,14 +71,18 @@ export class PortableOperations implements Operations {
   readAt(descriptor: number, buffer: Uint8Array, position: number, done: OperationDone): number {
     checkFileArguments("readAt", descriptor, position);
     const slot = this.#acquire("readAt", done);
-    read(descriptor, buffer, 0, buffer.byteLength, position, (error, count) => this.#complete(slot, error === null ? count : resultOf(error)));
+    read(descriptor, buffer, 0, buffer.byteLength, position, (error, count) =>
+      this.#complete(slot, error === null ? count : resultOf(error)),
+    );
     return this.#idOf(slot);
   }
 
   writeAt(descriptor: number, buffer: Uint8Array, position: number, done: OperationDone): number {
     checkFileArguments("writeAt", descriptor, position);
     const slot = this.#acquire("writeAt", done);
-    write(descriptor, buffer, 0, buffer.byteLength, position, (error, count) => this.#complete(slot, error === null ? count : resultOf(error)));
+    write(descriptor, buffer, 0, buffer.byteLength, position, (error, count) =>
+      this.#complete(slot, error === null ? count : resultOf(error)),
+    );
     return this.#idOf(slot);
   }
 
@@ -129,9 +132,13 @@ export class PortableOperations implements Operations {
   }
 
   #acquire(operation: string, done: OperationDone): number {
-    if (this.#isClosed) throw new RingloomError("ERR_RINGLOOM_CLOSED", `Cannot ${operation}: the driver is shut down`, { operation });
+    if (this.#isClosed) throw closedError(operation);
     if (this.#pending === OPERATIONS_MAX) {
-      throw new RingloomError("ERR_RINGLOOM_OVERLOADED", `Cannot ${operation}: all ${OPERATIONS_MAX} operation slots are taken`, { operation });
+      throw new RingloomError(
+        "ERR_RINGLOOM_OVERLOADED",
+        `Cannot ${operation}: all ${OPERATIONS_MAX} operation slots are taken`,
+        { operation },
+      );
     }
     const slot = this.#free.pop() ?? this.#done.length;
     assert(slot < OPERATIONS_MAX, "a free operation slot is within the table");
@@ -181,10 +188,8 @@ function onTimeout(operations: PortableOperations, slot: number): void {
 }
 
 function checkFileArguments(operation: string, descriptor: number, position: number): void {
-  if (!Number.isInteger(descriptor) || descriptor < 0 || descriptor > 0x7fff_ffff) {
-    throw new RangeError(`Cannot ${operation}: ${descriptor} is not a file descriptor`);
-  }
-  if (!Number.isSafeInteger(position) || position < 0) throw new RangeError(`Cannot ${operation}: ${position} is not a position in a file`);
+  checkDescriptor(operation, descriptor);
+  checkPosition(operation, position);
 }
 
 /** The negative error number of a failed file operation. */

@@ -5,12 +5,14 @@
  * that follows (`setImmediate`), which is this driver's turn: answers to requests that came pipelined leave in one write, as they do on the
  * other drivers. Commits from timers and promises reach the same flush.
  */
+
+import { connect, Socket } from "node:net";
 import { constants } from "node:os";
-import { connect, isIP, Socket } from "node:net";
 import { assert } from "../assert.js";
-import { LINGER_MS } from "../constants.js";
 import { errnoError, RingloomError } from "../errors.js";
+import { checkConnectTarget, checkDescriptor, closedError } from "./arguments.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
+import { LingerQueue } from "./linger-queue.js";
 import { Outbox, type OutboxOwner } from "./outbox.js";
 import { type ListenersOwner, PortableListeners } from "./portable-listeners.js";
 import { type OperationsOwner, PortableOperations } from "./portable-operations.js";
@@ -72,7 +74,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   /** By slot: bytes of the write that node:net has not finished. */
   readonly #writing: Int32Array;
   readonly #sockets: (SlotSocket | undefined)[] = [];
-  readonly #lingerTimers = new Map<number, NodeJS.Timeout>();
+  readonly #lingering: LingerQueue;
   /** Pairs of a slot and its generation for which `drained`, or a held `ended` and `closed`, is due in the next turn. */
   #drained: number[] = [];
   #held: number[] = [];
@@ -93,6 +95,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#errnos = new Int32Array(options.connectionsMax);
     this.#writing = new Int32Array(options.connectionsMax);
     this.generations = this.#slots.generations;
+    this.#lingering = new LingerQueue(this.generations, (slot) => this.#socketOf(slot).destroy());
     this.writeBytes = this.#pool.bytes;
     this.operations = new PortableOperations(this);
   }
@@ -112,8 +115,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   }
 
   connect(host: string, port: number): number {
-    if (isIP(host) === 0) throw new TypeError(`Cannot connect: ${JSON.stringify(host)} is not an IP address`);
-    if (!Number.isInteger(port) || port < 1 || port > 65535) throw new RangeError(`Cannot connect: port ${port} is not between 1 and 65535`);
+    checkConnectTarget(host, port);
     this.#checkOpen("connect");
     const slot = this.#slots.acquire();
     if (slot === -1) return -1;
@@ -124,7 +126,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   }
 
   adopt(descriptor: number): number {
-    if (!Number.isInteger(descriptor) || descriptor < 0) throw new RangeError(`Cannot adopt: ${descriptor} is not a file descriptor`);
+    checkDescriptor("adopt", descriptor);
     this.#checkOpen("adopt");
     const slot = this.#slots.acquire();
     if (slot === -1) return -1;
@@ -202,7 +204,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#flags[slot] = (this.#stopSending(slot) & ~AUDIBLE) | ENDING;
     // What still arrives is read and dropped, or the kernel would answer it with a reset.
     if ((flags & PAUSED) !== 0) this.#socketOf(slot).resume();
-    if ((flags & FIN_SENT) !== 0) this.#startLinger(slot);
+    if ((flags & FIN_SENT) !== 0) this.#lingering.add(slot);
     else if (this.#outbox.queuedBytes(slot) === 0) this.#sendFin(slot);
   }
 
@@ -315,11 +317,6 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#errnos[slot] = 0;
     this.#writing[slot] = 0;
     this.#sockets[slot] = undefined;
-    const timer = this.#lingerTimers.get(slot);
-    if (timer !== undefined) {
-      clearTimeout(timer);
-      this.#lingerTimers.delete(slot);
-    }
     this.scheduleTurn();
     try {
       this.#events.closed(slot, errno);
@@ -335,11 +332,6 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#writing[slot] = 0;
     this.#stats.sentBytes += length;
     this.#outbox.sent(slot, length);
-  }
-
-  lingerExpired(slot: number): void {
-    this.#lingerTimers.delete(slot);
-    this.#socketOf(slot).destroy();
   }
 
   startSend(slot: number, offset: number, length: number): void {
@@ -432,13 +424,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     const flags = this.#flags[slot]! | FIN_SENT;
     this.#flags[slot] = flags;
     this.#socketOf(slot).end();
-    if ((flags & AUDIBLE) === 0) this.#startLinger(slot);
-  }
-
-  #startLinger(slot: number): void {
-    const timer = setTimeout(onLingerExpired, LINGER_MS, this, slot);
-    if (!this.#isReferenced) timer.unref();
-    this.#lingerTimers.set(slot, timer);
+    if ((flags & AUDIBLE) === 0) this.#lingering.add(slot);
   }
 
   #deliverConnected(slot: number, errno: number): void {
@@ -487,8 +473,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   }
 
   #checkOpen(operation: string): void {
-    if (this.#shutdown === undefined) return;
-    throw new RingloomError("ERR_RINGLOOM_CLOSED", `Cannot ${operation}: the driver is shut down`, { operation });
+    if (this.#shutdown !== undefined) throw closedError(operation);
   }
 
   #setReferenced(isReferenced: boolean): void {
@@ -506,6 +491,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   async #closeAll(): Promise<void> {
     this.operations.close();
     for (let index = 0; index < this.#slots.count; index++) this.close(this.#slots.live[index]!);
+    this.#lingering.clear();
     await this.#listeners.closeAll();
     await new Promise<void>((resolve) => {
       this.#shutdownStep = () => {
@@ -547,10 +533,6 @@ function onWritten(socket: SlotSocket): void {
   if (socket.errored === null && !socket.destroyed) socket.ringloomDriver.socketWritten(socket.ringloomSlot);
 }
 
-function onLingerExpired(driver: PortableDriver, slot: number): void {
-  driver.lingerExpired(slot);
-}
-
 function runTurn(driver: PortableDriver): void {
   driver.runTurn();
 }
@@ -563,7 +545,11 @@ function adoptError(descriptor: number, cause: unknown): RingloomError {
   const errno = (cause as NodeJS.ErrnoException).errno;
   if (errno !== undefined) return errnoError("adopt", Math.abs(errno), { descriptor });
   const details = { descriptor };
-  return new RingloomError("EINVAL", `Cannot adopt: descriptor ${descriptor} is not a stream socket`, { operation: "adopt", details, cause });
+  return new RingloomError("EINVAL", `Cannot adopt: descriptor ${descriptor} is not a stream socket`, {
+    operation: "adopt",
+    details,
+    cause,
+  });
 }
 
 function emptyStats(): DriverStats {

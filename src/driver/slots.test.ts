@@ -58,7 +58,11 @@ test("SlotTable keeps to a model of a set under random acquires and releases", (
       } else if (taken.length > 0) {
         const [slot] = taken.splice(pick % taken.length, 1);
         table.release(slot!);
-        assert.notEqual(table.generations[slot!], generations.get(slot!), "a kept generation is stale from the release on");
+        assert.notEqual(
+          table.generations[slot!],
+          generations.get(slot!),
+          "a kept generation is stale from the release on",
+        );
       }
       assert.equal(table.count, taken.length);
       assert.deepEqual([...table.live.subarray(0, table.count)].sort(), [...taken].sort());

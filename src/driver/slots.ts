@@ -5,6 +5,7 @@
 import { assert } from "../assert.js";
 import { CONNECTIONS_MAX, GENERATION_MAX } from "../constants.js";
 
+/** Slots of one driver's connections, each with its generation. */
 export class SlotTable {
   readonly capacity: number;
   /** The generation of each slot: it changes when the slot is released, so that what was kept of the old user no longer matches. */

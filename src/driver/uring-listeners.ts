@@ -2,25 +2,13 @@
 import { assert } from "../assert.js";
 import { LISTENERS_MAX } from "../constants.js";
 import { RingloomError } from "../errors.js";
-import { type NativeAddress, checkNative } from "../native.js";
+import { checkNative, type NativeAddress } from "../native.js";
 import type { Ring } from "../ring/ring.js";
-import { KIND_ACCEPT, KIND_IGNORED, packUserData } from "../ring/user-data.js";
-import {
-  EMFILE,
-  ENFILE,
-  ENOBUFS,
-  ENOMEM,
-  IORING_ACCEPT_MULTISHOT,
-  IORING_CQE_F_MORE,
-  IORING_OP_ACCEPT,
-  IORING_OP_ASYNC_CANCEL,
-  IOSQE_CQE_SKIP_SUCCESS,
-  SOCK_CLOEXEC,
-} from "../uapi.js";
+import { submitAccept, submitCancel } from "../ring/submissions.js";
+import { KIND_ACCEPT, packUserData } from "../ring/user-data.js";
+import { EMFILE, ENFILE, ENOBUFS, ENOMEM, IORING_CQE_F_MORE } from "../uapi.js";
 import type { ListenAddress, Listening } from "./contract.js";
 
-const HEAD_ACCEPT = IORING_OP_ACCEPT | (IORING_ACCEPT_MULTISHOT << 16);
-const HEAD_CANCEL = IORING_OP_ASYNC_CANCEL | (IOSQE_CQE_SKIP_SUCCESS << 8);
 /** How long accepting rests when the process is out of descriptors: trying again at once would spin. */
 const ACCEPT_RETRY_MS = 50;
 
@@ -60,7 +48,10 @@ export class UringListeners {
     const free = this.#entries.indexOf(undefined);
     const listener = free === -1 ? this.#entries.length : free;
     if (listener >= LISTENERS_MAX)
-      throw new RingloomError("ERR_RINGLOOM_OVERLOADED", `Cannot listen: a driver has at most ${LISTENERS_MAX} listeners`);
+      throw new RingloomError(
+        "ERR_RINGLOOM_OVERLOADED",
+        `Cannot listen: a driver has at most ${LISTENERS_MAX} listeners`,
+      );
     const socket = typeof target === "number" ? this.#borrow(target) : this.#create(target);
     this.#entries[listener] = { fd: socket.fd, isOwned: typeof target !== "number", isStopping: false, isArmed: false };
     if (typeof target !== "number") this.#owned[listener] = socket.fd;
@@ -73,7 +64,7 @@ export class UringListeners {
     const entry = this.#entries[listener];
     if (entry === undefined || entry.isStopping) return;
     entry.isStopping = true;
-    if (entry.isArmed) this.#ring.submit(HEAD_CANCEL, -1, packUserData(KIND_ACCEPT, listener), 0, 0, 0, packUserData(KIND_IGNORED, 0), 0);
+    if (entry.isArmed) submitCancel(this.#ring, packUserData(KIND_ACCEPT, listener), 0);
     else this.#owner.later(() => this.#finish(listener));
   }
 
@@ -88,7 +79,8 @@ export class UringListeners {
     if ((flags & IORING_CQE_F_MORE) === 0) {
       entry.isArmed = false;
       if (entry.isStopping) this.#owner.later(() => this.#finish(listener));
-      else if (result === -EMFILE || result === -ENFILE || result === -ENOBUFS || result === -ENOMEM) this.#retryLater(listener);
+      else if (result === -EMFILE || result === -ENFILE || result === -ENOBUFS || result === -ENOMEM)
+        this.#retryLater(listener);
       else this.#arm(listener);
     }
     if (result >= 0) this.#owner.acceptedSocket(listener, result);
@@ -110,7 +102,7 @@ export class UringListeners {
     const entry = this.#entries[listener];
     assert(entry !== undefined && !entry.isArmed, "a listener is armed once");
     entry.isArmed = true;
-    this.#ring.submit(HEAD_ACCEPT, entry.fd, 0, 0, 0, SOCK_CLOEXEC, packUserData(KIND_ACCEPT, listener), 0);
+    submitAccept(this.#ring, entry.fd, packUserData(KIND_ACCEPT, listener));
   }
 
   #retryLater(listener: number): void {

@@ -3,22 +3,20 @@ import { assert } from "../assert.js";
 import { GENERATION_MAX, OPERATIONS_MAX } from "../constants.js";
 import { RingloomError } from "../errors.js";
 import type { Ring } from "../ring/ring.js";
-import { KIND_IGNORED, KIND_OPERATION, packUserData } from "../ring/user-data.js";
+import { highWord, lowWord, submitCancel } from "../ring/submissions.js";
+import { KIND_OPERATION, packUserData } from "../ring/user-data.js";
 import {
   IORING_FSYNC_DATASYNC,
-  IORING_OP_ASYNC_CANCEL,
   IORING_OP_FSYNC,
   IORING_OP_NOP,
   IORING_OP_READ,
   IORING_OP_TIMEOUT,
   IORING_OP_WRITE,
-  IOSQE_CQE_SKIP_SUCCESS,
 } from "../uapi.js";
 import { checkDescriptor, checkPosition, checkTimeout, closedError } from "./arguments.js";
 import type { OperationDone, Operations } from "./contract.js";
 
 const TIMESPEC_WORDS = 4;
-const TWO_32 = 0x1_0000_0000;
 
 export class UringOperations implements Operations {
   pendingNow = 0;
@@ -76,8 +74,7 @@ export class UringOperations implements Operations {
     const slot = operation % OPERATIONS_MAX;
     const generation = Math.floor(operation / OPERATIONS_MAX);
     if (this.#done[slot] === undefined || this.#generations[slot] !== generation) return;
-    const head = IORING_OP_ASYNC_CANCEL | (IOSQE_CQE_SKIP_SUCCESS << 8);
-    this.#ring.submit(head, -1, packUserData(KIND_OPERATION, slot), generation, 0, 0, packUserData(KIND_IGNORED, 0), 0);
+    submitCancel(this.#ring, packUserData(KIND_OPERATION, slot), generation);
   }
 
   /** Cancels what is pending and refuses what comes. */
@@ -120,9 +117,13 @@ export class UringOperations implements Operations {
   #peekSlot(name: string): number {
     if (this.#isClosed) throw closedError(name);
     if (this.pendingNow >= OPERATIONS_MAX)
-      throw new RingloomError("ERR_RINGLOOM_OVERLOADED", `Cannot start ${name}: ${OPERATIONS_MAX} operations are pending`, {
-        operation: name,
-      });
+      throw new RingloomError(
+        "ERR_RINGLOOM_OVERLOADED",
+        `Cannot start ${name}: ${OPERATIONS_MAX} operations are pending`,
+        {
+          operation: name,
+        },
+      );
     return this.#free.length > 0 ? this.#free[this.#free.length - 1]! : this.#done.length;
   }
 
@@ -146,10 +147,10 @@ export class UringOperations implements Operations {
     const entry = this.#entry;
     entry[0] = opcode;
     entry[1] = descriptor;
-    entry[2] = position % TWO_32 | 0;
-    entry[3] = Math.floor(position / TWO_32);
-    entry[4] = address % TWO_32 | 0;
-    entry[5] = Math.floor(address / TWO_32);
+    entry[2] = lowWord(position);
+    entry[3] = highWord(position);
+    entry[4] = lowWord(address);
+    entry[5] = highWord(address);
     entry[6] = length;
     entry[7] = operationFlags;
     entry[8] = packUserData(KIND_OPERATION, slot);

@@ -10,23 +10,25 @@
  * new one. The generation in `user_data` is the second line of defence.
  */
 import { assert } from "../assert.js";
-import {
-  COMPLETIONS_PER_TURN_MAX,
-  LINGER_MS,
-  LISTENERS_MAX,
-  RECEIVE_BUFFERS_FIRST,
-  RECEIVE_BUFFERS_MAX,
-  RECEIVE_BUFFER_BYTES,
-} from "../constants.js";
+import { COMPLETIONS_PER_TURN_MAX, LISTENERS_MAX } from "../constants.js";
 import { errnoError } from "../errors.js";
-import { type NativeAddon, type NativeAddress, checkNative, requireNative } from "../native.js";
-import { BufferRing } from "../ring/buffer-ring.js";
+import { checkNative, type NativeAddon, type NativeAddress, requireNative } from "../native.js";
 import { CONTROL, SPIN_MODES, startLoop } from "../ring/loop.js";
 import { Ring } from "../ring/ring.js";
 import {
+  highWord,
+  lowWord,
+  submitCancel,
+  submitCancelAll,
+  submitClose,
+  submitConnect,
+  submitPoll,
+  submitReceive,
+  submitSend,
+} from "../ring/submissions.js";
+import {
   KIND_ACCEPT,
   KIND_CONNECT,
-  KIND_IGNORED,
   KIND_LOOP,
   KIND_OPERATION,
   KIND_RECV,
@@ -41,66 +43,47 @@ import {
   EAGAIN,
   ECANCELED,
   ENOBUFS,
-  IORING_ASYNC_CANCEL_ALL,
-  IORING_ASYNC_CANCEL_FD,
   IORING_CQE_BUFFER_SHIFT,
   IORING_CQE_F_BUFFER,
   IORING_CQE_F_MORE,
-  IORING_OP_ASYNC_CANCEL,
-  IORING_OP_CLOSE,
-  IORING_OP_CONNECT,
-  IORING_OP_POLL_ADD,
-  IORING_OP_RECV,
-  IORING_OP_SEND,
-  IORING_RECV_MULTISHOT,
-  IOSQE_BUFFER_SELECT,
-  IOSQE_CQE_SKIP_SUCCESS,
-  MSG_NOSIGNAL,
-  MSG_WAITALL,
-  POLLIN,
   SHUT_WR,
 } from "../uapi.js";
 import { checkConnectTarget, checkDescriptor, checkListenTarget, closedError } from "./arguments.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
+import { type DeferredOwner, DeferredWork } from "./deferred-work.js";
 import { newDriverStats } from "./driver-stats.js";
 import { HeldBytes } from "./held-bytes.js";
+import { LingerQueue } from "./linger-queue.js";
 import { Outbox, type OutboxOwner } from "./outbox.js";
+import { ReceiveBuffers } from "./receive-buffers.js";
+import { reportError } from "./report-error.js";
 import { SlotTable } from "./slots.js";
+import {
+  CANCELLING_RECEIVE,
+  CLOSE_AFTER_FLUSH,
+  CLOSING,
+  CONNECTING,
+  END_SENT,
+  END_WANTED,
+  FINISHING,
+  HOLDING,
+  LINGERING,
+  PAUSED,
+  PEER_ENDED,
+  RECEIVING,
+  RESUMING,
+  SENDABLE,
+} from "./uring-flags.js";
 import { type ListenersOwner, UringListeners } from "./uring-listeners.js";
 import { UringOperations } from "./uring-operations.js";
 import { WritePool } from "./write-pool.js";
-
-/** Bits of `#flags`. */
-const RECEIVING = 1 << 0;
-const PAUSED = 1 << 1;
-const CANCELLING_RECEIVE = 1 << 2;
-const PEER_ENDED = 1 << 3;
-const END_WANTED = 1 << 4;
-const END_SENT = 1 << 5;
-const CLOSE_AFTER_FLUSH = 1 << 6;
-const LINGERING = 1 << 7;
-const CLOSING = 1 << 8;
-const CONNECTING = 1 << 9;
-const FINISHING = 1 << 10;
-const HOLDING = 1 << 11;
-const RESUMING = 1 << 12;
-/** `reserve` gives room: connected, and no kind of end was asked for. */
-const SENDABLE = 1 << 13;
-
-const BUFFER_GROUP = 0;
-const TWO_32 = 0x1_0000_0000;
-const SKIP_SUCCESS = IOSQE_CQE_SKIP_SUCCESS << 8;
-const HEAD_RECV = IORING_OP_RECV | (IOSQE_BUFFER_SELECT << 8) | (IORING_RECV_MULTISHOT << 16);
-const HEAD_CANCEL = IORING_OP_ASYNC_CANCEL | SKIP_SUCCESS;
-const HEAD_CLOSE = IORING_OP_CLOSE | SKIP_SUCCESS;
-const IGNORED = packUserData(KIND_IGNORED, 0);
 
 /** Starts a `uring` driver on the calling thread. Throws the kernel's code where io_uring is denied. */
 export function createUringDriver(options: DriverOptions, events: DriverEvents): Driver {
   return new UringDriver(requireNative(), options, events);
 }
 
-class UringDriver implements Driver, OutboxOwner, ListenersOwner {
+class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner {
   readonly name = "uring";
   readonly generations: Int32Array;
   readonly writeBytes: Uint8Array;
@@ -113,9 +96,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   readonly #slots: SlotTable;
   readonly #pool: WritePool;
   readonly #outbox: Outbox;
-  readonly #buffers: BufferRing;
-  readonly #received: Uint8Array;
-  readonly #receivedOffset: number;
+  readonly #buffers: ReceiveBuffers;
   readonly #held = new HeldBytes();
   readonly #stats: DriverStats = newDriverStats();
 
@@ -127,13 +108,8 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   readonly #errno: Int32Array;
 
   readonly #listeners: UringListeners;
-  /** Slots to finish, and slots whose held bytes are to be delivered, at the end of the run phase. */
-  #finishing: number[] = [];
-  #resuming: number[] = [];
-  #laterList: (() => void)[] = [];
-  /** Slots that linger, oldest first, as slot, generation and deadline. */
-  readonly #lingering: { readonly slot: number; readonly generation: number; readonly deadline: number }[] = [];
-  #lingerTimer: NodeJS.Timeout | undefined;
+  readonly #deferred = new DeferredWork(this);
+  readonly #lingering: LingerQueue;
   readonly #addresses = new Map<number, ArrayBuffer>();
 
   readonly #writeLow: number;
@@ -167,25 +143,14 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     this.#errno = new Int32Array(options.connectionsMax);
     this.operations = new UringOperations(this.#ring, () => this.#updateKeepAlive());
 
+    this.#lingering = new LingerQueue(this.generations, (slot) => this.#closeWith(slot, 0));
     this.#listeners = new UringListeners(this.#ring, this, new Int32Array(descriptors, options.connectionsMax * 4));
 
-    const slab = options.receiveSlab;
-    this.#received = slab.bytes;
-    const unaligned = native.addressOf(slab.bytes.buffer as ArrayBuffer) + slab.bytes.byteOffset + slab.offset;
-    const slabAddress = Math.ceil(unaligned / RECEIVE_BUFFER_BYTES) * RECEIVE_BUFFER_BYTES;
-    const skipped = slabAddress - unaligned;
-    this.#receivedOffset = slab.offset + skipped;
-    this.#buffers = new BufferRing(this.#ring, {
-      address: slabAddress,
-      bufferBytes: RECEIVE_BUFFER_BYTES,
-      count: Math.min(Math.floor((slab.length - skipped) / RECEIVE_BUFFER_BYTES), RECEIVE_BUFFERS_MAX),
-      first: RECEIVE_BUFFERS_FIRST,
-      group: BUFFER_GROUP,
-    });
+    this.#buffers = new ReceiveBuffers(this.#ring, options.receiveSlab);
     const writeAddress = native.addressOf(this.writeBytes.buffer as ArrayBuffer);
-    this.#writeLow = writeAddress % TWO_32 | 0;
-    this.#writeHigh = Math.floor(writeAddress / TWO_32);
-    this.#writeCarryFrom = TWO_32 - (writeAddress % TWO_32);
+    this.#writeLow = lowWord(writeAddress);
+    this.#writeHigh = highWord(writeAddress);
+    this.#writeCarryFrom = 0x1_0000_0000 - (lowWord(writeAddress) >>> 0);
     startLoop(this.#ring, () => this.#turn(), inverted);
     if (inverted) this.#watchBackend();
     this.#updateKeepAlive();
@@ -231,16 +196,15 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     }
     this.#addresses.set(slot, address);
     this.#pending[slot] = 1;
-    const at = this.#native.addressOf(address);
-    const entry = new Int32Array(16);
-    entry[0] = IORING_OP_CONNECT;
-    entry[1] = fd;
-    entry[2] = address.byteLength;
-    entry[4] = at % TWO_32 | 0;
-    entry[5] = Math.floor(at / TWO_32);
-    entry[8] = packUserData(KIND_CONNECT, slot);
-    entry[9] = this.generations[slot]!;
-    this.#ring.submitAt(entry);
+    const userData = packUserData(KIND_CONNECT, slot);
+    submitConnect(
+      this.#ring,
+      fd,
+      this.#native.addressOf(address),
+      address.byteLength,
+      userData,
+      this.generations[slot]!,
+    );
     this.#updateKeepAlive();
     return slot;
   }
@@ -351,14 +315,14 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   startSend(slot: number, offset: number, length: number): void {
     this.#pending[slot] = this.#pending[slot]! + 1;
     const high = offset < this.#writeCarryFrom ? this.#writeHigh : this.#writeHigh + 1;
-    this.#ring.submit(
-      IORING_OP_SEND,
+    const userData = packUserData(KIND_SEND, slot);
+    submitSend(
+      this.#ring,
       this.#fd[slot]!,
       (this.#writeLow + offset) | 0,
       high,
       length,
-      MSG_WAITALL | MSG_NOSIGNAL,
-      packUserData(KIND_SEND, slot),
+      userData,
       this.generations[slot]!,
     );
   }
@@ -378,6 +342,10 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     if (!this.#isInTurn) this.#wake();
   }
 
+  deferred(): void {
+    if (!this.#isInTurn) this.#wake();
+  }
+
   // --- one turn
 
   #turn(): void {
@@ -389,9 +357,9 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     const count = this.#ring.reap(COMPLETIONS_PER_TURN_MAX);
     for (let index = 0; index < count; ) index = this.#runFrom(index, count);
     this.#ring.release(count);
-    this.#runLists();
+    this.#deferred.run();
     this.#endTurn();
-    if (this.#finishing.length > 0 || this.#resuming.length > 0 || this.#laterList.length > 0) this.#wake();
+    if (!this.#deferred.isEmpty) this.#wake();
     this.#ring.retryWaiting();
     this.#buffers.publish();
     this.#isInTurn = false;
@@ -425,14 +393,6 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     }
     try {
       this.#outbox.flush();
-    } catch (error) {
-      reportError(error);
-    }
-  }
-
-  #contain(work: (slot: number) => void, slot: number): void {
-    try {
-      work.call(this, slot);
     } catch (error) {
       reportError(error);
     }
@@ -475,24 +435,6 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   }
 
   /** Bytes that were held back, and connections that ended outside the kernel's completions. */
-  #runLists(): void {
-    if (this.#laterList.length > 0) {
-      const list = this.#laterList;
-      this.#laterList = [];
-      for (const work of list) this.#contain(work, 0);
-    }
-    if (this.#resuming.length > 0) {
-      const slots = this.#resuming;
-      this.#resuming = [];
-      for (const slot of slots) this.#contain(this.#deliverHeld, slot);
-    }
-    if (this.#finishing.length > 0) {
-      const slots = this.#finishing;
-      this.#finishing = [];
-      for (const slot of slots) this.#contain(this.#finish, slot);
-    }
-  }
-
   #stale(flags: number): void {
     this.#stats.staleCompletions += 1;
     if ((flags & IORING_CQE_F_BUFFER) !== 0) this.#buffers.give(flags >>> IORING_CQE_BUFFER_SHIFT);
@@ -528,8 +470,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
   }
 
   later(work: () => void): void {
-    this.#laterList.push(work);
-    this.#wake();
+    this.#deferred.later(work);
   }
 
   // --- opening
@@ -563,14 +504,14 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     if ((flags & (RECEIVING | PEER_ENDED | CLOSING | CONNECTING)) !== 0) return;
     this.#flags[slot] = flags | RECEIVING;
     this.#pending[slot] = this.#pending[slot]! + 1;
-    this.#ring.submit(HEAD_RECV, this.#fd[slot]!, 0, 0, 0, 0, packUserData(KIND_RECV, slot), this.generations[slot]!);
+    submitReceive(this.#ring, this.#fd[slot]!, packUserData(KIND_RECV, slot), this.generations[slot]!);
   }
 
   #cancelReceive(slot: number): void {
     const flags = this.#flags[slot]!;
     if ((flags & (RECEIVING | CANCELLING_RECEIVE)) !== RECEIVING) return;
     this.#flags[slot] = flags | CANCELLING_RECEIVE;
-    this.#cancel(packUserData(KIND_RECV, slot), this.generations[slot]!);
+    submitCancel(this.#ring, packUserData(KIND_RECV, slot), this.generations[slot]!);
   }
 
   #receiveCompleted(slot: number, result: number, cqeFlags: number): void {
@@ -584,9 +525,9 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
       const buffer = cqeFlags >>> IORING_CQE_BUFFER_SHIFT;
       this.#stats.receivedBytes += result;
       try {
-        const offset = this.#receivedOffset + buffer * RECEIVE_BUFFER_BYTES;
+        const offset = this.#buffers.offsetOf(buffer);
         if ((flags & (PAUSED | HOLDING | CLOSING | CLOSE_AFTER_FLUSH)) === 0) {
-          this.#events.received(slot, this.#received, offset, result);
+          this.#events.received(slot, this.#buffers.bytes, offset, result);
         } else if ((flags & (CLOSING | CLOSE_AFTER_FLUSH)) === 0) {
           this.#hold(slot, offset, result);
         }
@@ -606,7 +547,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
       this.#peerEnded(slot);
     } else if (result === -ENOBUFS) {
       this.#stats.receiveStarved += 1;
-      this.#buffers.grow(this.#buffers.offered);
+      this.#buffers.grow();
       if ((flags & PAUSED) === 0) this.#armReceive(slot);
     } else {
       this.#closeWith(slot, -result);
@@ -629,18 +570,17 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
 
   #hold(slot: number, offset: number, length: number): void {
     this.#flags[slot] = this.#flags[slot]! | HOLDING;
-    this.#held.add(slot, this.#received.slice(offset, offset + length));
+    this.#held.add(slot, this.#buffers.bytes.slice(offset, offset + length));
   }
 
   #queueResume(slot: number): void {
     const flags = this.#flags[slot]!;
     if ((flags & RESUMING) !== 0) return;
     this.#flags[slot] = flags | RESUMING;
-    this.#resuming.push(slot);
-    this.#wake();
+    this.#deferred.resume(slot);
   }
 
-  #deliverHeld(slot: number): void {
+  deliverHeld(slot: number): void {
     this.#flags[slot] = this.#flags[slot]! & ~RESUMING;
     const generation = this.generations[slot];
     for (;;) {
@@ -695,23 +635,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     if ((flags & END_SENT) === 0) this.#native.shutdownSocket(this.#fd[slot]!, SHUT_WR);
     this.#held.drop(slot);
     this.#armReceive(slot);
-    this.#lingering.push({ slot, generation: this.generations[slot]!, deadline: performance.now() + LINGER_MS });
-    this.#lingerTimer ??= setTimeout(() => this.#endLingering(), LINGER_MS);
-  }
-
-  #endLingering(): void {
-    this.#lingerTimer = undefined;
-    const now = performance.now();
-    for (;;) {
-      const first = this.#lingering[0];
-      if (first === undefined) return;
-      if (first.deadline > now) {
-        this.#lingerTimer = setTimeout(() => this.#endLingering(), Math.ceil(first.deadline - now));
-        return;
-      }
-      this.#lingering.shift();
-      if (this.generations[first.slot] === first.generation) this.#closeWith(first.slot, 0);
-    }
+    this.#lingering.add(slot);
   }
 
   #closeWith(slot: number, errno: number): void {
@@ -723,7 +647,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     this.#held.drop(slot);
     if (!this.#outbox.isSending(slot)) this.#outbox.drop(slot);
     if (this.#pending[slot] === 0) this.#release(slot);
-    else this.#ring.submit(HEAD_CANCEL, this.#fd[slot]!, 0, 0, 0, IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL, IGNORED, 0);
+    else submitCancelAll(this.#ring, this.#fd[slot]!);
   }
 
   /** The last submission that named the slot may have completed: then its end is put in line. */
@@ -731,15 +655,14 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     const flags = this.#flags[slot]!;
     if (this.#pending[slot]! > 0 || (flags & FINISHING) !== 0) return;
     this.#flags[slot] = flags | FINISHING;
-    this.#finishing.push(slot);
-    if (!this.#isInTurn) this.#wake();
+    this.#deferred.finish(slot);
   }
 
-  #finish(slot: number): void {
+  finishSlot(slot: number): void {
     assert(this.#pending[slot] === 0, "a finished slot has nothing in flight");
     const fd = this.#fd[slot]!;
     this.#fd[slot] = -1;
-    if (fd >= 0) this.#ring.submit(HEAD_CLOSE, fd, 0, 0, 0, 0, IGNORED, 0);
+    if (fd >= 0) submitClose(this.#ring, fd);
     this.#outbox.drop(slot);
     try {
       this.#events.closed(slot, this.#errno[slot]!);
@@ -752,13 +675,8 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
 
   // --- the rest
 
-  #cancel(low: number, high: number): void {
-    this.#ring.submit(HEAD_CANCEL, -1, low, high, 0, 0, IGNORED, 0);
-  }
-
   #watchBackend(): void {
-    const low = packUserData(KIND_LOOP, 0);
-    this.#ring.submit(IORING_OP_POLL_ADD, this.#native.backendFd(), 0, 0, 0, POLLIN, low, 0);
+    submitPoll(this.#ring, this.#native.backendFd(), packUserData(KIND_LOOP, 0));
   }
 
   /** Asks the loop hook for a turn before it sleeps. */
@@ -785,7 +703,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     if (this.#slots.count > 0 || this.#listeners.count > 0 || this.operations.pendingNow > 0) return;
     const resolve = this.#onShutdown;
     this.#onShutdown = undefined;
-    clearTimeout(this.#lingerTimer);
+    this.#lingering.clear();
     this.#ring.close();
     this.#native.stopLoop(this.#ring.handle);
     resolve?.();
@@ -795,11 +713,4 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner {
     if (this.#shutdown === undefined) return;
     throw closedError(operation);
   }
-}
-
-/** An error of an event handler, or of the kernel, must not end the turn; it goes where an uncaught exception goes. */
-function reportError(error: unknown): void {
-  setImmediate(() => {
-    throw error;
-  });
 }

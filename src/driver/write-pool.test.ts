@@ -51,8 +51,14 @@ test("WritePool.acquire() finds an empty chunk that another tier keeps beside a 
 
 test("WritePool keeps to a model under random acquires and releases", () => {
   // Mostly large blocks, so that chunks are filled and emptied again and again.
-  const tier = fc.oneof({ weight: 4, arbitrary: fc.integer({ min: 5, max: 7 }) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 7 }) });
-  const steps = fc.array(fc.record({ tier, isRelease: fc.boolean(), pick: fc.nat() }), { minLength: 20, maxLength: 300 });
+  const tier = fc.oneof(
+    { weight: 4, arbitrary: fc.integer({ min: 5, max: 7 }) },
+    { weight: 1, arbitrary: fc.integer({ min: 0, max: 7 }) },
+  );
+  const steps = fc.array(fc.record({ tier, isRelease: fc.boolean(), pick: fc.nat() }), {
+    minLength: 20,
+    maxLength: 300,
+  });
   const property = fc.property(fc.integer({ min: 1, max: 4 }), steps, (chunks, plan) => {
     const pool = new WritePool(chunks * WRITE_BLOCK_BYTES_MAX);
     const taken = new Map<number, number>();
@@ -78,14 +84,22 @@ function acquireAndCheck(pool: WritePool, taken: Map<number, number>, tier: numb
       const inside = [...taken].filter(([offset]) => Math.floor(offset / WRITE_BLOCK_BYTES_MAX) === chunk);
       assert.ok(inside.length > 0, "a pool with an empty chunk is not exhausted");
       const isSameTier = inside[0]![1] === size;
-      assert.ok(!isSameTier || inside.length * size === WRITE_BLOCK_BYTES_MAX, "a pool with a free block of the tier is not exhausted");
+      assert.ok(
+        !isSameTier || inside.length * size === WRITE_BLOCK_BYTES_MAX,
+        "a pool with a free block of the tier is not exhausted",
+      );
     }
     return;
   }
   assert.equal(block % WRITE_BLOCK_BYTES_MIN, 0);
   assert.ok(block >= 0 && block + size <= pool.bytes.length);
-  assert.equal(Math.floor(block / WRITE_BLOCK_BYTES_MAX), Math.floor((block + size - 1) / WRITE_BLOCK_BYTES_MAX), "a block lies in one chunk");
-  for (const [offset, length] of taken) assert.ok(block + size <= offset || offset + length <= block, "blocks do not overlap");
+  assert.equal(
+    Math.floor(block / WRITE_BLOCK_BYTES_MAX),
+    Math.floor((block + size - 1) / WRITE_BLOCK_BYTES_MAX),
+    "a block lies in one chunk",
+  );
+  for (const [offset, length] of taken)
+    assert.ok(block + size <= offset || offset + length <= block, "blocks do not overlap");
   taken.set(block, size);
 }
 

@@ -26,6 +26,7 @@ export function tierBytes(tier: number): number {
   return WRITE_BLOCK_BYTES_MIN << tier;
 }
 
+/** Blocks to write into, taken and given back by their offset. */
 export class WritePool {
   readonly bytes: Uint8Array;
   /** Blocks that are taken now. */
@@ -50,7 +51,10 @@ export class WritePool {
   readonly #taken: Uint8Array;
 
   constructor(byteLength: number) {
-    assert(byteLength >= WRITE_BLOCK_BYTES_MAX && byteLength % WRITE_BLOCK_BYTES_MAX === 0, "a write pool is whole chunks of 64 KiB");
+    assert(
+      byteLength >= WRITE_BLOCK_BYTES_MAX && byteLength % WRITE_BLOCK_BYTES_MAX === 0,
+      "a write pool is whole chunks of 64 KiB",
+    );
     assert(byteLength <= 0x4000_0000, "a write pool is at most 1 GiB, so that offsets stay small integers");
     this.bytes = new Uint8Array(new ArrayBuffer(byteLength));
     this.#chunkCount = byteLength >>> CHUNK_SHIFT;
@@ -106,7 +110,8 @@ export class WritePool {
       this.#link(tier, chunk);
     }
     // An empty chunk stays with its tier while it is the only one with room, else one block taken and released would open and close it each time.
-    if (taken === 0 && (this.#tierHead[tier] !== chunk || this.#chunkNext[chunk] !== NONE)) this.#closeChunk(tier, chunk);
+    if (taken === 0 && (this.#tierHead[tier] !== chunk || this.#chunkNext[chunk] !== NONE))
+      this.#closeChunk(tier, chunk);
   }
 
   /** Bytes in `block`. */

@@ -113,6 +113,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   /** Where the bytes of that run end, and from where on they count as framing of the body. */
   #currentEnd = 0;
   #wireStart = 0;
+  /** Body bytes of the message before that run. */
+  #bodyBytesBefore = 0;
   #driver!: Driver;
   #encoder!: ResponseEncoder;
   #answering!: Answering;
@@ -285,6 +287,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const head = this.#partialHeads[slot];
     this.#current = slot;
     this.#wireStart = at;
+    this.#bodyBytesBefore = table.bodyBytes[slot]!;
     const errno = parser.runSaved(table.parserStates[slot]!, head, at, end - at);
     this.#current = -1;
     const phase = table.phases[slot];
@@ -346,7 +349,9 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   /** The run has consumed a body up to `end` and the message is not complete. */
   #countWire(slot: number, end: number): void {
     const { table } = this;
-    if ((table.flags[slot]! & PAUSED_FOR_BODY) === 0) table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
+    // Framing alone is no progress: an extension that never ends must time out.
+    const hasProgress = table.bodyBytes[slot] !== this.#bodyBytesBefore;
+    if (hasProgress && (table.flags[slot]! & PAUSED_FOR_BODY) === 0) table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
     if (this.#hasTooMuchFraming(slot, end)) this.#refuseWith(slot, 400);
     else table.wireBytes[slot] = table.wireBytes[slot]! + end - this.#wireStart;
   }
@@ -385,6 +390,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     table.wireBytes[slot] = 0;
     table.discardedBytes[slot] = 0;
     this.#wireStart = parser.headEnd;
+    this.#bodyBytesBefore = 0;
     table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
     this.#dispatch(slot, head, FLAG_HAS_BODY | (this.#findings.expectsContinue ? FLAG_EXPECTS_CONTINUE : 0));
     return 0;

@@ -4,13 +4,19 @@ import { LightRequest } from "./light-request.js";
 import { LightResponse, sendLightResponse } from "./light-response.js";
 import { sendForeignResponse } from "./send-response.js";
 
-/** What a handler learns about a request beyond the Request itself: its second argument (`c.env` in Hono). */
+/**
+ * What a handler learns about a request beyond the Request itself: its second argument (`c.env` in Hono).
+ * @experimental
+ */
 export interface FetchInfo {
   /** The client's IP address, or undefined when it is not known any more. */
   readonly remoteAddress: string | undefined;
 }
 
-/** A web-standard handler. */
+/**
+ * A web-standard handler.
+ * @experimental
+ */
 export interface FetchHandler {
   /** Answers one request. What it throws or rejects with becomes the answer 500, or the status that the error carries. */
   fetch(request: Request, info: FetchInfo): Response | Promise<Response>;

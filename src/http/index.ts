@@ -22,7 +22,8 @@ export type { Log, LogEntry } from "./log.js";
 export type { RequestBody } from "./request-body.js";
 export type { BodySource } from "./response-body.js";
 export type { PathParams } from "./route-pattern.js";
-export { serve, type ServeOptions, type Server } from "./serve.js";
+export { type ServeOptions, type Server, serve } from "./serve.js";
+export { type ModuleServer, type ServeModuleOptions, serveModule } from "./serve-module.js";
 export {
   type HttpDrainOptions,
   type HttpDrainReport,

@@ -10,6 +10,7 @@ export const LARGE_BODY_BLOCK_BYTES_DEFAULT = 1024 * 1024;
 
 assert(LARGE_BODY_BYTES_MIN <= LARGE_BODY_BLOCK_BYTES_DEFAULT, "a block holds more than the bodies that need none");
 
+/** Options of {@link LargeBodyPool}. */
 export interface LargeBodyPoolOptions {
   /** How many large bodies can be in memory, unfinished, at once. Default 64. */
   readonly blocks?: number;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { RingloomError } from "../errors.js";
 import { LARGE_BODY_BYTES_MIN, LargeBodyPool } from "./large-body-pool.js";
 import { BODY_HIGH_WATER_BYTES, type BodyOwner, RequestBody, type RequestBodyOptions } from "./request-body.js";
@@ -224,6 +225,50 @@ test("RequestBody.push() pauses the connection at the high-water mark, and readi
   assert.deepEqual(owner.calls, ["pause", "wanted"]);
   await iterator.next();
   assert.deepEqual(owner.calls, ["pause", "wanted", "resume"]);
+});
+
+test("RequestBody.read() gives what queued up in fewer and larger chunks, in order and with nothing behind it", async () => {
+  const { body } = create();
+  const whole = pattern(50_000);
+  for (let at = 0; at < whole.length; at += 1000) body.push(whole, at, 1000);
+  body.end();
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  assert.deepEqual(new Uint8Array(Buffer.concat(chunks)), whole);
+  assert.ok(chunks.length <= 5, `${chunks.length} chunks`);
+  for (const chunk of chunks) {
+    assert.equal(chunk.buffer.byteLength, chunk.length);
+  }
+});
+
+test("RequestBody readers get every byte in order, however pushes and reads mix", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(fc.integer({ min: 1, max: 20_000 }), fc.boolean()), { maxLength: 30 }),
+      async (steps) => {
+        const total = steps.reduce((sum, [length]) => sum + length, 0);
+        const whole = pattern(total);
+        const { body } = create();
+        const got: Uint8Array[] = [];
+        let sent = 0;
+        for (const [length, thenRead] of steps) {
+          body.push(whole, sent, length);
+          sent += length;
+          if (thenRead) got.push((await body.read()) ?? new Uint8Array(0));
+          if (thenRead && sent - got.reduce((sum, chunk) => sum + chunk.length, 0) === 0) {
+            const waiting = body.read();
+            body.push(whole, 0, 0);
+            body.push(new Uint8Array([7]), 0, 1);
+            assert.deepEqual(await waiting, new Uint8Array([7]));
+          }
+        }
+        body.end();
+        for (let chunk = await body.read(); chunk !== undefined; chunk = await body.read()) got.push(chunk);
+        assert.deepEqual(new Uint8Array(Buffer.concat(got)), whole);
+      },
+    ),
+    { numRuns: 200 },
+  );
 });
 
 test("RequestBody.bytes() resumes a connection that was paused before it came", async () => {

@@ -19,6 +19,8 @@ import { allocateUnfilled, LARGE_BODY_BYTES_MIN, type LargeBody, type LargeBodyP
 export const BODY_HIGH_WATER_BYTES = 64 * 1024;
 /** Queued bytes at or below which it is resumed. */
 export const BODY_LOW_WATER_BYTES = 16 * 1024;
+/** Small pieces that wait are put together in blocks of this size: a reader that lags gets fewer and larger chunks. */
+const QUEUE_BLOCK_BYTES = 16 * 1024;
 /** First buffer for a body of unknown length, in bytes. It doubles. */
 const GROWING_BUFFER_BYTES_FIRST = 4 * 1024;
 
@@ -34,6 +36,7 @@ export interface BodyOwner {
   bodyWanted(): void;
 }
 
+/** Options of {@link RequestBody}. */
 export interface RequestBodyOptions {
   /** The most bytes that the buffering readers accept. */
   readonly limitBytes: number;
@@ -55,6 +58,7 @@ const bodyOfStream = new WeakMap<ReadableStream<Uint8Array>, RequestBody>();
  * - `ERR_RINGLOOM_OVERLOADED` (status 503) when it is above 32 KiB and the large-body pool is exhausted,
  * - `ERR_RINGLOOM_ABORTED` when the client went before the end, or the answer was complete before reading began,
  * - whatever the connection passed to `fail`, such as `ERR_RINGLOOM_TIMEOUT` (status 408).
+ * @experimental
  */
 export class RequestBody {
   readonly #owner: BodyOwner;
@@ -64,6 +68,10 @@ export class RequestBody {
   readonly #expectedLength: number;
 
   #chunks: Uint8Array[] = [];
+  /** The last queued block, with room at its end that was never written. */
+  #tail: Uint8Array | undefined;
+  #tailBytes = 0;
+  /** In chunks and tail. */
   #queuedBytes = 0;
   #receivedBytes = 0;
   #paused = false;
@@ -133,13 +141,11 @@ export class RequestBody {
       this.#abandon(tooLarge(this.#streamLimitBytes));
       return;
     }
-    const chunk = copyOf(bytes, offset, length);
     if (this.#resolve !== undefined) {
-      this.#settle(chunk);
+      this.#settle(copyOf(bytes, offset, length));
       return;
     }
-    this.#chunks.push(chunk);
-    this.#queuedBytes += length;
+    this.#enqueue(bytes, offset, length);
     if (this.#queuedBytes >= BODY_HIGH_WATER_BYTES && !this.#paused) {
       this.#paused = true;
       this.#owner.pauseBody();
@@ -233,6 +239,7 @@ export class RequestBody {
     assert(this.#resolve === undefined, "one read of a body at a time");
     this.#used = true;
     this.#start();
+    if (this.#chunks.length === 0) this.#closeTail();
     const chunk = this.#chunks.shift();
     if (chunk !== undefined) {
       this.#queuedBytes -= chunk.length;
@@ -300,6 +307,7 @@ export class RequestBody {
       this.#abandon(tooLarge(this.#limitBytes));
       throw this.#error;
     }
+    this.#closeTail();
     const only = this.#chunks[0];
     if (this.#ended && this.#chunks.length <= 1) {
       this.#start();
@@ -325,6 +333,33 @@ export class RequestBody {
       this.#owner.resumeBody();
     }
     return (await whole) ?? new Uint8Array(0);
+  }
+
+  /** The first chunk has a buffer of its own size, so that a small body which came before its reader is handed over as it is. */
+  #enqueue(bytes: Uint8Array, offset: number, length: number): void {
+    this.#queuedBytes += length;
+    const tail = this.#tail;
+    if (tail !== undefined && this.#tailBytes + length <= tail.length) {
+      tail.set(bytes.subarray(offset, offset + length), this.#tailBytes);
+      this.#tailBytes += length;
+      return;
+    }
+    this.#closeTail();
+    if (this.#chunks.length === 0 || length > QUEUE_BLOCK_BYTES / 2) {
+      this.#chunks.push(copyOf(bytes, offset, length));
+      return;
+    }
+    this.#tail = allocateUnfilled(QUEUE_BLOCK_BYTES);
+    this.#tail.set(bytes.subarray(offset, offset + length));
+    this.#tailBytes = length;
+  }
+
+  #closeTail(): void {
+    const tail = this.#tail;
+    if (tail === undefined) return;
+    // A reader can see all of a chunk's memory through `.buffer`, so the room that is left goes with none.
+    this.#chunks.push(tail.length === this.#tailBytes ? tail : tail.slice(0, this.#tailBytes));
+    this.#tail = undefined;
   }
 
   #pushBuffered(bytes: Uint8Array, offset: number, length: number): void {
@@ -402,6 +437,7 @@ export class RequestBody {
     this.#error = error;
     this.#dropping = true;
     this.#chunks = [];
+    this.#tail = undefined;
     this.#queuedBytes = 0;
     this.#buffer = undefined;
     this.#release();

@@ -19,13 +19,17 @@ export interface BodySink {
   onAborted(listener: () => void): void;
 }
 
-/** What a handler may answer with as a stream. A Node `Readable` is an AsyncIterable. Chunks of text are sent as UTF-8. */
+/**
+ * What a handler may answer with as a stream. A Node `Readable` is an AsyncIterable. Chunks of text are sent as UTF-8.
+ * @experimental
+ */
 export type BodySource =
   | ReadableStream<Uint8Array | string>
   | AsyncIterable<Uint8Array | string>
   | Iterable<Uint8Array | string>
   | RequestBody;
 
+/** Options of {@link pumpBody}. */
 export interface PumpOptions {
   /** The length that the head announced, in bytes; -1, the default, when it announced none. */
   readonly contentLength?: number;

@@ -5,6 +5,7 @@ import { applyFraming, type HeaderList, headerListOf } from "./response-headers.
 
 const TURN_IS_OVER = Symbol("turn is over");
 
+/** A response without its body. */
 export interface ResponseHead {
   readonly status: number;
   readonly list: HeaderList;

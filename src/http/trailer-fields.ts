@@ -31,6 +31,13 @@ export class TrailerFields {
 
   /** All fields, flat, name after value, values without surrounding whitespace. */
   list(): readonly string[] {
-    return this.#fields.map((text, index) => (index % 2 === 0 ? text : text.trim()));
+    return this.#fields.map((text, index) => (index % 2 === 0 ? text : trimEnd(text)));
   }
+}
+
+/** Without spaces and tabs at the end; `trim` would also take 0xa0, which is data. llhttp has skipped those at the start. */
+function trimEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && (text[end - 1] === " " || text[end - 1] === "\t")) end -= 1;
+  return text.slice(0, end);
 }

@@ -46,11 +46,14 @@ export class BufferRing {
     this.#count = options.count;
     this.#bufferBytes = options.bufferBytes;
     this.#mask = entries - 1;
-    this.#baseLow = options.address % 0x1_0000_0000 | 0;
+    this.#baseLow = (options.address % 0x1_0000_0000) | 0;
     this.#baseHigh = Math.floor(options.address / 0x1_0000_0000);
     // From this buffer on, the lower half of the address has wrapped.
     this.#carryFrom = Math.ceil((0x1_0000_0000 - (options.address % 0x1_0000_0000)) / options.bufferBytes);
-    assert(options.address % options.bufferBytes === 0, "the receive slab is aligned to its buffers, so that none crosses a 4 GiB line");
+    assert(
+      options.address % options.bufferBytes === 0,
+      "the receive slab is aligned to its buffers, so that none crosses a 4 GiB line",
+    );
     this.#words = new Int32Array(memory);
     this.#halves = new Uint16Array(memory);
     this.grow(options.first);

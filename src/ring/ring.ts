@@ -14,7 +14,7 @@
  * Modelled on liburing's `queue.c`; local copies of our own head and tail, published as they change.
  */
 import { assert } from "../assert.js";
-import { type NativeAddon, type NativeRing, checkNative } from "../native.js";
+import { checkNative, type NativeAddon, type NativeRing } from "../native.js";
 import {
   IORING_SETUP_CLAMP,
   IORING_SETUP_DEFER_TASKRUN,
@@ -76,9 +76,13 @@ export class Ring {
 
   constructor(native: NativeAddon, options: RingOptions) {
     const flags = options.inverted ? SETUP_FLAGS_INVERTED : SETUP_FLAGS_POLLED;
-    const ring = checkNative<NativeRing>(native.setupRing(options.entries, options.entries * 4, flags), "set up a ring", {
-      entries: options.entries,
-    });
+    const ring = checkNative<NativeRing>(
+      native.setupRing(options.entries, options.entries * 4, flags),
+      "set up a ring",
+      {
+        entries: options.entries,
+      },
+    );
     this.native = native;
     this.handle = ring.handle;
     this.control = new Int32Array(ring.control);

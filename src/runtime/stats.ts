@@ -125,15 +125,21 @@ export function setRuntimeView(view: RuntimeView | undefined): void {
  * @example
  * ```ts
  * import { runtimeStats } from "ringloom";
+ * import { App } from "ringloom/http";
+ * const app = new App();
  * app.get("/stats", (c) => c.json(runtimeStats()));
  * ```
  * @experimental
  */
 export function runtimeStats(): RuntimeStats {
   if (current !== undefined) return current.stats();
-  throw new RingloomError("ERR_RINGLOOM_WRONG_THREAD", "Cannot read the statistics: no shard runs on this thread.", {
-    operation: "runtimeStats",
-  });
+  throw new RingloomError(
+    "ERR_RINGLOOM_WRONG_THREAD",
+    "Cannot read the statistics: this thread is no shard. A server made by serve() has statistics of its own.",
+    {
+      operation: "runtimeStats",
+    },
+  );
 }
 
 function prefixed(prefix: string, record: object): Record<string, number> {

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { portSharing } from "../../src/runtime/listeners.js";
 import type { RuntimeStats } from "../../src/runtime/stats.js";
 import { driversUnderTest } from "../support/drivers.js";
 import { Load } from "./load.js";
@@ -10,6 +11,9 @@ import { DEMO, fixture, Ringloom, run, withServe } from "./ringloom.js";
 
 const PLAIN = fixture("plain.js");
 const STOPPED = /^stopped: (\d+) shards? drained in \d+ ms, (\d+) requests? finished, (\d+) cut$/m;
+
+const { isPossible, reason } = portSharing();
+const TWO_SHARDS = { skip: isPossible ? false : reason };
 
 function portOf(url: string): number {
   return Number(new URL(url).port);
@@ -104,7 +108,7 @@ for (const { name: driver, skip } of driversUnderTest) {
       });
     });
 
-    test("stops, names the error with its stack, and exits with code 1 when a shard dies", async () => {
+    test("stops, names the error with its stack, and exits with code 1 when a shard dies", TWO_SHARDS, async () => {
       await withServe([PLAIN, ...ARGS, "--shards", "2"], {}, async (server, url) => {
         await fetch(`${url}/die`).catch(() => undefined);
         assert.equal(await server.ended(), 1);
@@ -114,7 +118,7 @@ for (const { name: driver, skip } of driversUnderTest) {
       });
     });
 
-    test("serves on both of two shards, which share their statistics", async () => {
+    test("serves on both of two shards, which share their statistics", TWO_SHARDS, async () => {
       await withServe([DEMO, ...ARGS, "--shards", "2"], {}, async (server, url) => {
         const seen = new Set<number>();
         let stats: RuntimeStats & { requests: number };

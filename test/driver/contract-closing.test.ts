@@ -394,7 +394,9 @@ for (const under of driversUnderTest) {
         const late = rig.start();
         await late.closed();
         assert.equal(late.errorCode, "ECONNREFUSED");
-        await assert.rejects(rig.driver.listen({ host: "127.0.0.1", port: 0, backlog: 1, reusePort: false }), { code: "ERR_RINGLOOM_CLOSED" });
+        await assert.rejects(rig.driver.listen({ host: "127.0.0.1", port: 0, backlog: 1, reusePort: false }), {
+          code: "ERR_RINGLOOM_CLOSED",
+        });
         assert.throws(() => rig.driver.connect("127.0.0.1", 9), { code: "ERR_RINGLOOM_CLOSED" });
         assert.throws(() => rig.driver.adopt(0), { code: "ERR_RINGLOOM_CLOSED" });
         assert.throws(() => rig.driver.operations.nop(() => {}), { code: "ERR_RINGLOOM_CLOSED" });

@@ -1,8 +1,8 @@
 /** The contract suite, part 4: listening, connecting, adopting, full tables, the order of stopping. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { type StdioOptions, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { constants } from "node:os";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -40,12 +40,17 @@ for (const under of driversUnderTest) {
         assert.equal(host, "::1");
         const slot = rig.driver.connect("::1", port);
         rig.track(slot);
-        await rig.signal.until("both sides", () => rig.lives.length === 2 && rig.lives.every((life) => life.events.length > 0));
+        await rig.signal.until(
+          "both sides",
+          () => rig.lives.length === 2 && rig.lives.every((life) => life.events.length > 0),
+        );
         assert.deepEqual(rig.driver.peerAddress(slot), { host: "::1", port });
       });
     });
 
-    test("listen() accepts on a descriptor, which stays open exactly where the contract says so", { skip: process.platform === "win32" && "descriptors of sockets cannot be inherited on Windows" }, async () => {
+    test("listen() accepts on a descriptor, which stays open exactly where the contract says so", {
+      skip: process.platform === "win32" && "descriptors of sockets cannot be inherited on Windows",
+    }, async () => {
       const server = createServer();
       const port = await listenAnywhere(server);
       let text = "";
@@ -76,14 +81,18 @@ for (const under of driversUnderTest) {
 
     test("listen() rejects with EADDRINUSE when the port is taken, and leaves nothing behind", async () => {
       await withRig(under, {}, async (rig) => {
-        await assert.rejects(rig.driver.listen({ ...ANY_PORT, port: rig.port }), { code: "EADDRINUSE", operation: "listen" });
+        await assert.rejects(rig.driver.listen({ ...ANY_PORT, port: rig.port }), {
+          code: "EADDRINUSE",
+          operation: "listen",
+        });
         await rig.open();
       });
     });
 
     test("listen() rejects what is no port and no descriptor", async () => {
       await withRig(under, {}, async (rig) => {
-        for (const port of [-1, 65536, 1.5, Number.NaN]) await assert.rejects(rig.driver.listen({ ...ANY_PORT, port }), RangeError);
+        for (const port of [-1, 65536, 1.5, Number.NaN])
+          await assert.rejects(rig.driver.listen({ ...ANY_PORT, port }), RangeError);
         await assert.rejects(rig.driver.listen(-1), RangeError);
       });
     });
@@ -102,7 +111,7 @@ for (const under of driversUnderTest) {
         const late = rig.start();
         await late.closed();
         assert.equal(late.errorCode, "ECONNREFUSED");
-        peers.forEach((peer, index) => peer.send(`I am ${index}`));
+        for (const [index, peer] of peers.entries()) peer.send(`I am ${index}`);
         await rig.signal.until("all to be heard", () => rig.lives.every((life) => life.receivedBytes >= 6));
         assert.ok(peers.every((peer) => peer.errorCode === undefined));
         rig.driver.stopListening(rig.listener);
@@ -117,7 +126,9 @@ for (const under of driversUnderTest) {
         rig.handlers.accepted = () => rig.driver.stopListening(rig.listener);
         const peers = Array.from({ length: 10 }, () => rig.start());
         await rig.signal.until("the listener to stop", () => rig.stoppedListeners.length > 0);
-        await Promise.all(peers.map((peer) => peer.signal.until("an outcome", () => peer.isConnected || peer.isClosed)));
+        await Promise.all(
+          peers.map((peer) => peer.signal.until("an outcome", () => peer.isConnected || peer.isClosed)),
+        );
         const connected = peers.filter((peer) => peer.isConnected);
         assert.equal(rig.lives.length, connected.length);
       });
@@ -198,7 +209,8 @@ for (const under of driversUnderTest) {
 
     test("connect() throws for what is no address", async () => {
       await withRig(under, {}, async (rig) => {
-        for (const host of ["", "localhost", "1.2.3", "::zz"]) assert.throws(() => rig.driver.connect(host, 80), TypeError);
+        for (const host of ["", "localhost", "1.2.3", "::zz"])
+          assert.throws(() => rig.driver.connect(host, 80), TypeError);
         for (const port of [0, -1, 65536, 1.5]) assert.throws(() => rig.driver.connect("127.0.0.1", port), RangeError);
         assert.equal(rig.driver.stats.connectionsNow, 0);
       });
@@ -212,13 +224,19 @@ for (const under of driversUnderTest) {
           rig.send(slot, bytes.subarray(offset, offset + length));
         };
         rig.handlers.connected = (slot) => rig.send(slot, `from ${slot}`);
-        await rig.signal.until("every echo", () => out.every((life) => Buffer.concat(life.received).toString() === `from ${life.slot}`));
+        await rig.signal.until("every echo", () =>
+          out.every((life) => Buffer.concat(life.received).toString() === `from ${life.slot}`),
+        );
         for (const life of out) rig.driver.close(life.slot);
-        await rig.signal.until("the others to see the end", () => rig.lives.every((life) => life.isClosed || life.events.includes("ended")));
+        await rig.signal.until("the others to see the end", () =>
+          rig.lives.every((life) => life.isClosed || life.events.includes("ended")),
+        );
       });
     });
 
-    test("adopt() makes a connection of a descriptor", { skip: process.platform === "win32" && "a child's pipe is no socket on Windows" }, async () => {
+    test("adopt() makes a connection of a descriptor", {
+      skip: process.platform === "win32" && "a child's pipe is no socket on Windows",
+    }, async () => {
       const outcome = await runChild("adopt-child.js", under.name, undefined, (socket) => {
         socket.write("ping");
         socket.once("data", (chunk) => socket.end(`${chunk.toString()} done`));
@@ -231,7 +249,19 @@ for (const under of driversUnderTest) {
     test("exceptions of handlers are reported and every other event is delivered", async () => {
       const outcome = await runChild("throwing-child.js", under.name);
       const { thrown, seen, received } = outcome as { thrown: string[]; seen: string[]; received: string };
-      for (const name of ["accepted", "connected", "received", "ended", "drained", "closed", "listenerStopped", "turnEnded", "nop", "timeout", "readAt"]) {
+      for (const name of [
+        "accepted",
+        "connected",
+        "received",
+        "ended",
+        "drained",
+        "closed",
+        "listenerStopped",
+        "turnEnded",
+        "nop",
+        "timeout",
+        "readAt",
+      ]) {
         assert.ok(thrown.includes(name), `the exception of ${name} was reported; reported were ${thrown.join(" ")}`);
       }
       assert.equal(received, "abcdefghij");
@@ -279,6 +309,11 @@ async function hasIpv6(): Promise<boolean> {
   }
 }
 
+/** There is no public way to ask a server for its descriptor. */
+function descriptorOf(server: Server): number {
+  return (server as unknown as { _handle: { fd: number } })._handle.fd;
+}
+
 /** Whether node:net has `reusePort` on this platform: since 22.12 and 23.1, on Linux. */
 function canReusePort(): boolean {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
@@ -286,10 +321,15 @@ function canReusePort(): boolean {
 }
 
 /** Runs a program beside this file with a driver's name and descriptor 3, a server or else one end of a pair, and reads the JSON line that it prints. */
-async function runChild(file: string, driver: string, third?: Server, meet?: (socket: Socket) => unknown): Promise<unknown> {
+async function runChild(
+  file: string,
+  driver: string,
+  third?: Server,
+  meet?: (socket: Socket) => unknown,
+): Promise<unknown> {
   const path = fileURLToPath(new URL(file, import.meta.url));
-  // Node hands the child the descriptor of whatever has a handle; its types know only of streams.
-  const child = spawn(process.execPath, [path, driver], { stdio: ["ignore", "pipe", "inherit", (third as Socket | undefined) ?? "pipe"] });
+  const stdio: StdioOptions = ["ignore", "pipe", "inherit", third === undefined ? "pipe" : descriptorOf(third)];
+  const child = spawn(process.execPath, [path, driver], { stdio, timeout: 30_000 });
   // Once the child has it, only the child may accept.
   third?.close();
   const output = new Peer(child.stdio[1] as Socket);

@@ -50,17 +50,24 @@ for (const under of driversUnderTest) {
     test("timeout() completes with -ETIME, the shorter one first", async () => {
       await withRig(under, {}, async ({ driver: { operations } }) => {
         const order: string[] = [];
-        const long = result((done) => operations.timeout(60, done)).then((value) => (order.push("long"), value));
-        const short = result((done) => operations.timeout(5, done)).then((value) => (order.push("short"), value));
-        const none = result((done) => operations.timeout(0, done)).then((value) => (order.push("none"), value));
-        assert.deepEqual(await Promise.all([long, short, none]), [-ETIME, -ETIME, -ETIME]);
+        const run = async (name: string, ms: number): Promise<number> => {
+          const value = await result((done) => operations.timeout(ms, done));
+          order.push(name);
+          return value;
+        };
+        assert.deepEqual(await Promise.all([run("long", 60), run("short", 5), run("none", 0)]), [
+          -ETIME,
+          -ETIME,
+          -ETIME,
+        ]);
         assert.deepEqual(order, ["none", "short", "long"]);
       });
     });
 
     test("timeout() throws for what is no time", async () => {
       await withRig(under, {}, async ({ driver: { operations } }) => {
-        for (const ms of [-1, Number.NaN, 2 ** 31, Number.POSITIVE_INFINITY]) assert.throws(() => operations.timeout(ms, () => {}), RangeError);
+        for (const ms of [-1, Number.NaN, 2 ** 31, Number.POSITIVE_INFINITY])
+          assert.throws(() => operations.timeout(ms, () => {}), RangeError);
         assert.equal(operations.pendingNow, 0);
       });
     });
@@ -69,8 +76,14 @@ for (const under of driversUnderTest) {
       await withFile(async (file) => {
         await withRig(under, {}, async ({ driver: { operations } }) => {
           const whole = pattern(30, 0, 200_000);
-          assert.equal(await result((done) => operations.writeAt(file.fd, whole.subarray(100_000), 100_000, done)), 100_000);
-          assert.equal(await result((done) => operations.writeAt(file.fd, whole.subarray(0, 100_000), 0, done)), 100_000);
+          assert.equal(
+            await result((done) => operations.writeAt(file.fd, whole.subarray(100_000), 100_000, done)),
+            100_000,
+          );
+          assert.equal(
+            await result((done) => operations.writeAt(file.fd, whole.subarray(0, 100_000), 0, done)),
+            100_000,
+          );
           assert.equal(await result((done) => operations.fsync(file.fd, false, done)), 0);
           assert.equal(await result((done) => operations.fsync(file.fd, true, done)), 0);
           const back = new Uint8Array(200_000);
@@ -94,9 +107,13 @@ for (const under of driversUnderTest) {
           const whole = pattern(31, 0, 64 * 1024);
           assert.equal(await result((done) => operations.writeAt(file.fd, whole, 0, done)), whole.length);
           const buffers = Array.from({ length: 500 }, () => new Uint8Array(100));
-          const counts = await Promise.all(buffers.map((buffer, index) => result((done) => operations.readAt(file.fd, buffer, index * 100, done))));
+          const counts = await Promise.all(
+            buffers.map((buffer, index) => result((done) => operations.readAt(file.fd, buffer, index * 100, done))),
+          );
           assert.ok(counts.every((count) => count === 100));
-          buffers.forEach((buffer, index) => assert.deepEqual(Buffer.from(buffer), whole.subarray(index * 100, index * 100 + 100)));
+          for (const [index, buffer] of buffers.entries()) {
+            assert.deepEqual(Buffer.from(buffer), whole.subarray(index * 100, index * 100 + 100));
+          }
         });
       });
     });
@@ -142,7 +159,9 @@ for (const under of driversUnderTest) {
       await withFile(async (file) => {
         await withRig(under, {}, async ({ driver: { operations } }) => {
           await result((done) => operations.writeAt(file.fd, pattern(32, 0, 4096), 0, done));
-          const started = Array.from({ length: 100 }, () => start((done) => operations.readAt(file.fd, new Uint8Array(4096), 0, done)));
+          const started = Array.from({ length: 100 }, () =>
+            start((done) => operations.readAt(file.fd, new Uint8Array(4096), 0, done)),
+          );
           for (const { id } of started) operations.cancel(id);
           for (const { completion } of started) {
             const value = await completion;
@@ -154,7 +173,9 @@ for (const under of driversUnderTest) {
 
     test("every operation throws ERR_RINGLOOM_OVERLOADED when all slots are taken, and works again after", async () => {
       await withRig(under, {}, async ({ driver: { operations } }) => {
-        const started = Array.from({ length: OPERATIONS_MAX }, () => start((done) => operations.timeout(100_000, done)));
+        const started = Array.from({ length: OPERATIONS_MAX }, () =>
+          start((done) => operations.timeout(100_000, done)),
+        );
         assert.equal(operations.pendingNow, OPERATIONS_MAX);
         const buffer = new Uint8Array(1);
         const attempts: readonly ((operations: Operations) => number)[] = [
@@ -175,7 +196,9 @@ for (const under of driversUnderTest) {
     test("connections work while every operation slot is taken", async () => {
       await withRig(under, {}, async (rig) => {
         const { operations } = rig.driver;
-        const started = Array.from({ length: OPERATIONS_MAX }, () => start((done) => operations.timeout(100_000, done)));
+        const started = Array.from({ length: OPERATIONS_MAX }, () =>
+          start((done) => operations.timeout(100_000, done)),
+        );
         const { peer, life } = await rig.open();
         peer.send("hello");
         await rig.receivedBytes(life, 5);
@@ -200,7 +223,8 @@ for (const under of driversUnderTest) {
           const results: number[] = [];
           operations.timeout(100_000, (value) => results.push(value));
           operations.nop((value) => results.push(value));
-          for (let index = 0; index < 10; index++) operations.readAt(file.fd, new Uint8Array(100), 0, (value) => results.push(value));
+          for (let index = 0; index < 10; index++)
+            operations.readAt(file.fd, new Uint8Array(100), 0, (value) => results.push(value));
           await within("shutdown", driver.shutdown());
           assert.equal(results.length, 12);
           assert.ok(results.includes(-ECANCELED));

@@ -138,9 +138,10 @@ for (const under of driversUnderTest) {
 
     test("200 connections at once each receive their own bytes", async () => {
       await withRig(under, { connectionsMax: 256 }, async (rig) => {
-        rig.handlers.received = (slot, bytes, offset, length) => rig.send(slot, bytes.subarray(offset, offset + length));
+        rig.handlers.received = (slot, bytes, offset, length) =>
+          rig.send(slot, bytes.subarray(offset, offset + length));
         const peers = Array.from({ length: 200 }, () => rig.start());
-        peers.forEach((peer, index) => peer.send(pattern(index, 0, 300)));
+        for (const [index, peer] of peers.entries()) peer.send(pattern(index, 0, 300));
         for (const [index, peer] of peers.entries()) {
           await peer.received(300);
           assert.equal(peer.bytes.equals(pattern(index, 0, 300)), true);

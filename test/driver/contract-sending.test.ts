@@ -47,7 +47,11 @@ for (const under of driversUnderTest) {
     test("commits of one event keep their order, whatever their sizes", async () => {
       await withRig(under, {}, async (rig) => {
         const sizes = [1, 511, 512, 513, 3, 4096, 65536, 2, 65535, 1, 700, 30000];
-        const whole = pattern(5, 0, sizes.reduce((sum, size) => sum + size));
+        const whole = pattern(
+          5,
+          0,
+          sizes.reduce((sum, size) => sum + size),
+        );
         rig.handlers.received = (slot) => {
           let at = 0;
           for (const size of sizes) {

@@ -15,7 +15,15 @@ const AT_ONCE_MAX = 120;
 const HEADER_BYTES = 4;
 
 /** How a connection ends. In the first three both sides must have every byte; in the others what arrived must be a prefix. */
-const ENDINGS = ["peer ends", "peer ends early and reads on", "driver closes after flush", "driver closes", "driver shuts both ways", "peer resets", "peer destroys"] as const;
+const ENDINGS = [
+  "peer ends",
+  "peer ends early and reads on",
+  "driver closes after flush",
+  "driver closes",
+  "driver shuts both ways",
+  "peer resets",
+  "peer destroys",
+] as const;
 const COMPLETE: readonly string[] = ["peer ends", "peer ends early and reads on", "driver closes after flush"];
 
 /** The model of one connection. */
@@ -57,7 +65,11 @@ for (const under of driversUnderTest) {
 async function stress(under: DriverUnderTest, seed: number): Promise<void> {
   const random = new Random(seed);
   // A small pool and a small slab, so that both run dry again and again.
-  const rig = await Rig.listening(under, { connectionsMax: 256, writePoolBytes: 1024 * 1024, receiveSlabBytes: 128 * 1024 });
+  const rig = await Rig.listening(under, {
+    connectionsMax: 256,
+    writePoolBytes: 1024 * 1024,
+    receiveSlabBytes: 128 * 1024,
+  });
   const plans = Array.from({ length: CONNECTIONS }, (_, id) => planOf(id, random));
   const model = new StressModel(rig, plans);
   let isDone = false;
@@ -80,7 +92,13 @@ async function stress(under: DriverUnderTest, seed: number): Promise<void> {
 
 function planOf(id: number, random: Random): Plan {
   const size = random.below(4) === 0 ? random.below(300_000) : random.below(5_000);
-  return { id, ending: ENDINGS[random.below(ENDINGS.length)]!, size, breakAt: random.below(size + 1), random: random.fork() };
+  return {
+    id,
+    ending: ENDINGS[random.below(ENDINGS.length)]!,
+    size,
+    breakAt: random.below(size + 1),
+    random: random.fork(),
+  };
 }
 
 /** Everything that happens on the driver's side. */
@@ -94,7 +112,8 @@ class StressModel {
     this.#rig = rig;
     this.#plans = plans;
     rig.handlers.accepted = (slot) => this.#begin(slot);
-    rig.handlers.received = (slot, bytes, offset, length) => this.#receive(this.#echoes.get(slot)!, Buffer.from(bytes.subarray(offset, offset + length)));
+    rig.handlers.received = (slot, bytes, offset, length) =>
+      this.#receive(this.#echoes.get(slot)!, Buffer.from(bytes.subarray(offset, offset + length)));
     rig.handlers.ended = (slot) => this.#end(this.#echoes.get(slot)!);
     rig.handlers.drained = (slot) => this.#pump(this.#echoes.get(slot)!);
     rig.handlers.closed = (slot) => this.#close(this.#echoes.get(slot)!);
@@ -102,7 +121,16 @@ class StressModel {
 
   #begin(slot: number): void {
     const generation = this.#rig.driver.generations[slot]!;
-    this.#echoes.set(slot, { slot, generation, plan: undefined, head: Buffer.alloc(0), received: 0, waiting: [], hasEnded: false, isDone: false });
+    this.#echoes.set(slot, {
+      slot,
+      generation,
+      plan: undefined,
+      head: Buffer.alloc(0),
+      received: 0,
+      waiting: [],
+      hasEnded: false,
+      isDone: false,
+    });
   }
 
   #receive(echo: Echo, chunk: Buffer): void {
@@ -186,7 +214,8 @@ class StressModel {
   #finish(echo: Echo): void {
     echo.isDone = true;
     const { driver } = this.#rig;
-    if (echo.plan!.ending === "driver closes after flush" || echo.plan!.random.below(2) === 0) driver.closeAfterFlush(echo.slot);
+    if (echo.plan!.ending === "driver closes after flush" || echo.plan!.random.below(2) === 0)
+      driver.closeAfterFlush(echo.slot);
     else driver.end(echo.slot);
   }
 
@@ -221,7 +250,8 @@ async function runPeer(rig: Rig, plan: Plan): Promise<void> {
   const echoed = peer.bytes;
   assert.ok(echoed.length <= plan.size, `connection ${plan.id}: more came back than was sent`);
   assert.equal(echoed.equals(pattern(plan.id, 0, echoed.length)), true, `connection ${plan.id}: the echo is wrong`);
-  if (COMPLETE.includes(plan.ending)) assert.equal(echoed.length, plan.size, `connection ${plan.id} (${plan.ending}): the echo is incomplete`);
+  if (COMPLETE.includes(plan.ending))
+    assert.equal(echoed.length, plan.size, `connection ${plan.id} (${plan.ending}): the echo is incomplete`);
 }
 
 async function sendStream(peer: Peer, plan: Plan): Promise<void> {

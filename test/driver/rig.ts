@@ -10,7 +10,9 @@ import { Peer } from "../support/peer.js";
 import { Signal, within } from "../support/signal.js";
 
 /** What a case wants to do at an event, besides the bookkeeping. */
-export type Handlers = { -readonly [Name in keyof DriverEvents]?: (...args: Parameters<DriverEvents[Name]>) => unknown };
+export type Handlers = {
+  -readonly [Name in keyof DriverEvents]?: (...args: Parameters<DriverEvents[Name]>) => unknown;
+};
 
 export interface RigOptions {
   readonly connectionsMax?: number;
@@ -131,7 +133,10 @@ export class Rig {
       for (const peer of this.#peers) peer.socket.destroy();
       if (!this.#isShutDown) {
         for (const slot of this.#current.keys()) this.driver.close(slot);
-        await this.signal.until("all connections to close", () => this.#current.size === 0 && this.driver.stats.connectionsNow === 0);
+        await this.signal.until(
+          "all connections to close",
+          () => this.#current.size === 0 && this.driver.stats.connectionsNow === 0,
+        );
         this.assertEmpty();
       }
     } finally {
@@ -157,7 +162,12 @@ export class Rig {
     const { connectionsNow, writeBlocksNow, receiveBuffersNow } = this.driver.stats;
     const { pendingNow } = this.driver.operations;
     const now = { connectionsNow, writeBlocksNow, receiveBuffersNow, pendingNow };
-    assert.deepEqual(now, { connectionsNow: 0, writeBlocksNow: 0, receiveBuffersNow: this.#receiveBuffersAtStart, pendingNow: 0 });
+    assert.deepEqual(now, {
+      connectionsNow: 0,
+      writeBlocksNow: 0,
+      receiveBuffersNow: this.#receiveBuffersAtStart,
+      pendingNow: 0,
+    });
   }
 
   #recorder(): DriverEvents {
@@ -212,8 +222,10 @@ export class Rig {
 
   #begin(slot: number, event: string): void {
     const known = this.#current.get(slot);
-    if (this.#silenced.has(slot) && known !== undefined) this.#violations.push(`${event} after a call to close: slot ${slot}`);
-    if (known !== undefined && !(event === "connected" && known.events.length === 0)) this.#violations.push(`${event} for the live slot ${slot}`);
+    if (this.#silenced.has(slot) && known !== undefined)
+      this.#violations.push(`${event} after a call to close: slot ${slot}`);
+    if (known !== undefined && !(event === "connected" && known.events.length === 0))
+      this.#violations.push(`${event} for the live slot ${slot}`);
     const life = known ?? this.track(slot);
     life.events.push(event);
   }
@@ -242,10 +254,15 @@ export class Rig {
     if (life === undefined) return;
     if (this.#paused.has(slot)) this.#violations.push(`received while paused: slot ${slot}`);
     if (life.events.includes("ended")) this.#violations.push(`received after ended: slot ${slot}`);
-    if (this.driver.name !== "portable" && !life.wasPaused && (bytes !== this.#slab || offset + length > this.#slab.length)) {
+    if (
+      this.driver.name !== "portable" &&
+      !life.wasPaused &&
+      (bytes !== this.#slab || offset + length > this.#slab.length)
+    ) {
       this.#violations.push(`received bytes outside the receive slab: slot ${slot}`);
     }
-    if (length <= 0 || offset + length > bytes.length) this.#violations.push(`received a range that is not in its bytes: slot ${slot}`);
+    if (length <= 0 || offset + length > bytes.length)
+      this.#violations.push(`received a range that is not in its bytes: slot ${slot}`);
     life.received.push(Buffer.from(bytes.subarray(offset, offset + length)));
     life.receivedBytes += length;
   }
@@ -256,8 +273,10 @@ export class Rig {
       this.#violations.push(`${event} for the free slot ${slot}`);
       return undefined;
     }
-    if (life.generation !== this.driver.generations[slot]) this.#violations.push(`${event} with another generation: slot ${slot}`);
-    if (event !== "closed" && this.#silenced.has(slot)) this.#violations.push(`${event} after a call to close: slot ${slot}`);
+    if (life.generation !== this.driver.generations[slot])
+      this.#violations.push(`${event} with another generation: slot ${slot}`);
+    if (event !== "closed" && this.#silenced.has(slot))
+      this.#violations.push(`${event} after a call to close: slot ${slot}`);
     if (event === "ended" && life.events.includes("ended")) this.#violations.push(`ended twice: slot ${slot}`);
     if (life.events.at(-1) !== "received" || event !== "received") life.events.push(event);
     return life;
@@ -323,7 +342,11 @@ export class Rig {
 }
 
 /** Runs `body` with a rig that listens, and checks what the contract says of every case. */
-export async function withRig(under: DriverUnderTest, options: RigOptions, body: (rig: Rig) => Promise<void>): Promise<void> {
+export async function withRig(
+  under: DriverUnderTest,
+  options: RigOptions,
+  body: (rig: Rig) => Promise<void>,
+): Promise<void> {
   const rig = await Rig.listening(under, options);
   let isDone = false;
   try {

@@ -1,6 +1,7 @@
 /** Throws in every handler and every completion, and prints which exceptions were reported and which events came all the same. */
-import { connect as connectSocket } from "node:net";
+
 import { openSync } from "node:fs";
+import { connect as connectSocket } from "node:net";
 import { fileURLToPath } from "node:url";
 import type { DriverEvents } from "../../src/driver/contract.js";
 import { Signal } from "../support/signal.js";

@@ -54,7 +54,10 @@ export class Peer {
 
   async received(count: number): Promise<void> {
     await this.signal.until(`the peer to receive ${count} bytes`, () => this.receivedBytes >= count || this.isClosed);
-    if (this.receivedBytes < count) throw new Error(`The peer was closed after ${this.receivedBytes} of ${count} bytes (${this.errorCode ?? "no error"})`);
+    if (this.receivedBytes < count)
+      throw new Error(
+        `The peer was closed after ${this.receivedBytes} of ${count} bytes (${this.errorCode ?? "no error"})`,
+      );
   }
 
   ended(): Promise<void> {
