@@ -2,8 +2,9 @@
  * What a request costs above the driver: parsing, routing, a handler, encoding and the write pool, without a kernel. Prints nanoseconds of CPU
  * time and bytes of heap per request. Run: `node --expose-gc dist/bench/http-core.js [seconds]`.
  */
-import { newDriverStats } from "../src/driver/driver-stats.js";
+
 import type { Driver, DriverEvents, DriverOptions, Listening, Operations } from "../src/driver/contract.js";
+import { newDriverStats } from "../src/driver/driver-stats.js";
 import { Outbox, type OutboxOwner } from "../src/driver/outbox.js";
 import { WritePool } from "../src/driver/write-pool.js";
 import { App, HttpServer } from "../src/http/index.js";
@@ -94,7 +95,10 @@ interface Case {
   readonly pipelined: number;
 }
 
-const HEADERS_20 = Array.from({ length: 19 }, (_, index) => `x-header-${index}: value of header number ${index}\r\n`).join("");
+const HEADERS_20 = Array.from(
+  { length: 19 },
+  (_, index) => `x-header-${index}: value of header number ${index}\r\n`,
+).join("");
 
 const CASES: readonly Case[] = [
   { name: "static-p16", request: "GET / HTTP/1.1\r\nHost: 127.0.0.1:9090\r\n\r\n", pipelined: 16 },
@@ -122,7 +126,11 @@ function measure(item: Case, seconds: number): void {
       events = driverEvents;
       driver = new NullDriver(options);
       const { bytes, offset } = options.receiveSlab;
-      Buffer.from(bytes.buffer, bytes.byteOffset).latin1Write(item.request.repeat(item.pipelined), offset, item.request.length * item.pipelined);
+      Buffer.from(bytes.buffer, bytes.byteOffset).latin1Write(
+        item.request.repeat(item.pipelined),
+        offset,
+        item.request.length * item.pipelined,
+      );
       slab = options.receiveSlab;
       return driver;
     },
@@ -144,7 +152,9 @@ function measure(item: Case, seconds: number): void {
   if (server.stats.answers2xx !== requests) throw new Error("An answer was no 200");
   const heap = heapBytes(run, batch) / (batch * item.pipelined);
   const nanoseconds = (best * 1000) / (batch * item.pipelined);
-  console.log(`${item.name.padEnd(14)} ${nanoseconds.toFixed(0).padStart(6)} ns/request ${heap.toFixed(0).padStart(6)} heap bytes/request`);
+  console.log(
+    `${item.name.padEnd(14)} ${nanoseconds.toFixed(0).padStart(6)} ns/request ${heap.toFixed(0).padStart(6)} heap bytes/request`,
+  );
   void server.close();
 }
 

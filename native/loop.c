@@ -190,6 +190,9 @@ static void on_prepare_uv(uv_handle_t *handle) {
 static void on_poll_uv(uv_handle_t *handle, int status, int events) {
   (void)events;
   struct rl_loop *loop = uv_handle_get_data(handle);
+  struct rl_ring *ring = loop->ring;
+  /* What did not fit the completion queue keeps the descriptor readable, and only an enter brings it. */
+  if (__atomic_load_n(ring->sq_flags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW) rl_enter(ring, 0, 0, 0);
   if (status == 0) run_turn(loop);
 }
 

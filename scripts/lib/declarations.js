@@ -8,7 +8,7 @@ import { root } from "./project.js";
 
 const DECLARATION =
   /^export (?:declare )?(?:default )?(?:abstract )?(?:async )?(?:function\*?|class|interface|type|const|let|enum|namespace) +([A-Za-z_$][\w$]*)/;
-const ONE_LINE_CONSTANT = /^export const [A-Z].*;(?: *\/\/.*)?$/;
+const ONE_LINE_CONSTANT = /^(?:export )?const [A-Z].*;(?: *\/\/.*)?$/;
 const LIST = /^export (?:type )?\{([^}]*)\}(?: from "([^"]+)")?;/gm;
 const STAR = /^export \*(?: as ([\w$]+))? from "([^"]+)";/gm;
 

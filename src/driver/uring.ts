@@ -259,8 +259,10 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     if (!this.#isAudible(slot) || (flags & PAUSED) === 0) return;
     this.#flags[slot] = flags & ~PAUSED;
     // Held bytes come first, and never inside this call.
-    if ((flags & HOLDING) !== 0) this.#queueResume(slot);
-    else this.#armReceive(slot);
+    if ((flags & HOLDING) === 0) return this.#armReceive(slot);
+    if ((flags & RESUMING) !== 0) return;
+    this.#flags[slot] = this.#flags[slot]! | RESUMING;
+    this.#deferred.resume(slot);
   }
 
   end(slot: number): void {
@@ -306,6 +308,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
       this.operations.close();
       for (let index = this.#slots.count - 1; index >= 0; index--) this.#closeWith(this.#slots.live[index]!, 0);
       this.#wake();
+      this.#updateKeepAlive();
     });
     return this.#shutdown;
   }
@@ -573,13 +576,6 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     this.#held.add(slot, this.#buffers.bytes.slice(offset, offset + length));
   }
 
-  #queueResume(slot: number): void {
-    const flags = this.#flags[slot]!;
-    if ((flags & RESUMING) !== 0) return;
-    this.#flags[slot] = flags | RESUMING;
-    this.#deferred.resume(slot);
-  }
-
   deliverHeld(slot: number): void {
     this.#flags[slot] = this.#flags[slot]! & ~RESUMING;
     const generation = this.generations[slot];
@@ -693,7 +689,8 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
 
   #updateKeepAlive(): void {
     const isBusy = this.#slots.count > 0 || this.operations.pendingNow > 0 || this.#listeners.count > 0;
-    const keep = this.#isRefWanted && isBusy;
+    // A shutdown needs one more turn, even where nothing else keeps the event loop alive.
+    const keep = (this.#isRefWanted && isBusy) || this.#onShutdown !== undefined;
     if (keep === this.#isKeptAlive) return;
     this.#isKeptAlive = keep;
     this.#native.keepAlive(this.#ring.handle, keep ? 1 : 0);

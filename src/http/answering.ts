@@ -122,21 +122,23 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
   /** Takes what a handler returned. */
   #settle(c: Context, result: unknown): void {
     if (isThenable(result)) {
-      if (!this.#control.keep(c, true)) {
-        this.#overload(c);
-        return;
-      }
       // A thenable of unknown make may call back at once, inside the parser; a promise never does.
       const promise = result instanceof Promise ? result : Promise.resolve(result);
       promise.then(
         (value: unknown) => this.#settleLater(c, value),
         (error: unknown) => this.fail(c, error),
       );
+      // Where its head finds no room the request ends here, and what the promise comes to is late; it must not go unhandled.
+      if (!this.#control.keep(c, true)) this.#overload(c);
       return;
     }
     if (c.answerKind !== ANSWER_NONE) this.send(c);
     else if (isResponse(result)) respondWithResponse(c, result);
-    else this.fail(c, new TypeError(`The handler of ${c.method} ${c.path} answered nothing: it returned ${describe(result)}`));
+    else
+      this.fail(
+        c,
+        new TypeError(`The handler of ${c.method} ${c.path} answered nothing: it returned ${describe(result)}`),
+      );
   }
 
   #settleLater(c: Context, value: unknown): void {
@@ -156,7 +158,11 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
   #sendWhole(exchange: Exchange): void {
     const control = this.#control;
     const close = control.mustClose(exchange);
-    const connection = close ? CONNECTION_CLOSE : (exchange.flags & FLAG_HTTP_10) === 0 ? CONNECTION_DEFAULT : CONNECTION_KEEP;
+    const connection = close
+      ? CONNECTION_CLOSE
+      : (exchange.flags & FLAG_HTTP_10) === 0
+        ? CONNECTION_DEFAULT
+        : CONNECTION_KEEP;
     const body = exchange.answerBody as string | Uint8Array | null;
     if (body === null && exchange.isHead && (exchange.extras?.contentLength ?? -1) >= 0) {
       // A handler may tell HEAD how long the body would be without having it (RFC 9110, section 8.6).
@@ -164,7 +170,15 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
       return;
     }
     const { slot, answerStatus, answerType, answerHeaders } = exchange;
-    const written = this.#encoder.whole(slot, answerStatus, connection, answerType, answerHeaders, body, exchange.isHead);
+    const written = this.#encoder.whole(
+      slot,
+      answerStatus,
+      connection,
+      answerType,
+      answerHeaders,
+      body,
+      exchange.isHead,
+    );
     if (written > 0) {
       control.committed(slot, written);
       control.completed(exchange, close);
@@ -192,6 +206,7 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
     }
     // The source may look at the request while it runs.
     if (!this.#control.keep(exchange, true)) {
+      cancelSource(source);
       this.#overload(exchange);
       return;
     }
@@ -270,7 +285,12 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
     try {
       result = hook(error, exchange);
     } catch (hookError) {
-      this.#log({ level: "error", message: "The onError hook failed", error: hookError, request: requestLine(exchange) });
+      this.#log({
+        level: "error",
+        message: "The onError hook failed",
+        error: hookError,
+        request: requestLine(exchange),
+      });
       this.#sendError(exchange, hookError, 500);
       return;
     }

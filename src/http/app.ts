@@ -2,12 +2,14 @@
 import type { Answer, Context, HandlerResult } from "./context.js";
 import { HttpError } from "./http-error.js";
 import { METHOD_OPTIONS, methodNumber } from "./methods.js";
-import { joinPaths, type PathParams, parsePattern, type PatternPart } from "./route-pattern.js";
+import { joinPaths, type PathParams, type PatternPart, parsePattern } from "./route-pattern.js";
 import { normalisePath, Router } from "./router.js";
 import { reasonPhrase } from "./status.js";
 
 /** Answers a request. A synchronous handler costs no promise. */
-export type Handler<Params extends string = string> = (c: Context<Params>) => HandlerResult | PromiseLike<HandlerResult>;
+export type Handler<Params extends string = string> = (
+  c: Context<Params>,
+) => HandlerResult | PromiseLike<HandlerResult>;
 
 /** Runs what comes after this middleware, once, and returns what that returned: a promise only where something was asynchronous. */
 export type Next = () => HandlerResult | PromiseLike<HandlerResult>;
@@ -125,7 +127,8 @@ export class RouteGroup<Params extends string = never> {
     // A stack belongs to the routes of its own group, so without a path there is nothing to compare.
     const prefix = typeof first === "string" ? scopeOf(joinPaths(this.#prefix, first)) : "";
     for (const run of middleware) {
-      if (typeof run !== "function") throw new TypeError(`Cannot use ${describe(run)} as middleware: it is not a function`);
+      if (typeof run !== "function")
+        throw new TypeError(`Cannot use ${describe(run)} as middleware: it is not a function`);
       this.#stack.push({ prefix, run: run as RawMiddleware });
     }
     return this;
@@ -143,7 +146,10 @@ export class RouteGroup<Params extends string = never> {
     parsePattern(prefix);
     const base = joinPaths(this.#prefix, prefix);
     for (const registration of registrationsOf(app)) {
-      const inner = registration.stack.map(({ prefix: scope, run }) => ({ prefix: scope === "" ? "" : scopeOf(joinPaths(base, scope)), run }));
+      const inner = registration.stack.map(({ prefix: scope, run }) => ({
+        prefix: scope === "" ? "" : scopeOf(joinPaths(base, scope)),
+        run,
+      }));
       this.#register({ ...registration, path: joinPaths(base, registration.path), stack: [...this.#stack, ...inner] });
     }
     return this;
@@ -156,7 +162,8 @@ export class RouteGroup<Params extends string = never> {
 
   #add(method: number, path: string, handlers: readonly unknown[]): void {
     for (const handler of handlers) {
-      if (typeof handler !== "function") throw new TypeError(`Cannot route ${path}: ${describe(handler)} is not a function`);
+      if (typeof handler !== "function")
+        throw new TypeError(`Cannot route ${path}: ${describe(handler)} is not a function`);
     }
     if (handlers.length === 0) throw new TypeError(`Cannot route ${path}: it has no handler`);
     parsePattern(path);
@@ -250,7 +257,12 @@ export class App extends RouteGroup {
   #handleEscaped(c: Context): unknown {
     const head = c.liveHead();
     const path = normalisePath(head.bytes, head.pathStart, head.pathLength);
-    if (path === undefined) throw new HttpError("ERR_RINGLOOM_BAD_PATH", 400, "Cannot route the path: a percent sign is not followed by two hexadecimal digits");
+    if (path === undefined)
+      throw new HttpError(
+        "ERR_RINGLOOM_BAD_PATH",
+        400,
+        "Cannot route the path: a percent sign is not followed by two hexadecimal digits",
+      );
     const route = this.#router.matchNormalised(head, path);
     return route === undefined ? this.#handleMissing(c) : route.handler(c);
   }
@@ -267,7 +279,8 @@ export class App extends RouteGroup {
     // "OPTIONS *" asks about the server as a whole (RFC 9110, section 9.3.7).
     if (c.methodNumber === METHOD_OPTIONS && c.path === "*") return c.empty();
     if (allow === undefined) return this.#notFound(c);
-    if (c.methodNumber === METHOD_OPTIONS && this.#automaticOptions) return c.setHeader("allow", `${allow}, OPTIONS`).empty();
+    if (c.methodNumber === METHOD_OPTIONS && this.#automaticOptions)
+      return c.setHeader("allow", `${allow}, OPTIONS`).empty();
     return c.setHeader("allow", allow).text(`${reasonPhrase(405)}\n`, 405);
   }
 }
@@ -277,7 +290,11 @@ function answerNotFound(c: Context): Answer {
 }
 
 /** One function that runs middleware around a handler. Middleware that cannot apply to the pattern is left out here, once. */
-function compose(stack: readonly ScopedMiddleware[], handler: RawHandler, parts: readonly PatternPart[] | undefined): RawHandler {
+function compose(
+  stack: readonly ScopedMiddleware[],
+  handler: RawHandler,
+  parts: readonly PatternPart[] | undefined,
+): RawHandler {
   const steps: RawMiddleware[] = [];
   for (const { prefix, run } of stack) {
     const covers = prefix === "" ? "always" : parts === undefined ? "maybe" : coverage(prefix, parts);
@@ -317,7 +334,8 @@ function scopeOf(path: string): string {
   if (trimmed === "" || trimmed === "*") return "";
   const { parts } = parsePattern(trimmed);
   const [only] = parts;
-  if (parts.length !== 1 || only?.kind !== "static") throw new TypeError(`Cannot use middleware at ${JSON.stringify(path)}: its path has parameters`);
+  if (parts.length !== 1 || only?.kind !== "static")
+    throw new TypeError(`Cannot use middleware at ${JSON.stringify(path)}: its path has parameters`);
   return only.text;
 }
 

@@ -351,7 +351,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const { table } = this;
     // Framing alone is no progress: an extension that never ends must time out.
     const hasProgress = table.bodyBytes[slot] !== this.#bodyBytesBefore;
-    if (hasProgress && (table.flags[slot]! & PAUSED_FOR_BODY) === 0) table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
+    if (hasProgress && (table.flags[slot]! & PAUSED_FOR_BODY) === 0)
+      table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
     if (this.#hasTooMuchFraming(slot, end)) this.#refuseWith(slot, 400);
     else table.wireBytes[slot] = table.wireBytes[slot]! + end - this.#wireStart;
   }
@@ -362,7 +363,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const isTooMuch = this.#hasTooMuchFraming(slot, this.parser.stoppedAt);
     // The next message has a length of its own.
     this.table.contentLengths[slot] = 0;
-    if (isTooMuch && this.table.phases[slot] === PHASE_BLOCKED && this.#exchanges[slot] !== undefined) this.#refuseWith(slot, 400);
+    if (isTooMuch && this.table.phases[slot] === PHASE_BLOCKED && this.#exchanges[slot] !== undefined)
+      this.#refuseWith(slot, 400);
   }
 
   /** Endless chunk extensions, or chunks of one byte with leading zeros, must not pass for a body. */
@@ -421,6 +423,13 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     if (this.#hasTooMuchFraming(this.#current, offset)) return 400;
     const trailers = (this.#trailers[this.#current] ??= new TrailerFields(this.#limits));
     return trailers.add(isValue, this.parser.bytes, offset, length) ? 0 : 431;
+  }
+
+  simpleRequest(): boolean {
+    const { table, parser } = this;
+    const slot = this.#current;
+    this.#dispatch(slot, parser.head, 0);
+    return table.phases[slot] === PHASE_IDLE;
   }
 
   messageComplete(): boolean {
@@ -514,7 +523,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       this.#ready = [];
       for (let index = 0; index < ready.length; index += 2) {
         const slot = ready[index]!;
-        if (this.#driver.generations[slot] === ready[index + 1] && this.table.phases[slot] === PHASE_IDLE) this.#continue(slot);
+        if (this.#driver.generations[slot] === ready[index + 1] && this.table.phases[slot] === PHASE_IDLE)
+          this.#continue(slot);
       }
     }
   }
@@ -666,7 +676,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   }
 
   bodyWanted(exchange: Exchange): void {
-    if ((exchange.flags & FLAG_EXPECTS_CONTINUE) === 0 || exchange.state !== STATE_OPEN || !this.isReceiving(exchange)) return;
+    if ((exchange.flags & FLAG_EXPECTS_CONTINUE) === 0 || exchange.state !== STATE_OPEN || !this.isReceiving(exchange))
+      return;
     exchange.flags &= ~FLAG_EXPECTS_CONTINUE;
     const { slot } = exchange;
     if (this.table.bodyBytes[slot]! > 0) return;
@@ -790,7 +801,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       this.#pendingPool.release(pending);
     }
     // Errors are made only for somebody who may see them: one takes microseconds.
-    if (this.#bodies[slot] !== undefined) this.#failBody(slot, clientGone(errno === 0 ? undefined : errnoError("receive", errno)));
+    if (this.#bodies[slot] !== undefined)
+      this.#failBody(slot, clientGone(errno === 0 ? undefined : errnoError("receive", errno)));
     this.#trailers[slot] = undefined;
   }
 
@@ -867,7 +879,11 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
         this.#refuseWith(slot, 408);
         break;
       case PHASE_BODY:
-        if (exchange !== undefined && (exchange.flags & FLAG_EXPECTS_CONTINUE) !== 0 && this.table.bodyBytes[slot] === 0) {
+        if (
+          exchange !== undefined &&
+          (exchange.flags & FLAG_EXPECTS_CONTINUE) !== 0 &&
+          this.table.bodyBytes[slot] === 0
+        ) {
           // The client waits for 100 Continue, which the handler's first read sends.
           this.table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
           break;
@@ -977,8 +993,10 @@ class ConnectionBodyOwner implements BodyOwner {
 
 /** What a body's reader is told when the server answers in the handler's place. */
 function refusal(status: number): RingloomError {
-  if (status === 408) return new HttpError("ERR_RINGLOOM_TIMEOUT", 408, "Cannot read the request body: the client stopped sending it");
-  if (status === 413) return new HttpError("ERR_RINGLOOM_BODY_TOO_LARGE", 413, "Cannot read the request body: it is too long");
+  if (status === 408)
+    return new HttpError("ERR_RINGLOOM_TIMEOUT", 408, "Cannot read the request body: the client stopped sending it");
+  if (status === 413)
+    return new HttpError("ERR_RINGLOOM_BODY_TOO_LARGE", 413, "Cannot read the request body: it is too long");
   return new RingloomError("ERR_RINGLOOM_ABORTED", `Cannot read the request body: the request was answered ${status}`);
 }
 

@@ -1,5 +1,5 @@
 /** What a handler gets: `c`. One small object per request; everything about the request is read lazily from its bytes. */
-import { cookieRecord, cookieValue, type CookieOptions, formatCookie } from "./cookies.js";
+import { type CookieOptions, cookieRecord, cookieValue, formatCookie } from "./cookies.js";
 import { formatEvents, type ServerSentEvent } from "./events.js";
 import {
   ANSWER_NONE,
@@ -10,13 +10,13 @@ import {
   FLAG_OWN_TYPE,
   STATE_OPEN,
 } from "./exchange.js";
+import { lowerHeaderName } from "./header-name.js";
 import { HttpError } from "./http-error.js";
 import { queryRecord, queryValue, queryValues } from "./query.js";
 import type { RequestBody } from "./request-body.js";
 import type { RequestHead } from "./request-head.js";
 import type { BodySource } from "./response-body.js";
 import { TYPE_BYTES, TYPE_EVENTS, TYPE_HTML, TYPE_JSON, TYPE_NONE, TYPE_TEXT } from "./response-encoder.js";
-import { lowerHeaderName } from "./header-name.js";
 import { checkedValue } from "./response-headers.js";
 import { checkStatus, reasonPhrase } from "./status.js";
 
@@ -83,7 +83,8 @@ export class Context<Params extends string = string> extends Exchange implements
   param(name: Params): string {
     const head = this.liveHead();
     const index = head.paramNames.indexOf(name);
-    if (index < 0) throw new TypeError(`Cannot read parameter ${JSON.stringify(name)}: the route has none of that name`);
+    if (index < 0)
+      throw new TypeError(`Cannot read parameter ${JSON.stringify(name)}: the route has none of that name`);
     return paramText(head, index);
   }
 
@@ -136,7 +137,8 @@ export class Context<Params extends string = string> extends Exchange implements
   get trailers(): Readonly<Record<string, string>> {
     const fields = this.owner.requestBody(this).trailers ?? [];
     const record = Object.create(null) as Record<string, string>;
-    for (let index = 0; index + 1 < fields.length; index += 2) record[fields[index]!.toLowerCase()] = fields[index + 1]!;
+    for (let index = 0; index + 1 < fields.length; index += 2)
+      record[fields[index]!.toLowerCase()] = fields[index + 1]!;
     return record;
   }
 
@@ -219,7 +221,8 @@ export class Context<Params extends string = string> extends Exchange implements
 
   /** Sends the client elsewhere: 302 unless told. Throws RangeError for a status that is no redirect, TypeError for an invalid location. */
   redirect(location: string, status = 302): Answer {
-    if (checkStatus(status) < 300 || status > 399 || status === 304) throw new RangeError(`Cannot redirect with status ${status}`);
+    if (checkStatus(status) < 300 || status > 399 || status === 304)
+      throw new RangeError(`Cannot redirect with status ${status}`);
     const target = /[^\x21-\x7e]/.test(location) ? encodeURI(location) : location;
     this.setHeader("location", target);
     return this.#whole(TYPE_NONE, null, status);
@@ -264,12 +267,14 @@ export class Context<Params extends string = string> extends Exchange implements
     const text = checkedValue(value, lowerName);
     if (SERVER_FIELDS.has(lowerName)) throw new TypeError(`Cannot set ${lowerName}: the server writes it`);
     if (lowerName === "connection") {
-      if (text.toLowerCase() !== "close") throw new TypeError("Cannot set connection: only close is a handler's to say");
+      if (text.toLowerCase() !== "close")
+        throw new TypeError("Cannot set connection: only close is a handler's to say");
       this.flags |= FLAG_CLOSE;
       return this;
     }
     if (lowerName === "content-length") {
-      if (!/^\d{1,15}$/.test(text)) throw new TypeError(`Cannot set content-length ${JSON.stringify(text)}: it is not a number of bytes`);
+      if (!/^\d{1,15}$/.test(text))
+        throw new TypeError(`Cannot set content-length ${JSON.stringify(text)}: it is not a number of bytes`);
       this.more().contentLength = Number(text);
       return this;
     }
@@ -306,11 +311,14 @@ function paramText(head: RequestHead, index: number): string {
   try {
     return decodeURIComponent(text);
   } catch (cause) {
-    throw new HttpError("ERR_RINGLOOM_BAD_PATH", 400, "Cannot read a path parameter: its escapes are not UTF-8", { cause });
+    throw new HttpError("ERR_RINGLOOM_BAD_PATH", 400, "Cannot read a path parameter: its escapes are not UTF-8", {
+      cause,
+    });
   }
 }
 
 function checkedLength(length: number): number {
-  if (!Number.isSafeInteger(length) || length < 0) throw new RangeError(`Cannot answer with a stream: contentLength is ${length}`);
+  if (!Number.isSafeInteger(length) || length < 0)
+    throw new RangeError(`Cannot answer with a stream: contentLength is ${length}`);
   return length;
 }

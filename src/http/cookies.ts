@@ -49,7 +49,8 @@ export function formatCookie(name: string, value: string, options: CookieOptions
   if (options.domain !== undefined) text += `; Domain=${attribute("domain", options.domain)}`;
   if (options.path !== undefined) text += `; Path=${attribute("path", options.path)}`;
   if (options.maxAge !== undefined) {
-    if (!Number.isInteger(options.maxAge)) throw new RangeError(`Cannot set a cookie: maxAge ${options.maxAge} is no whole number`);
+    if (!Number.isInteger(options.maxAge))
+      throw new RangeError(`Cannot set a cookie: maxAge ${options.maxAge} is no whole number`);
     text += `; Max-Age=${options.maxAge}`;
   }
   if (options.expires !== undefined) text += `; Expires=${options.expires.toUTCString()}`;
@@ -72,7 +73,8 @@ function sameSiteText(sameSite: "strict" | "lax" | "none"): string {
 }
 
 function attribute(name: string, value: string): string {
-  if (!ATTRIBUTE.test(value)) throw new TypeError(`Cannot set a cookie: its ${name} has a character that is not allowed`);
+  if (!ATTRIBUTE.test(value))
+    throw new TypeError(`Cannot set a cookie: its ${name} has a character that is not allowed`);
   return value;
 }
 

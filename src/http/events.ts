@@ -23,15 +23,19 @@ export function formatEvent(event: ServerSentEvent): string {
   if (event.event !== undefined) text += `event: ${oneLine("event", event.event)}\n`;
   if (event.id !== undefined) text += `id: ${oneLine("id", event.id)}\n`;
   if (event.retryMs !== undefined) {
-    if (!Number.isSafeInteger(event.retryMs) || event.retryMs < 0) throw new RangeError(`Cannot send an event: retryMs is ${event.retryMs}`);
+    if (!Number.isSafeInteger(event.retryMs) || event.retryMs < 0)
+      throw new RangeError(`Cannot send an event: retryMs is ${event.retryMs}`);
     text += `retry: ${event.retryMs}\n`;
   }
-  if (event.data !== undefined) text += fieldLines("data", typeof event.data === "string" ? event.data : JSON.stringify(event.data));
+  if (event.data !== undefined)
+    text += fieldLines("data", typeof event.data === "string" ? event.data : JSON.stringify(event.data));
   return `${text}\n`;
 }
 
 /** The texts of events, one by one. */
-export async function* formatEvents(events: AsyncIterable<ServerSentEvent> | Iterable<ServerSentEvent>): AsyncGenerator<string, void, undefined> {
+export async function* formatEvents(
+  events: AsyncIterable<ServerSentEvent> | Iterable<ServerSentEvent>,
+): AsyncGenerator<string, void, undefined> {
   for await (const event of events) yield formatEvent(event);
 }
 

@@ -3,11 +3,11 @@
  * one per request. It is never used again, so whoever keeps it cannot reach another request; when it is over it says so.
  */
 import { RingloomError } from "../errors.js";
+import { METHOD_HEAD, METHOD_NAMES } from "./methods.js";
+import type { OutgoingBody } from "./outgoing-body.js";
 import type { RequestBody } from "./request-body.js";
 import type { RequestHead } from "./request-head.js";
-import type { OutgoingBody } from "./outgoing-body.js";
 import type { BodySink } from "./response-body.js";
-import { METHOD_HEAD, METHOD_NAMES } from "./methods.js";
 import { TYPE_NONE } from "./response-encoder.js";
 
 /** No answer has been given yet. */
@@ -148,5 +148,7 @@ export abstract class Exchange {
 
 /** The reason of an aborted request. */
 export function clientGone(cause?: RingloomError): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_ABORTED", "The client closed the connection before the answer was complete", { cause });
+  return new RingloomError("ERR_RINGLOOM_ABORTED", "The client closed the connection before the answer was complete", {
+    cause,
+  });
 }

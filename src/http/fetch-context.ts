@@ -1,4 +1,4 @@
-import { Exchange, ANSWER_WHOLE, FLAG_CLOSE, FLAG_HAS_BODY, STATE_OPEN } from "./exchange.js";
+import { ANSWER_WHOLE, Exchange, FLAG_CLOSE, FLAG_HAS_BODY, STATE_OPEN } from "./exchange.js";
 import type { FetchExchange } from "./fetch-exchange.js";
 import type { RequestBody } from "./request-body.js";
 import type { BodySink } from "./response-body.js";
@@ -14,7 +14,12 @@ export class FetchContext extends Exchange implements FetchExchange {
     return this.liveHead().text();
   }
 
-  answer(status: number, contentType: string | undefined, headers: readonly string[] | undefined, body: string | Uint8Array | null): void {
+  answer(
+    status: number,
+    contentType: string | undefined,
+    headers: readonly string[] | undefined,
+    body: string | Uint8Array | null,
+  ): void {
     if (!this.#record(status, contentType, headers)) return;
     this.answerKind = ANSWER_WHOLE;
     this.answerBody = body;

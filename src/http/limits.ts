@@ -52,9 +52,15 @@ export const HTTP_LIMITS: { readonly [Name in keyof HttpLimits]: HttpLimitDefini
     fallback: 100,
     min: 4,
     max: 1000,
-    description: "Header field lines of one request (its trailers count separately, by the same limit). More is answered 431.",
+    description:
+      "Header field lines of one request (its trailers count separately, by the same limit). More is answered 431.",
   },
-  urlBytesMax: { fallback: 8 * KIB, min: 64, max: 32 * KIB, description: "Request target, in bytes. More is answered 414." },
+  urlBytesMax: {
+    fallback: 8 * KIB,
+    min: 64,
+    max: 32 * KIB,
+    description: "Request target, in bytes. More is answered 414.",
+  },
   bodyBytesMax: {
     fallback: MIB,
     min: 0,
@@ -71,7 +77,8 @@ export const HTTP_LIMITS: { readonly [Name in keyof HttpLimits]: HttpLimitDefini
     fallback: 64 * KIB,
     min: 0,
     max: Number.MAX_SAFE_INTEGER,
-    description: "Body that is read and dropped after the answer to keep a connection, in bytes. With more to come the connection closes.",
+    description:
+      "Body that is read and dropped after the answer to keep a connection, in bytes. With more to come the connection closes.",
   },
   queuedBytesMax: {
     fallback: 64 * KIB,
@@ -89,21 +96,29 @@ export const HTTP_LIMITS: { readonly [Name in keyof HttpLimits]: HttpLimitDefini
     fallback: 64 * MIB,
     min: 64 * KIB,
     max: 4096 * MIB,
-    description: "Memory for heads that outlive their receive buffer (incomplete ones, asynchronous handlers), in bytes. Without room: 503.",
+    description:
+      "Memory for heads that outlive their receive buffer (incomplete ones, asynchronous handlers), in bytes. Without room: 503.",
   },
   pendingPoolBytesMax: {
     fallback: 64 * MIB,
     min: 64 * KIB,
     max: 4096 * MIB,
-    description: "Memory for pipelined bytes that wait for an earlier answer, in bytes. Without room the connection closes.",
+    description:
+      "Memory for pipelined bytes that wait for an earlier answer, in bytes. Without room the connection closes.",
   },
   parserStatesMax: {
     fallback: 16_384,
     min: 1,
     max: 1 << 20,
-    description: "Connections that may be inside a request (head or body) at once; 80 bytes each. Further ones are answered 503.",
+    description:
+      "Connections that may be inside a request (head or body) at once; 80 bytes each. Further ones are answered 503.",
   },
-  largeBodyBlockBytes: { fallback: MIB, min: 32 * KIB, max: 2 ** 31, description: "Size of one block of the large-body pool, in bytes." },
+  largeBodyBlockBytes: {
+    fallback: MIB,
+    min: 32 * KIB,
+    max: 2 ** 31,
+    description: "Size of one block of the large-body pool, in bytes.",
+  },
   largeBodyBlocksMax: {
     fallback: 64,
     min: 1,
@@ -114,10 +129,21 @@ export const HTTP_LIMITS: { readonly [Name in keyof HttpLimits]: HttpLimitDefini
     fallback: 10_000,
     min: 0,
     max: DAY_MS,
-    description: "From the connect, or from the first byte of a later request, to the end of its head. Then 408. 0 is no limit.",
+    description:
+      "From the connect, or from the first byte of a later request, to the end of its head. Then 408. 0 is no limit.",
   },
-  idleTimeoutMs: { fallback: 30_000, min: 0, max: DAY_MS, description: "Between an answer and the next request. Then the connection closes. 0 is no limit." },
-  bodyTimeoutMs: { fallback: 30_000, min: 0, max: DAY_MS, description: "Without a byte of an awaited body. Then 408. 0 is no limit." },
+  idleTimeoutMs: {
+    fallback: 30_000,
+    min: 0,
+    max: DAY_MS,
+    description: "Between an answer and the next request. Then the connection closes. 0 is no limit.",
+  },
+  bodyTimeoutMs: {
+    fallback: 30_000,
+    min: 0,
+    max: DAY_MS,
+    description: "Without a byte of an awaited body. Then 408. 0 is no limit.",
+  },
   writeTimeoutMs: {
     fallback: 5_000,
     min: 0,
@@ -128,13 +154,15 @@ export const HTTP_LIMITS: { readonly [Name in keyof HttpLimits]: HttpLimitDefini
     fallback: 0,
     min: 0,
     max: DAY_MS,
-    description: "From the dispatch to the handler's answer (not counting a body that is still arriving). Then 503. 0 is no limit.",
+    description:
+      "From the dispatch to the handler's answer (not counting a body that is still arriving). Then 503. 0 is no limit.",
   },
   halfClosedTimeoutMs: {
     fallback: 30_000,
     min: 0,
     max: DAY_MS,
-    description: "How long a handler may still answer a peer that has half-closed. Then the connection closes. 0 is no limit.",
+    description:
+      "How long a handler may still answer a peer that has half-closed. Then the connection closes. 0 is no limit.",
   },
 };
 
@@ -144,7 +172,8 @@ export const HTTP_LIMITS: { readonly [Name in keyof HttpLimits]: HttpLimitDefini
  */
 export function resolveHttpLimits(options: Partial<HttpLimits> = {}): HttpLimits {
   for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(HTTP_LIMITS, name)) throw invalidLimit(name, (options as Record<string, unknown>)[name], "no such limit exists");
+    if (!Object.hasOwn(HTTP_LIMITS, name))
+      throw invalidLimit(name, (options as Record<string, unknown>)[name], "no such limit exists");
   }
   const resolved: Record<string, number> = {};
   for (const [name, definition] of Object.entries(HTTP_LIMITS)) {
@@ -156,7 +185,11 @@ export function resolveHttpLimits(options: Partial<HttpLimits> = {}): HttpLimits
   }
   const limits = resolved as unknown as HttpLimits;
   if (limits.urlBytesMax > limits.headerBytesMax) {
-    throw invalidLimit("urlBytesMax", limits.urlBytesMax, `at most headerBytesMax (${limits.headerBytesMax}) is allowed`);
+    throw invalidLimit(
+      "urlBytesMax",
+      limits.urlBytesMax,
+      `at most headerBytesMax (${limits.headerBytesMax}) is allowed`,
+    );
   }
   return limits;
 }

@@ -16,6 +16,7 @@ import type { ReceiveSlab } from "../driver/contract.js";
 import type { HttpLimits } from "./limits.js";
 import { METHOD_CONNECT } from "./methods.js";
 import { emptyHead, RequestHead, SPAN_NAME, SPAN_NONE, SPAN_VALUE, SPAN_WORDS } from "./request-head.js";
+import { readSimpleHead } from "./simple-head.js";
 
 /** Result of a parser run: everything was consumed. */
 export const PARSER_OK = 0;
@@ -46,6 +47,10 @@ const OFFSET_UPGRADE = 48;
 const OFFSET_FLAGS = 50;
 const STATE_BYTES = 64;
 const WASM_PAGE_BYTES = 65_536;
+/** Result of `#runSimple`: a message asked to stop. */
+const STOPPED = -1;
+/** The short cut rests for at most 2^5 - 1 runs. */
+const SIMPLE_MISSES_MAX = 5;
 const SLAB_ALIGNMENT = 4096;
 
 /** What the user of a parser is told, during {@link HttpParser.run}. */
@@ -58,6 +63,11 @@ export interface ParserEvents {
   trailerBytes(isValue: boolean, offset: number, length: number): number;
   /** The message is complete. Returns whether the next one may follow at once. */
   messageComplete(): boolean;
+  /**
+   * In place of `headComplete` and `messageComplete`, for a request that the short cut has read (`simple-head.ts`): `head` describes it and has been
+   * checked, and there is no body. Returns whether the next one may follow at once.
+   */
+  simpleRequest(): boolean;
 }
 
 interface LlhttpExports {
@@ -116,6 +126,9 @@ export class HttpParser {
   #freeCount = 0;
   #untouchedStates = 0;
   #pointer = 0;
+  /** Runs for which the short cut rests, and misses in a row, which decide how long it rests. */
+  #simpleRest = 0;
+  #simpleMisses = 0;
   /** Added to a position in memory, it gives the position in the bytes of `head`. */
   #shift = 0;
   readonly #headersMax: number;
@@ -154,9 +167,57 @@ export class HttpParser {
     this.head = this.#live;
     this.#shift = 0;
     this.inMessage = false;
-    const errno = this.#run(this.#shared, offset, length);
+    const end = offset + length;
+    let at = offset;
+    if (this.#simpleRest > 0) {
+      this.#simpleRest -= 1;
+    } else {
+      at = this.#runSimple(offset, end);
+      if (at === end) return PARSER_OK;
+      if (at === STOPPED) return PARSER_PAUSED;
+    }
+    const errno = this.#run(this.#shared, at, end - at);
     if (errno !== PARSER_OK) this.#stop();
     return errno;
+  }
+
+  /**
+   * Takes simple requests off the front, without llhttp. Returns where the first one starts that is not simple, `end` when there is none, or
+   * {@link STOPPED} when a message asked to stop behind it. After a miss it rests for a while, longer each time, so that traffic of other requests hardly pays.
+   */
+  #runSimple(start: number, end: number): number {
+    const head = this.#live;
+    let at = start;
+    this.rejectStatus = 0;
+    this.majorVersion = 1;
+    this.flags = 0;
+    this.keepAlive = true;
+    while (at < end) {
+      const next = readSimpleHead(head, at, end);
+      if (next < 0 || head.targetLength > this.#urlBytesMax || next - 4 - head.targetStart > this.#headerBytesMax) {
+        this.#simpleMisses = Math.min(this.#simpleMisses + 1, SIMPLE_MISSES_MAX);
+        this.#simpleRest = (1 << this.#simpleMisses) - 1;
+        return at;
+      }
+      this.#simpleMisses = 0;
+      this.headEnd = next - 4;
+      at = next;
+      if (!this.#completeSimple()) {
+        this.stoppedAt = next;
+        return STOPPED;
+      }
+    }
+    return end;
+  }
+
+  #completeSimple(): boolean {
+    assert(!this.isRunning, "the parser is not reentrant");
+    this.isRunning = true;
+    try {
+      return this.#events.simpleRequest();
+    } finally {
+      this.isRunning = false;
+    }
   }
 
   /** Goes on with a message whose state was saved. `head` is the head that is being put together, while it is incomplete. */
@@ -410,7 +471,10 @@ function assertLayout(module: WebAssembly.Module): void {
   exports._initialize();
   const pointer = exports.llhttp_alloc(1);
   const other = exports.llhttp_alloc(1);
-  assert(pointer % 8 === 0 && Math.abs(other - pointer) >= STATE_BYTES, "a parser state is no longer than what is copied of it");
+  assert(
+    pointer % 8 === 0 && Math.abs(other - pointer) >= STATE_BYTES,
+    "a parser state is no longer than what is copied of it",
+  );
   const text = exports.malloc(probe.length);
   Buffer.from(exports.memory.buffer).latin1Write(probe, text, probe.length);
   exports.llhttp_execute(pointer, text, probe.length);

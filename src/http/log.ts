@@ -21,7 +21,8 @@ const STDERR = 2;
  */
 export function logToStderr(entry: LogEntry): void {
   const { level, message, request, error } = entry;
-  const stack = error instanceof Error ? (error.stack ?? String(error)) : error === undefined ? undefined : String(error);
+  const stack =
+    error instanceof Error ? (error.stack ?? String(error)) : error === undefined ? undefined : String(error);
   const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
   const line = JSON.stringify({ time: new Date().toISOString(), level, message, request, code, stack });
   try {

@@ -3,10 +3,10 @@
  * the peer takes them.
  */
 import { WRITE_BLOCK_BYTES_MAX } from "../constants.js";
-import { NO_ROOM, type ResponseEncoder } from "./response-encoder.js";
 import { lowerHeaderName } from "./header-name.js";
-import { checkedValue } from "./response-headers.js";
 import type { BodySink } from "./response-body.js";
+import { NO_ROOM, type ResponseEncoder } from "./response-encoder.js";
+import { checkedValue } from "./response-headers.js";
 
 /** Room that a chunk's size line and end take, at most. */
 const CHUNK_OVERHEAD_BYTES = 16;
@@ -50,7 +50,12 @@ export class OutgoingBody implements BodySink {
   constructor(
     owner: OutgoingOwner,
     encoder: ResponseEncoder,
-    options: { readonly slot: number; readonly exchange: unknown; readonly chunked: boolean; readonly highWaterBytes: number },
+    options: {
+      readonly slot: number;
+      readonly exchange: unknown;
+      readonly chunked: boolean;
+      readonly highWaterBytes: number;
+    },
   ) {
     this.#owner = owner;
     this.#encoder = encoder;
@@ -63,7 +68,8 @@ export class OutgoingBody implements BodySink {
   write(bytes: Uint8Array): boolean {
     if (this.#isOver || bytes.length === 0) return true;
     // A caller that does not wait for `drained` must not be able to replace what still waits.
-    this.#pending = this.#pending === undefined ? bytes : Buffer.concat([this.#pending.subarray(this.#pendingStart), bytes]);
+    this.#pending =
+      this.#pending === undefined ? bytes : Buffer.concat([this.#pending.subarray(this.#pendingStart), bytes]);
     this.#pendingStart = 0;
     this.#push();
     if (this.#pending === undefined && this.#owner.queuedBytes(this.slot) <= this.#highWaterBytes) return true;
@@ -107,7 +113,8 @@ export class OutgoingBody implements BodySink {
       this.#finish();
       return;
     }
-    if (this.#pending !== undefined || this.#owner.queuedBytes(this.slot) > this.#highWaterBytes) this.#owner.wantDrained(this.slot);
+    if (this.#pending !== undefined || this.#owner.queuedBytes(this.slot) > this.#highWaterBytes)
+      this.#owner.wantDrained(this.slot);
     else this.#wake();
   }
 
@@ -178,6 +185,7 @@ function endOfChunks(trailers: readonly string[] | undefined): string {
     const name = lowerHeaderName(trailers[index] ?? "");
     text += `${name}: ${checkedValue(trailers[index + 1], name)}\r\n`;
   }
-  if (text.length > TRAILER_BYTES_MAX) throw new RangeError(`Cannot send trailers: they are longer than ${TRAILER_BYTES_MAX} bytes`);
+  if (text.length > TRAILER_BYTES_MAX)
+    throw new RangeError(`Cannot send trailers: they are longer than ${TRAILER_BYTES_MAX} bytes`);
   return `${text}\r\n`;
 }

@@ -7,7 +7,8 @@ export function queryValue(query: string, name: string): string | undefined {
     const end = pairEnd(query, start);
     const equals = query.indexOf("=", start);
     const nameEnd = equals < 0 || equals > end ? end : equals;
-    if (decodedEquals(query, start, nameEnd, name)) return nameEnd === end ? "" : decodeFormText(query.slice(nameEnd + 1, end));
+    if (decodedEquals(query, start, nameEnd, name))
+      return nameEnd === end ? "" : decodeFormText(query.slice(nameEnd + 1, end));
     start = end + 1;
   }
   return undefined;

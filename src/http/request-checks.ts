@@ -142,7 +142,8 @@ function isHostName(bytes: Buffer, start: number): boolean {
   );
 }
 
-function isHostValue(head: RequestHead, index: number): boolean {
+/** Whether the value of the header at `index` is a host with an optional port. */
+export function isHostValue(head: RequestHead, index: number): boolean {
   const at = index * SPAN_WORDS;
   const { bytes, spans } = head;
   const start = spans[at + 2]!;
@@ -187,9 +188,13 @@ function matches(bytes: Buffer, start: number, end: number, text: string): boole
 }
 
 /** unreserved, sub-delims and the percent sign. */
-const HOST_BYTES: Uint8Array = byteSet("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=%");
+const HOST_BYTES: Uint8Array = byteSet(
+  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=%",
+);
 /** What stands between the brackets of an IPv6 or future literal. */
-const IP_LITERAL_BYTES: Uint8Array = byteSet("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:");
+const IP_LITERAL_BYTES: Uint8Array = byteSet(
+  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:",
+);
 
 function byteSet(characters: string): Uint8Array {
   const set = new Uint8Array(256);

@@ -280,7 +280,10 @@ export class HeadPool {
   constructor(headersMax: number, headBytesMax: number, poolBytesMax: number, stats: HttpStats) {
     this.#headersMax = headersMax;
     this.#stats = stats;
-    this.#headsMax = Math.max(1, Math.floor(poolBytesMax / (Math.max(headBytesMax, HEAD_BYTES_FIRST) + headersMax * SPAN_WORDS * 4)));
+    this.#headsMax = Math.max(
+      1,
+      Math.floor(poolBytesMax / (Math.max(headBytesMax, HEAD_BYTES_FIRST) + headersMax * SPAN_WORDS * 4)),
+    );
   }
 
   /** A head, or undefined when all are in use. */

@@ -100,13 +100,28 @@ export class ResponseEncoder {
     body: string | Uint8Array | null,
     headOnly: boolean,
   ): number {
-    if (body === null || statusHasNoBody(status)) return this.#bodiless(slot, status, connection, type, headers, headOnly);
+    if (body === null || statusHasNoBody(status))
+      return this.#bodiless(slot, status, connection, type, headers, headOnly);
     if (typeof body === "string") {
       const isShort = body.length <= LOOP_TEXT_MAX && !headOnly;
       const length = isShort ? body.length : Buffer.byteLength(body, "utf8");
-      const written = this.#text(slot, this.#template(status, connection, FRAMING_LENGTH, type), headers, body, length, headOnly);
+      const written = this.#text(
+        slot,
+        this.#template(status, connection, FRAMING_LENGTH, type),
+        headers,
+        body,
+        length,
+        headOnly,
+      );
       if (written !== 0) return written;
-      return this.#text(slot, this.#template(status, connection, FRAMING_LENGTH, type), headers, body, Buffer.byteLength(body, "utf8"), headOnly);
+      return this.#text(
+        slot,
+        this.#template(status, connection, FRAMING_LENGTH, type),
+        headers,
+        body,
+        Buffer.byteLength(body, "utf8"),
+        headOnly,
+      );
     }
     const template = this.#template(status, connection, FRAMING_LENGTH, type);
     const size = headSize(template, body.length, headers) + (headOnly ? 0 : body.length);
@@ -186,7 +201,12 @@ export class ResponseEncoder {
   ): number {
     // 204 must not carry a length, and a 304 or an answer to HEAD without a body does not know the one that it would tell (RFC 9110, 8.6).
     const hasNoLength = statusHasNoBody(status) || headOnly;
-    const template = this.#template(status, connection, hasNoLength ? FRAMING_NONE : FRAMING_LENGTH, status === 204 ? TYPE_NONE : type);
+    const template = this.#template(
+      status,
+      connection,
+      hasNoLength ? FRAMING_NONE : FRAMING_LENGTH,
+      status === 204 ? TYPE_NONE : type,
+    );
     const length = hasNoLength ? LENGTH_UNTIL_CLOSE : 0;
     const size = headSize(template, length, headers);
     if (size > WRITE_BLOCK_BYTES_MAX) return TOO_LARGE;
@@ -309,7 +329,9 @@ export class ResponseEncoder {
 
   #makeTemplate(status: number, connection: number, framing: number, type: number, key: number): HeadTemplate {
     while (this.#templates.length <= key) this.#templates.push(undefined);
-    const table = (this.#templates[key] ??= new Array<HeadTemplate | undefined>(STATUS_MAX - STATUS_MIN + 1).fill(undefined));
+    const table = (this.#templates[key] ??= new Array<HeadTemplate | undefined>(STATUS_MAX - STATUS_MIN + 1).fill(
+      undefined,
+    ));
     const start = `HTTP/1.1 ${status} ${reasonPhrase(status)}\r\nDate: `;
     let text = `${start}${this.#clock.dateText}\r\n`;
     if (type !== TYPE_NONE) text += `Content-Type: ${this.#types[type]}\r\n`;
@@ -335,7 +357,8 @@ function headSize(template: HeadTemplate, length: number, headers: readonly stri
   let size = template.length + 2;
   if (length >= 0) size += digitCount(length) + 2;
   if (headers !== undefined) {
-    for (let index = 0; index < headers.length; index += 2) size += headers[index]!.length + headers[index + 1]!.length + 4;
+    for (let index = 0; index < headers.length; index += 2)
+      size += headers[index]!.length + headers[index + 1]!.length + 4;
   }
   return size;
 }

@@ -62,7 +62,9 @@ export class Router<Handler> {
     const existing = method < 0 ? leaf.any : leaf.routes[method];
     if (existing !== undefined) {
       const name = method < 0 ? "every method" : METHOD_NAMES[method];
-      throw new TypeError(`Cannot route ${name} ${pattern.source}: ${existing.pattern.source} already matches the same paths`);
+      throw new TypeError(
+        `Cannot route ${name} ${pattern.source}: ${existing.pattern.source} already matches the same paths`,
+      );
     }
     const route = { pattern, handler };
     if (method < 0) leaf.any = route;
@@ -100,7 +102,14 @@ export class Router<Handler> {
     return [...names].sort();
   }
 
-  #walk(node: Node<Handler>, head: RequestHead, path: Buffer, start: number, end: number, params: number): Route<Handler> | undefined {
+  #walk(
+    node: Node<Handler>,
+    head: RequestHead,
+    path: Buffer,
+    start: number,
+    end: number,
+    params: number,
+  ): Route<Handler> | undefined {
     const prefix = node.prefix;
     const length = prefix.length;
     if (end - start < length) return undefined;

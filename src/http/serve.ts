@@ -1,10 +1,10 @@
 import { chooseDriver, createDriver } from "../driver/choose.js";
 import { RingloomError } from "../errors.js";
-import { App } from "./app.js";
+import type { App } from "./app.js";
 import type { FetchHandler, FetchInfo } from "./fetch-handler.js";
-import { type HttpDrainOptions, type HttpDrainReport, HttpServer, type HttpServerSizes } from "./server.js";
 import type { HttpLimits } from "./limits.js";
 import type { Log } from "./log.js";
+import { type HttpDrainOptions, type HttpDrainReport, HttpServer, type HttpServerSizes } from "./server.js";
 import type { HttpStats } from "./stats.js";
 
 /** Options of {@link serve}. Exactly one of `fetch` and `app` is given. */
@@ -61,8 +61,10 @@ const BACKLOG_DEFAULT = 4096;
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { app, fetch: handler, port = PORT_DEFAULT, host = HOST_DEFAULT } = options;
-  if ((app === undefined) === (handler === undefined)) throw invalid("fetch", handler, "exactly one of fetch and app is allowed");
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw invalid("port", port, "a whole number from 0 to 65535 is allowed");
+  if ((app === undefined) === (handler === undefined))
+    throw invalid("fetch", handler, "exactly one of fetch and app is allowed");
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw invalid("port", port, "a whole number from 0 to 65535 is allowed");
   const target: App | FetchHandler = app ?? { fetch: handler as FetchHandler["fetch"] };
   const choice = chooseDriver(options.driver);
   const sizes = choice.name === "portable" ? { ...options.sizes, receiveSlabBytes: 0 } : (options.sizes ?? {});
@@ -90,7 +92,12 @@ class RunningServer implements Server {
   readonly driver: { readonly name: string; readonly reason: string };
   readonly #http: HttpServer;
 
-  constructor(http: HttpServer, host: string, port: number, driver: { readonly name: string; readonly reason: string }) {
+  constructor(
+    http: HttpServer,
+    host: string,
+    port: number,
+    driver: { readonly name: string; readonly reason: string },
+  ) {
     this.#http = http;
     this.host = host;
     this.port = port;

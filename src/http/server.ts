@@ -90,7 +90,10 @@ export class HttpServer {
     const app = handler instanceof App ? handler : undefined;
     const fetchHandler = app === undefined && isFetchHandler(handler) ? handler : undefined;
     if (app === undefined && fetchHandler === undefined) {
-      throw new RingloomError("ERR_RINGLOOM_NOT_AN_APP", "Cannot serve: the handler is neither an App nor an object with fetch");
+      throw new RingloomError(
+        "ERR_RINGLOOM_NOT_AN_APP",
+        "Cannot serve: the handler is neither an App nor an object with fetch",
+      );
     }
     this.limits = resolveHttpLimits(options.limits);
     const { receiveSlabBytes, ...driverSizes } = resolveSizes(options.sizes);
@@ -104,7 +107,10 @@ export class HttpServer {
       app,
       fetchHandler,
     });
-    this.driver = options.createDriver({ ...driverSizes, receiveSlab: this.#connections.parser.receiveSlab }, this.#connections);
+    this.driver = options.createDriver(
+      { ...driverSizes, receiveSlab: this.#connections.parser.receiveSlab },
+      this.#connections,
+    );
     this.#connections.attach(this.driver);
     this.#connections.onFirst = () => this.#startTicking();
     this.#connections.onListenerStopped = (listener) => this.#listenerStopped(listener);

@@ -44,7 +44,12 @@ class ResponseExchange implements FetchExchange {
     return this.#exchange.liveHead().text();
   }
 
-  answer(status: number, contentType: string | undefined, headers: readonly string[] | undefined, body: string | Uint8Array | null): void {
+  answer(
+    status: number,
+    contentType: string | undefined,
+    headers: readonly string[] | undefined,
+    body: string | Uint8Array | null,
+  ): void {
     this.#record(status, contentType, headers);
     this.#exchange.answerKind = ANSWER_WHOLE;
     this.#exchange.answerBody = body;
@@ -72,7 +77,8 @@ class ResponseExchange implements FetchExchange {
   #record(status: number, contentType: string | undefined, headers: readonly string[] | undefined): void {
     const exchange = this.#exchange;
     exchange.answerStatus = status;
-    if (headers !== undefined && headers.length > 0) exchange.answerHeaders = [...(exchange.answerHeaders ?? []), ...headers];
+    if (headers !== undefined && headers.length > 0)
+      exchange.answerHeaders = [...(exchange.answerHeaders ?? []), ...headers];
     if ((exchange.flags & FLAG_OWN_TYPE) !== 0 || contentType === undefined) return;
     const type = exchange.owner.typeIndex(contentType);
     exchange.answerType = type < 0 ? TYPE_NONE : type;

@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { constants } from "node:os";
 import { describe, test } from "node:test";
 import type { Driver } from "../../src/driver/contract.js";
-import { driversUnderTest } from "../support/drivers.js";
+import { driverVariants } from "../support/drivers.js";
 import { turns, within } from "../support/signal.js";
 import { pattern, withRig } from "./rig.js";
 
 const { ECONNRESET, EPIPE } = constants.errno;
 
-for (const under of driversUnderTest) {
-  describe(`Driver ${under.name}, closing`, { skip: under.skip, timeout: 300_000 }, () => {
+for (const under of driverVariants) {
+  describe(`Driver ${under.label}, closing`, { skip: under.skip, timeout: 300_000 }, () => {
     test("ended() comes behind the last byte, and sending still works, when the peer half-closes", async () => {
       await withRig(under, {}, async (rig) => {
         const { peer, life } = await rig.open();

@@ -7,7 +7,7 @@ import { constants } from "node:os";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { RingloomError } from "../../src/errors.js";
-import { driversUnderTest } from "../support/drivers.js";
+import { driverVariants } from "../support/drivers.js";
 import { Peer } from "../support/peer.js";
 import { turns } from "../support/signal.js";
 import { pattern, withRig } from "./rig.js";
@@ -17,8 +17,8 @@ const ANY_PORT = { host: "127.0.0.1", port: 0, backlog: 16, reusePort: false };
 
 const canUseIpv6 = await hasIpv6();
 
-for (const under of driversUnderTest) {
-  describe(`Driver ${under.name}, opening`, { skip: under.skip, timeout: 300_000 }, () => {
+for (const under of driverVariants) {
+  describe(`Driver ${under.label}, opening`, { skip: under.skip, timeout: 300_000 }, () => {
     test("listen() says where, and each listener has its own number", async () => {
       await withRig(under, {}, async (rig) => {
         const other = await rig.driver.listen(ANY_PORT);

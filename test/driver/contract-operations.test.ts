@@ -7,14 +7,14 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { OPERATIONS_MAX } from "../../src/constants.js";
 import type { OperationDone, Operations } from "../../src/driver/contract.js";
-import { driversUnderTest } from "../support/drivers.js";
+import { driverVariants } from "../support/drivers.js";
 import { turns, within } from "../support/signal.js";
 import { pattern, withRig } from "./rig.js";
 
 const { EBADF, ECANCELED, ETIME } = constants.errno;
 
-for (const under of driversUnderTest) {
-  describe(`Driver ${under.name}, operations`, { skip: under.skip, timeout: 300_000 }, () => {
+for (const under of driverVariants) {
+  describe(`Driver ${under.label}, operations`, { skip: under.skip, timeout: 300_000 }, () => {
     test("nop() completes with 0, after the call", async () => {
       await withRig(under, {}, async ({ driver: { operations } }) => {
         let isInside = true;

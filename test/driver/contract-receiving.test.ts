@@ -1,12 +1,12 @@
 /** The contract suite, part 1: accepting, receiving, pausing, slots and generations. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { driversUnderTest } from "../support/drivers.js";
+import { driverVariants } from "../support/drivers.js";
 import { turns } from "../support/signal.js";
 import { pattern, withRig } from "./rig.js";
 
-for (const under of driversUnderTest) {
-  describe(`Driver ${under.name}, receiving`, { skip: under.skip, timeout: 300_000 }, () => {
+for (const under of driverVariants) {
+  describe(`Driver ${under.label}, receiving`, { skip: under.skip, timeout: 300_000 }, () => {
     test("accepted() names the listener and a taken slot when a peer connects", async () => {
       const seen: number[] = [];
       await withRig(under, {}, async (rig) => {

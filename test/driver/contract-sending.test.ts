@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { DRAIN_LOW_WATER_BYTES, WRITE_BLOCK_BYTES_MAX } from "../../src/constants.js";
-import { driversUnderTest } from "../support/drivers.js";
+import { driverVariants } from "../support/drivers.js";
 import { turns } from "../support/signal.js";
 import { pattern, withRig } from "./rig.js";
 
-for (const under of driversUnderTest) {
-  describe(`Driver ${under.name}, sending`, { skip: under.skip, timeout: 300_000 }, () => {
+for (const under of driverVariants) {
+  describe(`Driver ${under.label}, sending`, { skip: under.skip, timeout: 300_000 }, () => {
     test("commit() sends the first bytes of its reservation only", async () => {
       await withRig(under, {}, async (rig) => {
         const { peer, life } = await rig.open();

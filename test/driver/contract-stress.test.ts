@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type DriverUnderTest, driversUnderTest } from "../support/drivers.js";
+import { type DriverUnderTest, driverVariants } from "../support/drivers.js";
 import type { Peer } from "../support/peer.js";
 import { Random, seedOf } from "../support/random.js";
 import { pattern, patternAt, Rig } from "./rig.js";
@@ -48,8 +48,8 @@ interface Echo {
   isDone: boolean;
 }
 
-for (const under of driversUnderTest) {
-  describe(`Driver ${under.name}, under stress`, { skip: under.skip, timeout: 300_000 }, () => {
+for (const under of driverVariants) {
+  describe(`Driver ${under.label}, under stress`, { skip: under.skip, timeout: 300_000 }, () => {
     test(`${CONNECTIONS} random connections keep to the model`, async (t) => {
       const seed = seedOf();
       t.diagnostic(`RINGLOOM_SEED=${seed}`);

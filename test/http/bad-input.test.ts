@@ -208,6 +208,20 @@ for (const driver of driversUnderTest) {
         for (const error of outcomes) assert.ok(error instanceof RingloomError, String(error));
       });
 
+      test("a handler that answers twice sends its last answer, once", async () => {
+        const app = new App();
+        app.get("/", (c) => {
+          c.text("first", 201);
+          return c.json({ second: true }, 202);
+        });
+        await start(app);
+        const answers = await send(GET_CLOSE);
+        assert.deepEqual(
+          answers.map(({ status, body }) => [status, body.toString()]),
+          [[202, '{"second":true}']],
+        );
+      });
+
       test("a handler that answers, then throws elsewhere, does not disturb its answer", async () => {
         const app = new App();
         app.get("/", (c) => {
@@ -347,8 +361,8 @@ for (const driver of driversUnderTest) {
         await start(bigApp(), { limits: { writeTimeoutMs: SHORT_MS } });
         const peer = await open();
         peer.socket.pause();
-        peer.send(GET.repeat(200));
-        await peer.signal.until("the write timeout", () => server.stats.writeTimeouts === 1).catch(() => undefined);
+        peer.send(GET.repeat(1000));
+        await turnsUntil(() => server.stats.writeTimeouts === 1);
         await server.settle();
         assert.equal(server.stats.writeTimeouts, 1);
       });
@@ -479,6 +493,56 @@ for (const driver of driversUnderTest) {
         assert.match(first.text, /^HTTP\/1\.1 200 /);
       });
 
+      test("when every kept head is taken, a further asynchronous request is answered 503", async () => {
+        const { seen, release } = gate();
+        const app = new App();
+        let called = 0;
+        app.get("/", async (c) => {
+          called += 1;
+          seen.notify();
+          await release.promise;
+          return c.text(c.header("host") ?? "");
+        });
+        // Room for three heads of the largest size.
+        await start(app, { limits: { headPoolBytesMax: 65_536 } });
+        const waiting = await Promise.all([open(), open(), open()]);
+        for (const peer of waiting) peer.send(GET);
+        await seen.until("three handlers to run", () => called === 3);
+        const [answer] = await send(GET);
+        assert.equal(answer?.status, 503);
+        assert.equal(saysClose(answer), true);
+        counted("overloads");
+        release.resolve();
+        for (const peer of waiting) {
+          await peer.received(1);
+          assert.match(peer.text, /^HTTP\/1\.1 200 /);
+        }
+      });
+
+      test("when the memory for pipelined bytes is taken, further connections that pipeline are closed, and the others are served", async () => {
+        const { seen, release } = gate();
+        const app = new App();
+        let called = 0;
+        app.get("/", async (c) => {
+          called += 1;
+          seen.notify();
+          await release.promise;
+          return c.text("served");
+        });
+        await start(app, { limits: { pendingPoolBytesMax: 65_536 } });
+        const requests = 100;
+        const greedy = await Promise.all(Array.from({ length: 60 }, () => open()));
+        for (const peer of greedy) peer.send(GET.repeat(requests));
+        await turnsUntil(() => called === greedy.length && server.stats.overloads > 0);
+        await turns(20);
+        release.resolve();
+        const cut = server.stats.overloads;
+        const answered = greedy.length - cut;
+        assert.ok(answered > 0, "some are served");
+        await turnsUntil(() => server.stats.answers === answered * requests);
+        assert.equal(server.stats.overloads, cut);
+      });
+
       test("when every large-body block is taken, a further large body is answered 503", async () => {
         const { seen, release } = gate();
         const app = new App();
@@ -507,15 +571,12 @@ for (const driver of driversUnderTest) {
 
       test("when the write pool is exhausted, a further request is answered 503 or closed, and served once there is room", async () => {
         await start(bigApp(), { sizes: { writePoolBytes: 4 * 65_536 }, limits: { writeTimeoutMs: 0 } });
-        const greedy: Peer[] = [];
-        for (let count = 0; count < 40 && server.stats.writePoolExhausted === 0; count++) {
-          const peer = await open();
+        const greedy = await Promise.all(Array.from({ length: 12 }, () => open()));
+        for (const peer of greedy) {
           peer.socket.pause();
           peer.send(GET.repeat(1000));
-          greedy.push(peer);
-          await turns(20);
         }
-        assert.ok(server.stats.writePoolExhausted > 0, "the pool ran out");
+        await turnsUntil(() => server.stats.writePoolExhausted > 0);
         for (const peer of greedy) peer.socket.destroy();
         await server.settle();
         const [answer] = await send(GET_CLOSE);
@@ -609,7 +670,7 @@ for (const driver of driversUnderTest) {
           else peer.socket.destroy();
         }
         await server.settle();
-        counted(undefined);
+        assert.equal(server.stats.requests, 0);
       });
     });
 
@@ -720,6 +781,45 @@ for (const driver of driversUnderTest) {
         const late = Peer.start(server.port);
         await late.closed();
         assert.equal(late.receivedBytes, 0, "nobody is let in after a drain");
+      });
+
+      test("requests that came pipelined before a drain are all answered, and the last answer says close", async () => {
+        const { seen, release } = gate();
+        const app = helloApp();
+        let called = 0;
+        app.get("/slow", async (c) => {
+          called += 1;
+          seen.notify();
+          await release.promise;
+          return c.text("slow");
+        });
+        await start(app);
+        const peer = await open();
+        peer.send(`${GET.replace("/ ", "/slow ")}${GET}${GET}`);
+        await seen.until("the slow handler to run", () => called === 1);
+        const draining = server.server.drain({ graceMs: 1, deadlineMs: 10_000 });
+        release.resolve();
+        await peer.ended();
+        await draining;
+        const answers = parseAnswers(peer.bytes);
+        assert.deepEqual(
+          answers.map(({ body }) => body.toString()),
+          ["slow", "hello", "hello"],
+        );
+        assert.equal(answers.slice(0, 2).some(saysClose), false, "a client may drop what comes behind a close");
+      });
+
+      test("clients that wait to be accepted when a drain begins are served", async () => {
+        await start(helloApp());
+        const waiting = Array.from({ length: 20 }, () => Peer.start(server.port));
+        peers.push(...waiting);
+        for (const peer of waiting) peer.send(GET);
+        await Promise.all(waiting.map((peer) => peer.signal.until("the peer to connect", () => peer.isConnected)));
+        await server.server.drain({ graceMs: 1000, deadlineMs: 10_000 });
+        for (const peer of waiting) {
+          await peer.ended();
+          assert.match(peer.text, /^HTTP\/1\.1 200 /);
+        }
       });
 
       test("a request that is not answered by the deadline is cut, and the report says so", async () => {

@@ -9,6 +9,8 @@ export interface DriverUnderTest {
   create(options: DriverOptions, events: DriverEvents): Driver;
 }
 
+const SPINNING: Partial<DriverOptions> = { spin: { mode: "adaptive", microsMax: 50 } };
+
 export const driversUnderTest: readonly DriverUnderTest[] = (["portable", "uring"] as const)
   .filter((name) => isWanted(name))
   .map((name) => ({
@@ -16,6 +18,24 @@ export const driversUnderTest: readonly DriverUnderTest[] = (["portable", "uring
     skip: skipReason(name),
     create: (options, events) => createDriver(name, options, events),
   }));
+
+/** Every way to run each driver: `uring` also with libuv's own poll, and with a thread that spins before it sleeps. For the contract suite. */
+export const driverVariants: readonly (DriverUnderTest & { readonly label: string })[] = driversUnderTest.flatMap(
+  (under) => [
+    { ...under, label: under.name },
+    ...(under.name === "uring"
+      ? [variant(under, "uring, libuv's poll", { loop: "uv" }), variant(under, "uring, spinning", SPINNING)]
+      : []),
+  ],
+);
+
+function variant(
+  under: DriverUnderTest,
+  label: string,
+  changed: Partial<DriverOptions>,
+): DriverUnderTest & { readonly label: string } {
+  return { ...under, label, create: (options, events) => under.create({ ...options, ...changed }, events) };
+}
 
 function isWanted(name: DriverName): boolean {
   const wanted = process.env.RINGLOOM_DRIVER;

@@ -1,0 +1,136 @@
+/** The short cut against llhttp and the checks behind it: whatever it accepts, they accept, with the same spans. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { HttpParser, PARSER_OK, type ParserEvents } from "./llhttp.js";
+import { checkHead } from "./request-checks.js";
+import { RequestHead } from "./request-head.js";
+import { readSimpleHead, SIMPLE_HEAD_BYTES_MAX } from "./simple-head.js";
+
+const HEADERS_MAX = 8;
+const SEED = Number(process.env.RINGLOOM_SEED ?? Date.now() % 0x7fff_ffff);
+
+/** What a head says, as text. */
+function describeHead(head: RequestHead): string {
+  const fields = Array.from({ length: head.headerCount }, (_, index) => `${head.name(index)}=${head.value(index)}`);
+  const parts = [head.method, head.minorVersion, head.target(), head.path(), head.queryStart < 0 ? "-" : head.query()];
+  return [...parts, head.isEscaped, head.isAbsolute, head.hostIndex, head.authority(), head.end() - head.targetStart, ...fields].join("|");
+}
+
+/** The short cut's reading, or undefined when it leaves the head to llhttp. */
+function readShort(text: string): { description: string; used: number } | undefined {
+  const head = new RequestHead(Buffer.from(text, "latin1"), HEADERS_MAX);
+  const used = readSimpleHead(head, 0, text.length);
+  return used < 0 ? undefined : { description: describeHead(head), used };
+}
+
+/** llhttp's reading. The empty line in front, which a server ignores (RFC 9112, section 2.2), keeps the short cut out. */
+function readLong(text: string): { description: string; used: number } | undefined {
+  let description: string | undefined;
+  let status = -1;
+  const events: ParserEvents = {
+    headComplete() {
+      status = checkHead(parser.head, parser.majorVersion, parser.flags, { expectsContinue: false });
+      assert.equal(parser.keepAlive, true);
+      description = describeHead(parser.head);
+      return status;
+    },
+    bodyBytes: () => 400,
+    trailerBytes: () => 400,
+    messageComplete: () => false,
+    simpleRequest: () => assert.fail("the short cut took what it was not to see"),
+  };
+  const limits = { headersMax: HEADERS_MAX, urlBytesMax: 1000, headerBytesMax: 2000, parserStatesMax: 1 };
+  const parser = new HttpParser({ slabBytes: 4096, limits }, events);
+  const start = parser.receiveSlab.offset;
+  parser.bytes.latin1Write(`\r\n${text}`, start, text.length + 2);
+  const errno = parser.runFresh(start, text.length + 2);
+  if (status !== 0 || description === undefined || errno === PARSER_OK) return undefined;
+  return { description, used: parser.stoppedAt - start - 2 };
+}
+
+const SIMPLE = "GET /hello/ada?x=1&y=%20 HTTP/1.1\r\nHost: localhost:8080\r\nAccept: */*\r\nConnection: Keep-Alive\r\n\r\n";
+
+test("readSimpleHead() reads a plain request as llhttp does", () => {
+  const short = readShort(SIMPLE);
+  assert.ok(short !== undefined);
+  assert.deepEqual(short, readLong(SIMPLE));
+  assert.equal(short.used, SIMPLE.length);
+});
+
+test("readSimpleHead() stops where the next message starts", () => {
+  assert.equal(readShort(SIMPLE + SIMPLE)?.used, SIMPLE.length);
+});
+
+test("readSimpleHead() leaves every incomplete head to llhttp", () => {
+  for (let length = 0; length < SIMPLE.length; length++) assert.equal(readShort(SIMPLE.slice(0, length)), undefined);
+});
+
+test("readSimpleHead() leaves to llhttp what is not simple", () => {
+  const host = "Host: a\r\n";
+  const left = [
+    `POST / HTTP/1.1\r\n${host}\r\n`,
+    `get / HTTP/1.1\r\n${host}\r\n`,
+    `GET * HTTP/1.1\r\n${host}\r\n`,
+    `GET http://a/ HTTP/1.1\r\n${host}\r\n`,
+    `GET /#f HTTP/1.1\r\n${host}\r\n`,
+    `GET /\x80 HTTP/1.1\r\n${host}\r\n`,
+    `GET / HTTP/1.0\r\n${host}\r\n`,
+    `GET  / HTTP/1.1\r\n${host}\r\n`,
+    `GET /  HTTP/1.1\r\n${host}\r\n`,
+    `GET / HTTP/1.1\n${host}\r\n`,
+    "GET / HTTP/1.1\r\n\r\n",
+    `GET / HTTP/1.1\r\n${host}${host}\r\n`,
+    "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+    `GET / HTTP/1.1\r\n${host} folded\r\n\r\n`,
+    `GET / HTTP/1.1\r\n${host}A: b\n\r\n`,
+    `GET / HTTP/1.1\r\n${host}A: b\rc\r\n\r\n`,
+    `GET / HTTP/1.1\r\n${host}A: \x00\r\n\r\n`,
+    `GET / HTTP/1.1\r\n${host}A: \xe9\r\n\r\n`,
+    `GET / HTTP/1.1\r\n${host}A: b\r\nC\r\n\r\n`,
+    `GET / HTTP/1.1\r\n${host}Connection: close\r\n\r\n`,
+    `GET / HTTP/1.1\r\n${host}Connection: keep-alive, x\r\n\r\n`,
+    `GET / HTTP/1.1\r\n${host}Keep-Alive: 5\r\n\r\n`,
+    `GET / HTTP/1.1\r\n${host}Proxy-Connection: close\r\n\r\n`,
+    `GET / HTTP/1.1\r\n${host}Content-Length: 0\r\n\r\n`,
+    `GET / HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n`,
+    `GET / HTTP/1.1\r\n${host}Upgrade: h2c\r\n\r\n`,
+    `GET / HTTP/1.1\r\n${host}Trailer: x\r\n\r\n`,
+    `GET / HTTP/1.1\r\n${host}Expect: 100-continue\r\n\r\n`,
+    `GET / HTTP/1.1\r\n${host}${"A: b\r\n".repeat(HEADERS_MAX)}\r\n`,
+    `GET /${"x".repeat(SIMPLE_HEAD_BYTES_MAX)} HTTP/1.1\r\n${host}\r\n`,
+  ];
+  for (const text of left) assert.equal(readShort(text), undefined, JSON.stringify(text));
+});
+
+test(`readSimpleHead() accepts nothing that llhttp refuses or reads otherwise (RINGLOOM_SEED=${SEED})`, () => {
+  const names = ["Host", "hOST", "Accept", "Expect", "Connection", "Content-Length", "Transfer-Encoding", "Upgrade", "TE", "X-Y", "Cookie"];
+  const values = ["a", "localhost:80", "keep-alive", "close", "0", "5", "chunked", "gzip, br", "a b", " x ", "[::1]:8", "256:99999", ""];
+  const field = fc
+    .tuple(fc.constantFrom(...names), fc.constantFrom(":", ": ", ":\t ", " :"), fc.constantFrom(...values), fc.constantFrom("\r\n", "\r\n", "\r\n", "\n"))
+    .map((parts) => parts.join(""));
+  const target = fc.oneof(fc.constantFrom("/", "/hello/ada", "/a?b=c", "/%41?%", "/a//b;c", "*", "/#"), fc.string({ maxLength: 12 }).map((text) => `/${text}`));
+  const plain = fc.tuple(target, fc.array(field, { maxLength: 5 })).map(([path, fields]) => `GET ${path} HTTP/1.1\r\nHost: h\r\n${fields.join("")}\r\n`);
+  const mutation = fc.tuple(fc.nat(300), fc.integer({ min: 0, max: 255 }), fc.constantFrom("replace", "insert", "delete"));
+  const mutated = fc.tuple(plain, fc.array(mutation, { maxLength: 3 })).map(([text, mutations]) => mutations.reduce(mutate, text));
+  let accepted = 0;
+  fc.assert(
+    fc.property(mutated, (text) => {
+      const short = readShort(text);
+      if (short === undefined) return;
+      accepted += 1;
+      const long = readLong(text);
+      assert.deepEqual(short, long);
+    }),
+    { seed: SEED, numRuns: 4000 },
+  );
+  assert.ok(accepted > 100, `only ${accepted} heads were simple`);
+});
+
+function mutate(text: string, [position, byte, how]: [number, number, string]): string {
+  const at = position % (text.length + 1);
+  const middle = how === "delete" ? "" : String.fromCharCode(byte);
+  return text.slice(0, at) + middle + text.slice(how === "insert" ? at : at + 1);
+}
