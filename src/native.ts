@@ -31,6 +31,7 @@ export interface NativeRing {
   readonly completionEvents: number;
 }
 
+/** An IP address and a port. */
 export interface NativeAddress {
   readonly host: string;
   readonly port: number;

@@ -12,6 +12,7 @@ export interface DeferredOwner {
   deferred(): void;
 }
 
+/** The three lists. */
 export class DeferredWork {
   readonly #owner: DeferredOwner;
   #finishing: number[] = [];

@@ -7,6 +7,7 @@ import type { ReceiveSlab } from "./contract.js";
 /** The buffer group of receives; a ring has one. */
 const GROUP = 0;
 
+/** The buffers, and where each lies in the slab. */
 export class ReceiveBuffers {
   readonly bytes: Uint8Array;
   readonly #ring: BufferRing;

@@ -29,6 +29,7 @@ interface Listener {
   isArmed: boolean;
 }
 
+/** The listeners of one driver, by number. */
 export class UringListeners {
   count = 0;
   readonly #ring: Ring;

@@ -18,6 +18,7 @@ import type { OperationDone, Operations } from "./contract.js";
 
 const TIMESPEC_WORDS = 4;
 
+/** {@link Operations} on a ring. Callbacks run in the turn of their completion. */
 export class UringOperations implements Operations {
   pendingNow = 0;
   readonly #ring: Ring;

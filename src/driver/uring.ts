@@ -78,7 +78,11 @@ import { type ListenersOwner, UringListeners } from "./uring-listeners.js";
 import { UringOperations } from "./uring-operations.js";
 import { WritePool } from "./write-pool.js";
 
-/** Starts a `uring` driver on the calling thread. Throws the kernel's code where io_uring is denied. */
+/**
+ * Starts a `uring` driver on the calling thread. Throws the kernel's code where io_uring is denied, and
+ * `ERR_RINGLOOM_DRIVER_UNAVAILABLE` where the addon is missing.
+ * @experimental
+ */
 export function createUringDriver(options: DriverOptions, events: DriverEvents): Driver {
   return new UringDriver(requireNative(), options, events);
 }
@@ -317,17 +321,10 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
 
   startSend(slot: number, offset: number, length: number): void {
     this.#pending[slot] = this.#pending[slot]! + 1;
+    const low = (this.#writeLow + offset) | 0;
     const high = offset < this.#writeCarryFrom ? this.#writeHigh : this.#writeHigh + 1;
-    const userData = packUserData(KIND_SEND, slot);
-    submitSend(
-      this.#ring,
-      this.#fd[slot]!,
-      (this.#writeLow + offset) | 0,
-      high,
-      length,
-      userData,
-      this.generations[slot]!,
-    );
+    const generation = this.generations[slot]!;
+    submitSend(this.#ring, this.#fd[slot]!, low, high, length, packUserData(KIND_SEND, slot), generation);
   }
 
   outboxEmptied(slot: number): void {

@@ -15,6 +15,7 @@ import { assert } from "../assert.js";
 import type { Driver, DriverEvents } from "../driver/contract.js";
 import { errnoError, RingloomError } from "../errors.js";
 import { Answering, type AnsweringOptions, type ConnectionControl } from "./answering.js";
+import { ConnectionTimeouts, type TimeoutControl } from "./connection-timeouts.js";
 import {
   ConnectionTable,
   NEVER,
@@ -45,32 +46,25 @@ import {
 } from "./exchange.js";
 import type { CoarseClock } from "./http-date.js";
 import { HttpError } from "./http-error.js";
-import { LargeBodyPool } from "./large-body-pool.js";
+import { BODY_DROPPED_TOO_MUCH, IncomingBodies } from "./incoming-bodies.js";
+import { IncomingHeads } from "./incoming-heads.js";
 import type { HttpLimits } from "./limits.js";
+import { HttpParser, type ParserEvents, SCRATCH_BYTES } from "./llhttp.js";
 import {
   FLAG_CHUNKED,
   FLAG_CONTENT_LENGTH,
   HPE_INVALID_VERSION,
   HPE_PAUSED_H2_UPGRADE,
-  HttpParser,
   PARSER_OK,
   PARSER_PAUSED,
-  type ParserEvents,
-  SCRATCH_BYTES,
-} from "./llhttp.js";
+} from "./llhttp-numbers.js";
 import { type PendingBytes, PendingPool } from "./pending-bytes.js";
-import { type BodyOwner, RequestBody } from "./request-body.js";
+import type { RequestBody } from "./request-body.js";
 import { checkHead, type HeadFindings } from "./request-checks.js";
-import { HeadPool, type RequestHead, SPAN_NONE } from "./request-head.js";
+import type { RequestHead } from "./request-head.js";
 import { CONNECTION_CLOSE, ResponseEncoder, TYPE_TEXT } from "./response-encoder.js";
 import type { HttpStats } from "./stats.js";
 import { reasonPhrase } from "./status.js";
-import { TrailerFields } from "./trailer-fields.js";
-
-/** What a request line needs around its target: the method before it. */
-const METHOD_BYTES_MAX = 16;
-/** Framing of a chunked body may take this many times the body (a chunk of one byte takes five), and one header section. */
-const CHUNK_OVERHEAD_FACTOR = 16;
 
 export interface ConnectionsOptions extends Pick<AnsweringOptions, "app" | "fetchHandler" | "log" | "stats"> {
   readonly limits: HttpLimits;
@@ -80,10 +74,9 @@ export interface ConnectionsOptions extends Pick<AnsweringOptions, "app" | "fetc
   readonly slabBytes: number;
 }
 
-export class Connections implements DriverEvents, ParserEvents, ConnectionControl {
+export class Connections implements DriverEvents, ParserEvents, ConnectionControl, TimeoutControl {
   readonly parser: HttpParser;
   readonly table: ConnectionTable;
-  readonly largeBodies: LargeBodyPool;
   /** While draining, every answer closes its connection. */
   isDraining = false;
   /** Called when a listener has stopped, and when the last connection is gone. */
@@ -96,25 +89,21 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   readonly #limits: HttpLimits;
   readonly #clock: CoarseClock;
   readonly #stats: HttpStats;
-  readonly #heads: HeadPool;
+  readonly #heads: IncomingHeads;
   readonly #pendingPool: PendingPool;
   readonly #findings: HeadFindings = { expectsContinue: false };
-  /** By slot: the request that is not answered, the body that is being received, the head that is incomplete, what waits. */
+  readonly #bodies: IncomingBodies;
+  readonly #timeouts: ConnectionTimeouts;
+  /** By slot: the request that is not completely answered, and the bytes that wait for that. */
   readonly #exchanges: (Exchange | undefined)[] = [];
-  readonly #bodies: (RequestBody | undefined)[] = [];
-  readonly #partialHeads: (RequestHead | undefined)[] = [];
   readonly #pending: (PendingBytes | undefined)[] = [];
-  readonly #trailers: (TrailerFields | undefined)[] = [];
   /** Slots that can go on when the parser is free, and slots that wait for the write pool, with their generations. */
   #ready: number[] = [];
   #starved: number[] = [];
   /** The slot that the parser is running for, or -1. */
   #current = -1;
-  /** Where the bytes of that run end, and from where on they count as framing of the body. */
+  /** Where the bytes of that run end. */
   #currentEnd = 0;
-  #wireStart = 0;
-  /** Body bytes of the message before that run. */
-  #bodyBytesBefore = 0;
   #driver!: Driver;
   #encoder!: ResponseEncoder;
   #answering!: Answering;
@@ -127,9 +116,22 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     this.#stats = stats;
     this.parser = new HttpParser({ slabBytes: options.slabBytes, limits }, this);
     this.table = new ConnectionTable(options.connectionsMax);
-    this.largeBodies = new LargeBodyPool({ blocks: limits.largeBodyBlocksMax, blockBytes: limits.largeBodyBlockBytes });
-    this.#heads = new HeadPool(limits.headersMax, limits.headerBytesMax, limits.headPoolBytesMax, stats);
+    this.#timeouts = new ConnectionTimeouts(this, { table: this.table, clock: options.clock, limits, stats });
+    const { table, parser } = this;
+    const after = (ms: number): number => this.#timeouts.after(ms);
+    this.#heads = new IncomingHeads({ parser, table, limits, stats, after });
+    this.#bodies = new IncomingBodies({
+      table,
+      limits,
+      after,
+      committed: (slot, count) => this.committed(slot, count),
+    });
     this.#pendingPool = new PendingPool(limits.pendingPoolBytesMax, stats);
+  }
+
+  /** Blocks of the large-body pool in use. */
+  get largeBodiesNow(): number {
+    return this.#bodies.largeBodies.inUse;
   }
 
   /** Connects the driver, which is made after this object because it needs its events and its receive slab. */
@@ -137,6 +139,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const { app, fetchHandler, log, stats } = this.#options;
     this.#driver = driver;
     this.#encoder = new ResponseEncoder(driver, this.#clock);
+    this.#bodies.attach(driver, this.#encoder);
     this.#answering = new Answering({
       control: this,
       encoder: this.#encoder,
@@ -154,13 +157,11 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     if (this.table.count === 0) this.onFirst();
     while (this.#exchanges.length <= slot) {
       this.#exchanges.push(undefined);
-      this.#bodies.push(undefined);
-      this.#partialHeads.push(undefined);
       this.#pending.push(undefined);
-      this.#trailers.push(undefined);
     }
+    this.#bodies.grow(slot);
     this.#stats.connectionsNow += 1;
-    this.table.add(slot, this.#after(this.#limits.headerTimeoutMs));
+    this.table.add(slot, this.#timeouts.after(this.#limits.headerTimeoutMs));
   }
 
   connected(_slot: number, _errno: number): void {
@@ -175,7 +176,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     } else {
       this.#receivedCopy(slot, bytes, offset, length);
     }
-    if (this.isDraining && this.table.phases[slot] === PHASE_IDLE && this.table.sequences[slot]! > 0) this.#close(slot);
+    if (this.isDraining && this.table.phases[slot] === PHASE_IDLE && this.table.sequences[slot]! > 0) this.close(slot);
     if (this.#ready.length > 0) this.#runReady();
   }
 
@@ -202,11 +203,11 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   #takeEnd(slot: number): void {
     switch (this.table.phases[slot]) {
       case PHASE_IDLE:
-        this.#close(slot);
+        this.close(slot);
         break;
       case PHASE_HEAD:
       case PHASE_BODY:
-        this.#refuseWith(slot, 400);
+        this.refuseWith(slot, 400);
         break;
       case PHASE_BLOCKED:
         this.#noticeEnd(slot);
@@ -219,7 +220,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const exchange = this.#exchanges[slot];
     if (exchange === undefined) return;
     exchange.flags |= FLAG_PEER_ENDED;
-    this.table.deadlines[slot] = this.#after(this.#limits.halfClosedTimeoutMs);
+    this.table.deadlines[slot] = this.#timeouts.after(this.#limits.halfClosedTimeoutMs);
     exchange.extras?.abort?.abort(clientGone());
   }
 
@@ -275,105 +276,51 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       return end;
     }
     if (errno === PARSER_PAUSED) {
-      this.#countLastWire(slot);
+      this.#takeLastProgress(slot);
       return parser.stoppedAt;
     }
-    this.#refuse(slot, errno);
+    this.refuseWith(slot, parser.refusal(errno));
     return end;
   }
 
   #parseSaved(slot: number, at: number, end: number): number {
     const { parser, table } = this;
-    const head = this.#partialHeads[slot];
+    const head = this.#heads.at(slot);
     this.#current = slot;
-    this.#wireStart = at;
-    this.#bodyBytesBefore = table.bodyBytes[slot]!;
+    this.#bodies.resumeAt(slot, at);
     const errno = parser.runSaved(table.parserStates[slot]!, head, at, end - at);
     this.#current = -1;
     const phase = table.phases[slot];
     if (errno === PARSER_PAUSED) {
-      this.#releaseState(slot);
-      this.#countLastWire(slot);
+      this.#heads.releaseState(slot);
+      this.#takeLastProgress(slot);
       return parser.stoppedAt;
     }
     if (phase !== PHASE_HEAD && phase !== PHASE_BODY) return end;
     if (errno !== PARSER_OK) {
-      this.#refuse(slot, errno);
+      this.refuseWith(slot, parser.refusal(errno));
       return end;
     }
     if (phase === PHASE_HEAD) {
-      assert(head !== undefined, "an incomplete head is kept");
-      head.append(parser.bytes, at, end - at);
-      if (head.used > this.#limits.headerBytesMax) this.#refuseWith(slot, head.spanKind === SPAN_NONE ? 414 : 431);
+      const status = this.#heads.append(slot, at, end);
+      if (status !== 0) this.refuseWith(slot, status);
       return end;
     }
-    this.#countWire(slot, end);
+    if (!this.#bodies.progress(slot, end)) this.refuseWith(slot, 400);
     return end;
   }
 
-  /** A receive ended inside a message: its state and, if that is incomplete, its head are kept. */
+  #takeLastProgress(slot: number): void {
+    if (this.#bodies.lastProgress(slot, this.parser.stoppedAt)) return;
+    const isAwaited = this.table.phases[slot] === PHASE_BLOCKED && this.#exchanges[slot] !== undefined;
+    if (isAwaited) this.refuseWith(slot, 400);
+  }
+
+  /** A receive ended inside a message. */
   #saveMessage(slot: number, at: number, end: number): void {
-    const { parser, table } = this;
-    const phase = table.phases[slot];
-    if (phase !== PHASE_IDLE && phase !== PHASE_BODY) {
-      parser.dropMessage();
-      return;
-    }
-    const state = parser.saveState();
-    if (state === 0) {
-      this.#stats.overloads += 1;
-      this.#refuseWith(slot, 503);
-      return;
-    }
-    this.#stats.parserStatesNow += 1;
-    table.parserStates[slot] = state;
-    if (phase === PHASE_BODY) {
-      this.#countWire(slot, end);
-      return;
-    }
-    const live = parser.head;
-    const head = this.#heads.acquire();
-    if (head === undefined) {
-      this.#stats.overloads += 1;
-      this.#refuseWith(slot, 503);
-      return;
-    }
-    // Two bytes before the target are looked at later. Before the target has begun, all of the method may be needed.
-    head.beginFrom(live, live.targetLength === 0 ? Math.max(at, end - METHOD_BYTES_MAX) : live.targetStart - 2, end);
-    this.#partialHeads[slot] = head;
-    table.phases[slot] = PHASE_HEAD;
-    if (table.sequences[slot]! > 0) table.deadlines[slot] = this.#after(this.#limits.headerTimeoutMs);
-    if (head.used > this.#limits.headerBytesMax) this.#refuseWith(slot, head.spanKind === SPAN_NONE ? 414 : 431);
-  }
-
-  /** The run has consumed a body up to `end` and the message is not complete. */
-  #countWire(slot: number, end: number): void {
-    const { table } = this;
-    // Framing alone is no progress: an extension that never ends must time out.
-    const hasProgress = table.bodyBytes[slot] !== this.#bodyBytesBefore;
-    if (hasProgress && (table.flags[slot]! & PAUSED_FOR_BODY) === 0)
-      table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
-    if (this.#hasTooMuchFraming(slot, end)) this.#refuseWith(slot, 400);
-    else table.wireBytes[slot] = table.wireBytes[slot]! + end - this.#wireStart;
-  }
-
-  /** The same for the run that completed a chunked message, whose last chunk may have had an extension. */
-  #countLastWire(slot: number): void {
-    if (this.table.contentLengths[slot]! >= 0) return;
-    const isTooMuch = this.#hasTooMuchFraming(slot, this.parser.stoppedAt);
-    // The next message has a length of its own.
-    this.table.contentLengths[slot] = 0;
-    if (isTooMuch && this.table.phases[slot] === PHASE_BLOCKED && this.#exchanges[slot] !== undefined)
-      this.#refuseWith(slot, 400);
-  }
-
-  /** Endless chunk extensions, or chunks of one byte with leading zeros, must not pass for a body. */
-  #hasTooMuchFraming(slot: number, end: number): boolean {
-    const { table } = this;
-    if (table.contentLengths[slot]! >= 0) return false;
-    const bodyBytes = table.bodyBytes[slot]!;
-    const framing = table.wireBytes[slot]! + end - this.#wireStart - bodyBytes;
-    return framing > this.#limits.headerBytesMax + bodyBytes * CHUNK_OVERHEAD_FACTOR;
+    const status = this.#heads.save(slot, at, end);
+    if (status !== 0) this.refuseWith(slot, status);
+    else if (this.table.phases[slot] === PHASE_BODY && !this.#bodies.progress(slot, end)) this.refuseWith(slot, 400);
   }
 
   headComplete(): number {
@@ -386,43 +333,22 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     if (!isChunked && ((flags & FLAG_CONTENT_LENGTH) === 0 || parser.contentLength === 0)) return 0;
     const { bodyStreamBytesMax } = this.#limits;
     if (!isChunked && parser.contentLength > (bodyStreamBytesMax || Number.MAX_SAFE_INTEGER)) return 413;
-    table.phases[slot] = PHASE_BODY;
-    table.contentLengths[slot] = isChunked ? -1 : parser.contentLength;
-    table.bodyBytes[slot] = 0;
-    table.wireBytes[slot] = 0;
-    table.discardedBytes[slot] = 0;
-    this.#wireStart = parser.headEnd;
-    this.#bodyBytesBefore = 0;
-    table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
+    this.#bodies.begin(slot, isChunked ? -1 : parser.contentLength, parser.headEnd);
     this.#dispatch(slot, head, FLAG_HAS_BODY | (this.#findings.expectsContinue ? FLAG_EXPECTS_CONTINUE : 0));
     return 0;
   }
 
   bodyBytes(offset: number, length: number): number {
-    const { table } = this;
     const slot = this.#current;
-    if (table.phases[slot] !== PHASE_BODY) return 0;
-    const total = table.bodyBytes[slot]! + length;
-    table.bodyBytes[slot] = total;
-    const { bodyStreamBytesMax, bodyDiscardBytesMax } = this.#limits;
-    if (bodyStreamBytesMax > 0 && total > bodyStreamBytesMax) return 413;
-    if (this.#hasTooMuchFraming(slot, offset + length)) return 400;
-    const exchange = this.#exchanges[slot];
-    const body = this.#bodies[slot] ?? (exchange === undefined ? undefined : this.requestBody(exchange));
-    if (body !== undefined) {
-      body.push(this.parser.bytes, offset, length);
-      return 0;
-    }
-    const discarded = table.discardedBytes[slot]! + length;
-    table.discardedBytes[slot] = discarded;
-    if (discarded > bodyDiscardBytesMax) this.#close(slot);
+    if (this.table.phases[slot] !== PHASE_BODY) return 0;
+    const result = this.#bodies.receive(slot, this.#exchanges[slot], this.parser.bytes, offset, length);
+    if (result !== BODY_DROPPED_TOO_MUCH) return result;
+    this.close(slot);
     return 0;
   }
 
   trailerBytes(isValue: boolean, offset: number, length: number): number {
-    if (this.#hasTooMuchFraming(this.#current, offset)) return 400;
-    const trailers = (this.#trailers[this.#current] ??= new TrailerFields(this.#limits));
-    return trailers.add(isValue, this.parser.bytes, offset, length) ? 0 : 431;
+    return this.#bodies.receiveTrailer(this.#current, isValue, this.parser.bytes, offset, length);
   }
 
   simpleRequest(): boolean {
@@ -447,19 +373,10 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   }
 
   #bodyComplete(slot: number): void {
-    const body = this.#bodies[slot];
-    const trailers = this.#trailers[slot];
     const exchange = this.#exchanges[slot];
-    this.#bodies[slot] = undefined;
-    this.#trailers[slot] = undefined;
     this.table.phases[slot] = PHASE_BLOCKED;
-    this.#releaseBodyPause(slot);
-    if (exchange !== undefined) {
-      // A chunked body without a byte was never made an object: whoever asks now gets an empty one.
-      if (body === undefined) exchange.flags &= ~FLAG_HAS_BODY;
-      this.table.deadlines[slot] = this.#answerDeadline(exchange);
-    }
-    body?.end(trailers?.list());
+    if (exchange !== undefined) this.table.deadlines[slot] = this.#timeouts.answerDeadline(exchange);
+    this.#bodies.complete(slot, exchange);
     if (exchange === undefined) this.#idle(slot);
   }
 
@@ -471,7 +388,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const sequence = table.sequences[slot]! + 1;
     table.sequences[slot] = sequence;
     // The exchange owns a head that was put together from now on.
-    if (this.#partialHeads[slot] !== undefined) this.#partialHeads[slot] = undefined;
+    this.#heads.handOver(slot);
     const { requestsPerConnectionMax } = this.#limits;
     const isLast = requestsPerConnectionMax > 0 && sequence >= requestsPerConnectionMax;
     const keepAlive = parser.keepAlive && !isLast ? FLAG_KEEP_ALIVE : 0;
@@ -486,7 +403,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const kept = this.#pendingPool.append(before, this.parser.bytes, offset, length);
     if (kept === undefined) {
       this.#stats.overloads += 1;
-      this.#kill(slot);
+      this.kill(slot);
       return;
     }
     this.#pending[slot] = kept;
@@ -535,7 +452,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const { slot, flags } = exchange;
     if ((flags & (FLAG_KEEP_ALIVE | FLAG_CLOSE)) !== FLAG_KEEP_ALIVE) return true;
     if (this.isDraining && this.#isLast(exchange)) return true;
-    if (this.table.phases[slot] === PHASE_BODY) return this.#bodyForcesClose(exchange);
+    if (this.table.phases[slot] === PHASE_BODY) return this.#bodies.forcesClose(exchange);
     return (this.table.flags[slot]! & PEER_ENDED) !== 0 && this.#pending[slot] === undefined;
   }
 
@@ -551,21 +468,10 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     return this.parser.bytes.indexOf("\r\n\r\n", head.end(), "latin1") + 4 === this.#currentEnd;
   }
 
-  /** Whether the rest of a body is better not waited for. */
-  #bodyForcesClose(exchange: Exchange): boolean {
-    const { slot } = exchange;
-    if (exchange.answerStatus === 413) return true;
-    if (this.#bodies[slot]?.reading === true) return false;
-    // The client still waits for 100 Continue: whether its body follows cannot be known (RFC 9110, section 10.1.1).
-    if ((exchange.flags & FLAG_EXPECTS_CONTINUE) !== 0 && this.table.bodyBytes[slot] === 0) return true;
-    const contentLength = this.table.contentLengths[slot]!;
-    return contentLength - this.table.bodyBytes[slot]! > this.#limits.bodyDiscardBytesMax;
-  }
-
   keep(exchange: Exchange, keepHead: boolean): boolean {
     const { slot, head } = exchange;
     if (head !== undefined && this.parser.isLive(head)) {
-      const kept = keepHead ? this.#heads.acquire() : undefined;
+      const kept = keepHead ? this.#heads.pool.acquire() : undefined;
       if (keepHead && kept === undefined) return false;
       kept?.copyFrom(head);
       exchange.head = kept;
@@ -575,7 +481,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     this.#exchanges[slot] = exchange;
     if (this.table.phases[slot] === PHASE_IDLE) {
       this.table.phases[slot] = PHASE_BLOCKED;
-      this.table.deadlines[slot] = this.#answerDeadline(exchange);
+      this.table.deadlines[slot] = this.#timeouts.answerDeadline(exchange);
     }
     return true;
   }
@@ -583,7 +489,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   committed(slot: number, count: number): void {
     const { table } = this;
     table.committed[slot] = table.committed[slot]! + count;
-    if ((table.flags[slot]! & PEER_ENDED) !== 0) table.deadlines[slot] = this.#after(this.#limits.halfClosedTimeoutMs);
+    if ((table.flags[slot]! & PEER_ENDED) !== 0) table.deadlines[slot] = this.#timeouts.after(this.#limits.halfClosedTimeoutMs);
   }
 
   queuedBytes(slot: number): number {
@@ -593,22 +499,20 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   completed(exchange: Exchange, close: boolean): void {
     const { slot } = exchange;
     this.#finish(exchange, STATE_ANSWERED);
-    this.#countAnswer(exchange.answerStatus);
+    this.#stats.countAnswer(exchange.answerStatus);
     if (close) {
-      this.#close(slot);
+      this.close(slot);
       return;
     }
     if (this.table.phases[slot] === PHASE_BODY) {
-      const body = this.#bodies[slot];
-      if (body === undefined || !body.discard()) return;
-      this.#bodies[slot] = undefined;
+      this.#bodies.answered(slot);
       return;
     }
     this.#idle(slot);
   }
 
   cut(exchange: Exchange): void {
-    this.#kill(exchange.slot);
+    this.kill(exchange.slot);
     if (exchange.state < STATE_ANSWERED) this.#abort(exchange);
   }
 
@@ -624,65 +528,11 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   }
 
   requestBody(exchange: Exchange): RequestBody {
-    const known = exchange.extras?.body;
-    if (known !== undefined) return known;
-    const { slot } = exchange;
-    if (exchange.state >= STATE_ANSWERED) throw exchange.over();
-    const hasBody = (exchange.flags & FLAG_HAS_BODY) !== 0;
-    const body: RequestBody = new RequestBody(new ConnectionBodyOwner(this, exchange), {
-      limitBytes: this.#limits.bodyBytesMax,
-      expectedLength: hasBody ? this.table.contentLengths[slot]! : 0,
-      pool: this.largeBodies,
-    });
-    exchange.more().body = body;
-    if (hasBody) this.#bodies[slot] = body;
-    else body.end();
-    return body;
+    return this.#bodies.bodyOf(exchange);
   }
 
   remoteAddress(slot: number): string | undefined {
     return this.#driver.peerAddress(slot)?.host;
-  }
-
-  // What a request's body asks for.
-
-  isReceiving(exchange: Exchange): boolean {
-    const body = exchange.extras?.body;
-    return body !== undefined && this.#bodies[exchange.slot] === body;
-  }
-
-  pauseBody(exchange: Exchange): void {
-    if (!this.isReceiving(exchange)) return;
-    const { table } = this;
-    const { slot } = exchange;
-    table.flags[slot] = table.flags[slot]! | PAUSED_FOR_BODY;
-    table.deadlines[slot] = NEVER;
-    this.#driver.pause(slot);
-  }
-
-  resumeBody(exchange: Exchange): void {
-    const { table } = this;
-    const { slot } = exchange;
-    if (!this.isReceiving(exchange)) return;
-    this.#releaseBodyPause(slot);
-    if (table.phases[slot] === PHASE_BODY) table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
-  }
-
-  #releaseBodyPause(slot: number): void {
-    const flags = this.table.flags[slot]!;
-    if ((flags & PAUSED_FOR_BODY) === 0) return;
-    this.table.flags[slot] = flags & ~PAUSED_FOR_BODY;
-    if ((flags & PAUSED_FOR_ANSWER) === 0) this.#driver.resume(slot);
-  }
-
-  bodyWanted(exchange: Exchange): void {
-    if ((exchange.flags & FLAG_EXPECTS_CONTINUE) === 0 || exchange.state !== STATE_OPEN || !this.isReceiving(exchange))
-      return;
-    exchange.flags &= ~FLAG_EXPECTS_CONTINUE;
-    const { slot } = exchange;
-    if (this.table.bodyBytes[slot]! > 0) return;
-    const written = this.#encoder.continue(slot);
-    if (written > 0) this.committed(slot, written);
   }
 
   // Ends.
@@ -698,34 +548,26 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       return;
     }
     table.phases[slot] = PHASE_IDLE;
-    table.deadlines[slot] = this.#after(this.#limits.idleTimeoutMs);
-    if (slot === this.#current) return;
+    table.deadlines[slot] = this.#timeouts.after(this.#limits.idleTimeoutMs);
+    if (slot === this.#current && this.parser.isRunning) return;
     const mayContinue = this.#pending[slot] !== undefined || (table.flags[slot]! & PEER_ENDED) !== 0;
-    if (this.isDraining && !mayContinue) this.#close(slot);
+    if (this.isDraining && !mayContinue) this.close(slot);
     else if (!mayContinue) return;
     else if (this.parser.isRunning) this.#ready.push(slot, this.#driver.generations[slot]!);
     else this.#continue(slot);
   }
 
-  #refuse(slot: number, errno: number): void {
-    const { parser } = this;
-    if (parser.rejectStatus !== 0) this.#refuseWith(slot, parser.rejectStatus);
-    else if (errno === HPE_PAUSED_H2_UPGRADE) this.#refuseWith(slot, 505);
-    else if (errno === HPE_INVALID_VERSION && parser.reason === "Invalid HTTP version") this.#refuseWith(slot, 505);
-    else this.#refuseWith(slot, 400);
-  }
-
   /** Answers in the handler's place, if nothing of an answer has left, and closes (RFC 9112, sections 2.2 and 9.6). */
-  #refuseWith(slot: number, status: number): void {
+  refuseWith(slot: number, status: number): void {
     const phase = this.table.phases[slot];
     if (phase === PHASE_CLOSING || phase === PHASE_FREE) return;
-    this.#countRefusal(status);
+    this.#stats.countRefusal(status);
     const exchange = this.#exchanges[slot];
     const mustCut = exchange !== undefined && exchange.state === STATE_ANSWERING;
-    if (this.#bodies[slot] !== undefined) this.#failBody(slot, refusal(status));
+    this.#bodies.fail(slot, () => refusal(status));
     if (exchange !== undefined) this.#abort(exchange);
     if (mustCut) {
-      this.#kill(slot);
+      this.kill(slot);
       return;
     }
     // A request that was answered while its body was arriving has its answer; a second one would be taken for the next request's.
@@ -736,16 +578,16 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       const written = this.#encoder.whole(slot, status, CONNECTION_CLOSE, TYPE_TEXT, headers, body, isHead);
       if (written > 0) {
         this.committed(slot, written);
-        this.#countAnswer(status);
+        this.#stats.countAnswer(status);
       } else {
         this.#stats.writePoolExhausted += 1;
       }
     }
-    this.#close(slot);
+    this.close(slot);
   }
 
   /** Sends what is queued and closes. */
-  #close(slot: number): void {
+  close(slot: number): void {
     const { table } = this;
     if (table.phases[slot] === PHASE_CLOSING || table.phases[slot] === PHASE_FREE) return;
     table.phases[slot] = PHASE_CLOSING;
@@ -755,7 +597,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   }
 
   /** Closes at once; what is queued is lost. */
-  #kill(slot: number): void {
+  kill(slot: number): void {
     const { table } = this;
     if (table.phases[slot] === PHASE_FREE) return;
     table.phases[slot] = PHASE_CLOSING;
@@ -782,42 +624,20 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     this.#stats.requestsNow -= 1;
     if (head !== undefined) {
       exchange.head = undefined;
-      if (!this.parser.isLive(head)) this.#heads.release(head);
+      if (!this.parser.isLive(head)) this.#heads.pool.release(head);
     }
     if (this.#exchanges[slot] === exchange) this.#exchanges[slot] = undefined;
   }
 
   /** Lets go of everything that was kept for the requests to come. */
   #releaseInput(slot: number, errno: number): void {
-    this.#releaseState(slot);
-    const head = this.#partialHeads[slot];
-    if (head !== undefined) {
-      this.#partialHeads[slot] = undefined;
-      this.#heads.release(head);
-    }
+    this.#heads.release(slot);
     const pending = this.#pending[slot];
     if (pending !== undefined) {
       this.#pending[slot] = undefined;
       this.#pendingPool.release(pending);
     }
-    // Errors are made only for somebody who may see them: one takes microseconds.
-    if (this.#bodies[slot] !== undefined)
-      this.#failBody(slot, clientGone(errno === 0 ? undefined : errnoError("receive", errno)));
-    this.#trailers[slot] = undefined;
-  }
-
-  #failBody(slot: number, error: RingloomError): void {
-    const body = this.#bodies[slot];
-    this.#bodies[slot] = undefined;
-    body?.fail(error);
-  }
-
-  #releaseState(slot: number): void {
-    const state = this.table.parserStates[slot]!;
-    if (state === 0) return;
-    this.table.parserStates[slot] = 0;
-    this.#stats.parserStatesNow -= 1;
-    this.parser.releaseState(state);
+    this.#bodies.fail(slot, () => clientGone(errno === 0 ? undefined : errnoError("receive", errno)));
   }
 
   #feedStarved(): void {
@@ -832,92 +652,14 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   // Time.
 
+  exchangeOf(slot: number): Exchange | undefined {
+    return this.#exchanges[slot];
+  }
+
   /** Looks at `count` live connections from `cursor` on and returns where to go on. */
   scan(cursor: number, count: number): number {
-    const { table } = this;
     if (this.#starved.length > 0) this.#feedStarved();
-    let at = cursor;
-    for (let index = 0; index < count && table.count > 0; index++) {
-      if (at >= table.count) at = 0;
-      this.#scanSlot(table.live[at]!);
-      at += 1;
-    }
-    return at;
-  }
-
-  #scanSlot(slot: number): void {
-    const { table } = this;
-    const now = this.#clock.nowMs;
-    const { writeTimeoutMs } = this.#limits;
-    const queued = this.#driver.queuedBytes(slot);
-    if (queued > 0 && writeTimeoutMs > 0) {
-      const taken = table.committed[slot]! - queued;
-      if (taken !== table.taken[slot] || table.writeDeadlines[slot] === NEVER) {
-        table.taken[slot] = taken;
-        table.writeDeadlines[slot] = now + writeTimeoutMs;
-      } else if (now >= table.writeDeadlines[slot]!) {
-        this.#stats.writeTimeouts += 1;
-        this.#kill(slot);
-        return;
-      }
-    } else {
-      table.writeDeadlines[slot] = NEVER;
-    }
-    if (now >= table.deadlines[slot]!) this.#timedOut(slot);
-  }
-
-  #timedOut(slot: number): void {
-    const stats = this.#stats;
-    const exchange = this.#exchanges[slot];
-    switch (this.table.phases[slot]) {
-      case PHASE_IDLE:
-        stats.idleTimeouts += 1;
-        this.#close(slot);
-        break;
-      case PHASE_HEAD:
-        stats.headerTimeouts += 1;
-        this.#refuseWith(slot, 408);
-        break;
-      case PHASE_BODY:
-        if (
-          exchange !== undefined &&
-          (exchange.flags & FLAG_EXPECTS_CONTINUE) !== 0 &&
-          this.table.bodyBytes[slot] === 0
-        ) {
-          // The client waits for 100 Continue, which the handler's first read sends.
-          this.table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
-          break;
-        }
-        stats.bodyTimeouts += 1;
-        this.#refuseWith(slot, 408);
-        break;
-      case PHASE_BLOCKED:
-        this.#answerTimedOut(slot, exchange);
-        break;
-    }
-  }
-
-  #answerTimedOut(slot: number, exchange: Exchange | undefined): void {
-    if ((this.table.flags[slot]! & PEER_ENDED) !== 0) {
-      this.#stats.halfClosedTimeouts += 1;
-      this.#kill(slot);
-    } else if (exchange === undefined || exchange.state !== STATE_OPEN) {
-      // The answer is on its way: from now on only the write timeout counts.
-      this.table.deadlines[slot] = NEVER;
-    } else {
-      this.#stats.handlerTimeouts += 1;
-      this.#refuseWith(slot, 503);
-    }
-  }
-
-  #after(ms: number): number {
-    return ms === 0 ? NEVER : this.#clock.nowMs + ms;
-  }
-
-  #answerDeadline(exchange: Exchange): number {
-    if (exchange.state !== STATE_OPEN) return NEVER;
-    if ((this.table.flags[exchange.slot]! & PEER_ENDED) !== 0) return this.#after(this.#limits.halfClosedTimeoutMs);
-    return this.#after(this.#limits.handlerTimeoutMs);
+    return this.#timeouts.scan(cursor, count);
   }
 
   // Drain.
@@ -926,7 +668,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   closeIdle(): number {
     return this.#endEach((slot) => {
       if (this.table.phases[slot] !== PHASE_IDLE) return false;
-      this.#close(slot);
+      this.close(slot);
       return true;
     });
   }
@@ -934,7 +676,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   /** Cuts every connection. Returns how many. */
   killAll(): number {
     return this.#endEach((slot) => {
-      this.#kill(slot);
+      this.kill(slot);
       return true;
     });
   }
@@ -947,48 +689,6 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     return count;
   }
 
-  #countAnswer(status: number): void {
-    const stats = this.#stats;
-    stats.answers += 1;
-    if (status < 300) stats.answers2xx += 1;
-    else if (status < 400) stats.answers3xx += 1;
-    else if (status < 500) stats.answers4xx += 1;
-    else stats.answers5xx += 1;
-  }
-
-  #countRefusal(status: number): void {
-    const stats = this.#stats;
-    if (status === 400) stats.badRequests += 1;
-    else if (status === 413) stats.bodyOverflows += 1;
-    else if (status === 414) stats.urlOverflows += 1;
-    else if (status === 417) stats.expectationsFailed += 1;
-    else if (status === 431) stats.headerOverflows += 1;
-    else if (status === 501) stats.notImplemented += 1;
-    else if (status === 505) stats.versionsRejected += 1;
-  }
-}
-
-/** What a request's body sees of its connection. */
-class ConnectionBodyOwner implements BodyOwner {
-  readonly #connections: Connections;
-  readonly #exchange: Exchange;
-
-  constructor(connections: Connections, exchange: Exchange) {
-    this.#connections = connections;
-    this.#exchange = exchange;
-  }
-
-  pauseBody(): void {
-    this.#connections.pauseBody(this.#exchange);
-  }
-
-  resumeBody(): void {
-    this.#connections.resumeBody(this.#exchange);
-  }
-
-  bodyWanted(): void {
-    this.#connections.bodyWanted(this.#exchange);
-  }
 }
 
 /** What a body's reader is told when the server answers in the handler's place. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HttpParser, PARSER_OK, PARSER_PAUSED, type ParserEvents } from "./llhttp.js";
+import { HttpParser, type ParserEvents } from "./llhttp.js";
+import { PARSER_OK, PARSER_PAUSED } from "./llhttp-numbers.js";
 import { HeadPool, type RequestHead } from "./request-head.js";
 import { HttpStats } from "./stats.js";
 

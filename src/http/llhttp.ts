@@ -14,26 +14,13 @@ import { createRequire } from "node:module";
 import { assert } from "../assert.js";
 import type { ReceiveSlab } from "../driver/contract.js";
 import type { HttpLimits } from "./limits.js";
+import { FLAG_CONNECTION_CLOSE, FLAG_CONTENT_LENGTH, PARSER_OK, PARSER_PAUSED } from "./llhttp-numbers.js";
 import { METHOD_CONNECT } from "./methods.js";
 import { emptyHead, RequestHead, SPAN_NAME, SPAN_NONE, SPAN_VALUE, SPAN_WORDS } from "./request-head.js";
 import { readSimpleHead } from "./simple-head.js";
 
-/** Result of a parser run: everything was consumed. */
-export const PARSER_OK = 0;
-/** A callback asked to stop after a message (HPE_PAUSED). */
-export const PARSER_PAUSED = 21;
-/** Error numbers of llhttp that lead to another status than 400. */
-export const HPE_INVALID_METHOD = 6;
-export const HPE_INVALID_VERSION = 9;
-export const HPE_PAUSED_H2_UPGRADE = 23;
 /** What a callback returns to refuse a message; `rejectStatus` then says why. */
 const REFUSE = -1;
-
-/** Bits of {@link HttpParser.flags}, llhttp's own. */
-const FLAG_CONNECTION_CLOSE = 1 << 1;
-export const FLAG_CHUNKED = 1 << 3;
-export const FLAG_CONTENT_LENGTH = 1 << 5;
-export const FLAG_TRANSFER_ENCODING = 1 << 9;
 
 /** Bytes of the scratch area: the largest piece of a copied chunk that is parsed at once. */
 export const SCRATCH_BYTES = 65_536;

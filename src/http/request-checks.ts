@@ -2,7 +2,7 @@
  * What llhttp leaves to the server: the request line's exact form, the target, Host, the transfer coding and expectations. One pass over the
  * target and one over the names; nothing is allocated.
  */
-import { FLAG_CHUNKED, FLAG_TRANSFER_ENCODING } from "./llhttp.js";
+import { FLAG_CHUNKED, FLAG_TRANSFER_ENCODING } from "./llhttp-numbers.js";
 import { METHOD_CONNECT, METHOD_OPTIONS, METHOD_TRACE } from "./methods.js";
 import { LOWER_CASE, type RequestHead, SPAN_WORDS } from "./request-head.js";
 

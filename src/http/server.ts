@@ -120,7 +120,7 @@ export class HttpServer {
 
   /** Counters and gauges, current. */
   get stats(): HttpStats {
-    this.#stats.largeBodiesNow = this.#connections.largeBodies.inUse;
+    this.#stats.largeBodiesNow = this.#connections.largeBodiesNow;
     return this.#stats;
   }
 

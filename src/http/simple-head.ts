@@ -141,7 +141,10 @@ function isForLlhttp(bytes: Buffer, name: number, length: number, value: number,
       return (bytes[name]! | 0x20) === 0x75 || (bytes[name]! | 0x20) === 0x74;
     case 10: // connection, keep-alive
       if ((bytes[name]! | 0x20) === 0x6b) return true;
-      return (bytes[name]! | 0x20) === 0x63 && !(isNamed(bytes, name, "connection") && valueLength === 10 && isNamed(bytes, value, "keep-alive"));
+      return (
+        (bytes[name]! | 0x20) === 0x63 &&
+        !(isNamed(bytes, name, "connection") && valueLength === 10 && isNamed(bytes, value, "keep-alive"))
+      );
     case 14: // content-length
       return (bytes[name]! | 0x20) === 0x63;
     case 16: // proxy-connection

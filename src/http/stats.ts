@@ -71,4 +71,40 @@ export class HttpStats {
   pendingBuffersNow = 0;
   /** Blocks of the large-body pool in use. */
   largeBodiesNow = 0;
+
+  /** Counts an answer whose last byte was queued. */
+  countAnswer(status: number): void {
+    this.answers += 1;
+    if (status < 300) this.answers2xx += 1;
+    else if (status < 400) this.answers3xx += 1;
+    else if (status < 500) this.answers4xx += 1;
+    else this.answers5xx += 1;
+  }
+
+  /** Counts a request that the server itself refused; timeouts and exhausted pools are counted where they are found. */
+  countRefusal(status: number): void {
+    switch (status) {
+      case 400:
+        this.badRequests += 1;
+        break;
+      case 413:
+        this.bodyOverflows += 1;
+        break;
+      case 414:
+        this.urlOverflows += 1;
+        break;
+      case 417:
+        this.expectationsFailed += 1;
+        break;
+      case 431:
+        this.headerOverflows += 1;
+        break;
+      case 501:
+        this.notImplemented += 1;
+        break;
+      case 505:
+        this.versionsRejected += 1;
+        break;
+    }
+  }
 }

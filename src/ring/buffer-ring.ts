@@ -11,6 +11,7 @@ import { RECEIVE_BUFFERS_MAX } from "../constants.js";
 import { checkNative } from "../native.js";
 import type { Ring } from "./ring.js";
 
+/** Where the buffers of a {@link BufferRing} lie. */
 export interface BufferRingOptions {
   /** Address of buffer 0. */
   readonly address: number;
@@ -22,6 +23,7 @@ export interface BufferRingOptions {
   readonly group: number;
 }
 
+/** One registered ring of provided buffers. */
 export class BufferRing {
   /** Buffers that take part: offered to the kernel, or filled and not yet returned. */
   offered = 0;

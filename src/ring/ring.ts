@@ -37,12 +37,14 @@ export const SETUP_FLAGS_INVERTED =
 /** Setup flags of a ring whose descriptor libuv polls: deferred work would never wake that poll. */
 export const SETUP_FLAGS_POLLED = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER;
 
+/** What a {@link Ring} is made with. */
 export interface RingOptions {
   /** Submission entries, a power of two; there are four completions for each. */
   readonly entries: number;
   readonly inverted: boolean;
 }
 
+/** One io_uring of the calling thread. */
 export class Ring {
   readonly native: NativeAddon;
   readonly handle: object;

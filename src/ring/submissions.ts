@@ -29,11 +29,12 @@ const HEAD_RECEIVE = IORING_OP_RECV | (IOSQE_BUFFER_SELECT << 8) | (IORING_RECV_
 const HEAD_CANCEL = IORING_OP_ASYNC_CANCEL | SKIP_SUCCESS;
 const HEAD_CLOSE = IORING_OP_CLOSE | SKIP_SUCCESS;
 
-/** The lower and the upper half of an address or a file position, as signed words. */
+/** The lower half of an address or a file position, as a signed word. */
 export function lowWord(value: number): number {
   return (value % TWO_32) | 0;
 }
 
+/** The upper half of an address or a file position. */
 export function highWord(value: number): number {
   return Math.floor(value / TWO_32);
 }

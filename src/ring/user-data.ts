@@ -24,10 +24,12 @@ export function packUserData(kind: number, slot: number): number {
   return (kind << SLOT_BITS) | slot;
 }
 
+/** What a completion is about: one of the `KIND_…`. */
 export function userDataKind(low: number): number {
   return low >>> SLOT_BITS;
 }
 
+/** The slot of a low word; for listeners and operations their number. */
 export function userDataSlot(low: number): number {
   return low & SLOT_MASK;
 }

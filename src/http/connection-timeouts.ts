@@ -1,0 +1,149 @@
+/** Looks for connections whose time is up: a few at each tick, so that a tick stays short however many there are. */
+import {
+  type ConnectionTable,
+  NEVER,
+  PEER_ENDED,
+  PHASE_BLOCKED,
+  PHASE_BODY,
+  PHASE_HEAD,
+  PHASE_IDLE,
+} from "./connection-table.js";
+import { type Exchange, FLAG_EXPECTS_CONTINUE, STATE_OPEN } from "./exchange.js";
+import type { CoarseClock } from "./http-date.js";
+import type { HttpLimits } from "./limits.js";
+import type { HttpStats } from "./stats.js";
+
+/** The connections, as their timeouts see them. */
+export interface TimeoutControl {
+  queuedBytes(slot: number): number;
+  /** The request of `slot` that is not completely answered. */
+  exchangeOf(slot: number): Exchange | undefined;
+  /** Sends what is queued and closes. */
+  close(slot: number): void;
+  /** Closes at once. */
+  kill(slot: number): void;
+  /** Answers in the handler's place and closes. */
+  refuseWith(slot: number, status: number): void;
+}
+
+export class ConnectionTimeouts {
+  readonly #control: TimeoutControl;
+  readonly #table: ConnectionTable;
+  readonly #clock: CoarseClock;
+  readonly #limits: HttpLimits;
+  readonly #stats: HttpStats;
+
+  constructor(
+    control: TimeoutControl,
+    options: {
+      readonly table: ConnectionTable;
+      readonly clock: CoarseClock;
+      readonly limits: HttpLimits;
+      readonly stats: HttpStats;
+    },
+  ) {
+    this.#control = control;
+    this.#table = options.table;
+    this.#clock = options.clock;
+    this.#limits = options.limits;
+    this.#stats = options.stats;
+  }
+
+  /** When something that may take `ms` from now times out; 0 is never. */
+  after(ms: number): number {
+    return ms === 0 ? NEVER : this.#clock.nowMs + ms;
+  }
+
+  /** When the handler of a complete request has to have answered. */
+  answerDeadline(exchange: Exchange): number {
+    if (exchange.state !== STATE_OPEN) return NEVER;
+    const isHalfClosed = (this.#table.flags[exchange.slot]! & PEER_ENDED) !== 0;
+    return this.after(isHalfClosed ? this.#limits.halfClosedTimeoutMs : this.#limits.handlerTimeoutMs);
+  }
+
+  /** Looks at `count` live connections from `cursor` on and returns where to go on. */
+  scan(cursor: number, count: number): number {
+    const table = this.#table;
+    let at = cursor;
+    for (let index = 0; index < count && table.count > 0; index++) {
+      if (at >= table.count) at = 0;
+      this.#look(table.live[at]!);
+      at += 1;
+    }
+    return at;
+  }
+
+  #look(slot: number): void {
+    const table = this.#table;
+    if (this.#hasStoppedReading(slot)) {
+      this.#stats.writeTimeouts += 1;
+      this.#control.kill(slot);
+    } else if (this.#clock.nowMs >= table.deadlines[slot]!) {
+      this.#timedOut(slot);
+    }
+  }
+
+  /** Whether bytes wait for the peer and it has taken none for too long. */
+  #hasStoppedReading(slot: number): boolean {
+    const table = this.#table;
+    const { writeTimeoutMs } = this.#limits;
+    const queued = this.#control.queuedBytes(slot);
+    if (queued === 0 || writeTimeoutMs === 0) {
+      table.writeDeadlines[slot] = NEVER;
+      return false;
+    }
+    const taken = table.committed[slot]! - queued;
+    if (taken === table.taken[slot] && table.writeDeadlines[slot] !== NEVER) {
+      return this.#clock.nowMs >= table.writeDeadlines[slot]!;
+    }
+    table.taken[slot] = taken;
+    table.writeDeadlines[slot] = this.after(writeTimeoutMs);
+    return false;
+  }
+
+  #timedOut(slot: number): void {
+    const stats = this.#stats;
+    switch (this.#table.phases[slot]) {
+      case PHASE_IDLE:
+        stats.idleTimeouts += 1;
+        this.#control.close(slot);
+        break;
+      case PHASE_HEAD:
+        stats.headerTimeouts += 1;
+        this.#control.refuseWith(slot, 408);
+        break;
+      case PHASE_BODY:
+        this.#bodyTimedOut(slot);
+        break;
+      case PHASE_BLOCKED:
+        this.#answerTimedOut(slot);
+        break;
+    }
+  }
+
+  #bodyTimedOut(slot: number): void {
+    const table = this.#table;
+    const exchange = this.#control.exchangeOf(slot);
+    if (exchange !== undefined && (exchange.flags & FLAG_EXPECTS_CONTINUE) !== 0 && table.bodyBytes[slot] === 0) {
+      // The client waits for 100 Continue, which the handler's first read sends.
+      table.deadlines[slot] = this.after(this.#limits.bodyTimeoutMs);
+      return;
+    }
+    this.#stats.bodyTimeouts += 1;
+    this.#control.refuseWith(slot, 408);
+  }
+
+  #answerTimedOut(slot: number): void {
+    const exchange = this.#control.exchangeOf(slot);
+    if ((this.#table.flags[slot]! & PEER_ENDED) !== 0) {
+      this.#stats.halfClosedTimeouts += 1;
+      this.#control.kill(slot);
+    } else if (exchange === undefined || exchange.state !== STATE_OPEN) {
+      // The answer is on its way: from now on only the write timeout counts.
+      this.#table.deadlines[slot] = NEVER;
+    } else {
+      this.#stats.handlerTimeouts += 1;
+      this.#control.refuseWith(slot, 503);
+    }
+  }
+}
