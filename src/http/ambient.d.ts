@@ -9,6 +9,7 @@ interface Buffer<TArrayBuffer extends ArrayBufferLike = ArrayBufferLike> {
 }
 
 declare namespace WebAssembly {
+  function validate(bytes: ArrayBufferView): boolean;
   class Module {
     constructor(bytes: ArrayBufferView);
   }

@@ -61,6 +61,7 @@ export interface ConnectionControl {
   remoteAddress(slot: number): string | undefined;
 }
 
+/** What {@link Answering} is made of. */
 export interface AnsweringOptions {
   readonly control: ConnectionControl;
   readonly encoder: ResponseEncoder;
@@ -72,6 +73,7 @@ export interface AnsweringOptions {
   readonly fetchHandler: FetchHandler | undefined;
 }
 
+/** Runs handlers and sends what they answer. One per server. */
 export class Answering implements ExchangeOwner, OutgoingOwner {
   readonly #control: ConnectionControl;
   readonly #encoder: ResponseEncoder;

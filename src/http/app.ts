@@ -6,24 +6,39 @@ import { joinPaths, type PathParams, type PatternPart, parsePattern } from "./ro
 import { normalisePath, Router } from "./router.js";
 import { reasonPhrase } from "./status.js";
 
-/** Answers a request. A synchronous handler costs no promise. */
+/**
+ * Answers a request. A synchronous handler costs no promise.
+ * @experimental
+ */
 export type Handler<Params extends string = string> = (
   c: Context<Params>,
 ) => HandlerResult | PromiseLike<HandlerResult>;
 
-/** Runs what comes after this middleware, once, and returns what that returned: a promise only where something was asynchronous. */
+/**
+ * Runs what comes after this middleware, once, and returns what that returned: a promise only where something was asynchronous.
+ * @experimental
+ */
 export type Next = () => HandlerResult | PromiseLike<HandlerResult>;
 
-/** Wraps handlers: `(c, next) => …`. It may answer itself, or call `next` and look at or change the answer afterwards. */
+/**
+ * Wraps handlers: `(c, next) => …`. It may answer itself, or call `next` and look at or change the answer afterwards.
+ * @experimental
+ */
 export type Middleware<Params extends string = string> = (
   c: Context<Params>,
   next: Next,
 ) => HandlerResult | PromiseLike<HandlerResult>;
 
-/** Answers to what a handler threw or rejected with. */
+/**
+ * Answers to what a handler threw or rejected with.
+ * @experimental
+ */
 export type ErrorHandler = (error: unknown, c: Context) => HandlerResult | PromiseLike<HandlerResult>;
 
-/** What can follow a path: middleware for this route only, then its handler. */
+/**
+ * What can follow a path: middleware for this route only, then its handler.
+ * @experimental
+ */
 export type RouteHandlers<Params extends string> = readonly [...Middleware<Params>[], Handler<Params>];
 
 type RawHandler = (c: Context) => unknown;
@@ -47,7 +62,10 @@ type Register = (registration: Registration) => void;
 
 const ANY_METHOD = -1;
 
-/** Routes under a common prefix. `App` is the one without a prefix. */
+/**
+ * Routes under a common prefix. `App` is the one without a prefix.
+ * @experimental
+ */
 export class RouteGroup<Params extends string = never> {
   readonly #prefix: string;
   readonly #register: Register;
@@ -177,6 +195,10 @@ export class RouteGroup<Params extends string = never> {
   }
 }
 
+/**
+ * Options of an {@link App}.
+ * @experimental
+ */
 export interface AppOptions {
   /** Answer OPTIONS with 204 and Allow where a path has routes but none for OPTIONS. Default false: 405. */
   readonly automaticOptions?: boolean;
@@ -189,10 +211,13 @@ let registrationsOf: (app: App) => readonly Registration[];
  * A router with middleware.
  *
  * ```ts
+ * import { App } from "ringloom/http";
+ *
  * const app = new App();
  * app.get("/hello/:name", (c) => c.text(`hello ${c.param("name")}`));
  * export default app;
  * ```
+ * @experimental
  */
 export class App extends RouteGroup {
   readonly #router: Router<RawHandler>;

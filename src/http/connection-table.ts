@@ -22,8 +22,10 @@ export const PEER_ENDED = 4;
 /** `drained` has been asked for. */
 export const WANTS_DRAINED = 8;
 
+/** A deadline that is never reached. */
 export const NEVER = Number.POSITIVE_INFINITY;
 
+/** Columns of numbers by connection slot, and the dense list of slots in use. */
 export class ConnectionTable {
   readonly phases: Uint8Array;
   readonly flags: Uint8Array;

@@ -26,6 +26,7 @@ export interface TimeoutControl {
   refuseWith(slot: number, status: number): void;
 }
 
+/** The deadlines of all connections of one server. */
 export class ConnectionTimeouts {
   readonly #control: TimeoutControl;
   readonly #table: ConnectionTable;

@@ -15,7 +15,6 @@ import { assert } from "../assert.js";
 import type { Driver, DriverEvents } from "../driver/contract.js";
 import { errnoError, RingloomError } from "../errors.js";
 import { Answering, type AnsweringOptions, type ConnectionControl } from "./answering.js";
-import { ConnectionTimeouts, type TimeoutControl } from "./connection-timeouts.js";
 import {
   ConnectionTable,
   NEVER,
@@ -30,6 +29,7 @@ import {
   PHASE_IDLE,
   WANTS_DRAINED,
 } from "./connection-table.js";
+import { ConnectionTimeouts, type TimeoutControl } from "./connection-timeouts.js";
 import {
   clientGone,
   type Exchange,
@@ -42,7 +42,6 @@ import {
   STATE_ABORTED,
   STATE_ANSWERED,
   STATE_ANSWERING,
-  STATE_OPEN,
 } from "./exchange.js";
 import type { CoarseClock } from "./http-date.js";
 import { HttpError } from "./http-error.js";
@@ -50,14 +49,7 @@ import { BODY_DROPPED_TOO_MUCH, IncomingBodies } from "./incoming-bodies.js";
 import { IncomingHeads } from "./incoming-heads.js";
 import type { HttpLimits } from "./limits.js";
 import { HttpParser, type ParserEvents, SCRATCH_BYTES } from "./llhttp.js";
-import {
-  FLAG_CHUNKED,
-  FLAG_CONTENT_LENGTH,
-  HPE_INVALID_VERSION,
-  HPE_PAUSED_H2_UPGRADE,
-  PARSER_OK,
-  PARSER_PAUSED,
-} from "./llhttp-numbers.js";
+import { FLAG_CHUNKED, FLAG_CONTENT_LENGTH, PARSER_OK, PARSER_PAUSED } from "./llhttp-numbers.js";
 import { type PendingBytes, PendingPool } from "./pending-bytes.js";
 import type { RequestBody } from "./request-body.js";
 import { checkHead, type HeadFindings } from "./request-checks.js";
@@ -66,6 +58,7 @@ import { CONNECTION_CLOSE, ResponseEncoder, TYPE_TEXT } from "./response-encoder
 import type { HttpStats } from "./stats.js";
 import { reasonPhrase } from "./status.js";
 
+/** What {@link Connections} is made of. */
 export interface ConnectionsOptions extends Pick<AnsweringOptions, "app" | "fetchHandler" | "log" | "stats"> {
   readonly limits: HttpLimits;
   readonly clock: CoarseClock;
@@ -74,6 +67,7 @@ export interface ConnectionsOptions extends Pick<AnsweringOptions, "app" | "fetc
   readonly slabBytes: number;
 }
 
+/** Every connection of one server. It is the driver's and the parser's listener. */
 export class Connections implements DriverEvents, ParserEvents, ConnectionControl, TimeoutControl {
   readonly parser: HttpParser;
   readonly table: ConnectionTable;
@@ -324,7 +318,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   }
 
   headComplete(): number {
-    const { parser, table } = this;
+    const { parser } = this;
     const { head, flags } = parser;
     const slot = this.#current;
     const status = checkHead(head, parser.majorVersion, flags, this.#findings);
@@ -489,7 +483,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   committed(slot: number, count: number): void {
     const { table } = this;
     table.committed[slot] = table.committed[slot]! + count;
-    if ((table.flags[slot]! & PEER_ENDED) !== 0) table.deadlines[slot] = this.#timeouts.after(this.#limits.halfClosedTimeoutMs);
+    if ((table.flags[slot]! & PEER_ENDED) !== 0)
+      table.deadlines[slot] = this.#timeouts.after(this.#limits.halfClosedTimeoutMs);
   }
 
   queuedBytes(slot: number): number {
@@ -688,7 +683,6 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     }
     return count;
   }
-
 }
 
 /** What a body's reader is told when the server answers in the handler's place. */

@@ -20,15 +20,25 @@ import { TYPE_BYTES, TYPE_EVENTS, TYPE_HTML, TYPE_JSON, TYPE_NONE, TYPE_TEXT } f
 import { checkedValue } from "./response-headers.js";
 import { checkStatus, reasonPhrase } from "./status.js";
 
-/** What a handler returns after it has answered. */
+/**
+ * What a handler returns after it has answered.
+ * @experimental
+ */
 export interface Answer {
   /** Whether an answer has been recorded. */
   readonly answered: boolean;
 }
 
-/** What handlers and middleware may return. Nothing at all is fine once an answer has been recorded. */
+/**
+ * What handlers and middleware may return. Nothing at all is fine once an answer has been recorded.
+ * @experimental
+ */
 export type HandlerResult = Answer | Response | undefined | void;
 
+/**
+ * Options of {@link Context.stream}.
+ * @experimental
+ */
 export interface StreamOptions {
   /** Content-Type. Default: what `setHeader` set, else `application/octet-stream`. */
   readonly contentType?: string;
@@ -38,7 +48,10 @@ export interface StreamOptions {
   readonly trailers?: () => Readonly<Record<string, string>> | undefined;
 }
 
-/** Names of the route's parameters, as a type, so that `c.param("nmae")` does not compile. */
+/**
+ * Names of the route's parameters, as a type, so that `c.param("nmae")` does not compile.
+ * @experimental
+ */
 export class Context<Params extends string = string> extends Exchange implements Answer {
   /** Whether an answer has been recorded. Middleware may look at it after `next()`. */
   get answered(): boolean {

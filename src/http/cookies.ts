@@ -1,6 +1,9 @@
 /** Cookies (RFC 6265): reading a Cookie field, writing a Set-Cookie one. */
 
-/** Attributes of a cookie that is set. */
+/**
+ * Attributes of a cookie that is set.
+ * @experimental
+ */
 export interface CookieOptions {
   readonly domain?: string;
   readonly path?: string;

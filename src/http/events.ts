@@ -1,6 +1,9 @@
 /** Server-sent events (HTML standard, section 9.2). */
 
-/** One event of a `text/event-stream`. */
+/**
+ * One event of a `text/event-stream`.
+ * @experimental
+ */
 export interface ServerSentEvent {
   /** Sent as one `data` line per line of text. What is not text is sent as JSON. */
   readonly data?: unknown;

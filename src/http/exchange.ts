@@ -26,10 +26,15 @@ export const STATE_ANSWERED = 2;
 /** The connection ended first, or the server answered in the handler's place. */
 export const STATE_ABORTED = 3;
 
+/** The client keeps the connection open after the answer. */
 export const FLAG_KEEP_ALIVE = 1;
+/** The client speaks HTTP/1.0. */
 export const FLAG_HTTP_10 = 2;
+/** The client waits for `100 Continue`, which has not been sent. */
 export const FLAG_EXPECTS_CONTINUE = 4;
+/** The request has a body. */
 export const FLAG_HAS_BODY = 8;
+/** The handler asked that the connection end with its answer. */
 export const FLAG_CLOSE = 16;
 /** The answer to a failure is being made: a second failure is answered without the program. */
 export const FLAG_FAILED = 32;
@@ -67,6 +72,7 @@ export interface ExchangeOwner {
   typeIndex(contentType: string): number;
 }
 
+/** One request and its answer. */
 export abstract class Exchange {
   /** @internal */
   readonly owner: ExchangeOwner;

@@ -19,6 +19,7 @@ const CHUNK_OVERHEAD_FACTOR = 16;
 export const BODY_TAKEN = 0;
 export const BODY_DROPPED_TOO_MUCH = -1;
 
+/** What {@link IncomingBodies} is made of. */
 export interface IncomingBodiesOptions {
   readonly table: ConnectionTable;
   readonly limits: HttpLimits;
@@ -28,6 +29,7 @@ export interface IncomingBodiesOptions {
   readonly committed: (slot: number, count: number) => void;
 }
 
+/** The bodies that are arriving on the connections of one server. */
 export class IncomingBodies {
   readonly largeBodies: LargeBodyPool;
   readonly #table: ConnectionTable;

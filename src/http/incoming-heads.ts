@@ -9,6 +9,7 @@ import type { HttpStats } from "./stats.js";
 /** What a request line needs before its target: the longest method and a space. */
 const METHOD_BYTES_MAX = 16;
 
+/** What {@link IncomingHeads} is made of. */
 export interface IncomingHeadsOptions {
   readonly parser: HttpParser;
   readonly table: ConnectionTable;
@@ -18,6 +19,7 @@ export interface IncomingHeadsOptions {
   readonly after: (ms: number) => number;
 }
 
+/** The incomplete requests of one server. */
 export class IncomingHeads {
   /** Heads with memory of their own; those of requests that outlive their receive come from here too. */
   readonly pool: HeadPool;

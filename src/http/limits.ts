@@ -9,7 +9,10 @@ const KIB = 1024;
 const MIB = 1024 * 1024;
 const DAY_MS = 86_400_000;
 
-/** The limits of one HTTP server. Sizes are in bytes, times in milliseconds; 0 means "no limit" only where the table allows 0. */
+/**
+ * The limits of one HTTP server. Sizes are in bytes, times in milliseconds; 0 means "no limit" only where the table allows 0.
+ * @experimental
+ */
 export interface HttpLimits {
   readonly headerBytesMax: number;
   readonly headersMax: number;
@@ -32,7 +35,10 @@ export interface HttpLimits {
   readonly halfClosedTimeoutMs: number;
 }
 
-/** One row of {@link HTTP_LIMITS}. */
+/**
+ * One row of {@link HTTP_LIMITS}.
+ * @experimental
+ */
 export interface HttpLimitDefinition {
   readonly fallback: number;
   readonly min: number;
@@ -40,7 +46,10 @@ export interface HttpLimitDefinition {
   readonly description: string;
 }
 
-/** Default, bounds and meaning of every limit. */
+/**
+ * Default, bounds and meaning of every limit.
+ * @experimental
+ */
 export const HTTP_LIMITS: { readonly [Name in keyof HttpLimits]: HttpLimitDefinition } = {
   headerBytesMax: {
     fallback: 16 * KIB,
@@ -111,7 +120,7 @@ export const HTTP_LIMITS: { readonly [Name in keyof HttpLimits]: HttpLimitDefini
     min: 1,
     max: 1 << 20,
     description:
-      "Connections that may be inside a request (head or body) at once; 80 bytes each. Further ones are answered 503.",
+      "Connections that may be inside a request (head or body) at once; 64 bytes each. Further ones are answered 503.",
   },
   largeBodyBlockBytes: {
     fallback: MIB,

@@ -5,7 +5,6 @@ export const PARSER_OK = 0;
 /** A callback asked to stop after a message (HPE_PAUSED). */
 export const PARSER_PAUSED = 21;
 /** Error numbers of llhttp that lead to another status than 400. */
-export const HPE_INVALID_METHOD = 6;
 export const HPE_INVALID_VERSION = 9;
 export const HPE_PAUSED_H2_UPGRADE = 23;
 

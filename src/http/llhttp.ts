@@ -5,7 +5,7 @@
  *     0 ........ 128 KiB ........................................................................
  *     [ llhttp's own ] [ receive slab, page-aligned ] [ scratch for copied chunks ] [ saved states ]
  *
- * The memory grows once, at creation: growing detaches its ArrayBuffer, and the kernel receives into it.
+ * The memory never grows: that would detach its ArrayBuffer, and the kernel receives into it (`wasm-memory.ts` has another reason).
  *
  * One shared state parses every request that arrives whole. Between two calls of `execute` the struct holds no pointer into the input,
  * so a connection that is inside a request gets a copy of the struct, and is parsed with that copy until its message is complete.
@@ -14,10 +14,18 @@ import { createRequire } from "node:module";
 import { assert } from "../assert.js";
 import type { ReceiveSlab } from "../driver/contract.js";
 import type { HttpLimits } from "./limits.js";
-import { FLAG_CONNECTION_CLOSE, FLAG_CONTENT_LENGTH, PARSER_OK, PARSER_PAUSED } from "./llhttp-numbers.js";
+import {
+  FLAG_CONNECTION_CLOSE,
+  FLAG_CONTENT_LENGTH,
+  HPE_INVALID_VERSION,
+  HPE_PAUSED_H2_UPGRADE,
+  PARSER_OK,
+  PARSER_PAUSED,
+} from "./llhttp-numbers.js";
 import { METHOD_CONNECT } from "./methods.js";
 import { emptyHead, RequestHead, SPAN_NAME, SPAN_NONE, SPAN_VALUE, SPAN_WORDS } from "./request-head.js";
-import { readSimpleHead } from "./simple-head.js";
+import { SimpleHeadReader } from "./simple-head.js";
+import { withMemoryPages } from "./wasm-memory.js";
 
 /** What a callback returns to refuse a message; `rejectStatus` then says why. */
 const REFUSE = -1;
@@ -67,6 +75,7 @@ interface LlhttpExports {
   readonly llhttp_reset: (pointer: number) => void;
 }
 
+/** What an {@link HttpParser} is made of. */
 export interface HttpParserOptions {
   /** Room for the driver to receive into, in bytes. 0 where the driver brings its own chunks. */
   readonly slabBytes: number;
@@ -108,6 +117,7 @@ export class HttpParser {
   readonly #llhttp: LlhttpExports;
   readonly #shared: number;
   readonly #words: Int32Array;
+  readonly #simple: SimpleHeadReader;
   readonly #freeStates: Int32Array;
   readonly #statesOffset: number;
   #freeCount = 0;
@@ -129,20 +139,22 @@ export class HttpParser {
     this.#urlBytesMax = limits.urlBytesMax;
     this.#headerBytesMax = limits.headerBytesMax;
     this.head = emptyHead(limits.headersMax);
-    const exports = this.#instantiate();
+    const ownBytes = roundUp(slabBytes, SLAB_ALIGNMENT) + SCRATCH_BYTES + limits.parserStatesMax * STATE_BYTES;
+    const { module, ownPages } = compileLlhttp(Math.ceil(ownBytes / WASM_PAGE_BYTES));
+    const exports = this.#instantiate(module);
     this.#llhttp = exports;
     this.#shared = exports.llhttp_alloc(1);
 
-    const slabOffset = roundUp(exports.memory.buffer.byteLength, SLAB_ALIGNMENT);
+    const slabOffset = ownPages * WASM_PAGE_BYTES;
+    assert(this.#shared + STATE_BYTES <= slabOffset, "llhttp's own memory ends before the slab");
     this.scratchOffset = slabOffset + roundUp(slabBytes, SLAB_ALIGNMENT);
     this.#statesOffset = this.scratchOffset + SCRATCH_BYTES;
-    const end = this.#statesOffset + limits.parserStatesMax * STATE_BYTES;
-    exports.memory.grow(Math.ceil((end - exports.memory.buffer.byteLength) / WASM_PAGE_BYTES));
     this.bytes = Buffer.from(exports.memory.buffer);
     this.#words = new Int32Array(exports.memory.buffer);
     this.#freeStates = new Int32Array(limits.parserStatesMax);
     this.receiveSlab = { bytes: this.bytes, offset: slabOffset, length: slabBytes };
     this.#live = new RequestHead(this.bytes, limits.headersMax);
+    this.#simple = new SimpleHeadReader(this.#live, new DataView(exports.memory.buffer));
     this.head = this.#live;
   }
 
@@ -180,7 +192,7 @@ export class HttpParser {
     this.flags = 0;
     this.keepAlive = true;
     while (at < end) {
-      const next = readSimpleHead(head, at, end);
+      const next = this.#simple.read(at, end);
       if (next < 0 || head.targetLength > this.#urlBytesMax || next - 4 - head.targetStart > this.#headerBytesMax) {
         this.#simpleMisses = Math.min(this.#simpleMisses + 1, SIMPLE_MISSES_MAX);
         this.#simpleRest = (1 << this.#simpleMisses) - 1;
@@ -216,6 +228,13 @@ export class HttpParser {
     const errno = this.#run(pointer, offset, length);
     this.stoppedAt = errno === PARSER_OK ? offset + length : this.#llhttp.llhttp_get_error_pos(pointer);
     return errno;
+  }
+
+  /** The status that answers the error of the last run. */
+  refusal(errno: number): number {
+    if (this.rejectStatus !== 0) return this.rejectStatus;
+    const isVersion = errno === HPE_INVALID_VERSION && this.reason === "Invalid HTTP version";
+    return isVersion || errno === HPE_PAUSED_H2_UPGRADE ? 505 : 400;
   }
 
   /** Forgets the message that the shared state is inside of. */
@@ -388,8 +407,8 @@ export class HttpParser {
     return REFUSE;
   }
 
-  #instantiate(): LlhttpExports {
-    const instance = new WebAssembly.Instance(compileLlhttp(), {
+  #instantiate(module: WebAssembly.Module): LlhttpExports {
+    const instance = new WebAssembly.Instance(module, {
       env: {
         wasm_on_message_begin: () => this.#onMessageBegin(),
         wasm_on_url: (_pointer: number, offset: number, length: number) => this.#onUrl(offset, length),
@@ -411,19 +430,17 @@ export class HttpParser {
   }
 }
 
-let compiled: WebAssembly.Module | undefined;
-
-/** Compiles the SIMD build, or the plain one where SIMD is missing. Once a thread. */
-function compileLlhttp(): WebAssembly.Module {
-  if (compiled !== undefined) return compiled;
+/** Compiles the SIMD build, or the plain one where SIMD is missing, with `morePages` pages of memory besides its own. */
+function compileLlhttp(morePages: number): { readonly module: WebAssembly.Module; readonly ownPages: number } {
   const require = createRequire(import.meta.url);
-  try {
-    compiled = new WebAssembly.Module(require("undici/lib/llhttp/llhttp_simd-wasm.js") as Buffer<ArrayBuffer>);
-  } catch {
-    compiled = new WebAssembly.Module(require("undici/lib/llhttp/llhttp-wasm.js") as Buffer<ArrayBuffer>);
+  for (const build of ["llhttp_simd-wasm", "llhttp-wasm"]) {
+    const { bytes, ownPages } = withMemoryPages(require(`undici/lib/llhttp/${build}.js`) as Uint8Array, morePages);
+    if (!WebAssembly.validate(bytes)) continue;
+    const module = new WebAssembly.Module(bytes);
+    assertLayout(module);
+    return { module, ownPages };
   }
-  assertLayout(compiled);
-  return compiled;
+  assert(false, "undici's build of llhttp runs here");
 }
 
 /** The field offsets belong to one build of llhttp: a build with another layout must stop here. */

@@ -1,6 +1,9 @@
 import { writeSync } from "node:fs";
 
-/** One thing that an operator should know. */
+/**
+ * One thing that an operator should know.
+ * @experimental
+ */
 export interface LogEntry {
   readonly level: "error" | "warn";
   readonly message: string;
@@ -10,7 +13,10 @@ export interface LogEntry {
   readonly request?: string;
 }
 
-/** Takes log entries. Must not throw. */
+/**
+ * Takes log entries. Must not throw.
+ * @experimental
+ */
 export type Log = (entry: LogEntry) => void;
 
 const STDERR = 2;

@@ -54,10 +54,15 @@ export const METHOD_NAMES: readonly string[] = [
 /** How many numbers there are. */
 export const METHOD_COUNT = METHOD_NAMES.length;
 
+/** Number of GET. */
 export const METHOD_GET = 1;
+/** Number of HEAD. */
 export const METHOD_HEAD = 2;
+/** Number of CONNECT. */
 export const METHOD_CONNECT = 5;
+/** Number of OPTIONS. */
 export const METHOD_OPTIONS = 6;
+/** Number of TRACE. */
 export const METHOD_TRACE = 7;
 
 /**

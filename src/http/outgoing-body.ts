@@ -30,6 +30,7 @@ export interface OutgoingOwner {
   outgoingFailed(body: OutgoingBody, error: unknown): void;
 }
 
+/** The body of one answer that is on its way. */
 export class OutgoingBody implements BodySink {
   readonly slot: number;
   /** What the answer belongs to; only the owner looks at it. */

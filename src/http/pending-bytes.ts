@@ -4,6 +4,7 @@ import type { HttpStats } from "./stats.js";
 const FIRST_BYTES = 4096;
 const FREE_MAX = 256;
 
+/** The bytes that wait on one connection: `buffer` from `start` to `end`. */
 export class PendingBytes {
   buffer: Buffer;
   start = 0;
@@ -18,6 +19,7 @@ export class PendingBytes {
   }
 }
 
+/** Memory for {@link PendingBytes}, bounded. */
 export class PendingPool {
   readonly #bytesMax: number;
   readonly #stats: HttpStats;

@@ -29,6 +29,7 @@ const VERSION_BYTES = 9;
 const EMPTY = Buffer.alloc(0);
 const NO_NAMES: readonly string[] = [];
 
+/** Spans of one request's head, and the bytes that they point into. */
 export class RequestHead {
   /** What the spans point into. */
   bytes: Buffer;

@@ -59,6 +59,7 @@ interface HeadTemplate {
   epochSeconds: number;
 }
 
+/** Writes answers into the driver's memory and commits them. One per server. */
 export class ResponseEncoder {
   readonly #driver: Driver;
   readonly #clock: CoarseClock;

@@ -8,6 +8,7 @@ export type PatternPart =
   | { readonly kind: "param"; readonly name: string }
   | { readonly kind: "wildcard"; readonly name: string };
 
+/** A pattern that has been read. */
 export interface RoutePattern {
   readonly source: string;
   readonly parts: readonly PatternPart[];
@@ -15,7 +16,10 @@ export interface RoutePattern {
   readonly names: readonly string[];
 }
 
-/** The parameter names of a pattern, as a type: `PathParams<"/users/:id/*">` is `"id" | "*"`. */
+/**
+ * The parameter names of a pattern, as a type: `PathParams<"/users/:id/*">` is `"id" | "*"`.
+ * @experimental
+ */
 export type PathParams<Path extends string> = string extends Path
   ? string
   : Path extends `${infer Segment}/${infer Rest}`
@@ -82,9 +86,9 @@ function staticSegment(source: string, segment: string): string {
 
 /** Static text is compared with a normalised path, so it is brought to the same form. */
 function normaliseEscapes(segment: string): string {
-  return segment.replace(/%([0-9A-Fa-f]{2})/g, (escape, digits: string) => {
+  return segment.replace(/%([0-9A-Fa-f]{2})/g, (escaped, digits: string) => {
     const byte = Number.parseInt(digits, 16);
-    return isUnreserved(byte) ? String.fromCharCode(byte) : escape.toUpperCase();
+    return isUnreserved(byte) ? String.fromCharCode(byte) : escaped.toUpperCase();
   });
 }
 

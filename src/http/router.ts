@@ -24,6 +24,7 @@ export interface RouteLeaf<Handler> {
   any: Route<Handler> | undefined;
 }
 
+/** What matched: the pattern, and what was registered with it. */
 export interface Route<Handler> {
   readonly pattern: RoutePattern;
   readonly handler: Handler;
@@ -41,6 +42,7 @@ class Node<Handler> {
   }
 }
 
+/** Finds the route of a request. Generic over what a route leads to. */
 export class Router<Handler> {
   #root = new Node<Handler>(new Uint8Array(0));
   /** Leaves that the last failed match met with other methods. */

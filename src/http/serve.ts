@@ -7,7 +7,10 @@ import type { Log } from "./log.js";
 import { type HttpDrainOptions, type HttpDrainReport, HttpServer, type HttpServerSizes } from "./server.js";
 import type { HttpStats } from "./stats.js";
 
-/** Options of {@link serve}. Exactly one of `fetch` and `app` is given. */
+/**
+ * Options of {@link serve}. Exactly one of `fetch` and `app` is given.
+ * @experimental
+ */
 export interface ServeOptions {
   /** 0..65535; 0 lets the system choose. Default 9090. */
   readonly port?: number;
@@ -30,7 +33,10 @@ export interface ServeOptions {
   readonly overrideGlobals?: boolean;
 }
 
-/** A server that runs on this thread. */
+/**
+ * A server that runs on this thread.
+ * @experimental
+ */
 export interface Server extends AsyncDisposable {
   /** Such as `http://127.0.0.1:9090`. */
   readonly url: string;
@@ -53,11 +59,14 @@ const BACKLOG_DEFAULT = 4096;
  * Serves on the calling thread, as one shard. Several shards come from a module: `ringloom serve app.js`.
  *
  * ```ts
+ * import { serve } from "ringloom/http";
+ *
  * const server = await serve({ port: 9090, fetch: () => new Response("hello") });
  * ```
  *
  * Rejects with `ERR_RINGLOOM_INVALID_OPTION` for an option that is not allowed, `ERR_RINGLOOM_DRIVER_UNAVAILABLE` when the driver asked
  * for cannot run, and the kernel's code (`EADDRINUSE`) when the address cannot be had.
+ * @experimental
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { app, fetch: handler, port = PORT_DEFAULT, host = HOST_DEFAULT } = options;

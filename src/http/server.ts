@@ -25,12 +25,19 @@ const SCAN_MIN = 4096;
 const SCAN_PARTS = 4;
 const RECEIVE_SLAB_BYTES_DEFAULT = 16 * 1024 * 1024;
 
-/** Sizes of the driver; see `DriverOptions`. */
+/**
+ * Sizes of the driver; see `DriverOptions`.
+ * @experimental
+ */
 export type HttpServerSizes = Omit<DriverOptions, "receiveSlab"> & {
   /** Memory that the kernel receives into, in bytes. 0 where the driver brings its own chunks. */
   readonly receiveSlabBytes: number;
 };
 
+/**
+ * Options of an {@link HttpServer}.
+ * @experimental
+ */
 export interface HttpServerOptions {
   /** Makes the driver, so that the server knows no concrete one. */
   readonly createDriver: (options: DriverOptions, events: DriverEvents) => Driver;
@@ -44,6 +51,10 @@ export interface HttpServerOptions {
   readonly overrideGlobals?: boolean;
 }
 
+/**
+ * How {@link HttpServer.drain} ends, at the latest.
+ * @experimental
+ */
 export interface HttpDrainOptions {
   /** How long idle connections stay open for a request that is already on its way, in milliseconds. Default 250. */
   readonly graceMs?: number;
@@ -56,7 +67,10 @@ export interface HttpDrainOptions {
   readonly listenerStopped?: () => void | Promise<void>;
 }
 
-/** What a drain did. */
+/**
+ * What a drain did.
+ * @experimental
+ */
 export interface HttpDrainReport {
   /** Requests answered between the start of the drain and its end. */
   readonly requestsFinished: number;
@@ -67,7 +81,10 @@ export interface HttpDrainReport {
   readonly ms: number;
 }
 
-/** Serves an `App` or a `fetch` handler on one driver, on the calling thread. */
+/**
+ * Serves an `App` or a `fetch` handler on one driver, on the calling thread.
+ * @experimental
+ */
 export class HttpServer {
   readonly driver: Driver;
   readonly limits: HttpLimits;

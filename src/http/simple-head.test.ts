@@ -6,7 +6,7 @@ import { HttpParser, type ParserEvents } from "./llhttp.js";
 import { PARSER_OK } from "./llhttp-numbers.js";
 import { checkHead } from "./request-checks.js";
 import { RequestHead } from "./request-head.js";
-import { readSimpleHead, SIMPLE_HEAD_BYTES_MAX } from "./simple-head.js";
+import { SIMPLE_HEAD_BYTES_MAX, SimpleHeadReader } from "./simple-head.js";
 
 const HEADERS_MAX = 8;
 const SEED = Number(process.env.RINGLOOM_SEED ?? Date.now() % 0x7fff_ffff);
@@ -28,8 +28,10 @@ function describeHead(head: RequestHead): string {
 
 /** The short cut's reading, or undefined when it leaves the head to llhttp. */
 function readShort(text: string): { description: string; used: number } | undefined {
-  const head = new RequestHead(Buffer.from(text, "latin1"), HEADERS_MAX);
-  const used = readSimpleHead(head, 0, text.length);
+  const bytes = Buffer.from(text, "latin1");
+  const head = new RequestHead(bytes, HEADERS_MAX);
+  const reader = new SimpleHeadReader(head, new DataView(bytes.buffer, bytes.byteOffset, bytes.length));
+  const used = reader.read(0, text.length);
   return used < 0 ? undefined : { description: describeHead(head), used };
 }
 
@@ -61,22 +63,22 @@ function readLong(text: string): { description: string; used: number } | undefin
 const SIMPLE =
   "GET /hello/ada?x=1&y=%20 HTTP/1.1\r\nHost: localhost:8080\r\nAccept: */*\r\nConnection: Keep-Alive\r\n\r\n";
 
-test("readSimpleHead() reads a plain request as llhttp does", () => {
+test("SimpleHeadReader.read() reads a plain request as llhttp does", () => {
   const short = readShort(SIMPLE);
   assert.ok(short !== undefined);
   assert.deepEqual(short, readLong(SIMPLE));
   assert.equal(short.used, SIMPLE.length);
 });
 
-test("readSimpleHead() stops where the next message starts", () => {
+test("SimpleHeadReader.read() stops where the next message starts", () => {
   assert.equal(readShort(SIMPLE + SIMPLE)?.used, SIMPLE.length);
 });
 
-test("readSimpleHead() leaves every incomplete head to llhttp", () => {
+test("SimpleHeadReader.read() leaves every incomplete head to llhttp", () => {
   for (let length = 0; length < SIMPLE.length; length++) assert.equal(readShort(SIMPLE.slice(0, length)), undefined);
 });
 
-test("readSimpleHead() leaves to llhttp what is not simple", () => {
+test("SimpleHeadReader.read() leaves to llhttp what is not simple", () => {
   const host = "Host: a\r\n";
   const left = [
     `POST / HTTP/1.1\r\n${host}\r\n`,
@@ -115,7 +117,32 @@ test("readSimpleHead() leaves to llhttp what is not simple", () => {
   for (const text of left) assert.equal(readShort(text), undefined, JSON.stringify(text));
 });
 
-test(`readSimpleHead() accepts nothing that llhttp refuses or reads otherwise (RINGLOOM_SEED=${SEED})`, () => {
+test("SimpleHeadReader.read() knows a Host again, and only that one", () => {
+  const hosts = [
+    "localhost:8080",
+    "localhost:8081",
+    "localhost:8080",
+    "abc",
+    "abd",
+    "localhost:808",
+    "localhost:8080",
+    "local host",
+    "localhost:8080",
+  ];
+  const text = hosts.map((host) => `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`).join("");
+  const bytes = Buffer.from(text, "latin1");
+  const head = new RequestHead(bytes, HEADERS_MAX);
+  const reader = new SimpleHeadReader(head, new DataView(bytes.buffer, bytes.byteOffset, bytes.length));
+  let at = 0;
+  for (const host of hosts) {
+    const next = reader.read(at, text.length);
+    assert.equal(next >= 0, host !== "local host");
+    if (next >= 0) assert.equal(head.authority(), host);
+    at = text.indexOf("\r\n\r\n", at) + 4;
+  }
+});
+
+test(`SimpleHeadReader.read() accepts nothing that llhttp refuses or reads otherwise (RINGLOOM_SEED=${SEED})`, () => {
   const names = [
     "Host",
     "hOST",

@@ -14,19 +14,31 @@ import { LOWER_CASE, type RequestHead, SPAN_VALUE, SPAN_WORDS } from "./request-
 /** Heads longer than this are llhttp's, which reads long values many bytes at a time. */
 export const SIMPLE_HEAD_BYTES_MAX = 256;
 
-const CR = 0x0d;
-const LF = 0x0a;
+/** Bytes as little-endian words. */
+const GET_ = 0x2054_4547; // "GET "
+const _HTT = 0x5454_4820; // " HTT"
+const P_1_ = 0x2e31_2f50; // "P/1."
+const _1_CRLF = 0x0a0d_312e; // ".1\r\n"
+const CRLF = 0x0a0d;
+const HOST = 0x7473_6f68; // "host"
+/** `GET / HTTP/1.1` and an empty line. */
+const SHORTEST_BYTES = 18;
+/** Longer hosts are checked each time. */
+const KNOWN_HOST_BYTES_MAX = 64;
+/** Words of a header in the spans, as a shift. */
+const SPAN_SHIFT = 2;
 const SPACE = 0x20;
 const TAB = 0x09;
 const SLASH = 0x2f;
 const COLON = 0x3a;
-const QUESTION = 0x3f;
 const PERCENT = 0x25;
 
 /** Classes of bytes. */
 const TOKEN = 1;
 const TARGET = 2;
 const VALUE = 4;
+/** Belongs to a target, and has a meaning there. */
+const SPECIAL = 8;
 const CLASSES: Uint8Array = byteClasses();
 
 function byteClasses(): Uint8Array {
@@ -40,95 +52,181 @@ function byteClasses(): Uint8Array {
   };
   // RFC 9110, section 5.6.2.
   add(`${alphanumeric}!#$%&'*+-.^_\`|~`, TOKEN);
-  // RFC 3986, section 3.3 and 3.4: pchar, "/", "?".
-  add(`${alphanumeric}-._~%!$&'()*+,;=:@/?`, TARGET);
+  for (let code = 0x21; code < 0x7f; code++) classes[code] = classes[code]! | (code === 0x23 ? 0 : TARGET);
+  add("%?", SPECIAL);
   for (let code = SPACE; code < 0x7f; code++) classes[code] = classes[code]! | VALUE;
   return classes;
 }
 
-/**
- * Reads the head that starts at `start`. Returns where the next message would start, or -1 when the bytes up to `end` do not begin with a
- * simple and whole head; `head` then holds nothing of use.
- */
-export function readSimpleHead(head: RequestHead, start: number, end: number): number {
-  const { bytes } = head;
-  if (end - start < 18 || bytes[start] !== 0x47 || bytes[start + 1] !== 0x45 || bytes[start + 2] !== 0x54) return -1;
-  if (bytes[start + 3] !== SPACE || bytes[start + 4] !== SLASH) return -1;
-  const limit = end - start > SIMPLE_HEAD_BYTES_MAX ? start + SIMPLE_HEAD_BYTES_MAX : end;
-  const afterTarget = readTarget(head, bytes, start + 4, limit);
-  if (afterTarget < 0) return -1;
-  return readFields(head, bytes, afterTarget, limit);
-}
+/** Reads simple heads out of one memory into one {@link RequestHead}. */
+export class SimpleHeadReader {
+  readonly #head: RequestHead;
+  readonly #bytes: Buffer;
+  readonly #view: DataView;
+  /** The last Host that was checked and found valid; most requests of a server name the same one. */
+  readonly #knownHost = new DataView(new ArrayBuffer(KNOWN_HOST_BYTES_MAX));
+  #knownHostLength = 0;
 
-/** Returns the position behind the request line, or -1. */
-function readTarget(head: RequestHead, bytes: Buffer, start: number, limit: number): number {
-  let at = start;
-  let isEscaped = false;
-  let query = -1;
-  for (; at < limit; at++) {
-    const byte = bytes[at]!;
-    if ((CLASSES[byte]! & TARGET) === 0) break;
-    if (byte === PERCENT) isEscaped ||= query < 0;
-    else if (byte === QUESTION && query < 0) query = at;
+  /** `view` is over the same memory as the bytes of `head`. */
+  constructor(head: RequestHead, view: DataView) {
+    this.#head = head;
+    this.#bytes = head.bytes;
+    this.#view = view;
   }
-  // " HTTP/1.1\r\n"
-  if (at + 11 > limit || bytes[at] !== SPACE || bytes[at + 1] !== 0x48 || bytes[at + 2] !== 0x54) return -1;
-  if (bytes[at + 3] !== 0x54 || bytes[at + 4] !== 0x50 || bytes[at + 5] !== SLASH || bytes[at + 6] !== 0x31) return -1;
-  if (bytes[at + 7] !== 0x2e || bytes[at + 8] !== 0x31 || bytes[at + 9] !== CR || bytes[at + 10] !== LF) return -1;
-  head.method = METHOD_GET;
-  head.minorVersion = 1;
-  head.targetStart = start;
-  head.targetLength = at - start;
-  head.isAbsolute = false;
-  head.isEscaped = isEscaped;
-  head.pathStart = start;
-  head.pathLength = (query < 0 ? at : query) - start;
-  head.queryStart = query < 0 ? -1 : query + 1;
-  head.queryLength = query < 0 ? 0 : at - query - 1;
-  return at + 11;
-}
 
-/** Returns the position behind the head, or -1. */
-function readFields(head: RequestHead, bytes: Buffer, start: number, limit: number): number {
-  const { spans } = head;
-  const wordsMax = spans.length;
-  let at = start;
-  let word = 0;
-  let host = -1;
-  while (at + 1 < limit) {
-    if (bytes[at] === CR) {
-      if (bytes[at + 1] !== LF || host < 0) return -1;
-      head.headerCount = word / SPAN_WORDS;
-      head.spanKind = SPAN_VALUE;
-      head.hostIndex = host;
-      return isHostValue(head, host) ? at + 2 : -1;
-    }
-    if (word === wordsMax) return -1;
-    const name = at;
-    while (at < limit && (CLASSES[bytes[at]!]! & TOKEN) !== 0) at += 1;
-    const nameLength = at - name;
-    if (nameLength === 0 || at >= limit || bytes[at] !== COLON) return -1;
-    at += 1;
-    while (at < limit && (bytes[at] === SPACE || bytes[at] === TAB)) at += 1;
-    const value = at;
-    while (at < limit && (CLASSES[bytes[at]!]! & VALUE) !== 0) at += 1;
-    if (at === value || at + 1 >= limit || bytes[at] !== CR || bytes[at + 1] !== LF) return -1;
-    spans[word] = name;
-    spans[word + 1] = nameLength;
-    spans[word + 2] = value;
-    spans[word + 3] = at - value;
-    if (nameLength === 4) {
-      if (isNamed(bytes, name, "host")) {
-        if (host >= 0) return -1;
-        host = word / SPAN_WORDS;
-      }
-    } else if (isForLlhttp(bytes, name, nameLength, value, at - value)) {
+  /**
+   * Reads the head that starts at `start`. Returns where the next message would start, or -1 when the bytes up to `end` do not begin with a
+   * simple and whole head; the {@link RequestHead} then holds nothing of use.
+   */
+  read(start: number, end: number): number {
+    const view = this.#view;
+    if (end - start < SHORTEST_BYTES || view.getInt32(start, true) !== GET_ || view.getUint8(start + 4) !== SLASH)
       return -1;
-    }
-    word += SPAN_WORDS;
-    at += 2;
+    const limit = end - start > SIMPLE_HEAD_BYTES_MAX ? start + SIMPLE_HEAD_BYTES_MAX : end;
+    const afterTarget = this.#readTarget(start + 4, limit);
+    return afterTarget < 0 ? -1 : this.#readFields(afterTarget, limit);
   }
-  return -1;
+
+  /** Returns the position behind the request line, or -1. */
+  #readTarget(start: number, limit: number): number {
+    const head = this.#head;
+    const bytes = this.#bytes;
+    const view = this.#view;
+    let at = plainTargetEnd(view, start, limit);
+    let isEscaped = false;
+    let query = -1;
+    for (; at < limit; at++) {
+      const byte = bytes[at]!;
+      const kind = CLASSES[byte]! & (TARGET | SPECIAL);
+      if (kind === TARGET) continue;
+      if (kind === 0) break;
+      if (byte === PERCENT) isEscaped ||= query < 0;
+      else if (query < 0) query = at;
+    }
+    if (at + 11 > limit || view.getInt32(at, true) !== _HTT) return -1;
+    if (view.getInt32(at + 4, true) !== P_1_ || view.getInt32(at + 7, true) !== _1_CRLF) return -1;
+    head.method = METHOD_GET;
+    head.minorVersion = 1;
+    head.targetStart = start;
+    head.targetLength = at - start;
+    head.isAbsolute = false;
+    head.isEscaped = isEscaped;
+    head.pathStart = start;
+    head.pathLength = (query < 0 ? at : query) - start;
+    head.queryStart = query < 0 ? -1 : query + 1;
+    head.queryLength = query < 0 ? 0 : at - query - 1;
+    return at + 11;
+  }
+
+  /** Returns the position behind the head, or -1. */
+  #readFields(start: number, limit: number): number {
+    const bytes = this.#bytes;
+    const view = this.#view;
+    const { spans } = this.#head;
+    const wordsMax = spans.length;
+    let at = start;
+    let word = 0;
+    let hostWord = -1;
+    while (at + 1 < limit) {
+      const name = at;
+      const isHost = at + 5 < limit && (view.getInt32(at, true) | 0x2020_2020) === HOST && bytes[at + 4] === COLON;
+      if (isHost) {
+        if (hostWord >= 0) return -1;
+        hostWord = word;
+        at += 4;
+      } else {
+        while (at < limit && (CLASSES[bytes[at]!]! & TOKEN) !== 0) at += 1;
+      }
+      const nameLength = at - name;
+      if (nameLength === 0) return this.#atEnd(at, limit, word, hostWord);
+      if (word === wordsMax || at >= limit || bytes[at] !== COLON) return -1;
+      at += 1;
+      while (at < limit && (bytes[at] === SPACE || bytes[at] === TAB)) at += 1;
+      const value = at;
+      at = valueEnd(bytes, view, at, limit);
+      if (at === value || at + 1 >= limit || view.getUint16(at, true) !== CRLF) return -1;
+      if (!isHost && isForLlhttp(bytes, name, nameLength, value, at - value)) return -1;
+      spans[word] = name;
+      spans[word + 1] = nameLength;
+      spans[word + 2] = value;
+      spans[word + 3] = at - value;
+      word += SPAN_WORDS;
+      at += 2;
+    }
+    return -1;
+  }
+
+  /** The empty line, or something that is none. */
+  #atEnd(at: number, limit: number, words: number, hostWord: number): number {
+    if (at + 1 >= limit || this.#view.getUint16(at, true) !== CRLF || hostWord < 0) return -1;
+    const head = this.#head;
+    head.headerCount = words >>> SPAN_SHIFT;
+    head.spanKind = SPAN_VALUE;
+    head.hostIndex = hostWord >>> SPAN_SHIFT;
+    return this.#isKnownHost(hostWord) || this.#checkHost(hostWord) ? at + 2 : -1;
+  }
+
+  #isKnownHost(hostWord: number): boolean {
+    const { spans } = this.#head;
+    const length = spans[hostWord + 3]!;
+    if (length !== this.#knownHostLength || length < 4) return false;
+    const start = spans[hostWord + 2]!;
+    const view = this.#view;
+    const known = this.#knownHost;
+    const last = length - 4;
+    for (let index = 0; index < last; index += 4) {
+      if (view.getInt32(start + index, true) !== known.getInt32(index, true)) return false;
+    }
+    return view.getInt32(start + last, true) === known.getInt32(last, true);
+  }
+
+  #checkHost(hostWord: number): boolean {
+    const head = this.#head;
+    if (!isHostValue(head, hostWord >>> SPAN_SHIFT)) return false;
+    const length = head.spans[hostWord + 3]!;
+    if (length > KNOWN_HOST_BYTES_MAX) return true;
+    const start = head.spans[hostWord + 2]!;
+    for (let index = 0; index < length; index++) this.#knownHost.setUint8(index, this.#bytes[start + index]!);
+    this.#knownHostLength = length;
+    return true;
+  }
+}
+
+/**
+ * Skips bytes of a target four at a time, while all are 0x21 to 0x7e and none is `#`, `%` or `?`. llhttp takes exactly these (its `URL_CHAR`). The test for a
+ * byte `b` is the test for a zero byte in `word ^ bbbb`.
+ */
+function plainTargetEnd(view: DataView, start: number, limit: number): number {
+  let at = start;
+  const lastWord = limit - 4;
+  while (at <= lastWord) {
+    const word = view.getInt32(at, true);
+    const hash = word ^ 0x2323_2323;
+    const percent = word ^ 0x2525_2525;
+    const question = word ^ 0x3f3f_3f3f;
+    const outside = (word - 0x2121_2121) | (word + 0x0101_0101) | word;
+    const zeros =
+      ((hash - 0x0101_0101) & ~hash) | ((percent - 0x0101_0101) & ~percent) | ((question - 0x0101_0101) & ~question);
+    if (((outside | zeros) & 0x8080_8080) !== 0) break;
+    at += 4;
+  }
+  return at;
+}
+
+/**
+ * The first position from `start` on that is not 0x20 to 0x7e. Four bytes at a time: subtracting 0x20 sets the upper bit of a smaller byte, adding 1
+ * that of 0x7f, and larger bytes have it.
+ */
+function valueEnd(bytes: Buffer, view: DataView, start: number, limit: number): number {
+  let at = start;
+  const lastWord = limit - 4;
+  while (at <= lastWord) {
+    const word = view.getInt32(at, true);
+    if ((((word - 0x2020_2020) | (word + 0x0101_0101) | word) & 0x8080_8080) !== 0) break;
+    at += 4;
+  }
+  while (at < limit && (CLASSES[bytes[at]!]! & VALUE) !== 0) at += 1;
+  return at;
 }
 
 /** Whether a header may speak of the connection, of a body or of an expectation; by length and first letter, so that few names are compared. */

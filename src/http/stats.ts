@@ -3,6 +3,7 @@
 /**
  * What an HTTP server counts. Plain numbers, so that a shard can publish them by copying. They only grow, except where the name says
  * `Now`: those are gauges, and all of them are 0 when no connection is open.
+ * @experimental
  */
 export class HttpStats {
   /** Requests whose head was complete and valid, and that were given to a handler. */

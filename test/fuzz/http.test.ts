@@ -1,6 +1,6 @@
 /**
- * Random requests and random damage, against the server in memory. `RINGLOOM_SEED=… ` replays a run; `RINGLOOM_FUZZ_RUNS=100000`, or
- * `node dist/test/fuzz/http.test.js --runs 100000`, looks longer.
+ * Random requests and random damage, against the server in memory. `RINGLOOM_SEED=… ` replays a run;
+ * `RINGLOOM_FUZZ_RUNS=100000`, or `node dist/test/fuzz/http.test.js --runs 100000`, looks longer.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -88,7 +88,9 @@ for (const inSlab of [true, false]) {
   });
 }
 
-/** One server for all runs of a property, and a new one after a failure, so that shrinking starts from a sound state. */
+/**
+ * One server for all runs of a property, and a new one after a failure, so that shrinking starts from a sound state.
+ */
 class FreshServer {
   readonly #inSlab: boolean;
   #server: MemoryServer | undefined;
@@ -138,8 +140,8 @@ async function outcomeOf(server: MemoryServer, pieces: readonly Buffer[]): Promi
 }
 
 /**
- * Damage can make a HEAD of any request. Its answer has no body: a 200 is known by the header that HEAD alone gets, and a refusal
- * is the last thing on its connection, so that its head is the end.
+ * Damage can make a HEAD of any request. Its answer has no body: a 200 is known by the header that HEAD alone gets,
+ * and a refusal is the last thing on its connection, so that its head is the end.
  */
 function readOutcome(bytes: Buffer): unknown[] {
   const outcome: unknown[] = [];

@@ -1,6 +1,7 @@
 /**
- * What broken handlers and broken or hostile clients do to a server, over real sockets on each driver: the status, whether the connection
- * ends, the counter that moves, and that nothing stays behind. Malformed requests are in `cases/`.
+ * What broken handlers and broken or hostile clients do to a server, over real sockets on each driver: the status,
+ * whether the connection ends, the counter that moves, and that nothing stays behind. Malformed requests are in
+ * `cases/`.
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -21,7 +22,7 @@ import {
 } from "../support/http-wire.js";
 import { Peer } from "../support/peer.js";
 import { Signal } from "../support/signal.js";
-import { countersOf, refusalProblem, SocketServer, type ServerSetup } from "../support/test-server.js";
+import { countersOf, refusalProblem, type ServerSetup, SocketServer } from "../support/test-server.js";
 
 const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const GET_CLOSE = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";

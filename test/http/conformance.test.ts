@@ -1,8 +1,8 @@
 /**
  * Runs every case of `cases/*.md`:
  *
- * - in memory, cut in two at every byte (long streams: at the first and last 200 bytes and at 200 or more places between), and byte by byte, delivered in a slab as io_uring does and
- *   in chunks as node:net does;
+ * - in memory, cut in two at every byte (long streams: at the first and last 200 bytes and at 200 or more places
+ *   between), and byte by byte, delivered in a slab as io_uring does and in chunks as node:net does;
  * - over real sockets on each driver, whole and with a few cuts;
  * - against Node's own server, whose verdict must agree, or differ as the case says.
  */
@@ -16,7 +16,7 @@ import { type HttpCase, readCases } from "../support/http-cases.js";
 import { exchange } from "../support/http-wire.js";
 import type { MemoryPeer } from "../support/memory-driver.js";
 import { askNode, type NodeOracle, oracleProblem, startNodeOracle } from "../support/node-oracle.js";
-import { countersOf, MemoryServer, SocketServer, refusalProblem } from "../support/test-server.js";
+import { countersOf, MemoryServer, refusalProblem, SocketServer } from "../support/test-server.js";
 
 const cases = readCases(fileURLToPath(new URL("../../../test/http/cases/", import.meta.url)));
 const files = [...new Set(cases.map(({ file }) => file))];

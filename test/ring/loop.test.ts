@@ -12,6 +12,8 @@ import { setImmediate as immediate, setTimeout as sleep } from "node:timers/prom
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { MessageChannel, Worker } from "node:worker_threads";
+import { requireNative } from "../../src/native.js";
+import { Ring } from "../../src/ring/ring.js";
 import { driversUnderTest } from "../support/drivers.js";
 import { echoDriver, listenLocally } from "./fixtures.js";
 
@@ -32,6 +34,16 @@ async function startWorker(loop: "inverted" | "uv"): Promise<{ worker: Worker; p
   const [message] = (await once(worker, "message")) as [{ port: number }];
   return { worker, port: message.port };
 }
+
+describe("A ring", { skip }, () => {
+  it("cannot be taken to another thread", () => {
+    const ring = new Ring(requireNative(), { entries: 4, inverted: true });
+    const { port1 } = new MessageChannel();
+    assert.throws(() => port1.postMessage(ring.handle), { name: "DataCloneError" });
+    port1.close();
+    ring.close();
+  });
+});
 
 for (const loop of ["inverted", "uv"] as const) {
   describe(`The loop hook, ${loop}`, { skip }, () => {

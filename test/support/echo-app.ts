@@ -2,7 +2,10 @@
 import { App, type Context } from "../../src/http/index.js";
 import { pairsOf, SEEN_HEADER, type SeenRequest, writeSeen } from "./seen.js";
 
-/** Requests without a body are answered synchronously; the others after the body, so that their head is read after an `await`. */
+/**
+ * Requests without a body are answered synchronously; the others after the body, so that their head is read after an
+ * `await`.
+ */
 export function echoApp(): App {
   const app = new App();
   app.notFound((c) => {

@@ -49,7 +49,10 @@ export interface HttpCase {
   readonly node: NodeVerdict | undefined;
 }
 
-/** Reads all case files of a directory, in alphabetical order. Throws an Error naming file and line for anything malformed. */
+/**
+ * Reads all case files of a directory, in alphabetical order. Throws an Error naming file and line for anything
+ * malformed.
+ */
 export function readCases(directory: string): HttpCase[] {
   const files = readdirSync(directory).filter((name) => name.endsWith(".md") && name !== "README.md");
   return files.sort().flatMap((name) => parseCases(basename(name), readFileSync(join(directory, name), "utf8")));
@@ -182,7 +185,10 @@ function decodeBytes(lines: readonly string[], where: string): Buffer {
   return Buffer.from(lines.map((line) => unescapeText(line, where)).join(""), "latin1");
 }
 
-/** `\r \n \t \f \v \0 \\ \" \xHH`, and `\{text*count}` for repetition. Everything else stands for itself and must be ASCII. */
+/**
+ * `\r \n \t \f \v \0 \\ \" \xHH`, and `\{text*count}` for repetition. Everything else stands for itself and must be
+ * ASCII.
+ */
 function unescapeText(text: string, where: string): string {
   if (/[^\x20-\x7e]/.test(text)) throw new Error(`${where}: only visible ASCII may stand unescaped`);
   return text.replace(/\\(?:\{(.+?)\*(\d+)\}|x([0-9a-fA-F]{2})|(.))/g, (_, repeated, count, hex, letter) => {

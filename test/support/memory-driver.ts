@@ -1,7 +1,8 @@
 /**
- * A driver without a kernel: connections are two byte queues, and a test decides what arrives, in which pieces and when. It keeps the
- * driver's contract with the real slot table, write pool and outbox, and is stricter than a kernel in one way: what it lent during `received` is
- * overwritten when the event returns, so that whoever kept a reference reads rubbish and fails.
+ * A driver without a kernel: connections are two byte queues, and a test decides what arrives, in which pieces and
+ * when. It keeps the driver's contract with the real slot table, write pool and outbox, and is stricter than a kernel
+ * in one way: what it lent during `received` is overwritten when the event returns, so that whoever kept a reference
+ * reads rubbish and fails.
  */
 import { ok } from "node:assert";
 import { setImmediate as nextTurn } from "node:timers/promises";

@@ -25,8 +25,8 @@ export async function startNodeOracle(): Promise<NodeOracle> {
 }
 
 /**
- * Sends a case to Node and returns the statuses of its final answers. The client half-closes when as many have come as the verdict of
- * the case speaks of, or at once where Node is said to wait for more.
+ * Sends a case to Node and returns the statuses of its final answers. The client half-closes when as many have come as
+ * the verdict of the case speaks of, or at once where Node is said to wait for more.
  */
 export async function askNode(port: number, from: HttpCase): Promise<number[]> {
   const isHead = headsOf(from);
@@ -47,7 +47,9 @@ export async function askNode(port: number, from: HttpCase): Promise<number[]> {
   return statusesOf(bytes, isHead);
 }
 
-/** What Node was expected to answer and did not; undefined where it agrees with the case, or differs as the case says. */
+/**
+ * What Node was expected to answer and did not; undefined where it agrees with the case, or differs as the case says.
+ */
 export function oracleProblem(from: HttpCase, statuses: readonly number[]): string | undefined {
   const ours = finalsOf(from).join(", ");
   const nodes = statuses.join(", ");

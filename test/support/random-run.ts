@@ -7,8 +7,9 @@ export interface RandomRun {
 }
 
 /**
- * The parameters of a random test: `smokeRuns` cases with a fresh seed, unless `RINGLOOM_SEED` replays one, and unless `--runs N` (of the test file, run
- * directly) or `RINGLOOM_FUZZ_RUNS` asks for more. The seed is printed, so that every failure can be repeated.
+ * The parameters of a random test: `smokeRuns` cases with a fresh seed, unless `RINGLOOM_SEED` replays one, and unless
+ * `--runs N` (of the test file, run directly) or `RINGLOOM_FUZZ_RUNS` asks for more. The seed is printed, so that
+ * every failure can be repeated.
  */
 export function randomRun(what: string, smokeRuns: number): RandomRun {
   const seed = wholeNumber("RINGLOOM_SEED", process.env.RINGLOOM_SEED) ?? Date.now() % 0x7fff_ffff;

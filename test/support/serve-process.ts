@@ -14,7 +14,10 @@ export interface ServeProcess {
   stop(): Promise<number | NodeJS.Signals | null>;
 }
 
-/** Starts `ringloom serve <module> --port 0 …` and waits for its `listening` line. Rejects with its output when it exits before. */
+/**
+ * Starts `ringloom serve <module> --port 0 …` and waits for its `listening` line. Rejects with its output when it
+ * exits before.
+ */
 export async function startServe(module: string, args: readonly string[] = []): Promise<ServeProcess> {
   const child = spawn(process.execPath, ["bin/ringloom.js", "serve", module, "--port", "0", ...args], {
     cwd: ROOT,

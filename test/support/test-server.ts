@@ -1,4 +1,7 @@
-/** Servers for tests: over real sockets on a driver, or in memory. Both tell what is left over when nobody is connected. */
+/**
+ * Servers for tests: over real sockets on a driver, or in memory. Both tell what is left over when nobody is
+ * connected.
+ */
 import type { Driver, DriverEvents, DriverOptions } from "../../src/driver/contract.js";
 import { type App, type FetchHandler, HttpServer, type HttpServerSizes, type HttpStats } from "../../src/http/index.js";
 import type { HttpLimits } from "../../src/http/limits.js";
