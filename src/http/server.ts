@@ -24,6 +24,8 @@ const TICK_MS_MIN = 5;
 const SCAN_MIN = 4096;
 const SCAN_PARTS = 4;
 const RECEIVE_SLAB_BYTES_DEFAULT = 16 * 1024 * 1024;
+/** The slab lies in WebAssembly memory, whose addresses JavaScript sees as signed 32-bit numbers. */
+const RECEIVE_SLAB_BYTES_MAX = 1024 * 1024 * 1024;
 
 /**
  * Sizes of the driver; see `DriverOptions`.
@@ -249,10 +251,18 @@ export class HttpServer {
 }
 
 function resolveSizes(sizes: Partial<HttpServerSizes> = {}): HttpServerSizes {
+  const { receiveSlabBytes = RECEIVE_SLAB_BYTES_DEFAULT } = sizes;
+  if (!Number.isInteger(receiveSlabBytes) || receiveSlabBytes < 0 || receiveSlabBytes > RECEIVE_SLAB_BYTES_MAX) {
+    throw new RingloomError(
+      "ERR_RINGLOOM_INVALID_OPTION",
+      `Cannot use receiveSlabBytes ${String(receiveSlabBytes)}: a whole number from 0 to ${RECEIVE_SLAB_BYTES_MAX} is allowed`,
+      { operation: "configure", details: { name: "receiveSlabBytes", value: receiveSlabBytes } },
+    );
+  }
   return {
     connectionsMax: sizes.connectionsMax ?? CONNECTIONS_DEFAULT,
     writePoolBytes: sizes.writePoolBytes ?? WRITE_POOL_BYTES_DEFAULT,
-    receiveSlabBytes: sizes.receiveSlabBytes ?? RECEIVE_SLAB_BYTES_DEFAULT,
+    receiveSlabBytes,
     ringEntries: sizes.ringEntries ?? RING_ENTRIES_DEFAULT,
     spin: sizes.spin ?? { mode: "adaptive", microsMax: SPIN_MICROS_DEFAULT },
     loop: sizes.loop ?? "inverted",
