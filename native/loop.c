@@ -65,11 +65,11 @@ struct rl_loop {
   struct rl_ring *ring;
   uv_loop_t *uv;
   uv_handle_t *prepare;
-  uv_handle_t *helper; /* inverted: the idle handle; uv: the poll handle */
+  uv_handle_t *idle;
+  uv_handle_t *poll; /* mode `uv` only */
   napi_ref callback;
   napi_async_context context;
   napi_async_cleanup_hook_handle cleanup;
-  bool inverted;
   bool stopped;
   int closing;
 };
@@ -161,7 +161,8 @@ static bool hook_pass(struct rl_loop *loop) {
   uv_update_time(loop->uv);
   int timeout = uv_backend_timeout(loop->uv);
   int result;
-  if (timeout == 0 || has_completions(ring)) result = rl_enter(ring, to_submit(ring), 0, 0);
+  /* A turn can leave work for the next one: microtasks behind it may commit. */
+  if (timeout == 0 || control->dirty || has_completions(ring)) result = rl_enter(ring, to_submit(ring), 0, 0);
   else result = submit_and_wait(loop, timeout);
   /* EINTR: a signal. ETIME: a libuv timer is due. EAGAIN, EBUSY: the kernel wants completions reaped first. Anything else is a bug in the ring. */
   if (result < 0 && result != -EINTR && result != -ETIME && result != -EAGAIN && result != -EBUSY) control->error = -result;
@@ -175,16 +176,19 @@ static bool hook_pass(struct rl_loop *loop) {
 
 static void on_prepare(uv_handle_t *handle) {
   struct rl_loop *loop = uv_handle_get_data(handle);
-  uv_idle_stop(loop->helper);
+  uv_idle_stop(loop->idle);
   while (!loop->stopped && hook_pass(loop)) continue;
-  if (!loop->stopped) uv_idle_start(loop->helper, on_idle);
+  if (!loop->stopped) uv_idle_start(loop->idle, on_idle);
 }
 
 static void on_prepare_uv(uv_handle_t *handle) {
   struct rl_loop *loop = uv_handle_get_data(handle);
   if (loop->ring->control->dirty && !run_turn(loop)) return;
-  if (to_submit(loop->ring) > 0) rl_enter(loop->ring, to_submit(loop->ring), 0, 0);
   /* A submission can complete inline; libuv then finds the descriptor readable at once. */
+  if (to_submit(loop->ring) > 0) rl_enter(loop->ring, to_submit(loop->ring), 0, 0);
+  /* What the turn left for the next one must not wait for libuv's sleep to end. */
+  if (loop->ring->control->dirty) uv_idle_start(loop->idle, on_idle);
+  else uv_idle_stop(loop->idle);
 }
 
 static void on_poll_uv(uv_handle_t *handle, int status, int events) {
@@ -211,16 +215,17 @@ static void stop_loop(struct rl_loop *loop) {
   if (loop->stopped) return;
   loop->stopped = true;
   uv_prepare_stop(loop->prepare);
-  if (loop->inverted) uv_idle_stop(loop->helper);
-  else uv_poll_stop(loop->helper);
+  uv_idle_stop(loop->idle);
+  if (loop->poll != NULL) uv_poll_stop(loop->poll);
   rl_ring_quiesce(loop->ring);
   if (loop->callback != NULL) napi_delete_reference(loop->ring->env, loop->callback);
   if (loop->context != NULL) napi_async_destroy(loop->ring->env, loop->context);
   loop->callback = NULL;
   loop->context = NULL;
-  loop->closing = 2;
+  loop->closing = loop->poll == NULL ? 2 : 3;
   uv_close(loop->prepare, on_closed);
-  uv_close(loop->helper, on_closed);
+  uv_close(loop->idle, on_closed);
+  if (loop->poll != NULL) uv_close(loop->poll, on_closed);
 }
 
 /* The thread is ending (worker.terminate(), process.exit()): the handles must be closed before libuv's loop is. */
@@ -245,30 +250,41 @@ static napi_value start_loop(napi_env env, napi_callback_info info) {
   if (ring->loop != NULL) return rl_number(env, -EALREADY);
   struct rl_loop *loop = calloc(1, sizeof *loop);
   if (loop == NULL) return rl_number(env, -ENOMEM);
-  loop->inverted = rl_int(env, args[2]) != 0;
+  bool inverted = rl_int(env, args[2]) != 0;
   loop->prepare = new_handle(UV_PREPARE, "prepare");
-  loop->helper = loop->inverted ? new_handle(UV_IDLE, "idle") : new_handle(UV_POLL, "poll");
-  if (loop->prepare == NULL || loop->helper == NULL || napi_get_uv_event_loop(env, (struct uv_loop_s **)&loop->uv) != napi_ok) {
+  loop->idle = new_handle(UV_IDLE, "idle");
+  if (!inverted) loop->poll = new_handle(UV_POLL, "poll");
+  bool ready = loop->prepare != NULL && loop->idle != NULL && (inverted || loop->poll != NULL) &&
+               napi_get_uv_event_loop(env, (struct uv_loop_s **)&loop->uv) == napi_ok &&
+               napi_create_reference(env, args[1], 1, &loop->callback) == napi_ok &&
+               napi_create_string_utf8(env, "ringloom", NAPI_AUTO_LENGTH, &name) == napi_ok &&
+               napi_async_init(env, NULL, name, &loop->context) == napi_ok;
+  /* Last, because only an initialised handle has to be closed. */
+  if (!ready || (!inverted && uv_poll_init(loop->uv, loop->poll, ring->fd) != 0)) {
+    if (loop->callback != NULL) napi_delete_reference(env, loop->callback);
+    if (loop->context != NULL) napi_async_destroy(env, loop->context);
     free(loop->prepare);
-    free(loop->helper);
+    free(loop->idle);
+    free(loop->poll);
     free(loop);
     return rl_number(env, -ENOTSUP);
   }
   loop->ring = ring;
   ring->loop = loop;
   ring->references++;
-  napi_create_reference(env, args[1], 1, &loop->callback);
-  napi_create_string_utf8(env, "ringloom", NAPI_AUTO_LENGTH, &name);
-  napi_async_init(env, NULL, name, &loop->context);
   uv_prepare_init(loop->uv, loop->prepare);
+  uv_idle_init(loop->uv, loop->idle);
   uv_handle_set_data(loop->prepare, loop);
-  if (loop->inverted) uv_idle_init(loop->uv, loop->helper);
-  else uv_poll_init(loop->uv, loop->helper, ring->fd);
-  uv_handle_set_data(loop->helper, loop);
-  uv_unref(loop->helper);
-  uv_prepare_start(loop->prepare, loop->inverted ? on_prepare : on_prepare_uv);
-  if (loop->inverted) uv_idle_start(loop->helper, on_idle);
-  else uv_poll_start(loop->helper, UV_READABLE, on_poll_uv);
+  uv_handle_set_data(loop->idle, loop);
+  uv_unref(loop->idle);
+  uv_prepare_start(loop->prepare, inverted ? on_prepare : on_prepare_uv);
+  if (inverted) {
+    uv_idle_start(loop->idle, on_idle);
+  } else {
+    uv_handle_set_data(loop->poll, loop);
+    uv_unref(loop->poll);
+    uv_poll_start(loop->poll, UV_READABLE, on_poll_uv);
+  }
   napi_add_async_cleanup_hook(env, on_cleanup, loop, &loop->cleanup);
   return rl_number(env, 0);
 }

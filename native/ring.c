@@ -24,6 +24,9 @@
 #ifndef IORING_REGISTER_PBUF_RING
 #define IORING_REGISTER_PBUF_RING 22
 #endif
+/* How long a dying thread waits for the disk: 300 times 100 ms. */
+#define RL_DISK_WAITS_MAX 300
+#define RL_DISK_WAIT_MS 100
 #define RL_CANCEL_ALL (1u << 0)
 #define RL_CANCEL_ANY (1u << 2)
 
@@ -73,44 +76,60 @@ int rl_enter(struct rl_ring *ring, uint32_t submit, uint32_t wait, int timeout_m
   return result < 0 ? -errno : result;
 }
 
-static bool is_in_table(const struct rl_ring *ring, int fd) {
-  for (size_t index = 0; index < ring->descriptors_size / sizeof(int32_t); index++)
-    if (ring->descriptors[index] == fd) return true;
-  return false;
+static uint32_t kind_of(const struct io_uring_cqe *event) {
+  return (uint32_t)event->user_data >> RL_SLOT_BITS;
+}
+
+static const struct io_uring_cqe *event_at(const struct rl_ring *ring, uint32_t position) {
+  return (const struct io_uring_cqe *)ring->cq_events + (position & ring->cq_mask);
 }
 
 /* Closes the sockets that the kernel has accepted and nobody has taken: only their completions know them. */
 static void close_unclaimed(const struct rl_ring *ring) {
   uint32_t tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
-  for (uint32_t head = *ring->cq_head; head != tail; head++) {
-    const struct io_uring_cqe *event = (const struct io_uring_cqe *)ring->cq_events + (head & ring->cq_mask);
-    bool is_accept = ((uint32_t)event->user_data >> RL_SLOT_BITS) == RL_KIND_ACCEPT;
-    if (is_accept && event->res >= 0 && !is_in_table(ring, event->res)) close(event->res);
-  }
+  for (uint32_t head = *ring->cq_head; head != tail; head++)
+    if (kind_of(event_at(ring, head)) == RL_KIND_ACCEPT && event_at(ring, head)->res >= 0) close(event_at(ring, head)->res);
+}
+
+/* Whether every one-shot operation has completed. */
+static bool operations_ended(const struct rl_ring *ring) {
+  uint32_t tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
+  int32_t ended = 0;
+  for (uint32_t head = *ring->cq_head; head != tail; head++)
+    if (kind_of(event_at(ring, head)) == RL_KIND_OPERATION) ended++;
+  return ended >= ring->control->operations;
 }
 
 /*
  * Ends everything that is in flight, so that no completion can write into memory which is about to go. Called on the ring's own
- * thread. A receive that waits for data is ended by the cancellation itself; the wait is for requests that another kernel
- * thread is running (file reads), and is bounded, because a thread that is going away must go.
+ * thread. A receive that waits for data is ended by the cancellation itself. A disk read that has begun is not, so its completion
+ * is waited for, as long as a disk may take: a thread whose memory is still being written must not go.
  */
-void rl_ring_quiesce(struct rl_ring *ring) {
-  if (ring->fd < 0) return;
+static void cancel_everything(struct rl_ring *ring) {
   /* Descriptors that TypeScript has given to the ring to close are in no other list. */
   rl_enter(ring, *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE), 0, 0);
-  for (int attempt = 0; attempt < 64; attempt++) {
-    struct rl_sync_cancel cancel;
-    memset(&cancel, 0, sizeof cancel);
-    cancel.fd = -1;
-    cancel.flags = RL_CANCEL_ALL | RL_CANCEL_ANY;
-    cancel.timeout.tv_sec = 0;
-    cancel.timeout.tv_nsec = 100 * 1000000;
-    int result = ring_register(ring->fd, IORING_REGISTER_SYNC_CANCEL, &cancel, 1);
-    /* Completions of cancelled requests are posted by deferred work, which runs in enter. */
-    rl_enter(ring, 0, 0, 0);
-    if (result == -ENOENT || result == 0 || result == -EINVAL) break;
+  struct rl_sync_cancel cancel;
+  memset(&cancel, 0, sizeof cancel);
+  cancel.fd = -1;
+  cancel.flags = RL_CANCEL_ALL | RL_CANCEL_ANY;
+  cancel.timeout.tv_nsec = 100 * 1000000;
+  ring_register(ring->fd, IORING_REGISTER_SYNC_CANCEL, &cancel, 1);
+  /* Completions of cancelled requests are posted by deferred work, which runs in enter. */
+  rl_enter(ring, 0, 0, 0);
+  for (int wait = 0; wait < RL_DISK_WAITS_MAX && !operations_ended(ring); wait++) {
+    uint32_t tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
+    rl_enter(ring, 0, tail - *ring->cq_head + 1, RL_DISK_WAIT_MS);
   }
-  close_unclaimed(ring);
+}
+
+/* Closes the ring. What JavaScript holds of its memory stays readable. */
+void rl_ring_quiesce(struct rl_ring *ring) {
+  if (ring->fd < 0) return;
+  /* A ring that was never mapped has nothing in flight. */
+  if (ring->entries != NULL) {
+    cancel_everything(ring);
+    close_unclaimed(ring);
+  }
   close(ring->fd);
   ring->fd = -1;
   /* A thread that was killed closed nothing itself, and its peers must not wait for an answer for ever. */
@@ -207,7 +226,6 @@ static napi_value setup_ring(napi_env env, napi_callback_info info) {
   ring->env = env;
   ring->fd = fd;
   ring->references = 1;
-  ring->setup_flags = params.flags;
   if (!(params.features & IORING_FEAT_SINGLE_MMAP) || !map_ring(ring, &params)) {
     int error = (params.features & IORING_FEAT_SINGLE_MMAP) ? errno : ENOSYS;
     rl_ring_unref(ring);
@@ -238,7 +256,6 @@ static napi_value setup_ring(napi_env env, napi_callback_info info) {
   rl_set(env, result, "submissionFlags", rl_number(env, params.sq_off.flags));
   rl_set(env, result, "completionHead", rl_number(env, params.cq_off.head));
   rl_set(env, result, "completionTail", rl_number(env, params.cq_off.tail));
-  rl_set(env, result, "completionOverflow", rl_number(env, params.cq_off.overflow));
   rl_set(env, result, "completionEvents", rl_number(env, params.cq_off.cqes));
   return result;
 }

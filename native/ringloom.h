@@ -26,12 +26,13 @@ struct rl_control {
   double idle_micros;    /* hook: time spent blocked */
   double spin_total_micros; /* hook: time spent spinning */
   int32_t error;         /* hook: the last error number of io_uring_enter that it could not handle */
-  int32_t unused;
+  int32_t operations;    /* TypeScript: one-shot operations in flight, which may write into the thread's memory */
 };
 
 /* What src/ring/user-data.ts says: user_data is kind (12 bits) | slot (20 bits) in the low word. */
 #define RL_SLOT_BITS 20
 #define RL_KIND_ACCEPT 2u
+#define RL_KIND_OPERATION 6u
 
 struct rl_loop;
 
@@ -39,7 +40,6 @@ struct rl_ring {
   napi_env env;
   int fd;
   int references; /* one for the JavaScript handle, one for each ArrayBuffer over our memory, one for the loop hook */
-  uint32_t setup_flags;
   uint8_t *rings;
   size_t rings_size;
   uint8_t *entries;

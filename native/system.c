@@ -83,6 +83,16 @@ static napi_value listen_socket(napi_env env, napi_callback_info info) {
   return describe_address(env, &address, fd);
 }
 
+/* isListening(fd): 0 where the socket listens, else a negative error number. */
+static napi_value is_listening(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  if (!rl_args(env, info, 1, args)) return NULL;
+  int listening = 0;
+  socklen_t length = sizeof listening;
+  if (getsockopt(rl_int(env, args[0]), SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) < 0) return rl_number(env, -errno);
+  return rl_number(env, listening ? 0 : -EINVAL);
+}
+
 /* acceptWaiting(fd): a connection that already waits, or -EAGAIN. Only for the end of a listener's life: it makes the socket non-blocking. */
 static napi_value accept_waiting(napi_env env, napi_callback_info info) {
   napi_value args[1];
@@ -213,6 +223,7 @@ static napi_value thread_id(napi_env env, napi_callback_info info) {
 
 void rl_system_exports(napi_env env, napi_value exports) {
   rl_export(env, exports, "listenSocket", listen_socket);
+  rl_export(env, exports, "isListening", is_listening);
   rl_export(env, exports, "acceptWaiting", accept_waiting);
   rl_export(env, exports, "socketAddress", socket_address);
   rl_export(env, exports, "streamSocket", stream_socket);

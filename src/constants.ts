@@ -13,7 +13,7 @@ export const GENERATION_MAX = 0x7fff_ffff;
 
 /** Size of one provided receive buffer, in bytes. */
 export const RECEIVE_BUFFER_BYTES = 4096;
-/** The most receive buffers of one shard (`io_uring_register_buf_ring` takes at most 2^15). */
+/** The most receive buffers of one shard, 64 MiB of them (`io_uring_register_buf_ring` would take 2^15). */
 export const RECEIVE_BUFFERS_MAX = 16384;
 /** Receive buffers given to the kernel at first. A small set stays in the cache; it doubles when the kernel runs out of them. */
 export const RECEIVE_BUFFERS_FIRST = 256;

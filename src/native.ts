@@ -27,7 +27,6 @@ export interface NativeRing {
   readonly submissionFlags: number;
   readonly completionHead: number;
   readonly completionTail: number;
-  readonly completionOverflow: number;
   readonly completionEvents: number;
 }
 
@@ -56,6 +55,7 @@ export interface NativeAddon {
     backlog: number,
     reusePort: number,
   ): (NativeAddress & { readonly fd: number }) | number;
+  isListening(fd: number): number;
   acceptWaiting(fd: number): number;
   socketAddress(host: string, port: number): ArrayBuffer | number;
   streamSocket(family: number): number;

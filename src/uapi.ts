@@ -16,8 +16,6 @@ export const IORING_OP_READ = 22;
 export const IORING_OP_WRITE = 23;
 export const IORING_OP_SEND = 26;
 export const IORING_OP_RECV = 27;
-/** The first opcode of Linux 6.0; its presence tells that multishot receive exists too, which no probe reports. */
-export const IORING_OP_SEND_ZC = 47;
 
 /** Setup flags. */
 export const IORING_SETUP_CLAMP = 1 << 4;
@@ -55,7 +53,6 @@ export const SHUT_WR = 1;
 /** Error numbers that the drivers tell apart. */
 export const EINTR = 4;
 export const EAGAIN = 11;
-export const EBUSY = 16;
 export const ENFILE = 23;
 export const EMFILE = 24;
 export const EPIPE = 32;
@@ -66,6 +63,5 @@ export const ECONNRESET = 104;
 export const ECANCELED = 125;
 export const ETIME = 62;
 export const EPERM = 1;
-export const ENOENT = 2;
 export const EINVAL = 22;
 export const ENOSYS = 38;

@@ -15,7 +15,8 @@ export function checkListenTarget(target: number | ListenAddress): void {
 
 /** Throws a TypeError for a host that is no IP address, a RangeError for a port outside 1..65535. */
 export function checkConnectTarget(host: string, port: number): void {
-  if (isIP(host) === 0) throw new TypeError(`Cannot connect: ${JSON.stringify(host)} is not an IP address`);
+  if (isIP(host) === 0 || host.includes("%"))
+    throw new TypeError(`Cannot connect: ${JSON.stringify(host)} is not an IP address`);
   if (!Number.isInteger(port) || port < 1 || port > 65535)
     throw new RangeError(`Cannot connect: port ${port} is not between 1 and 65535`);
 }

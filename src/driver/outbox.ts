@@ -106,6 +106,11 @@ export class Outbox {
     this.#dropEmptyTail(slot);
   }
 
+  /** Gives up the open reservation, if there is one: the event that made it has thrown. */
+  abandonAny(): void {
+    if (this.#reservedSlot !== NONE) this.abort(this.#reservedSlot);
+  }
+
   /** Gives up the reservation of `slot`, if one is open. */
   abandon(slot: number): void {
     if (this.#reservedSlot === slot) this.abort(slot);

@@ -11,7 +11,9 @@ import { constants } from "node:os";
 import { assert } from "../assert.js";
 import { errnoError, RingloomError } from "../errors.js";
 import { checkConnectTarget, checkDescriptor, closedError } from "./arguments.js";
+import { ContainedEvents } from "./contained-events.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
+import { newDriverStats } from "./driver-stats.js";
 import { LingerQueue } from "./linger-queue.js";
 import { Outbox, type OutboxOwner } from "./outbox.js";
 import { type ListenersOwner, PortableListeners } from "./portable-listeners.js";
@@ -78,14 +80,14 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   /** Pairs of a slot and its generation for which `drained`, or a held `ended` and `closed`, is due in the next turn. */
   #drained: number[] = [];
   #held: number[] = [];
-  readonly #stats: DriverStats = emptyStats();
+  readonly #stats: DriverStats = newDriverStats();
   #isTurnScheduled = false;
   #isReferenced = true;
   #shutdown: Promise<void> | undefined;
   #shutdownStep: (() => void) | undefined;
 
   constructor(options: DriverOptions, events: DriverEvents) {
-    this.#events = events;
+    this.#events = new ContainedEvents(events, (error) => this.handlerThrew(error));
     this.#slots = new SlotTable(options.connectionsMax);
     this.#pool = new WritePool(options.writePoolBytes);
     this.#poolBuffer = Buffer.from(this.#pool.bytes.buffer);
@@ -239,11 +241,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#take(slot, socket, AUDIBLE | SENDABLE);
     this.#stats.accepted += 1;
     this.scheduleTurn();
-    try {
-      this.#events.accepted(slot, listener);
-    } catch (error) {
-      this.handlerThrew(error);
-    }
+    this.#events.accepted(slot, listener);
   }
 
   acceptFailed(): void {
@@ -252,11 +250,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
 
   listenerStopped(listener: number): void {
     this.scheduleTurn();
-    try {
-      this.#events.listenerStopped(listener);
-    } catch (error) {
-      this.handlerThrew(error);
-    }
+    this.#events.listenerStopped(listener);
   }
 
   socketConnected(slot: number): void {
@@ -271,11 +265,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#stats.receivedBytes += length;
     if ((this.#flags[slot]! & AUDIBLE) === 0) return;
     if (!this.#isTurnScheduled) this.scheduleTurn();
-    try {
-      this.#events.received(slot, chunk, 0, length);
-    } catch (error) {
-      this.handlerThrew(error);
-    }
+    this.#events.received(slot, chunk, 0, length);
   }
 
   socketEnded(slot: number): void {
@@ -287,11 +277,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
       return;
     }
     this.scheduleTurn();
-    try {
-      this.#events.ended(slot);
-    } catch (error) {
-      this.handlerThrew(error);
-    }
+    this.#events.ended(slot);
   }
 
   socketFailed(slot: number, error: NodeJS.ErrnoException): void {
@@ -318,11 +304,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#writing[slot] = 0;
     this.#sockets[slot] = undefined;
     this.scheduleTurn();
-    try {
-      this.#events.closed(slot, errno);
-    } catch (error) {
-      this.handlerThrew(error);
-    }
+    this.#events.closed(slot, errno);
     this.#slots.release(slot);
     if (this.#shutdownStep !== undefined) this.#shutdownStep();
   }
@@ -370,6 +352,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   }
 
   handlerThrew(error: unknown): void {
+    this.#outbox.abandonAny();
     // Thrown from a tick of its own: thrown here, it would unwind through node:net's stream and lose what that still has to deliver.
     process.nextTick(rethrow, error);
   }
@@ -383,11 +366,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.operations.deliver();
     this.#deliverDrained();
     this.#deliverHeld();
-    try {
-      this.#events.turnEnded();
-    } catch (error) {
-      this.handlerThrew(error);
-    }
+    this.#events.turnEnded();
     // Until here a turn counts as scheduled, because what these events committed leaves with the flush below.
     this.#isTurnScheduled = false;
     this.#outbox.flush();
@@ -429,11 +408,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
 
   #deliverConnected(slot: number, errno: number): void {
     this.scheduleTurn();
-    try {
-      this.#events.connected(slot, errno);
-    } catch (error) {
-      this.handlerThrew(error);
-    }
+    this.#events.connected(slot, errno);
   }
 
   #deliverDrained(): void {
@@ -443,11 +418,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     for (let index = 0; index < due.length; index += 2) {
       const slot = due[index]!;
       if (this.generations[slot] !== due[index + 1] || (this.#flags[slot]! & AUDIBLE) === 0) continue;
-      try {
-        this.#events.drained(slot);
-      } catch (error) {
-        this.handlerThrew(error);
-      }
+      this.#events.drained(slot);
     }
   }
 
@@ -550,23 +521,4 @@ function adoptError(descriptor: number, cause: unknown): RingloomError {
     details,
     cause,
   });
-}
-
-function emptyStats(): DriverStats {
-  return {
-    accepted: 0,
-    rejected: 0,
-    connectionsNow: 0,
-    receivedBytes: 0,
-    sentBytes: 0,
-    staleCompletions: 0,
-    receiveStarved: 0,
-    writeStarved: 0,
-    submissionQueueFull: 0,
-    completionOverflows: 0,
-    turns: 0,
-    enters: 0,
-    writeBlocksNow: 0,
-    receiveBuffersNow: 0,
-  };
 }

@@ -2,6 +2,7 @@
 import { assert } from "../assert.js";
 import { GENERATION_MAX, OPERATIONS_MAX } from "../constants.js";
 import { RingloomError } from "../errors.js";
+import { CONTROL } from "../ring/loop.js";
 import type { Ring } from "../ring/ring.js";
 import { highWord, lowWord, submitCancel } from "../ring/submissions.js";
 import { KIND_OPERATION, packUserData } from "../ring/user-data.js";
@@ -17,6 +18,8 @@ import { checkDescriptor, checkPosition, checkTimeout, closedError } from "./arg
 import type { OperationDone, Operations } from "./contract.js";
 
 const TIMESPEC_WORDS = 4;
+/** What the kernel transfers in one operation at most (`MAX_RW_COUNT`); the result tells how much it was. */
+const TRANSFER_BYTES_MAX = 0x7fff_f000;
 
 /** {@link Operations} on a ring. Callbacks run in the turn of their completion. */
 export class UringOperations implements Operations {
@@ -93,10 +96,16 @@ export class UringOperations implements Operations {
     this.#buffers[slot] = undefined;
     this.#generations[slot] = generation === GENERATION_MAX ? 1 : generation + 1;
     this.#free.push(slot);
-    this.pendingNow -= 1;
+    this.#count(-1);
     if (this.pendingNow === 0) this.#changed();
     done(result);
     return true;
+  }
+
+  /** The addon waits for as many completions before the memory of a dying thread goes. */
+  #count(change: number): void {
+    this.pendingNow += change;
+    this.#ring.control[CONTROL.operations] = this.pendingNow;
   }
 
   #transfer(
@@ -152,12 +161,12 @@ export class UringOperations implements Operations {
     entry[3] = highWord(position);
     entry[4] = lowWord(address);
     entry[5] = highWord(address);
-    entry[6] = length;
+    entry[6] = Math.min(length, TRANSFER_BYTES_MAX);
     entry[7] = operationFlags;
     entry[8] = packUserData(KIND_OPERATION, slot);
     entry[9] = generation;
     this.#ring.submitAt(entry);
-    this.pendingNow += 1;
+    this.#count(1);
     if (this.pendingNow === 1) this.#changed();
     return generation * OPERATIONS_MAX + slot;
   }

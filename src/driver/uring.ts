@@ -1,7 +1,7 @@
 /**
  * The `uring` driver: connections on one io_uring of this thread. A turn goes one way:
  *
- *     reap (copy completions, give their entries back) → run (events) → resume and finish → turnEnded → flush (one send a connection)
+ *     reap (see how many completions there are) → run (events) → release their entries → deferred work → turnEnded → flush
  *
  * and the loop hook then submits and waits in one system call. One multishot ACCEPT a listener, one multishot RECV with provided
  * buffers a connection, one SEND in flight a connection. All state is in typed arrays by slot; this thread alone touches it.
@@ -49,6 +49,7 @@ import {
   SHUT_WR,
 } from "../uapi.js";
 import { checkConnectTarget, checkDescriptor, checkListenTarget, closedError } from "./arguments.js";
+import { ContainedEvents } from "./contained-events.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
 import { type DeferredOwner, DeferredWork } from "./deferred-work.js";
 import { newDriverStats } from "./driver-stats.js";
@@ -129,7 +130,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
   constructor(native: NativeAddon, options: DriverOptions, events: DriverEvents) {
     const inverted = options.loop === "inverted";
     this.#native = native;
-    this.#events = events;
+    this.#events = new ContainedEvents(events, (error) => this.#threw(error));
     this.#ring = new Ring(native, { entries: options.ringEntries, inverted });
     this.#control = this.#ring.control;
     this.#control[CONTROL.spinMode] = SPIN_MODES[options.spin.mode];
@@ -194,6 +195,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     }
     const fd = this.#native.streamSocket(host.includes(":") ? AF_INET6 : AF_INET);
     this.#open(slot, fd, CONNECTING);
+    this.#updateKeepAlive();
     if (fd < 0) {
       this.later(() => this.#connected(slot, fd));
       return slot;
@@ -209,7 +211,6 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
       userData,
       this.generations[slot]!,
     );
-    this.#updateKeepAlive();
     return slot;
   }
 
@@ -270,6 +271,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
   }
 
   end(slot: number): void {
+    if ((this.#flags[slot]! & CONNECTING) !== 0) this.#flags[slot] = this.#flags[slot]! | END_WANTED;
     if ((this.#flags[slot]! & SENDABLE) === 0) return;
     this.#outbox.abandon(slot);
     this.#flags[slot] = (this.#flags[slot]! & ~SENDABLE) | END_WANTED;
@@ -358,7 +360,8 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     for (let index = 0; index < count; ) index = this.#runFrom(index, count);
     this.#ring.release(count);
     this.#deferred.run();
-    this.#endTurn();
+    this.#events.turnEnded();
+    this.#outbox.flush();
     if (!this.#deferred.isEmpty) this.#wake();
     this.#ring.retryWaiting();
     this.#buffers.publish();
@@ -366,7 +369,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     if (this.#onShutdown !== undefined) this.#tryShutdown();
   }
 
-  /** Runs completions until one of their events throws; the error is reported and the next call goes on behind it. */
+  /** Runs completions until a callback of an operation throws; the error is reported and the next call goes on behind it. */
   #runFrom(start: number, count: number): number {
     let index = start;
     try {
@@ -380,22 +383,9 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
         else this.#run(low, words[at + 1]!, words[at + 2]!, words[at + 3]!);
       }
     } catch (error) {
-      reportError(error);
+      this.#threw(error);
     }
     return index;
-  }
-
-  #endTurn(): void {
-    try {
-      this.#events.turnEnded();
-    } catch (error) {
-      reportError(error);
-    }
-    try {
-      this.#outbox.flush();
-    } catch (error) {
-      reportError(error);
-    }
   }
 
   #run(low: number, generation: number, result: number, flags: number): void {
@@ -430,11 +420,18 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
   /** An accepted socket is named by its completion or by the descriptor table, so that the addon finds it should the thread be killed. */
   #runAccept(at: number): void {
     const words = this.#ring.words;
-    this.#listeners.completed(userDataSlot(words[at]!), words[at + 2]!, words[at + 3]!);
+    const result = words[at + 2]!;
     words[at + 2] = -ECANCELED;
+    this.#listeners.completed(userDataSlot(words[at]!), words[at + 1]!, result, words[at + 3]!);
   }
 
-  /** Bytes that were held back, and connections that ended outside the kernel's completions. */
+  /** A handler threw: the error is reported, and a reservation that it left open is given up. */
+  #threw(error: unknown): void {
+    this.#outbox.abandonAny();
+    reportError(error);
+  }
+
+  /** A completion of somebody who is gone; a buffer that came with it goes back. */
   #stale(flags: number): void {
     this.#stats.staleCompletions += 1;
     if ((flags & IORING_CQE_F_BUFFER) !== 0) this.#buffers.give(flags >>> IORING_CQE_BUFFER_SHIFT);
@@ -443,7 +440,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
   // --- what the listeners ask for
 
   acceptedSocket(listener: number, fd: number): void {
-    const slot = this.#slots.acquire();
+    const slot = this.#shutdown === undefined ? this.#slots.acquire() : -1;
     if (slot < 0) {
       this.#stats.rejected += 1;
       this.#native.closeDescriptor(fd);
@@ -453,11 +450,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     this.#open(slot, fd, SENDABLE);
     this.#armReceive(slot);
     this.#updateKeepAlive();
-    try {
-      this.#events.accepted(slot, listener);
-    } catch (error) {
-      reportError(error);
-    }
+    this.#events.accepted(slot, listener);
   }
 
   acceptStarved(): void {
@@ -481,9 +474,11 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     this.#flags[slot] = flags;
     if ((flags & CLOSING) !== 0) return this.#release(slot);
     if (result >= 0) {
-      this.#flags[slot] = flags | SENDABLE;
+      const isEnding = (flags & END_WANTED) !== 0;
+      if (!isEnding) this.#flags[slot] = flags | SENDABLE;
       this.#armReceive(slot);
       this.#events.connected(slot, 0);
+      if (isEnding && this.#isAudible(slot)) this.#sendEnd(slot);
     } else {
       this.#closeWith(slot, -result);
       this.#events.connected(slot, -result);
@@ -501,7 +496,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
 
   #armReceive(slot: number): void {
     const flags = this.#flags[slot]!;
-    if ((flags & (RECEIVING | PEER_ENDED | CLOSING | CONNECTING)) !== 0) return;
+    if ((flags & (RECEIVING | PAUSED | PEER_ENDED | CLOSING | CONNECTING)) !== 0) return;
     this.#flags[slot] = flags | RECEIVING;
     this.#pending[slot] = this.#pending[slot]! + 1;
     submitReceive(this.#ring, this.#fd[slot]!, packUserData(KIND_RECV, slot), this.generations[slot]!);
@@ -524,16 +519,13 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     if (result > 0) {
       const buffer = cqeFlags >>> IORING_CQE_BUFFER_SHIFT;
       this.#stats.receivedBytes += result;
-      try {
-        const offset = this.#buffers.offsetOf(buffer);
-        if ((flags & (PAUSED | HOLDING | CLOSING | CLOSE_AFTER_FLUSH)) === 0) {
-          this.#events.received(slot, this.#buffers.bytes, offset, result);
-        } else if ((flags & (CLOSING | CLOSE_AFTER_FLUSH)) === 0) {
-          this.#hold(slot, offset, result);
-        }
-      } finally {
-        this.#buffers.give(buffer);
+      const offset = this.#buffers.offsetOf(buffer);
+      if ((flags & (PAUSED | HOLDING | CLOSING | CLOSE_AFTER_FLUSH)) === 0) {
+        this.#events.received(slot, this.#buffers.bytes, offset, result);
+      } else if ((flags & (CLOSING | CLOSE_AFTER_FLUSH)) === 0) {
+        this.#hold(slot, offset, result);
       }
+      this.#buffers.give(buffer);
     }
     if ((cqeFlags & IORING_CQE_F_MORE) === 0) this.#receiveStopped(slot, result);
   }
@@ -542,13 +534,13 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     const flags = this.#flags[slot]!;
     if ((flags & CLOSING) !== 0) return this.#release(slot);
     if (result > 0 || result === -ECANCELED || result === -EAGAIN) {
-      if ((flags & PAUSED) === 0) this.#armReceive(slot);
+      this.#armReceive(slot);
     } else if (result === 0) {
       this.#peerEnded(slot);
     } else if (result === -ENOBUFS) {
       this.#stats.receiveStarved += 1;
       this.#buffers.grow();
-      if ((flags & PAUSED) === 0) this.#armReceive(slot);
+      this.#armReceive(slot);
     } else {
       this.#closeWith(slot, -result);
     }
@@ -655,15 +647,14 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     assert(this.#pending[slot] === 0, "a finished slot has nothing in flight");
     const fd = this.#fd[slot]!;
     this.#fd[slot] = -1;
-    if (fd >= 0) submitClose(this.#ring, fd);
+    // A submission that has to wait for room in the queue would be lost with the thread.
+    if (fd >= 0 && this.#ring.waitingNow > 0) this.#native.closeDescriptor(fd);
+    else if (fd >= 0) submitClose(this.#ring, fd);
     this.#outbox.drop(slot);
-    try {
-      this.#events.closed(slot, this.#errno[slot]!);
-    } finally {
-      this.#flags[slot] = 0;
-      this.#slots.release(slot);
-      this.#updateKeepAlive();
-    }
+    this.#events.closed(slot, this.#errno[slot]!);
+    this.#flags[slot] = 0;
+    this.#slots.release(slot);
+    this.#updateKeepAlive();
   }
 
   // --- the rest
@@ -698,7 +689,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     const resolve = this.#onShutdown;
     this.#onShutdown = undefined;
     this.#lingering.clear();
-    this.#ring.close();
+    this.#ring.closed();
     this.#native.stopLoop(this.#ring.handle);
     resolve?.();
   }

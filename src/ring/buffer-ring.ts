@@ -38,7 +38,10 @@ export class BufferRing {
   #tail = 0;
 
   constructor(ring: Ring, options: BufferRingOptions) {
-    assert(options.count >= 1 && options.count <= RECEIVE_BUFFERS_MAX, "a buffer ring has 1 to 2^14 buffers");
+    assert(
+      options.count >= 1 && options.count <= RECEIVE_BUFFERS_MAX,
+      "a buffer ring has as many buffers as the limit allows",
+    );
     const entries = 1 << (32 - Math.clz32(options.count - 1));
     const memory = checkNative<ArrayBuffer>(
       ring.native.bufferRing(ring.handle, entries, options.group),

@@ -22,6 +22,8 @@ export const CONTROL = {
   spinHits: 7,
   /** The hook's: the error number of an `io_uring_enter` that it could not handle; we take it and put 0 back. */
   error: 12,
+  /** Ours: one-shot operations in flight, which may write into memory of this thread. */
+  operations: 13,
 } as const;
 
 /** Indexes into `Ring.controlTimes`, 64-bit floats, in microseconds. */

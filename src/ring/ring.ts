@@ -177,6 +177,7 @@ export class Ring {
     }
   }
 
+  /** Submissions that wait for room in the queue. */
   get waitingNow(): number {
     return this.#waiting.length;
   }
@@ -191,11 +192,16 @@ export class Ring {
     return this.native.enterRing(this.handle, unsubmitted, wait);
   }
 
-  /** Cancels what is in flight, waits for it, and closes the descriptor. */
+  /** Cancels what is in flight, waits for it, and closes the descriptor. For a ring without a loop hook; else the hook's end does it. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.native.closeRing(this.handle);
+  }
+
+  /** The loop hook is closing the ring. */
+  closed(): void {
+    this.#isClosed = true;
   }
 
   #hasRoom(): boolean {

@@ -40,8 +40,8 @@ export function highWord(value: number): number {
 }
 
 /** Accepts until cancelled: a completion for each connection. */
-export function submitAccept(ring: Ring, fd: number, low: number): void {
-  ring.submit(HEAD_ACCEPT, fd, 0, 0, 0, SOCK_CLOEXEC, low, 0);
+export function submitAccept(ring: Ring, fd: number, low: number, generation: number): void {
+  ring.submit(HEAD_ACCEPT, fd, 0, 0, 0, SOCK_CLOEXEC, low, generation);
 }
 
 /** Receives until cancelled, into provided buffers of group 0: a completion for each buffer. */

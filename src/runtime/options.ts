@@ -171,7 +171,7 @@ export const RUNTIME_OPTIONS: Definitions = {
     fallback: "auto",
     fallbackText: "from the memory limit, at most 64",
     min: 1,
-    max: 1_024,
+    max: 64,
     description: "Memory of one shard that the kernel receives into, in MiB (uring only).",
   }),
   heapMib: integerOrAutoOption({

@@ -403,6 +403,24 @@ for (const under of driverVariants) {
       });
     });
 
+    for (const where of ["before they are accepted", "inside accepted()"] as const) {
+      test(`shutdown() ${where} closes the connections that wait in the queue too, and resolves`, async () => {
+        await withRig(under, {}, async (rig) => {
+          const peers = Array.from({ length: 20 }, () => rig.start());
+          if (where === "inside accepted()") {
+            rig.handlers.accepted = () => void rig.driver.shutdown();
+            await rig.signal.until("the first to be accepted", () => rig.lives.length > 0);
+          } else {
+            // node:net calls connect(2) in the next tick; the kernel then completes the handshake on loopback at once.
+            await new Promise<void>((resolve) => process.nextTick(() => process.nextTick(resolve)));
+          }
+          await rig.shutdown();
+          for (const life of rig.lives) assert.equal(life.events.at(-1), "closed");
+          for (const peer of peers) await peer.ended();
+        });
+      });
+    }
+
     test("shutdown() resolves when nothing was ever opened", async () => {
       await withRig(under, {}, async () => {});
     });

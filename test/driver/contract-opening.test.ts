@@ -2,17 +2,20 @@
 import assert from "node:assert/strict";
 import { type StdioOptions, spawn } from "node:child_process";
 import { once } from "node:events";
-import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, connect as connectSocket, createServer, type Server, type Socket } from "node:net";
 import { constants } from "node:os";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { LISTENERS_MAX } from "../../src/constants.js";
 import type { RingloomError } from "../../src/errors.js";
+import { requireNative } from "../../src/native.js";
+import { AF_INET } from "../../src/uapi.js";
 import { driverVariants } from "../support/drivers.js";
 import { Peer } from "../support/peer.js";
 import { turns } from "../support/signal.js";
 import { pattern, withRig } from "./rig.js";
 
-const { ECONNREFUSED } = constants.errno;
+const { ECONNREFUSED, EMFILE } = constants.errno;
 const ANY_PORT = { host: "127.0.0.1", port: 0, backlog: 16, reusePort: false };
 
 const canUseIpv6 = await hasIpv6();
@@ -54,12 +57,13 @@ for (const under of driverVariants) {
       const server = createServer();
       const port = await listenAnywhere(server);
       let text = "";
-      const outcome = await runChild("listen-child.js", under.name, server, async () => {
+      const meet = async (): Promise<void> => {
         const peer = await Peer.open(port);
         await peer.ended();
         text = peer.text;
         peer.socket.destroy();
-      });
+      };
+      const outcome = await runChild("listen-child.js", under.name, { third: server, meet });
       assert.equal(text, "hi");
       assert.deepEqual(outcome, { host: "127.0.0.1", port, isOpen: under.name !== "portable" });
     });
@@ -94,6 +98,51 @@ for (const under of driverVariants) {
         for (const port of [-1, 65536, 1.5, Number.NaN])
           await assert.rejects(rig.driver.listen({ ...ANY_PORT, port }), RangeError);
         await assert.rejects(rig.driver.listen(-1), RangeError);
+      });
+    });
+
+    test("listen() rejects with EINVAL when the descriptor is a connected socket", {
+      skip: process.platform === "win32" && "descriptors of sockets cannot be inherited on Windows",
+    }, async () => {
+      const echo = await startEcho();
+      const third = connectSocket(echo.port, "127.0.0.1");
+      await once(third, "connect");
+      const outcome = await runChild("refused-descriptor-child.js", under.name, { third });
+      assert.deepEqual(outcome, { code: "EINVAL", operation: "listen" });
+      await echo.close();
+    });
+
+    test("listen() rejects with EINVAL when the descriptor is a socket that does not listen", {
+      skip: under.name === "portable" && "node:net calls listen(2) on what it is given",
+    }, async () => {
+      const descriptor = requireNative().streamSocket(AF_INET);
+      await withRig(under, {}, async (rig) => {
+        await assert.rejects(rig.driver.listen(descriptor), { code: "EINVAL", operation: "listen" });
+        await rig.open();
+      });
+      assert.equal(requireNative().closeDescriptor(descriptor), 0, "the descriptor is still the caller's");
+    });
+
+    test("stopListening() ignores the numbers of listeners that have stopped, however many came since", async () => {
+      await withRig(under, {}, async (rig) => {
+        const stopped: number[] = [];
+        for (let round = 0; round <= LISTENERS_MAX; round++) {
+          const { listener, port } = await rig.driver.listen(ANY_PORT);
+          for (const old of stopped) rig.driver.stopListening(old);
+          await turns(2);
+          assert.deepEqual(rig.stoppedListeners, stopped);
+          if (round % 8 === 0) {
+            rig.port = port;
+            const { peer, life } = await rig.open();
+            peer.socket.destroy();
+            rig.driver.close(life.slot);
+            await rig.closedLife(life);
+          }
+          rig.driver.stopListening(listener);
+          await rig.signal.until("the listener to stop", () => rig.stoppedListeners.length > stopped.length);
+          stopped.push(listener);
+        }
+        assert.deepEqual(rig.stoppedListeners, stopped);
       });
     });
 
@@ -207,6 +256,70 @@ for (const under of driverVariants) {
       });
     }
 
+    test("end() before connected() sends the end behind it, and reserve() stays -1", async () => {
+      const echo = await startEcho();
+      await withRig(under, {}, async (rig) => {
+        let errno = -1;
+        rig.handlers.connected = (slot, error) => {
+          errno = error;
+          assert.equal(rig.driver.reserve(slot, 4), -1);
+        };
+        const life = rig.track(rig.driver.connect("127.0.0.1", echo.port));
+        rig.driver.end(life.slot);
+        await rig.hasEvent(life, "connected");
+        assert.equal(rig.driver.reserve(life.slot, 4), -1);
+        // The echo ends when it has seen the end.
+        await rig.closedLife(life);
+        assert.equal(errno, 0);
+        assert.equal(life.errno, 0);
+        assert.deepEqual(life.events, ["connected", "ended", "closed"]);
+      });
+      await echo.close();
+    });
+
+    test("end() before connected() changes nothing when nobody listens", async () => {
+      const port = await unusedPort();
+      await withRig(under, {}, async (rig) => {
+        const life = rig.track(rig.driver.connect("127.0.0.1", port));
+        rig.driver.end(life.slot);
+        await rig.closedLife(life);
+        assert.equal(life.errno, ECONNREFUSED);
+        assert.deepEqual(life.events, ["connected", "closed"]);
+      });
+    });
+
+    test("pause() before connected() holds a fast sender back, and resume() delivers everything in order", async () => {
+      const whole = pattern(31, 0, 16 * 1024 * 1024);
+      const server = createServer((socket) => socket.on("error", () => {}).end(whole));
+      const port = await listenAnywhere(server);
+      await withRig(under, {}, async (rig) => {
+        const life = rig.track(rig.driver.connect("127.0.0.1", port));
+        rig.driver.pause(life.slot);
+        await rig.hasEvent(life, "connected");
+        await turns(300);
+        assert.deepEqual(life.events, ["connected"]);
+        assert.ok(rig.driver.stats.receivedBytes < 4 * 1024 * 1024, `${rig.driver.stats.receivedBytes} bytes are held`);
+        rig.driver.resume(life.slot);
+        await rig.hasEvent(life, "ended");
+        assert.deepEqual(life.events, ["connected", "received", "ended"]);
+        assert.equal(Buffer.concat(life.received).equals(whole), true);
+        rig.driver.end(life.slot);
+        await rig.closedLife(life);
+      });
+      await closeServer(server);
+    });
+
+    test("connected() says EMFILE and closed() follows when the process is out of descriptors", {
+      skip: process.platform === "win32" && "there is no limit of descriptors on Windows",
+    }, async () => {
+      const echo = await startEcho();
+      const setup = { args: [String(echo.port)], descriptorsMax: 256 };
+      const outcome = await runChild("no-descriptors-child.js", under.name, setup);
+      const events = [`connected ${EMFILE}`, `closed ${EMFILE}`, "connected 0", "closed 0"];
+      assert.deepEqual(outcome, { events, connectionsNow: 0 });
+      await echo.close();
+    });
+
     test("connect() throws for what is no address", async () => {
       await withRig(under, {}, async (rig) => {
         for (const host of ["", "localhost", "1.2.3", "::zz"])
@@ -237,10 +350,11 @@ for (const under of driverVariants) {
     test("adopt() makes a connection of a descriptor", {
       skip: process.platform === "win32" && "a child's pipe is no socket on Windows",
     }, async () => {
-      const outcome = await runChild("adopt-child.js", under.name, undefined, (socket) => {
+      const meet = (socket: Socket): void => {
         socket.write("ping");
         socket.once("data", (chunk) => socket.end(`${chunk.toString()} done`));
-      });
+      };
+      const outcome = await runChild("adopt-child.js", under.name, { meet });
       const { events, badDescriptor } = outcome as { events: string[]; badDescriptor: string };
       assert.deepEqual(events, ["received ping", "received PING done", "ended", "closed 0"]);
       assert.ok(badDescriptor === "EBADF" || badDescriptor === "EINVAL", `a closed descriptor gives ${badDescriptor}`);
@@ -267,6 +381,39 @@ for (const under of driverVariants) {
       assert.equal(received, "abcdefghij");
       assert.deepEqual([...new Set(seen)].sort(), [...seen].sort(), "each one-time event came once");
     });
+
+    test("every held byte is delivered when received() throws at each of them", async () => {
+      const outcome = await runThrowing("held", under.name);
+      assert.equal(outcome.isWhole, true);
+      assert.ok(outcome.thrown.length > 0 && outcome.thrown.every((message) => message === "received"));
+      assert.deepEqual(outcome.events, ["accepted 0", "ended 0", "closed 0"]);
+    });
+
+    test("closed() comes once when ended() throws behind end(), also when the end was held", async () => {
+      const { thrown, events } = await runThrowing("ended", under.name);
+      assert.deepEqual(thrown, ["ended", "ended"]);
+      const names = events.map((event) => event.split(" ")[0]);
+      assert.deepEqual(names, ["accepted", "ended", "closed", "accepted", "ended", "closed"]);
+    });
+
+    test("every other drained() comes and every commit leaves when one drained() throws", async () => {
+      const { thrown, events, text } = await runThrowing("drained", under.name);
+      assert.deepEqual(thrown, ["drained", "drained"]);
+      assert.deepEqual(events.slice(3, 5).sort(), ["drained 0", "drained 1"]);
+      assert.equal(text, "flushed");
+    });
+
+    for (const eventName of ["accepted", "received", "ended", "drained", "turnEnded"]) {
+      test(`a reservation is given up when ${eventName}() throws before its commit`, async () => {
+        const { thrown, other, same, writeBlocksNow } = await runThrowing(`reserve-${eventName}`, under.name);
+        assert.deepEqual({ thrown, other, same, writeBlocksNow }, {
+          thrown: [eventName],
+          other: "other",
+          same: "same",
+          writeBlocksNow: 0,
+        });
+      });
+    }
 
     test("an unreferenced driver lets its process end", async () => {
       assert.deepEqual(await runChild("unref-child.js", under.name), { listening: true, heldByRef: true });
@@ -309,9 +456,9 @@ async function hasIpv6(): Promise<boolean> {
   }
 }
 
-/** There is no public way to ask a server for its descriptor. */
-function descriptorOf(server: Server): number {
-  return (server as unknown as { _handle: { fd: number } })._handle.fd;
+/** There is no public way to ask a server or a socket for its descriptor. */
+function descriptorOf(socket: Server | Socket): number {
+  return (socket as unknown as { _handle: { fd: number } })._handle.fd;
 }
 
 /** Whether node:net has `reusePort` on this platform: since 22.12 and 23.1, on Linux. */
@@ -320,21 +467,46 @@ function canReusePort(): boolean {
   return process.platform === "linux" && (major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12));
 }
 
-/** Runs a program beside this file with a driver's name and descriptor 3, a server or else one end of a pair, and reads the JSON line that it prints. */
-async function runChild(
-  file: string,
-  driver: string,
-  third?: Server,
-  meet?: (socket: Socket) => unknown,
-): Promise<unknown> {
+interface ChildSetup {
+  /** Arguments behind the driver's name. */
+  readonly args?: readonly string[];
+  /** What the child has as descriptor 3 instead of one end of a pair. Closed here when the child has it. */
+  readonly third?: Server | Socket;
+  /** Called when the child runs, with the other end of the pair. */
+  readonly meet?: (socket: Socket) => unknown;
+  /** The limit of open descriptors. */
+  readonly descriptorsMax?: number;
+}
+
+/** Runs a program beside this file with a driver's name and descriptor 3, and reads the JSON line that it prints. */
+async function runChild(file: string, driver: string, setup: ChildSetup = {}): Promise<unknown> {
+  const { args = [], third, meet, descriptorsMax } = setup;
   const path = fileURLToPath(new URL(file, import.meta.url));
   const stdio: StdioOptions = ["ignore", "pipe", "inherit", third === undefined ? "pipe" : descriptorOf(third)];
-  const child = spawn(process.execPath, [path, driver], { stdio, timeout: 30_000 });
+  const command = [process.execPath, path, driver, ...args];
+  // Node raises its soft limit to the hard one as it starts, so only a shell's limit, which is both, holds.
+  if (descriptorsMax !== undefined) command.unshift("/bin/sh", "-c", `ulimit -n ${descriptorsMax} && exec "$0" "$@"`);
+  const child = spawn(command[0]!, command.slice(1), { stdio, timeout: 30_000 });
   // Once the child has it, only the child may accept.
-  third?.close();
+  if (third !== undefined && "destroy" in third) third.destroy();
+  else third?.close();
   const output = new Peer(child.stdio[1] as Socket);
   void meet?.(child.stdio[3] as Socket);
   const [code] = await once(child, "close");
   assert.equal(code, 0, `${file} ended with ${code}: ${output.text}`);
   return JSON.parse(output.text);
+}
+
+interface ThrowingOutcome {
+  readonly thrown: string[];
+  readonly events: string[];
+  readonly isWhole?: boolean;
+  readonly text?: string;
+  readonly other?: string;
+  readonly same?: string;
+  readonly writeBlocksNow?: number;
+}
+
+async function runThrowing(caseName: string, driver: string): Promise<ThrowingOutcome> {
+  return (await runChild("throwing-case-child.js", driver, { args: [caseName] })) as ThrowingOutcome;
 }

@@ -97,6 +97,39 @@ for (const under of driverVariants) {
       });
     });
 
+    for (const start of ["timer", "immediate"] as const) {
+      test(`commits in a microtask behind an event leave without another event, when a call in a ${start} caused the event`, async () => {
+        await withRig(under, {}, async (rig) => {
+          const { peer, life } = await rig.open();
+          const { slot } = life;
+          let expected = 0;
+          // Each cause makes the driver take a turn although no completion is there; the promise goes on behind that turn.
+          const causes: ((done: () => void) => void)[] = [
+            (done) => {
+              rig.handlers.drained = done;
+              rig.driver.requestDrained(slot);
+            },
+            (done) => void rig.driver.operations.nop(done),
+            (done) => {
+              rig.handlers.turnEnded = done;
+              rig.driver.requestDrained(slot);
+            },
+          ];
+          for (const cause of [...causes, ...causes]) {
+            await turns(10);
+            await new Promise<void>((resolve) => {
+              if (start === "timer") setTimeout(() => cause(resolve), 5);
+              else setImmediate(() => cause(resolve));
+            });
+            delete rig.handlers.drained;
+            delete rig.handlers.turnEnded;
+            expected += rig.send(slot, "hello");
+            await peer.received(expected);
+          }
+        });
+      });
+    }
+
     test("commits in turnEnded(), in ended() and in drained() leave too", async () => {
       await withRig(under, {}, async (rig) => {
         const { peer, life } = await rig.open();

@@ -9,6 +9,7 @@ import type { ShardEnd } from "../../src/runtime/shard-thread.js";
 import { readMachineFacts } from "../../src/runtime/sizing.js";
 import type { RuntimeStats } from "../../src/runtime/stats.js";
 import { Supervisor } from "../../src/runtime/supervisor.js";
+import { driversUnderTest } from "../support/drivers.js";
 
 const shardMain = new URL("./fixtures/tiny-shard.js", import.meta.url);
 /** The tiny service listens with node:net, which takes descriptors as the portable driver does. */
@@ -36,6 +37,15 @@ async function dial(supervisor: Supervisor): Promise<Socket> {
   socket.on("error", () => undefined);
   await once(socket, "connect");
   return socket;
+}
+
+async function connectOnce(port: number): Promise<void> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+  } finally {
+    socket.destroy();
+  }
 }
 
 async function ask(socket: Socket, line: string): Promise<string> {
@@ -125,6 +135,28 @@ test("Supervisor.start() rejects with ERR_RINGLOOM_SHARD_FAILED when a shard exi
 test("Supervisor.start() rejects with ERR_RINGLOOM_TIMEOUT when a shard is never ready", async () => {
   await assert.rejects(start({ behaviour: "never-ready", config: { startMs: 200 } }), { code: "ERR_RINGLOOM_TIMEOUT" });
 });
+
+for (const { name, skip } of driversUnderTest) {
+  for (const behaviour of ["fails", "exits", "loads", "never-ready"]) {
+    test(`Supervisor.start() frees the port when it rejects because a shard ${behaviour}, driver ${name}`, { skip }, async () => {
+      const before = await start();
+      const { port } = before;
+      await before.stop();
+      const module = behaviour === "loads" ? new URL("./fixtures/throws.js", import.meta.url) : shardMain;
+      const config = { port, driver: name, startMs: behaviour === "never-ready" ? 500 : 30_000 };
+      for (let attempt = 0; attempt < 2; attempt++) {
+        await assert.rejects(start({ behaviour, module, config }), (error: { code?: string }) => {
+          assert.notEqual(error.code, "EADDRINUSE", `attempt ${attempt}`);
+          return true;
+        });
+        await assert.rejects(connectOnce(port), { code: "ECONNREFUSED" });
+      }
+      const after = await start({ config: { port } });
+      assert.equal(after.port, port);
+      await after.stop();
+    });
+  }
+}
 
 test("Supervisor.start() keeps the user's stack when the module throws on load", async () => {
   const throwing = new URL("./fixtures/throws.js", import.meta.url);
