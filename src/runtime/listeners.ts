@@ -58,10 +58,7 @@ export class Listeners {
   /** What `shard` listens on. */
   targetFor(shard: number): number | ListenAddress {
     const descriptor = this.#descriptors[shard];
-    if (descriptor === undefined || this.#native === undefined) return this.#address;
-    // The portable driver closes what it is given, so it gets a duplicate. libuv makes it non-blocking, which both then are: no other thread uses it.
-    if (this.#driver !== "portable") return descriptor;
-    return checkNative(this.#native.duplicate(descriptor), "duplicate the listening socket", { shard });
+    return descriptor ?? this.#address;
   }
 
   /**

@@ -54,13 +54,22 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
     setRuntimeView(view);
     const service = await start(assignment);
     view.start({ driver: () => service.driverStats, service: () => service.serviceStats });
-    const { host, port: portNumber } = await service.listen(assignment.target);
+    const { host, port: portNumber } = await service.listen(ownTarget(assignment));
     obey(port, service, view, assignment);
     send(port, { type: "ready", host, port: portNumber });
   } catch (error) {
     send(port, { type: "failed", error: toShardError(error) });
     endThread(1);
   }
+}
+
+/**
+ * What this shard listens on. The portable driver closes what it is given, so it gets a duplicate, made at the last moment: one that is made before the module has
+ * loaded would stay open if that fails. libuv makes the socket non-blocking, for the original too, which no other thread uses.
+ */
+function ownTarget({ driver, shard, target }: ShardAssignment): number | ListenAddress {
+  if (driver !== "portable" || typeof target !== "number") return target;
+  return checkNative<number>(requireNative().duplicate(target), "duplicate the listening socket", { shard });
 }
 
 function obey(port: MessagePort, service: ShardService, view: RuntimeView, assignment: ShardAssignment): void {

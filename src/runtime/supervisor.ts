@@ -68,8 +68,13 @@ export class Supervisor {
     const { host, port, backlog } = options;
     const listeners = await Listeners.open({ host, port, backlog, count: sizing.shards, driver: choice.name });
     const group = new ShardGroup(listeners, options, request.shardLost);
-    const address = await group.start(makeAssignments(request, choice, sizing, cpus, listeners), request.shardMain);
-    return new Supervisor(group, choice, sizing, address);
+    try {
+      const address = await group.start(makeAssignments(request, choice, sizing, cpus, listeners), request.shardMain);
+      return new Supervisor(group, choice, sizing, address);
+    } catch (error) {
+      listeners.closeAll();
+      throw error;
+    }
   }
 
   /** The address for people and clients; the unspecified address is shown as the loopback one. */

@@ -406,12 +406,15 @@ for (const under of driverVariants) {
     for (const eventName of ["accepted", "received", "ended", "drained", "turnEnded"]) {
       test(`a reservation is given up when ${eventName}() throws before its commit`, async () => {
         const { thrown, other, same, writeBlocksNow } = await runThrowing(`reserve-${eventName}`, under.name);
-        assert.deepEqual({ thrown, other, same, writeBlocksNow }, {
-          thrown: [eventName],
-          other: "other",
-          same: "same",
-          writeBlocksNow: 0,
-        });
+        assert.deepEqual(
+          { thrown, other, same, writeBlocksNow },
+          {
+            thrown: [eventName],
+            other: "other",
+            same: "same",
+            writeBlocksNow: 0,
+          },
+        );
       });
     }
 

@@ -138,7 +138,9 @@ test("Supervisor.start() rejects with ERR_RINGLOOM_TIMEOUT when a shard is never
 
 for (const { name, skip } of driversUnderTest) {
   for (const behaviour of ["fails", "exits", "loads", "never-ready"]) {
-    test(`Supervisor.start() frees the port when it rejects because a shard ${behaviour}, driver ${name}`, { skip }, async () => {
+    test(`Supervisor.start() frees the port when it rejects because a shard ${behaviour}, driver ${name}`, {
+      skip,
+    }, async () => {
       const before = await start();
       const { port } = before;
       await before.stop();
