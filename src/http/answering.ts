@@ -2,6 +2,7 @@
  * From a dispatched request to its committed answer: runs the handler, takes what it gives (at once, later, as a stream, as an error, not
  * at all) and has it encoded. It knows nothing of phases or parsing; the connection tells it what the answer may be like.
  */
+import { assert } from "../assert.js";
 import type { App } from "./app.js";
 import { Context } from "./context.js";
 import {
@@ -10,6 +11,7 @@ import {
   ANSWER_WHOLE,
   type Exchange,
   type ExchangeOwner,
+  FLAG_CLOSE,
   FLAG_FAILED,
   FLAG_HTTP_10,
   FLAG_OWN_TYPE,
@@ -25,7 +27,7 @@ import { METHOD_NAMES } from "./methods.js";
 import { OutgoingBody, type OutgoingOwner } from "./outgoing-body.js";
 import type { RequestBody } from "./request-body.js";
 import type { RequestHead } from "./request-head.js";
-import { type BodySink, type BodySource, isBodySource, pumpBody, readerOf } from "./response-body.js";
+import { type BodySink, type ChunkReader, isBodySource, pumpChunks, readerOf } from "./response-body.js";
 import {
   CONNECTION_CLOSE,
   CONNECTION_DEFAULT,
@@ -40,6 +42,7 @@ import {
 } from "./response-encoder.js";
 import type { HttpStats } from "./stats.js";
 import { reasonPhrase, statusHasNoBody } from "./status.js";
+import { describeValue, isThenable } from "./values.js";
 import { isResponse, respondWithResponse } from "./web-answer.js";
 
 /** The connections, as answering sees them. */
@@ -114,7 +117,7 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
 
   #runFetch(slot: number, head: RequestHead, flags: number): void {
     const handler = this.#fetchHandler;
-    if (handler === undefined) return;
+    assert(handler !== undefined, "a server has an app or a fetch handler");
     const exchange = new FetchContext(this, slot, head, flags);
     respondWithFetch(handler, exchange);
     // Its head was taken as text, so only the exchange has to be kept.
@@ -135,12 +138,18 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
       return;
     }
     if (c.answerKind !== ANSWER_NONE) this.send(c);
-    else if (isResponse(result)) respondWithResponse(c, result);
+    else if (isResponse(result)) this.#respond(c, result);
     else
       this.fail(
         c,
-        new TypeError(`The handler of ${c.method} ${c.path} answered nothing: it returned ${describe(result)}`),
+        new TypeError(`The handler of ${c.method} ${c.path} answered nothing: it returned ${describeValue(result)}`),
       );
+  }
+
+  #respond(c: Context, response: Response): void {
+    respondWithResponse(c, response);
+    // A Response that another implementation made is read first, so that the requests behind this one have to wait.
+    if (c.state === STATE_OPEN && !this.#control.keep(c, true)) this.#overload(c);
   }
 
   #settleLater(c: Context, value: unknown): void {
@@ -203,19 +212,29 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
   #sendStream(exchange: Exchange): void {
     const source = exchange.answerBody;
     if (!isBodySource(source)) {
-      this.fail(exchange, new TypeError(`Cannot answer with a stream: ${describe(source)} is none`));
+      this.fail(exchange, new TypeError(`Cannot answer with a stream: ${describeValue(source)} is none`));
+      return;
+    }
+    let reader: ChunkReader;
+    try {
+      reader = readerOf(source);
+    } catch (error) {
+      // Nothing has left yet, so a source that cannot be read is answered like a handler that throws.
+      this.fail(exchange, error);
       return;
     }
     // The source may look at the request while it runs.
     if (!this.#control.keep(exchange, true)) {
-      cancelSource(source);
+      reader.cancel(undefined);
       this.#overload(exchange);
       return;
     }
-    const contentLength = exchange.extras?.contentLength ?? -1;
-    const sink = this.sendHead(exchange, contentLength);
-    if (sink === undefined) cancelSource(source);
-    else void pumpBody(source, sink, { contentLength, trailers: () => exchange.extras?.trailers?.() });
+    const { contentLength, streamLength } = exchange.more();
+    const length = streamLength >= 0 ? streamLength : contentLength;
+    reader.begin?.();
+    const sink = this.sendHead(exchange, length);
+    if (sink === undefined) reader.cancel(undefined);
+    else void pumpChunks(reader, sink, { contentLength: length, trailers: () => exchange.extras?.trailers?.() });
   }
 
   sendHead(exchange: Exchange, contentLength: number): BodySink | undefined {
@@ -278,7 +297,8 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
     exchange.answerType = TYPE_NONE;
     exchange.answerStatus = 200;
     const isFirst = (exchange.flags & FLAG_FAILED) === 0;
-    exchange.flags = (exchange.flags | FLAG_FAILED) & ~FLAG_OWN_TYPE;
+    exchange.flags = (exchange.flags | FLAG_FAILED) & ~(FLAG_OWN_TYPE | FLAG_CLOSE);
+    exchange.extras?.forgetAnswer();
     if (hook === undefined || !isFirst || !(exchange instanceof Context)) {
       this.#sendError(exchange, error, status);
       return;
@@ -389,17 +409,4 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
 function requestLine(exchange: Exchange): string {
   const method = METHOD_NAMES[exchange.methodNumber] ?? "";
   return exchange.head === undefined ? method : `${method} ${exchange.head.path()}`;
-}
-
-function cancelSource(source: BodySource): void {
-  readerOf(source).cancel(undefined);
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
-}
-
-function describe(value: unknown): string {
-  if (typeof value !== "object" || value === null) return String(value);
-  return `an object of class ${value.constructor?.name ?? "none"}`;
 }

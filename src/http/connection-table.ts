@@ -21,6 +21,8 @@ export const PAUSED_FOR_BODY = 2;
 export const PEER_ENDED = 4;
 /** `drained` has been asked for. */
 export const WANTS_DRAINED = 8;
+/** The answer waits for room in the write pool. */
+export const STARVED = 16;
 
 /** A deadline that is never reached. */
 export const NEVER = Number.POSITIVE_INFINITY;
@@ -80,6 +82,10 @@ export class ConnectionTable {
     this.committed[slot] = 0;
     this.taken[slot] = 0;
     this.writeDeadlines[slot] = NEVER;
+    this.bodyBytes[slot] = 0;
+    this.wireBytes[slot] = 0;
+    this.discardedBytes[slot] = 0;
+    this.contentLengths[slot] = 0;
     this.live[this.count] = slot;
     this.#position[slot] = this.count;
     this.count += 1;

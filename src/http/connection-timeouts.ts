@@ -2,6 +2,7 @@
 import {
   type ConnectionTable,
   NEVER,
+  PAUSED_FOR_BODY,
   PEER_ENDED,
   PHASE_BLOCKED,
   PHASE_BODY,
@@ -125,13 +126,18 @@ export class ConnectionTimeouts {
   #bodyTimedOut(slot: number): void {
     const table = this.#table;
     const exchange = this.#control.exchangeOf(slot);
-    if (exchange !== undefined && (exchange.flags & FLAG_EXPECTS_CONTINUE) !== 0 && table.bodyBytes[slot] === 0) {
-      // The client waits for 100 Continue, which the handler's first read sends.
-      table.deadlines[slot] = this.after(this.#limits.bodyTimeoutMs);
+    const isPaused = (table.flags[slot]! & PAUSED_FOR_BODY) !== 0;
+    // Both who waits for 100 Continue and who was paused go on when the handler reads: it is the one that is late.
+    if (exchange !== undefined && (isPaused || this.#awaitsContinue(exchange))) {
+      this.#answerTimedOut(slot);
       return;
     }
     this.#stats.bodyTimeouts += 1;
     this.#control.refuseWith(slot, 408);
+  }
+
+  #awaitsContinue(exchange: Exchange): boolean {
+    return (exchange.flags & FLAG_EXPECTS_CONTINUE) !== 0 && this.#table.bodyBytes[exchange.slot] === 0;
   }
 
   #answerTimedOut(slot: number): void {

@@ -15,6 +15,7 @@ import { assert } from "../assert.js";
 import type { Driver, DriverEvents } from "../driver/contract.js";
 import { errnoError, RingloomError } from "../errors.js";
 import { Answering, type AnsweringOptions, type ConnectionControl } from "./answering.js";
+import { clientGone } from "./client-gone.js";
 import {
   ConnectionTable,
   NEVER,
@@ -27,11 +28,11 @@ import {
   PHASE_FREE,
   PHASE_HEAD,
   PHASE_IDLE,
+  STARVED,
   WANTS_DRAINED,
 } from "./connection-table.js";
 import { ConnectionTimeouts, type TimeoutControl } from "./connection-timeouts.js";
 import {
-  clientGone,
   type Exchange,
   FLAG_CLOSE,
   FLAG_EXPECTS_CONTINUE,
@@ -114,12 +115,9 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const { table, parser } = this;
     const after = (ms: number): number => this.#timeouts.after(ms);
     this.#heads = new IncomingHeads({ parser, table, limits, stats, after });
-    this.#bodies = new IncomingBodies({
-      table,
-      limits,
-      after,
-      committed: (slot, count) => this.committed(slot, count),
-    });
+    const answerDeadline = (exchange: Exchange): number => this.#timeouts.answerDeadline(exchange);
+    const committed = (slot: number, count: number): void => this.committed(slot, count);
+    this.#bodies = new IncomingBodies({ table, limits, after, answerDeadline, committed });
     this.#pendingPool = new PendingPool(limits.pendingPoolBytesMax, stats);
   }
 
@@ -327,8 +325,9 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     if (!isChunked && ((flags & FLAG_CONTENT_LENGTH) === 0 || parser.contentLength === 0)) return 0;
     const { bodyStreamBytesMax } = this.#limits;
     if (!isChunked && parser.contentLength > (bodyStreamBytesMax || Number.MAX_SAFE_INTEGER)) return 413;
-    this.#bodies.begin(slot, isChunked ? -1 : parser.contentLength, parser.headEnd);
-    this.#dispatch(slot, head, FLAG_HAS_BODY | (this.#findings.expectsContinue ? FLAG_EXPECTS_CONTINUE : 0));
+    const { expectsContinue } = this.#findings;
+    this.#bodies.begin(slot, isChunked ? -1 : parser.contentLength, parser.headEnd, expectsContinue);
+    this.#dispatch(slot, head, FLAG_HAS_BODY | (expectsContinue ? FLAG_EXPECTS_CONTINUE : 0));
     return 0;
   }
 
@@ -376,9 +375,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   #dispatch(slot: number, head: RequestHead, flags: number): void {
     const { table, parser } = this;
-    const stats = this.#stats;
-    stats.requests += 1;
-    stats.requestsNow += 1;
+    this.#stats.requests += 1;
+    this.#stats.requestsNow += 1;
     const sequence = table.sequences[slot]! + 1;
     table.sequences[slot] = sequence;
     // The exchange owns a head that was put together from now on.
@@ -406,7 +404,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     this.#driver.pause(slot);
   }
 
-  /** Goes on with what a connection's bytes that were kept. The connection is idle and the parser is free. */
+  /** Goes on with the bytes of a connection that were kept. The connection is idle and the parser is free. */
   #continue(slot: number): void {
     const { parser, table } = this;
     for (let pending = this.#pending[slot]; pending !== undefined; pending = this.#pending[slot]) {
@@ -519,6 +517,9 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   }
 
   starved(slot: number): void {
+    const flags = this.table.flags[slot]!;
+    if ((flags & STARVED) !== 0) return;
+    this.table.flags[slot] = flags | STARVED;
     this.#starved.push(slot, this.#driver.generations[slot]!);
   }
 
@@ -641,6 +642,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     for (let index = 0; index < starved.length; index += 2) {
       const slot = starved[index]!;
       if (this.#driver.generations[slot] !== starved[index + 1]) continue;
+      this.table.flags[slot] = this.table.flags[slot]! & ~STARVED;
       this.#exchanges[slot]?.extras?.outgoing?.continue();
     }
   }

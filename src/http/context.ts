@@ -44,12 +44,13 @@ export interface StreamOptions {
   readonly contentType?: string;
   /** Length of the whole stream in bytes, when it is known: sent as Content-Length, and enforced. Default: chunked coding. */
   readonly contentLength?: number;
-  /** Called at the end of the source; what it returns is sent as trailer fields. */
+  /** Called at the end of the source; what it returns is sent as trailer fields. Fields that belong in the head, such as Content-Type, cut the answer. */
   readonly trailers?: () => Readonly<Record<string, string>> | undefined;
 }
 
 /**
- * Names of the route's parameters, as a type, so that `c.param("nmae")` does not compile.
+ * One request and the answer to it, as handlers and middleware get them. `Params` are the names of the route's parameters, so that a
+ * misspelt `c.param("nmae")` does not compile.
  * @experimental
  */
 export class Context<Params extends string = string> extends Exchange implements Answer {
@@ -192,6 +193,7 @@ export class Context<Params extends string = string> extends Exchange implements
       this.answerType = TYPE_NONE;
       this.flags |= FLAG_OWN_TYPE;
     }
+    if (lowerName === "content-length" && this.extras !== undefined) this.extras.contentLength = -1;
     this.#drop(lowerName);
     return this;
   }
@@ -249,7 +251,7 @@ export class Context<Params extends string = string> extends Exchange implements
   /** Answers with a stream: a web `ReadableStream`, a Node `Readable`, an iterable of text or bytes, or the request's own body. */
   stream(source: BodySource, options: StreamOptions = {}): Answer {
     const extras = this.more();
-    if (options.contentLength !== undefined) extras.contentLength = checkedLength(options.contentLength);
+    extras.streamLength = options.contentLength === undefined ? -1 : checkedLength(options.contentLength);
     const { trailers } = options;
     extras.trailers = trailers === undefined ? undefined : () => Object.entries(trailers() ?? {}).flat();
     if (options.contentType !== undefined) this.setHeader("content-type", options.contentType);

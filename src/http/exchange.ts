@@ -3,6 +3,7 @@
  * one per request. It is never used again, so whoever keeps it cannot reach another request; when it is over it says so.
  */
 import { RingloomError } from "../errors.js";
+import { clientGone } from "./client-gone.js";
 import { METHOD_HEAD, METHOD_NAMES } from "./methods.js";
 import type { OutgoingBody } from "./outgoing-body.js";
 import type { RequestBody } from "./request-body.js";
@@ -38,10 +39,10 @@ export const FLAG_HAS_BODY = 8;
 export const FLAG_CLOSE = 16;
 /** The answer to a failure is being made: a second failure is answered without the program. */
 export const FLAG_FAILED = 32;
-/** The peer half-closed: it may be gone. */
-export const FLAG_PEER_ENDED = 128;
 /** The program set the content type. */
 export const FLAG_OWN_TYPE = 64;
+/** The peer half-closed: it may be gone. */
+export const FLAG_PEER_ENDED = 128;
 
 /** What few requests need, in an object of its own so that the others are small. */
 export class ExchangeExtras {
@@ -49,13 +50,22 @@ export class ExchangeExtras {
   body: RequestBody | undefined = undefined;
   outgoing: OutgoingBody | undefined = undefined;
   locals: Record<string, unknown> | undefined = undefined;
-  /** Content-Length that the handler announced for a stream, or -1. */
+  /** Content-Length that the handler set as a header, or -1. It counts for streams, and for HEAD without a body. */
   contentLength = -1;
+  /** The length that came with the stream, or -1. */
+  streamLength = -1;
   trailers: (() => readonly string[] | undefined) | undefined = undefined;
   /** Whether the connection ends after the streamed body. */
   closeAfter = false;
   /** Value of Allow for a 405. */
   allow: string | undefined = undefined;
+
+  /** Forgets what was set for an answer that will not be sent. */
+  forgetAnswer(): void {
+    this.contentLength = -1;
+    this.streamLength = -1;
+    this.trailers = undefined;
+  }
 }
 
 /** The connection, as an exchange sees it. */
@@ -150,11 +160,4 @@ export abstract class Exchange {
       ? new RingloomError("ERR_RINGLOOM_ABORTED", "Cannot use the request: its connection is gone")
       : new RingloomError("ERR_RINGLOOM_ALREADY_ANSWERED", "Cannot use the request: it has been answered");
   }
-}
-
-/** The reason of an aborted request. */
-export function clientGone(cause?: RingloomError): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_ABORTED", "The client closed the connection before the answer was complete", {
-    cause,
-  });
 }

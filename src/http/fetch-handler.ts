@@ -3,6 +3,7 @@ import type { FetchExchange } from "./fetch-exchange.js";
 import { LightRequest } from "./light-request.js";
 import { LightResponse, sendLightResponse } from "./light-response.js";
 import { sendForeignResponse } from "./send-response.js";
+import { describeValue, isThenable } from "./values.js";
 
 /**
  * What a handler learns about a request beyond the Request itself: its second argument (`c.env` in Hono).
@@ -74,24 +75,14 @@ export function sendResponse(response: unknown, exchange: FetchExchange): void {
   else if (isForeignResponse(response)) void sendForeignResponse(response, exchange);
   else
     exchange.answerError(
-      new TypeError(`Cannot answer: the fetch handler returned ${describe(response)}, not a Response`),
+      new TypeError(`Cannot answer: the fetch handler returned ${describeValue(response)}, not a Response`),
     );
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
-}
-
-/** Node's own Response, or one of a package (undici from npm), which is no instance of it. */
-/** Whether a value is a Response of the platform or of a package. */
+/** Whether a value is Node's own Response, or one of a package (undici from npm), which is no instance of it. */
 export function isForeignResponse(value: unknown): value is Response {
   if (value instanceof Response) return true;
   return (
     typeof value === "object" && value !== null && "status" in value && "headers" in value && "arrayBuffer" in value
   );
-}
-
-function describe(value: unknown): string {
-  if (typeof value !== "object" || value === null) return String(value);
-  return `an object of class ${value.constructor?.name ?? "none"}`;
 }

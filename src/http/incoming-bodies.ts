@@ -4,7 +4,7 @@
  */
 import type { Driver } from "../driver/contract.js";
 import type { RingloomError } from "../errors.js";
-import { type ConnectionTable, NEVER, PAUSED_FOR_ANSWER, PAUSED_FOR_BODY, PHASE_BODY } from "./connection-table.js";
+import { type ConnectionTable, PAUSED_FOR_ANSWER, PAUSED_FOR_BODY, PHASE_BODY } from "./connection-table.js";
 import { type Exchange, FLAG_EXPECTS_CONTINUE, FLAG_HAS_BODY, STATE_ANSWERED, STATE_OPEN } from "./exchange.js";
 import { LargeBodyPool } from "./large-body-pool.js";
 import type { HttpLimits } from "./limits.js";
@@ -25,6 +25,8 @@ export interface IncomingBodiesOptions {
   readonly limits: HttpLimits;
   /** When something that takes `ms` from now times out. */
   readonly after: (ms: number) => number;
+  /** When the handler of a request has to have answered. */
+  readonly answerDeadline: (exchange: Exchange) => number;
   /** Bytes were committed for a slot. */
   readonly committed: (slot: number, count: number) => void;
 }
@@ -35,6 +37,7 @@ export class IncomingBodies {
   readonly #table: ConnectionTable;
   readonly #limits: HttpLimits;
   readonly #after: (ms: number) => number;
+  readonly #answerDeadline: (exchange: Exchange) => number;
   readonly #committed: (slot: number, count: number) => void;
   readonly #bodies: (RequestBody | undefined)[] = [];
   readonly #trailers: (TrailerFields | undefined)[] = [];
@@ -49,6 +52,7 @@ export class IncomingBodies {
     this.#table = options.table;
     this.#limits = limits;
     this.#after = options.after;
+    this.#answerDeadline = options.answerDeadline;
     this.#committed = options.committed;
     this.largeBodies = new LargeBodyPool({ blocks: limits.largeBodyBlocksMax, blockBytes: limits.largeBodyBlockBytes });
   }
@@ -66,15 +70,16 @@ export class IncomingBodies {
     }
   }
 
-  /** A body of `contentLength` bytes, or -1 for a chunked one, begins behind `headEnd`. */
-  begin(slot: number, contentLength: number, headEnd: number): void {
+  /** A body of `contentLength` bytes, or -1 for a chunked one, begins behind `headEnd`; with `expectsContinue`, once the handler wants it. */
+  begin(slot: number, contentLength: number, headEnd: number, expectsContinue: boolean): void {
     const table = this.#table;
     table.phases[slot] = PHASE_BODY;
     table.contentLengths[slot] = contentLength;
     table.bodyBytes[slot] = 0;
     table.wireBytes[slot] = 0;
     table.discardedBytes[slot] = 0;
-    table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
+    const { bodyTimeoutMs, handlerTimeoutMs } = this.#limits;
+    table.deadlines[slot] = this.#after(expectsContinue ? handlerTimeoutMs : bodyTimeoutMs);
     this.#wireStart = headEnd;
     this.#bodyBytesBefore = 0;
   }
@@ -153,10 +158,12 @@ export class IncomingBodies {
     body.fail(error());
   }
 
-  /** The answer is complete and the body is not: what nobody reads is dropped from now on. */
+  /** The answer is complete and the body is not: what nobody reads is dropped from now on, and a reader that lags has limited time. */
   answered(slot: number): void {
     const body = this.#bodies[slot];
     if (body?.discard() === true) this.#bodies[slot] = undefined;
+    const table = this.#table;
+    if ((table.flags[slot]! & PAUSED_FOR_BODY) !== 0) table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
   }
 
   /** Whether the rest of a body is better not waited for, so that the connection ends with the answer. */
@@ -194,7 +201,9 @@ export class IncomingBodies {
     const table = this.#table;
     const { slot } = exchange;
     table.flags[slot] = table.flags[slot]! | PAUSED_FOR_BODY;
-    table.deadlines[slot] = NEVER;
+    // Until the answer is complete, the handler decides how fast it reads. A reader that outlives the answer must not hold the connection.
+    table.deadlines[slot] =
+      exchange.state < STATE_ANSWERED ? this.#answerDeadline(exchange) : this.#after(this.#limits.bodyTimeoutMs);
     this.#driver.pause(slot);
   }
 
@@ -209,11 +218,13 @@ export class IncomingBodies {
 
   /** See {@link BodyOwner}. */
   wanted(exchange: Exchange): void {
-    const isWaiting = (exchange.flags & FLAG_EXPECTS_CONTINUE) !== 0 && exchange.state === STATE_OPEN;
-    if (!isWaiting || !this.#isArriving(exchange)) return;
+    if ((exchange.flags & FLAG_EXPECTS_CONTINUE) === 0 || !this.#isArriving(exchange)) return;
     exchange.flags &= ~FLAG_EXPECTS_CONTINUE;
     const { slot } = exchange;
     if (this.#table.bodyBytes[slot]! > 0) return;
+    // From now on the client is the one that is waited for.
+    this.#table.deadlines[slot] = this.#after(this.#limits.bodyTimeoutMs);
+    if (exchange.state !== STATE_OPEN) return;
     const written = this.#encoder.continue(slot);
     if (written > 0) this.#committed(slot, written);
   }

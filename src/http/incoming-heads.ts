@@ -40,11 +40,6 @@ export class IncomingHeads {
     this.pool = new HeadPool(limits.headersMax, limits.headerBytesMax, limits.headPoolBytesMax, stats);
   }
 
-  /** A connection was accepted. */
-  grow(slot: number): void {
-    while (this.#heads.length <= slot) this.#heads.push(undefined);
-  }
-
   /** The head of `slot` that is incomplete. */
   at(slot: number): RequestHead | undefined {
     return this.#heads[slot];

@@ -179,11 +179,31 @@ export class OutgoingBody implements BodySink {
   }
 }
 
+/** Fields that frame, route or describe the body, or decide who may have it: a recipient needs them before it (RFC 9110, section 6.5.1). */
+const NO_TRAILERS = new Set([
+  "authorization",
+  "cache-control",
+  "connection",
+  "content-encoding",
+  "content-length",
+  "content-range",
+  "content-type",
+  "host",
+  "keep-alive",
+  "proxy-connection",
+  "set-cookie",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
 /** The last chunk, the trailer fields and the end of the body (RFC 9112, section 7.1.2). */
 function endOfChunks(trailers: readonly string[] | undefined): string {
   let text = "0\r\n";
   for (let index = 0; trailers !== undefined && index + 1 < trailers.length; index += 2) {
     const name = lowerHeaderName(trailers[index] ?? "");
+    if (NO_TRAILERS.has(name)) throw new TypeError(`Cannot send trailers: ${name} has to stand in the head`);
     text += `${name}: ${checkedValue(trailers[index + 1], name)}\r\n`;
   }
   if (text.length > TRAILER_BYTES_MAX)

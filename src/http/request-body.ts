@@ -40,8 +40,6 @@ export interface BodyOwner {
 export interface RequestBodyOptions {
   /** The most bytes that the buffering readers accept. */
   readonly limitBytes: number;
-  /** The most bytes that a streaming reader accepts; 0, the default, means no limit. */
-  readonly streamLimitBytes?: number;
   /** Content-Length, or -1 when it is not known (chunked coding). */
   readonly expectedLength: number;
   readonly pool: LargeBodyPool;
@@ -64,7 +62,6 @@ export class RequestBody {
   readonly #owner: BodyOwner;
   readonly #pool: LargeBodyPool;
   readonly #limitBytes: number;
-  readonly #streamLimitBytes: number;
   readonly #expectedLength: number;
 
   #chunks: Uint8Array[] = [];
@@ -78,7 +75,6 @@ export class RequestBody {
   #used = false;
   #started = false;
   #ended = false;
-  #dropping = false;
   #failed = false;
   #error: unknown;
   #trailers: readonly string[] | undefined;
@@ -94,7 +90,6 @@ export class RequestBody {
     this.#owner = owner;
     this.#pool = options.pool;
     this.#limitBytes = options.limitBytes;
-    this.#streamLimitBytes = options.streamLimitBytes ?? 0;
     this.#expectedLength = options.expectedLength;
   }
 
@@ -105,7 +100,7 @@ export class RequestBody {
 
   /** Whether a reader has asked for bytes and has not come to the end. Such a body goes on after {@link RequestBody.discard}. */
   get reading(): boolean {
-    return this.#started && !this.#failed && !this.#dropping && !(this.#ended && this.#queuedBytes === 0);
+    return this.#started && !this.#failed && !(this.#ended && this.#queuedBytes === 0);
   }
 
   /** Whether the connection has delivered all of it. */
@@ -132,13 +127,9 @@ export class RequestBody {
   push(bytes: Uint8Array, offset: number, length: number): void {
     assert(!this.#ended, "no body bytes after the end of the body");
     this.#receivedBytes += length;
-    if (this.#dropping || this.#failed || length === 0) return;
+    if (this.#failed || length === 0) return;
     if (this.#buffer !== undefined) {
       this.#pushBuffered(bytes, offset, length);
-      return;
-    }
-    if (this.#streamLimitBytes > 0 && this.#receivedBytes > this.#streamLimitBytes) {
-      this.#abandon(tooLarge(this.#streamLimitBytes));
       return;
     }
     if (this.#resolve !== undefined) {
@@ -172,7 +163,7 @@ export class RequestBody {
    * later fails with `ERR_RINGLOOM_ABORTED`. A reader that has begun is served to the end, and false is returned.
    */
   discard(): boolean {
-    if (this.#started && !this.#failed) return this.#dropping;
+    if (this.#started && !this.#failed) return false;
     if (!this.#failed) this.#abandon(aborted("the answer was complete before the body was read"));
     return true;
   }
@@ -252,6 +243,15 @@ export class RequestBody {
     if (this.#failed) return Promise.reject(this.#error);
     if (this.#ended) return Promise.resolve(undefined);
     return this.#wait();
+  }
+
+  /**
+   * Takes the body for `read` before the first chunk is asked for, so that the client is told to send it.
+   * @internal
+   */
+  begin(): void {
+    this.#used = true;
+    this.#start();
   }
 
   /**
@@ -435,7 +435,6 @@ export class RequestBody {
   #abandon(error: unknown): void {
     this.#failed = true;
     this.#error = error;
-    this.#dropping = true;
     this.#chunks = [];
     this.#tail = undefined;
     this.#queuedBytes = 0;

@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import { RingloomError } from "../errors.js";
+import { clientGone } from "./client-gone.js";
 import { RequestBody, requestBodyOf } from "./request-body.js";
 
 /** Where the bytes of a streamed answer go: the connection implements it, {@link pumpBody} feeds it. */
@@ -39,6 +40,8 @@ export interface PumpOptions {
 
 /** The pull side of a source, in the form that all of them can take. */
 export interface ChunkReader {
+  /** Called before the head of the answer leaves, by whoever will read: a request body is then asked of the client. */
+  begin?(): void;
   /** The next chunk. `value` is undefined at the end, and only there. */
   read(): Promise<unknown>;
   /** The chunks are not wanted any more. Called at most once, also while a `read` is pending. Does not throw. */
@@ -116,6 +119,7 @@ export function readerOf(source: BodySource): ChunkReader {
 
 function requestBodyReader(body: RequestBody): ChunkReader {
   return {
+    begin: () => body.begin(),
     read: () => body.read(),
     cancel: () => body.cancel(),
   };
@@ -148,15 +152,16 @@ function iteratorReader(iterator: AsyncIterator<unknown> | Iterator<unknown>, so
       return value ?? null;
     },
     cancel() {
-      // A Node stream's iterator waits for its pending `next` before it returns, so the stream itself is destroyed.
-      if ("destroy" in source && typeof source.destroy === "function") source.destroy();
-      else returnIterator(iterator).catch(ignore);
+      // What a source throws while it is let go changes nothing: its answer is over.
+      endIteration(iterator, source).catch(ignore);
     },
   };
 }
 
-async function returnIterator(iterator: AsyncIterator<unknown> | Iterator<unknown>): Promise<void> {
-  await iterator.return?.();
+async function endIteration(iterator: AsyncIterator<unknown> | Iterator<unknown>, source: object): Promise<void> {
+  // A Node stream's iterator waits for its pending `next` before it returns, so the stream itself is destroyed.
+  if ("destroy" in source && typeof source.destroy === "function") await source.destroy();
+  else await iterator.return?.();
 }
 
 function toBytes(chunk: unknown): Uint8Array {
@@ -165,10 +170,6 @@ function toBytes(chunk: unknown): Uint8Array {
   throw new TypeError(
     `Cannot send a body chunk: it is ${chunk === null ? "null" : typeof chunk}, not a Uint8Array or a string`,
   );
-}
-
-function clientGone(): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_ABORTED", "The client went before the answer was complete");
 }
 
 function lengthMismatch(contentLength: number, sentBytes: number): RingloomError {

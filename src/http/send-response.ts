@@ -38,6 +38,7 @@ export function sendStream(exchange: FetchExchange, head: ResponseHead, source: 
 function sendChunks(exchange: FetchExchange, head: ResponseHead, reader: ChunkReader, length: number): void {
   const { fields, contentLength } = applyFraming(head.list, exchange);
   const lengthToSend = length >= 0 ? length : contentLength;
+  reader.begin?.();
   const sink = exchange.answerStream(head.status, head.list.contentType, fields, lengthToSend);
   if (sink === undefined) reader.cancel(undefined);
   else void pumpChunks(reader, sink, { contentLength: lengthToSend });

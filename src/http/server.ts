@@ -94,6 +94,8 @@ export class HttpServer {
   readonly #clock = new CoarseClock();
   readonly #connections: Connections;
   readonly #listeners = new Map<number, () => void>();
+  /** Listeners that have not begun yet. */
+  readonly #starting = new Set<Promise<Listening>>();
   readonly #tickMs: number;
   #timer: NodeJS.Timeout | undefined;
   #cursor = 0;
@@ -143,13 +145,22 @@ export class HttpServer {
     return this.#stats;
   }
 
-  /** Starts to accept; see `Driver.listen`. Rejects with the kernel's code, such as `EADDRINUSE`. */
+  /** Starts to accept; see `Driver.listen`. Rejects with the kernel's code, such as `EADDRINUSE`, and with `ERR_RINGLOOM_CLOSED` once the server stops. */
   async listen(target: number | ListenAddress): Promise<Listening> {
-    if (this.#drain !== undefined || this.#closing !== undefined) {
-      throw new RingloomError("ERR_RINGLOOM_CLOSED", "Cannot listen: the server is stopping", { operation: "listen" });
+    if (this.#isStopping) throw stopping();
+    const starting = this.driver.listen(target);
+    this.#starting.add(starting);
+    let listening: Listening;
+    try {
+      listening = await starting;
+    } finally {
+      this.#starting.delete(starting);
     }
-    const listening = await this.driver.listen(target);
     this.#listeners.set(listening.listener, () => undefined);
+    if (this.#isStopping) {
+      this.driver.stopListening(listening.listener);
+      throw stopping();
+    }
     return listening;
   }
 
@@ -173,11 +184,18 @@ export class HttpServer {
     return this.#closing;
   }
 
+  get #isStopping(): boolean {
+    return this.#drain !== undefined || this.#closing !== undefined;
+  }
+
   async #drainOnce(options: HttpDrainOptions): Promise<HttpDrainReport> {
     const { graceMs = 250, deadlineMs = 30_000 } = options;
     const start = performance.now();
     const answersBefore = this.#stats.answers;
     const connections = this.#connections;
+    await this.#stopListening();
+    // A listener that was about to begin stops as soon as it has, and whom it accepted is drained too.
+    await Promise.allSettled(this.#starting);
     await this.#stopListening();
     await options.listenerStopped?.();
     connections.isDraining = true;
@@ -248,6 +266,10 @@ export class HttpServer {
     const most = Math.max(SCAN_MIN, Math.ceil(count / SCAN_PARTS));
     this.#cursor = this.#connections.scan(this.#cursor, Math.min(count, most));
   }
+}
+
+function stopping(): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_CLOSED", "Cannot listen: the server is stopping", { operation: "listen" });
 }
 
 function resolveSizes(sizes: Partial<HttpServerSizes> = {}): HttpServerSizes {

@@ -98,36 +98,32 @@ for (const under of driverVariants) {
     });
 
     for (const start of ["timer", "immediate"] as const) {
-      test(`commits in a microtask behind an event leave without another event, when a call in a ${start} caused the event`, async () => {
-        await withRig(under, {}, async (rig) => {
-          const { peer, life } = await rig.open();
-          const { slot } = life;
-          let expected = 0;
-          // Each cause makes the driver take a turn although no completion is there; the promise goes on behind that turn.
-          const causes: ((done: () => void) => void)[] = [
-            (done) => {
-              rig.handlers.drained = done;
-              rig.driver.requestDrained(slot);
-            },
-            (done) => void rig.driver.operations.nop(done),
-            (done) => {
-              rig.handlers.turnEnded = done;
-              rig.driver.requestDrained(slot);
-            },
-          ];
-          for (const cause of [...causes, ...causes]) {
-            await turns(10);
-            await new Promise<void>((resolve) => {
-              if (start === "timer") setTimeout(() => cause(resolve), 5);
-              else setImmediate(() => cause(resolve));
-            });
-            delete rig.handlers.drained;
-            delete rig.handlers.turnEnded;
-            expected += rig.send(slot, "hello");
-            await peer.received(expected);
-          }
+      for (const hops of [1, 2, 3, 4]) {
+        test(`commits in a microtask ${hops} drained() behind the call of a ${start} leave without another event`, async () => {
+          await withRig(under, {}, async (rig) => {
+            const { peer, life } = await rig.open();
+            // No completion comes for these calls, only turns that the calls themselves ask for.
+            const drained = (): Promise<void> =>
+              new Promise((resolve) => {
+                rig.handlers.drained = () => resolve();
+                rig.driver.requestDrained(life.slot);
+              });
+            for (let round = 1; round <= 3; round++) {
+              await turns(10);
+              const run = async (): Promise<void> => {
+                for (let hop = 0; hop < hops; hop++) await drained();
+                rig.send(life.slot, "hello");
+              };
+              await new Promise<void>((resolve, reject) => {
+                const begin = (): unknown => run().then(resolve, reject);
+                if (start === "timer") setTimeout(begin, 5);
+                else setImmediate(begin);
+              });
+              await peer.received(5 * round);
+            }
+          });
         });
-      });
+      }
     }
 
     test("commits in turnEnded(), in ended() and in drained() leave too", async () => {

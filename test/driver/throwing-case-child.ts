@@ -128,16 +128,26 @@ for (const [name, provoke] of Object.entries(provoked)) {
     await opened.peer.received(4);
     driver.close(slot);
     driver.close(other.slot);
-    await signal.until("closed", () => driver.stats.connectionsNow === 0);
+    await signal.until("both to close", () => events.filter((event) => event.startsWith("closed")).length === 2);
     return { other: other.peer.text, same: opened.peer.text, writeBlocksNow: driver.stats.writeBlocksNow };
   };
 }
 
 const peers: Peer[] = [];
-const outcome = await cases[process.argv[3]!]!();
+const outcome = await run();
 for (const peer of peers) peer.socket.destroy();
 await driver.shutdown();
 process.stdout.write(JSON.stringify({ thrown, events, ...(outcome as object) }));
+
+async function run(): Promise<unknown> {
+  try {
+    return await cases[process.argv[3]!]!();
+  } catch (error) {
+    // A case that fails must end the process, which the listener for uncaught exceptions would prevent.
+    process.stderr.write(`${(error as Error).stack}\nevents: ${events.join(", ")}; thrown: ${thrown.join(", ")}\n`);
+    process.exit(1);
+  }
+}
 
 async function open(): Promise<{ peer: Peer; slot: number }> {
   const count = slots.length;
