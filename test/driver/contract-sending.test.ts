@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { DRAIN_LOW_WATER_BYTES, WRITE_BLOCK_BYTES_MAX } from "../../src/constants.js";
 import { driverVariants } from "../support/drivers.js";
-import { turns } from "../support/signal.js";
+import { turns, within } from "../support/signal.js";
 import { pattern, withRig } from "./rig.js";
 
 for (const under of driverVariants) {
@@ -114,11 +114,12 @@ for (const under of driverVariants) {
                 for (let hop = 0; hop < hops; hop++) await drained();
                 rig.send(life.slot, "hello");
               };
-              await new Promise<void>((resolve, reject) => {
+              const done = new Promise<void>((resolve, reject) => {
                 const begin = (): unknown => run().then(resolve, reject);
                 if (start === "timer") setTimeout(begin, 5);
                 else setImmediate(begin);
               });
+              await within("every drained()", done);
               await peer.received(5 * round);
             }
           });

@@ -1,4 +1,4 @@
-/** Defects that a review found, over real sockets on each driver: each test failed before its repair. */
+/** Defects that a review found, over real sockets on each driver. */
 import assert from "node:assert/strict";
 import { afterEach, describe, test } from "node:test";
 import { App, type FetchHandler } from "../../src/http/index.js";

@@ -138,7 +138,7 @@ test("Supervisor.start() rejects with ERR_RINGLOOM_TIMEOUT when a shard is never
 
 for (const { name, skip } of driversUnderTest) {
   for (const behaviour of ["fails", "exits", "loads", "never-ready"]) {
-    test(`Supervisor.start() frees the port when it rejects because a shard ${behaviour}, driver ${name}`, {
+    test(`Supervisor.start() frees the port when it rejects in the case of "${behaviour}" with driver ${name}`, {
       skip,
     }, async () => {
       const before = await start();
