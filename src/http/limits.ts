@@ -164,7 +164,7 @@ export const HTTP_LIMITS: { readonly [Name in keyof HttpLimits]: HttpLimitDefini
     min: 0,
     max: DAY_MS,
     description:
-      "From the dispatch to the handler's answer (not counting a body that is still arriving). Then 503. 0 is no limit.",
+      "From the dispatch to the handler's answer, not counting a body that is arriving and read. Then 503. 0 is no limit.",
   },
   halfClosedTimeoutMs: {
     fallback: 30_000,
