@@ -657,8 +657,6 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     this.#updateKeepAlive();
   }
 
-  // --- the rest
-
   #watchBackend(): void {
     submitPoll(this.#ring, this.#native.backendFd(), packUserData(KIND_LOOP, 0));
   }
