@@ -88,7 +88,7 @@ const cases: Record<string, () => Promise<unknown>> = {
     setTimeout(() => {
       driver.requestDrained(first.slot);
       driver.requestDrained(second.slot);
-    }, 5);
+    }, 60);
     await signal.until("both", () => events.filter((event) => event.startsWith("drained")).length === 2);
     await turns(10);
     return {};
@@ -103,7 +103,7 @@ const cases: Record<string, () => Promise<unknown>> = {
     setTimeout(() => {
       driver.requestDrained(first.slot);
       send(second.slot, "flushed");
-    }, 5);
+    }, 60);
     await second.peer.received(7);
     await turns(10);
     return { text: second.peer.text };
