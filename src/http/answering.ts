@@ -19,8 +19,7 @@ import {
   STATE_ANSWERING,
   STATE_OPEN,
 } from "./exchange.js";
-import { FetchContext } from "./fetch-context.js";
-import { type FetchHandler, respondWithFetch } from "./fetch-handler.js";
+import type { FetchHandler } from "./fetch-handler.js";
 import { HttpError } from "./http-error.js";
 import type { Log } from "./log.js";
 import { METHOD_NAMES } from "./methods.js";
@@ -43,7 +42,7 @@ import {
 import type { HttpStats } from "./stats.js";
 import { reasonPhrase, statusHasNoBody } from "./status.js";
 import { describeValue, isThenable } from "./values.js";
-import { isResponse, respondWithResponse } from "./web-answer.js";
+import { isResponse, respondWithHandler, respondWithResponse } from "./web-answer.js";
 
 /** The connections, as answering sees them. */
 export interface ConnectionControl {
@@ -118,8 +117,8 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
   #runFetch(slot: number, head: RequestHead, flags: number): void {
     const handler = this.#fetchHandler;
     assert(handler !== undefined, "a server has an app or a fetch handler");
-    const exchange = new FetchContext(this, slot, head, flags);
-    respondWithFetch(handler, exchange);
+    const exchange = new Context(this, slot, head, flags);
+    respondWithHandler(exchange, handler);
     // Its head was taken as text, so only the exchange has to be kept.
     if (exchange.state === STATE_OPEN) this.#control.keep(exchange, false);
   }
@@ -299,10 +298,11 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
     const isFirst = (exchange.flags & FLAG_FAILED) === 0;
     exchange.flags = (exchange.flags | FLAG_FAILED) & ~(FLAG_OWN_TYPE | FLAG_CLOSE);
     exchange.extras?.forgetAnswer();
-    if (hook === undefined || !isFirst || !(exchange instanceof Context)) {
+    if (hook === undefined || !isFirst) {
       this.#sendError(exchange, error, status);
       return;
     }
+    assert(exchange instanceof Context, "an exchange is a context");
     let result: unknown;
     try {
       result = hook(error, exchange);

@@ -246,14 +246,19 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   /** Parses what lies in the parser's memory from `start` to `end`. Returns where it stopped because the connection cannot take more now. */
   #parse(slot: number, start: number, end: number): number {
+    const { table } = this;
+    const sequence = table.sequences[slot];
     let at = start;
     while (at < end) {
-      const phase = this.table.phases[slot];
+      const phase = table.phases[slot];
       if (phase === PHASE_IDLE) at = this.#parseFresh(slot, at, end);
       else if (phase === PHASE_HEAD || phase === PHASE_BODY) at = this.#parseSaved(slot, at, end);
       else if (phase === PHASE_BLOCKED) return at;
       else return end;
     }
+    // Requests that were answered on the way left the deadline alone. Empty lines between requests do not move it.
+    if (table.sequences[slot] !== sequence && table.phases[slot] === PHASE_IDLE)
+      table.deadlines[slot] = this.#timeouts.after(this.#limits.idleTimeoutMs);
     return end;
   }
 
@@ -327,6 +332,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     if (!isChunked && parser.contentLength > (bodyStreamBytesMax || Number.MAX_SAFE_INTEGER)) return 413;
     const { expectsContinue } = this.#findings;
     this.#bodies.begin(slot, isChunked ? -1 : parser.contentLength, parser.headEnd, expectsContinue);
+    this.#heads.handOver(slot);
     this.#dispatch(slot, head, FLAG_HAS_BODY | (expectsContinue ? FLAG_EXPECTS_CONTINUE : 0));
     return 0;
   }
@@ -357,6 +363,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const phase = table.phases[slot];
     if (phase === PHASE_IDLE || phase === PHASE_HEAD) {
       table.phases[slot] = PHASE_IDLE;
+      this.#heads.handOver(slot);
       this.#dispatch(slot, parser.head, 0);
       return table.phases[slot] === PHASE_IDLE;
     }
@@ -379,8 +386,6 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     this.#stats.requestsNow += 1;
     const sequence = table.sequences[slot]! + 1;
     table.sequences[slot] = sequence;
-    // The exchange owns a head that was put together from now on.
-    this.#heads.handOver(slot);
     const { requestsPerConnectionMax } = this.#limits;
     const isLast = requestsPerConnectionMax > 0 && sequence >= requestsPerConnectionMax;
     const keepAlive = parser.keepAlive && !isLast ? FLAG_KEEP_ALIVE : 0;
@@ -544,8 +549,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       return;
     }
     table.phases[slot] = PHASE_IDLE;
-    table.deadlines[slot] = this.#timeouts.after(this.#limits.idleTimeoutMs);
     if (slot === this.#current && this.parser.isRunning) return;
+    table.deadlines[slot] = this.#timeouts.after(this.#limits.idleTimeoutMs);
     const mayContinue = this.#pending[slot] !== undefined || (table.flags[slot]! & PEER_ENDED) !== 0;
     if (this.isDraining && !mayContinue) this.close(slot);
     else if (!mayContinue) return;

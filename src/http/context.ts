@@ -1,17 +1,25 @@
 /** What a handler gets: `c`. One small object per request; everything about the request is read lazily from its bytes. */
+import { RingloomError } from "../errors.js";
+import { clientGone } from "./client-gone.js";
 import { type CookieOptions, cookieRecord, cookieValue, formatCookie } from "./cookies.js";
 import { formatEvents, type ServerSentEvent } from "./events.js";
 import {
   ANSWER_NONE,
   ANSWER_STREAM,
   ANSWER_WHOLE,
-  Exchange,
+  type Exchange,
+  ExchangeExtras,
+  type ExchangeOwner,
   FLAG_CLOSE,
   FLAG_OWN_TYPE,
+  FLAG_PEER_ENDED,
+  STATE_ABORTED,
+  STATE_ANSWERED,
   STATE_OPEN,
 } from "./exchange.js";
 import { lowerHeaderName } from "./header-name.js";
 import { HttpError } from "./http-error.js";
+import { METHOD_HEAD, METHOD_NAMES } from "./methods.js";
 import { queryRecord, queryValue, queryValues } from "./query.js";
 import type { RequestBody } from "./request-body.js";
 import type { RequestHead } from "./request-head.js";
@@ -53,7 +61,61 @@ export interface StreamOptions {
  * misspelt `c.param("nmae")` does not compile.
  * @experimental
  */
-export class Context<Params extends string = string> extends Exchange implements Answer {
+export class Context<Params extends string = string> implements Exchange, Answer {
+  /** @internal */
+  readonly owner: ExchangeOwner;
+  /** @internal */
+  readonly slot: number;
+  /** @internal */
+  readonly methodNumber: number;
+  /** @internal */
+  head: RequestHead | undefined;
+  /** @internal */
+  state = STATE_OPEN;
+  /** @internal */
+  flags: number;
+  /** @internal */
+  answerStatus = 200;
+  /** @internal */
+  answerKind = ANSWER_NONE;
+  /** @internal */
+  answerType = TYPE_NONE;
+  /** @internal */
+  answerHeaders: string[] | undefined = undefined;
+  /** @internal */
+  answerBody: unknown = null;
+  /** @internal */
+  extras: ExchangeExtras | undefined = undefined;
+
+  /** @internal */
+  constructor(owner: ExchangeOwner, slot: number, head: RequestHead, flags: number) {
+    this.owner = owner;
+    this.slot = slot;
+    this.methodNumber = head.method;
+    this.head = head;
+    this.flags = flags;
+  }
+
+  /** Request method in upper case. */
+  get method(): string {
+    return METHOD_NAMES[this.methodNumber]!;
+  }
+
+  /** Aborted when the client goes before the answer is complete. Made when it is first read. */
+  get signal(): AbortSignal {
+    const extras = this.more();
+    if (extras.abort === undefined) {
+      extras.abort = new AbortController();
+      if (this.state === STATE_ABORTED || (this.flags & FLAG_PEER_ENDED) !== 0) extras.abort.abort(clientGone());
+    }
+    return extras.abort.signal;
+  }
+
+  /** The client's IP address, or undefined when it is not known any more. */
+  get remoteAddress(): string | undefined {
+    return this.state >= STATE_ANSWERED ? undefined : this.owner.remoteAddress(this.slot);
+  }
+
   /** Whether an answer has been recorded. Middleware may look at it after `next()`. */
   get answered(): boolean {
     return this.answerKind !== ANSWER_NONE;
@@ -262,6 +324,30 @@ export class Context<Params extends string = string> extends Exchange implements
   sse(events: AsyncIterable<ServerSentEvent> | Iterable<ServerSentEvent>): Answer {
     this.setHeader("cache-control", "no-cache");
     return this.#record(ANSWER_STREAM, TYPE_EVENTS, formatEvents(events));
+  }
+
+  /** @internal */
+  get isHead(): boolean {
+    return this.methodNumber === METHOD_HEAD;
+  }
+
+  /** @internal */
+  more(): ExchangeExtras {
+    return (this.extras ??= new ExchangeExtras());
+  }
+
+  /** @internal */
+  liveHead(): RequestHead {
+    const { head } = this;
+    if (head === undefined) throw this.over();
+    return head;
+  }
+
+  /** @internal */
+  over(): RingloomError {
+    return this.state === STATE_ABORTED
+      ? new RingloomError("ERR_RINGLOOM_ABORTED", "Cannot use the request: its connection is gone")
+      : new RingloomError("ERR_RINGLOOM_ALREADY_ANSWERED", "Cannot use the request: it has been answered");
   }
 
   #whole(type: number, body: string | Uint8Array | null, status: number | undefined): Answer {

@@ -1,15 +1,12 @@
 /**
- * One request and its answer: what `Context` (the router's side) and `FetchContext` (the web-standard side) share. The connection makes
- * one per request. It is never used again, so whoever keeps it cannot reach another request; when it is over it says so.
+ * One request and its answer: what the connection, the handler's side (`Context`) and the encoder agree on. The connection makes one per
+ * request. It is never used again, so whoever keeps it cannot reach another request; when it is over it says so.
  */
-import { RingloomError } from "../errors.js";
-import { clientGone } from "./client-gone.js";
-import { METHOD_HEAD, METHOD_NAMES } from "./methods.js";
+import type { RingloomError } from "../errors.js";
 import type { OutgoingBody } from "./outgoing-body.js";
 import type { RequestBody } from "./request-body.js";
 import type { RequestHead } from "./request-head.js";
 import type { BodySink } from "./response-body.js";
-import { TYPE_NONE } from "./response-encoder.js";
 
 /** No answer has been given yet. */
 export const ANSWER_NONE = 0;
@@ -82,82 +79,37 @@ export interface ExchangeOwner {
   typeIndex(contentType: string): number;
 }
 
-/** One request and its answer. */
-export abstract class Exchange {
-  /** @internal */
+/**
+ * One request and its answer, as the server's side sees it; `Context` is the class. There is one class and no base class, because V8 11 (Node 20) does not
+ * inline the constructor of a derived one, which cost a tenth of what a small request takes in user space.
+ */
+export interface Exchange {
   readonly owner: ExchangeOwner;
-  /** @internal */
   readonly slot: number;
-  /** llhttp's number of the method. @internal */
+  /** llhttp's number of the method. */
   readonly methodNumber: number;
-  /** Undefined when the request is over. @internal */
+  /** Undefined when the request is over. */
   head: RequestHead | undefined;
-  /** @internal */
-  state = STATE_OPEN;
-  /** @internal */
+  state: number;
   flags: number;
-  /** @internal */
-  answerStatus = 200;
-  /** @internal */
-  answerKind = ANSWER_NONE;
-  /** Index of the content type in the encoder. @internal */
-  answerType = TYPE_NONE;
-  /** Flat, name after value, checked. @internal */
-  answerHeaders: string[] | undefined = undefined;
-  /** @internal */
-  answerBody: unknown = null;
-  /** @internal */
-  extras: ExchangeExtras | undefined = undefined;
-
-  constructor(owner: ExchangeOwner, slot: number, head: RequestHead, flags: number) {
-    this.owner = owner;
-    this.slot = slot;
-    this.methodNumber = head.method;
-    this.head = head;
-    this.flags = flags;
-  }
+  answerStatus: number;
+  answerKind: number;
+  /** Index of the content type in the encoder. */
+  answerType: number;
+  /** Flat, name after value, checked. */
+  answerHeaders: string[] | undefined;
+  answerBody: unknown;
+  extras: ExchangeExtras | undefined;
 
   /** Request method in upper case. */
-  get method(): string {
-    return METHOD_NAMES[this.methodNumber]!;
-  }
-
-  /** Aborted when the client goes before the answer is complete. Made when it is first read. */
-  get signal(): AbortSignal {
-    const extras = this.more();
-    if (extras.abort === undefined) {
-      extras.abort = new AbortController();
-      if (this.state === STATE_ABORTED || (this.flags & FLAG_PEER_ENDED) !== 0) extras.abort.abort(clientGone());
-    }
-    return extras.abort.signal;
-  }
-
-  /** The client's IP address, or undefined when it is not known any more. */
-  get remoteAddress(): string | undefined {
-    return this.state >= STATE_ANSWERED ? undefined : this.owner.remoteAddress(this.slot);
-  }
-
-  /** @internal */
-  get isHead(): boolean {
-    return this.methodNumber === METHOD_HEAD;
-  }
-
-  /** @internal */
-  more(): ExchangeExtras {
-    return (this.extras ??= new ExchangeExtras());
-  }
-
-  /** The head while the request lasts. Throws when it is over. @internal */
-  liveHead(): RequestHead {
-    const { head } = this;
-    if (head === undefined) throw this.over();
-    return head;
-  }
-
-  /** @internal */
-  over(): RingloomError {
-    return this.state === STATE_ABORTED
-      ? new RingloomError("ERR_RINGLOOM_ABORTED", "Cannot use the request: its connection is gone")
-      : new RingloomError("ERR_RINGLOOM_ALREADY_ANSWERED", "Cannot use the request: it has been answered");
-  }
+  readonly method: string;
+  readonly signal: AbortSignal;
+  readonly remoteAddress: string | undefined;
+  readonly isHead: boolean;
+  /** The extras, made when they are first needed. */
+  more(): ExchangeExtras;
+  /** The head while the request lasts. Throws when it is over. */
+  liveHead(): RequestHead;
+  /** The error of whoever uses the request when it is over. */
+  over(): RingloomError;
 }

@@ -45,7 +45,7 @@ export class IncomingHeads {
     return this.#heads[slot];
   }
 
-  /** The head of `slot`, if it was put together here, belongs to its request from now on. */
+  /** The head of `slot` is complete: if it was put together here, it belongs to its request from now on. */
   handOver(slot: number): void {
     if (this.#heads[slot] !== undefined) this.#heads[slot] = undefined;
   }

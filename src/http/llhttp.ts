@@ -191,32 +191,28 @@ export class HttpParser {
     this.majorVersion = 1;
     this.flags = 0;
     this.keepAlive = true;
-    while (at < end) {
-      const next = this.#simple.read(at, end);
-      if (next < 0 || head.targetLength > this.#urlBytesMax || next - 4 - head.targetStart > this.#headerBytesMax) {
-        this.#simpleMisses = Math.min(this.#simpleMisses + 1, SIMPLE_MISSES_MAX);
-        this.#simpleRest = (1 << this.#simpleMisses) - 1;
-        return at;
-      }
-      this.#simpleMisses = 0;
-      this.headEnd = next - 4;
-      at = next;
-      if (!this.#completeSimple()) {
-        this.stoppedAt = next;
-        return STOPPED;
-      }
-    }
-    return end;
-  }
-
-  #completeSimple(): boolean {
     assert(!this.isRunning, "the parser is not reentrant");
     this.isRunning = true;
     try {
-      return this.#events.simpleRequest();
+      while (at < end) {
+        const next = this.#simple.read(at, end);
+        if (next < 0 || head.targetLength > this.#urlBytesMax || next - 4 - head.targetStart > this.#headerBytesMax) {
+          this.#simpleMisses = Math.min(this.#simpleMisses + 1, SIMPLE_MISSES_MAX);
+          this.#simpleRest = (1 << this.#simpleMisses) - 1;
+          return at;
+        }
+        this.#simpleMisses = 0;
+        this.headEnd = next - 4;
+        at = next;
+        if (!this.#events.simpleRequest()) {
+          this.stoppedAt = next;
+          return STOPPED;
+        }
+      }
     } finally {
       this.isRunning = false;
     }
+    return end;
   }
 
   /** Goes on with a message whose state was saved. `head` is the head that is being put together, while it is incomplete. */

@@ -4,6 +4,7 @@
  *
  *     HTTP/1.1 200 OK\r\nDate: …\r\nContent-Type: …\r\nContent-Length: ⟩ digits ⟨\r\n⟩ further fields ⟨\r\n⟩ body
  */
+import { assert } from "../assert.js";
 import { WRITE_BLOCK_BYTES_MAX } from "../constants.js";
 import type { Driver } from "../driver/contract.js";
 import type { CoarseClock } from "./http-date.js";
@@ -49,6 +50,8 @@ const TYPES_MAX = 64;
 const LOOP_TEXT_MAX = 24;
 const CR = 0x0d;
 const LF = 0x0a;
+/** `\r\n\r\n` as a little-endian word. */
+const CRLF_CRLF = 0x0a0d_0a0d;
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 
 interface HeadTemplate {
@@ -104,25 +107,11 @@ export class ResponseEncoder {
     if (body === null || statusHasNoBody(status))
       return this.#bodiless(slot, status, connection, type, headers, headOnly);
     if (typeof body === "string") {
-      const isShort = body.length <= LOOP_TEXT_MAX && !headOnly;
-      const length = isShort ? body.length : Buffer.byteLength(body, "utf8");
-      const written = this.#text(
-        slot,
-        this.#template(status, connection, FRAMING_LENGTH, type),
-        headers,
-        body,
-        length,
-        headOnly,
-      );
-      if (written !== 0) return written;
-      return this.#text(
-        slot,
-        this.#template(status, connection, FRAMING_LENGTH, type),
-        headers,
-        body,
-        Buffer.byteLength(body, "utf8"),
-        headOnly,
-      );
+      const template = this.#template(status, connection, FRAMING_LENGTH, type);
+      if (body.length > LOOP_TEXT_MAX || headOnly || headers !== undefined)
+        return this.#text(slot, template, headers, body, headOnly);
+      const written = this.#shortText(slot, template, body);
+      return written === 0 ? this.#text(slot, template, undefined, body, false) : written;
     }
     const template = this.#template(status, connection, FRAMING_LENGTH, type);
     const size = headSize(template, body.length, headers) + (headOnly ? 0 : body.length);
@@ -218,27 +207,44 @@ export class ResponseEncoder {
     return size;
   }
 
-  /** Returns 0 when `length` was taken for the length of an ASCII text and the text is not ASCII. */
   #text(
     slot: number,
     template: HeadTemplate,
     headers: readonly string[] | undefined,
     text: string,
-    length: number,
     headOnly: boolean,
   ): number {
+    const length = Buffer.byteLength(text, "utf8");
     const size = headSize(template, length, headers) + (headOnly ? 0 : length);
     if (size > WRITE_BLOCK_BYTES_MAX) return TOO_LARGE;
     const offset = this.#driver.reserve(slot, size);
     if (offset < 0) return NO_ROOM;
     const position = this.#head(offset, template, length, headers);
-    if (!headOnly) {
-      if (text.length > LOOP_TEXT_MAX || length !== text.length) {
-        this.#out.utf8Write(text, position, length);
-      } else if (!this.#shortAscii(position, text)) {
+    if (!headOnly) this.#out.utf8Write(text, position, length);
+    this.#driver.commit(slot, size);
+    return size;
+  }
+
+  /** The commonest answer: a short ASCII text without further fields. Returns 0, and has sent nothing, when the text is not ASCII. */
+  #shortText(slot: number, template: HeadTemplate, text: string): number {
+    const length = text.length;
+    assert(length < 100, "a short text's length has at most two digits");
+    const size = template.length + (length < 10 ? 5 : 6) + length;
+    const offset = this.#driver.reserve(slot, size);
+    if (offset < 0) return NO_ROOM;
+    const out = this.#out;
+    let position = this.#copyTemplate(offset, template);
+    if (length >= 10) out[position++] = 0x30 + ((length / 10) | 0);
+    out[position] = 0x30 + (length % 10);
+    this.#outView.setInt32(position + 1, CRLF_CRLF, true);
+    position += 5;
+    for (let index = 0; index < length; index++) {
+      const code = text.charCodeAt(index);
+      if (code > 0x7f) {
         this.#driver.abort(slot);
         return 0;
       }
+      out[position + index] = code;
     }
     this.#driver.commit(slot, size);
     return size;
@@ -294,16 +300,6 @@ export class ResponseEncoder {
     this.#out[position] = CR;
     this.#out[position + 1] = LF;
     return position + 2;
-  }
-
-  #shortAscii(position: number, text: string): boolean {
-    const out = this.#out;
-    for (let index = 0; index < text.length; index++) {
-      const code = text.charCodeAt(index);
-      if (code > 0x7f) return false;
-      out[position + index] = code;
-    }
-    return true;
   }
 
   /** Writes text of which each character is one byte. */

@@ -32,6 +32,8 @@ export interface Route<Handler> {
 
 class Node<Handler> {
   prefix: Uint8Array;
+  /** The first byte of the prefix, or -1; a field of its own because siblings are told apart by it. */
+  first: number;
   children: Node<Handler>[] = [];
   param: Node<Handler> | undefined = undefined;
   leaf: RouteLeaf<Handler> | undefined = undefined;
@@ -39,6 +41,7 @@ class Node<Handler> {
 
   constructor(prefix: Uint8Array) {
     this.prefix = prefix;
+    this.first = prefix[0] ?? -1;
   }
 }
 
@@ -104,53 +107,59 @@ export class Router<Handler> {
     return [...names].sort();
   }
 
+  /**
+   * Matches what follows `start`, whose own prefix ends at `from`. It goes on in a loop where nothing else could match, and calls itself only where a
+   * failure further down leaves another kind to try. A parameter is written before it is known to lead anywhere: what is tried
+   * after it writes the same place again.
+   */
   #walk(
-    node: Node<Handler>,
+    start: Node<Handler>,
     head: RequestHead,
     path: Buffer,
-    start: number,
+    from: number,
     end: number,
-    params: number,
+    paramsBefore: number,
   ): Route<Handler> | undefined {
-    const prefix = node.prefix;
-    const length = prefix.length;
-    if (end - start < length) return undefined;
-    for (let index = 0; index < length; index++) {
-      if (path[start + index] !== prefix[index]) return undefined;
-    }
-    const position = start + length;
-    if (position === end) {
-      if (node.leaf !== undefined) {
-        const route = this.#select(node.leaf, head, params);
-        if (route !== undefined) return route;
-      }
-    } else {
-      const first = path[position];
-      const { children } = node;
-      for (let index = 0; index < children.length; index++) {
-        const child = children[index]!;
-        if (child.prefix[0] !== first) continue;
-        const route = this.#walk(child, head, path, position, end, params);
-        if (route !== undefined) return route;
-        break;
-      }
-      if (node.param !== undefined && first !== SLASH) {
-        let segmentEnd = position + 1;
-        while (segmentEnd < end && path[segmentEnd] !== SLASH) segmentEnd += 1;
-        const route = this.#walk(node.param, head, path, segmentEnd, end, params + 1);
-        if (route !== undefined) {
+    let node = start;
+    let position = from;
+    let params = paramsBefore;
+    for (;;) {
+      const { param, wildcard } = node;
+      if (position === end) {
+        const route = node.leaf === undefined ? undefined : this.#select(node.leaf, head, params);
+        if (route !== undefined || wildcard === undefined) return route;
+      } else {
+        const first = path[position]!;
+        const child = childFor(node, first);
+        const childEnd = child === undefined ? -1 : prefixEnd(child.prefix, path, position, end);
+        if (childEnd >= 0) {
+          if (param === undefined && wildcard === undefined) {
+            node = child!;
+            position = childEnd;
+            continue;
+          }
+          const route = this.#walk(child!, head, path, childEnd, end, params);
+          if (route !== undefined) return route;
+        }
+        if (param !== undefined && first !== SLASH) {
+          const segmentEnd = endOfSegment(path, position + 1, end);
           head.params[params * 2] = position;
           head.params[params * 2 + 1] = segmentEnd - position;
-          return route;
+          if (wildcard === undefined) {
+            node = param;
+            position = segmentEnd;
+            params += 1;
+            continue;
+          }
+          const route = this.#walk(param, head, path, segmentEnd, end, params + 1);
+          if (route !== undefined) return route;
         }
       }
+      if (wildcard === undefined) return undefined;
+      head.params[params * 2] = position;
+      head.params[params * 2 + 1] = end - position;
+      return this.#select(wildcard, head, params + 1);
     }
-    if (node.wildcard === undefined) return undefined;
-    const route = this.#select(node.wildcard, head, params + 1);
-    if (route === undefined) return undefined;
-    head.params[params * 2] = position;
-    head.params[params * 2 + 1] = end - position;
-    return route;
   }
 
   #select(leaf: RouteLeaf<Handler>, head: RequestHead, params: number): Route<Handler> | undefined {
@@ -196,11 +205,36 @@ export function normalisePath(bytes: Buffer, start: number, length: number): Buf
   return path.subarray(0, used);
 }
 
+function childFor<Handler>(node: Node<Handler>, first: number): Node<Handler> | undefined {
+  const { children } = node;
+  for (let index = 0; index < children.length; index++) {
+    const child = children[index]!;
+    if (child.first === first) return child;
+  }
+  return undefined;
+}
+
+/** Where `prefix` ends if `path` has it at `position`, its first byte being known to match; else -1. */
+function prefixEnd(prefix: Uint8Array, path: Buffer, position: number, end: number): number {
+  const length = prefix.length;
+  if (end - position < length) return -1;
+  for (let index = 1; index < length; index++) {
+    if (path[position + index] !== prefix[index]) return -1;
+  }
+  return position + length;
+}
+
+function endOfSegment(path: Buffer, from: number, end: number): number {
+  let at = from;
+  while (at < end && path[at] !== SLASH) at += 1;
+  return at;
+}
+
 function insertStatic<Handler>(start: Node<Handler>, text: Uint8Array): Node<Handler> {
   let node = start;
   let rest = text;
   while (rest.length > 0) {
-    const position = node.children.findIndex((child) => child.prefix[0] === rest[0]);
+    const position = node.children.findIndex((child) => child.first === rest[0]);
     if (position < 0) {
       const child = new Node<Handler>(Uint8Array.from(rest));
       node.children.push(child);
@@ -212,6 +246,7 @@ function insertStatic<Handler>(start: Node<Handler>, text: Uint8Array): Node<Han
     if (common < child.prefix.length) {
       const middle = new Node<Handler>(child.prefix.slice(0, common));
       child.prefix = child.prefix.slice(common);
+      child.first = child.prefix[0]!;
       middle.children.push(child);
       node.children[position] = middle;
       node = middle;

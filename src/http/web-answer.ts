@@ -1,6 +1,6 @@
-import { ANSWER_WHOLE, type Exchange, FLAG_CLOSE, FLAG_OWN_TYPE } from "./exchange.js";
+import { ANSWER_WHOLE, type Exchange, FLAG_CLOSE, FLAG_HAS_BODY, FLAG_OWN_TYPE } from "./exchange.js";
 import type { FetchExchange } from "./fetch-exchange.js";
-import { isForeignResponse, sendResponse } from "./fetch-handler.js";
+import { type FetchHandler, isForeignResponse, respondWithFetch, sendResponse } from "./fetch-handler.js";
 import { LightResponse } from "./light-response.js";
 import type { RequestBody } from "./request-body.js";
 import type { BodySink } from "./response-body.js";
@@ -11,13 +11,18 @@ export function isResponse(value: unknown): value is Response {
   return LightResponse.isLight(value) || isForeignResponse(value);
 }
 
-/** Answers with a web-standard Response that a handler of an `App` returned. Headers that were set on the context are sent too. */
-export function respondWithResponse(exchange: Exchange, response: Response): void {
-  sendResponse(response, new ResponseExchange(exchange));
+/** Answers with what a web-standard handler makes of the request. */
+export function respondWithHandler(exchange: Exchange, handler: FetchHandler): void {
+  respondWithFetch(handler, new WebExchange(exchange));
 }
 
-/** An exchange of the router's side in the form that Responses are sent to. */
-class ResponseExchange implements FetchExchange {
+/** Answers with a web-standard Response that a handler of an `App` returned. Headers that were set on the context are sent too. */
+export function respondWithResponse(exchange: Exchange, response: Response): void {
+  sendResponse(response, new WebExchange(exchange));
+}
+
+/** An exchange in the form that the web-standard side knows. */
+class WebExchange implements FetchExchange {
   readonly #exchange: Exchange;
 
   constructor(exchange: Exchange) {
@@ -29,7 +34,8 @@ class ResponseExchange implements FetchExchange {
   }
 
   get requestBody(): RequestBody | undefined {
-    return this.#exchange.extras?.body;
+    const exchange = this.#exchange;
+    return (exchange.flags & FLAG_HAS_BODY) === 0 ? undefined : exchange.owner.requestBody(exchange);
   }
 
   get signal(): AbortSignal {
