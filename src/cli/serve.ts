@@ -3,6 +3,7 @@
 import { RingloomError } from "../errors.js";
 import { HTTP_LIMIT_OPTIONS, limitsFromOutside } from "../http/limit-options.js";
 import { SHARD_MAIN } from "../http/serve-module.js";
+import { raiseInliningBudget } from "../runtime/inlining.js";
 import { resolveModule } from "../runtime/module.js";
 import { RUNTIME_OPTIONS, resolveRuntimeOptions } from "../runtime/options.js";
 import type { StopReport } from "../runtime/shard-group.js";
@@ -35,6 +36,7 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
   const [specifier, extra] = positionals;
   if (specifier === undefined) throw new UsageError("Which module? serve needs one, such as: ringloom serve app.js");
   if (extra !== undefined) throw new UsageError(`Unexpected argument ${extra}: serve takes one module.`);
+  raiseInliningBudget();
   const voice = switches.has("json") ? jsonVoice(terminal) : textVoice(terminal);
   let supervisor: Supervisor;
   try {

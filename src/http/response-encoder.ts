@@ -55,6 +55,8 @@ const CRLF_CRLF = 0x0a0d_0a0d;
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 
 interface HeadTemplate {
+  readonly key: number;
+  readonly status: number;
   readonly bytes: Buffer;
   readonly view: DataView;
   readonly length: number;
@@ -70,6 +72,7 @@ export class ResponseEncoder {
   readonly #outView: DataView;
   /** By connection, framing and content type: a table by status. */
   readonly #templates: ((HeadTemplate | undefined)[] | undefined)[] = [];
+  #lastTemplate: HeadTemplate;
   readonly #types: string[] = [...TYPES_FIRST];
   readonly #typeIndexes = new Map<string, number>(TYPES_FIRST.map((type, index) => [type, index]));
 
@@ -79,6 +82,8 @@ export class ResponseEncoder {
     this.#clock = clock;
     this.#out = Buffer.from(writeBytes.buffer, writeBytes.byteOffset, writeBytes.length);
     this.#outView = new DataView(writeBytes.buffer, writeBytes.byteOffset, writeBytes.length);
+    const key = FRAMING_LENGTH * TYPES_MAX + TYPE_TEXT;
+    this.#lastTemplate = this.#makeTemplate(200, CONNECTION_DEFAULT, FRAMING_LENGTH, TYPE_TEXT, key);
   }
 
   /** The index of a content type, or -1 for one that has to travel among the other fields: there are too many, or it is not ASCII. */
@@ -270,7 +275,6 @@ export class ResponseEncoder {
    * The last word overlaps the one before it, so that nothing is written behind the template.
    */
   #copyTemplate(offset: number, template: HeadTemplate): number {
-    if (template.epochSeconds !== this.#clock.epochSeconds) this.#refreshDate(template);
     const { view, length } = template;
     const out = this.#outView;
     const last = length - 8;
@@ -314,14 +318,21 @@ export class ResponseEncoder {
     return position + length;
   }
 
+  /** The template of a combination, its Date brought up to date. Most answers have the combination of the one before. */
   #template(status: number, connection: number, framing: number, type: number): HeadTemplate {
+    const last = this.#lastTemplate;
     const key = (connection * FRAMINGS + framing) * TYPES_MAX + type;
-    const table = this.#templates[key];
-    if (table !== undefined) {
-      const template = table[status - STATUS_MIN];
-      if (template !== undefined) return template;
-    }
-    return this.#makeTemplate(status, connection, framing, type, key);
+    const template =
+      last.key === key && last.status === status ? last : this.#findTemplate(status, connection, framing, type, key);
+    if (template.epochSeconds !== this.#clock.epochSeconds) this.#refreshDate(template);
+    return template;
+  }
+
+  #findTemplate(status: number, connection: number, framing: number, type: number, key: number): HeadTemplate {
+    const known = this.#templates[key]?.[status - STATUS_MIN];
+    const template = known ?? this.#makeTemplate(status, connection, framing, type, key);
+    this.#lastTemplate = template;
+    return template;
   }
 
   #makeTemplate(status: number, connection: number, framing: number, type: number, key: number): HeadTemplate {
@@ -339,6 +350,8 @@ export class ResponseEncoder {
     const bytes = Buffer.allocUnsafeSlow(text.length);
     bytes.latin1Write(text, 0, text.length);
     const template: HeadTemplate = {
+      key,
+      status,
       bytes,
       view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length),
       length: text.length,
