@@ -5,6 +5,7 @@
 import { assert } from "../assert.js";
 import type { App } from "./app.js";
 import { Context } from "./context.js";
+import { runInRequestContext } from "./diagnostics.js";
 import {
   ANSWER_NONE,
   ANSWER_STREAM,
@@ -83,7 +84,9 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
   readonly #log: Log;
   readonly #queuedBytesMax: number;
   readonly #app: App | undefined;
-  readonly #fetchHandler: FetchHandler | undefined;
+  /** Runs the handler for the request that is being dispatched. */
+  readonly #handle: () => void;
+  #starting!: Context;
 
   constructor(options: AnsweringOptions) {
     this.#control = options.control;
@@ -91,18 +94,21 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
     this.#stats = options.stats;
     this.#log = options.log;
     this.#queuedBytesMax = options.queuedBytesMax;
-    this.#app = options.app;
-    this.#fetchHandler = options.fetchHandler;
+    const { app, fetchHandler } = options;
+    this.#app = app;
+    assert((app === undefined) !== (fetchHandler === undefined), "a server has an app or a fetch handler");
+    this.#handle =
+      app !== undefined ? () => this.#runApp(app, this.#starting) : () => this.#runFetch(fetchHandler!, this.#starting);
   }
 
-  /** Runs the handler for a request. Never throws. */
+  /** Runs the handler for a request, in an async context of its own. Never throws. */
   run(slot: number, head: RequestHead, flags: number): void {
-    const app = this.#app;
-    if (app === undefined) {
-      this.#runFetch(slot, head, flags);
-      return;
-    }
     const c = new Context(this, slot, head, flags);
+    this.#starting = c;
+    runInRequestContext(c, this.#handle);
+  }
+
+  #runApp(app: App, c: Context): void {
     let result: unknown;
     try {
       result = app.handle(c);
@@ -114,13 +120,10 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
     else this.#settle(c, result);
   }
 
-  #runFetch(slot: number, head: RequestHead, flags: number): void {
-    const handler = this.#fetchHandler;
-    assert(handler !== undefined, "a server has an app or a fetch handler");
-    const exchange = new Context(this, slot, head, flags);
-    respondWithHandler(exchange, handler);
+  #runFetch(handler: FetchHandler, c: Context): void {
+    respondWithHandler(c, handler);
     // Its head was taken as text, so only the exchange has to be kept.
-    if (exchange.state === STATE_OPEN) this.#control.keep(exchange, false);
+    if (c.state === STATE_OPEN) this.#control.keep(c, false);
   }
 
   /** Takes what a handler returned. */

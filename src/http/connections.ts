@@ -11,11 +11,12 @@
  * after it is kept, bounded, while the driver holds back the rest. Handlers run inside the parser's callbacks, so nothing here may run the
  * parser while it runs; a connection that could go on by then waits in `#ready`.
  */
+import { AsyncResource } from "node:async_hooks";
 import { assert } from "../assert.js";
 import type { Driver, DriverEvents } from "../driver/contract.js";
-import { errnoError, RingloomError } from "../errors.js";
+import { errnoError } from "../errors.js";
 import { Answering, type AnsweringOptions, type ConnectionControl } from "./answering.js";
-import { clientGone } from "./client-gone.js";
+import { abortRequest, clientGone } from "./client-gone.js";
 import {
   ConnectionTable,
   NEVER,
@@ -32,6 +33,7 @@ import {
   WANTS_DRAINED,
 } from "./connection-table.js";
 import { ConnectionTimeouts, type TimeoutControl } from "./connection-timeouts.js";
+import { requestFinished } from "./diagnostics.js";
 import {
   type Exchange,
   FLAG_CLOSE,
@@ -45,7 +47,7 @@ import {
   STATE_ANSWERING,
 } from "./exchange.js";
 import type { CoarseClock } from "./http-date.js";
-import { HttpError } from "./http-error.js";
+import { refusal } from "./http-error.js";
 import { BODY_DROPPED_TOO_MUCH, IncomingBodies } from "./incoming-bodies.js";
 import { IncomingHeads } from "./incoming-heads.js";
 import type { HttpLimits } from "./limits.js";
@@ -95,6 +97,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   /** Slots that can go on when the parser is free, and slots that wait for the write pool, with their generations. */
   #ready: number[] = [];
   #starved: number[] = [];
+  /** The context of the server itself: an answer that came later ends in the context of its request, which the next one must not inherit. */
+  readonly #root = new AsyncResource("RINGLOOM_SERVER");
   /** The slot that the parser is running for, or -1. */
   #current = -1;
   /** Where the bytes of that run end. */
@@ -213,7 +217,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     if (exchange === undefined) return;
     exchange.flags |= FLAG_PEER_ENDED;
     this.table.deadlines[slot] = this.#timeouts.after(this.#limits.halfClosedTimeoutMs);
-    exchange.extras?.abort?.abort(clientGone());
+    abortRequest(exchange.extras?.abort);
   }
 
   drained(slot: number): void {
@@ -555,7 +559,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     if (this.isDraining && !mayContinue) this.close(slot);
     else if (!mayContinue) return;
     else if (this.parser.isRunning) this.#ready.push(slot, this.#driver.generations[slot]!);
-    else this.#continue(slot);
+    else this.#root.runInAsyncScope(this.#continue, this, slot);
   }
 
   /** Answers in the handler's place, if nothing of an answer has left, and closes (RFC 9112, sections 2.2 and 9.6). */
@@ -615,7 +619,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     this.#finish(exchange, STATE_ABORTED);
     const { extras } = exchange;
     if (extras === undefined) return;
-    extras.abort?.abort(clientGone());
+    abortRequest(extras.abort);
     extras.outgoing?.abort();
   }
 
@@ -628,6 +632,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       if (!this.parser.isLive(head)) this.#heads.pool.release(head);
     }
     if (this.#exchanges[slot] === exchange) this.#exchanges[slot] = undefined;
+    requestFinished(exchange, state === STATE_ANSWERED);
   }
 
   /** Lets go of everything that was kept for the requests to come. */
@@ -690,15 +695,6 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     }
     return count;
   }
-}
-
-/** What a body's reader is told when the server answers in the handler's place. */
-function refusal(status: number): RingloomError {
-  if (status === 408)
-    return new HttpError("ERR_RINGLOOM_TIMEOUT", 408, "Cannot read the request body: the client stopped sending it");
-  if (status === 413)
-    return new HttpError("ERR_RINGLOOM_BODY_TOO_LARGE", 413, "Cannot read the request body: it is too long");
-  return new RingloomError("ERR_RINGLOOM_ABORTED", `Cannot read the request body: the request was answered ${status}`);
 }
 
 function ignore(): void {}

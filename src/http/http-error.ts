@@ -21,3 +21,12 @@ export class HttpError extends RingloomError {
     this.status = status;
   }
 }
+
+/** What a body's reader is told when the server answers in the handler's place. */
+export function refusal(status: number): RingloomError {
+  if (status === 408)
+    return new HttpError("ERR_RINGLOOM_TIMEOUT", 408, "Cannot read the request body: the client stopped sending it");
+  if (status === 413)
+    return new HttpError("ERR_RINGLOOM_BODY_TOO_LARGE", 413, "Cannot read the request body: it is too long");
+  return new RingloomError("ERR_RINGLOOM_ABORTED", `Cannot read the request body: the request was answered ${status}`);
+}

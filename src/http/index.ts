@@ -14,6 +14,7 @@ export {
 } from "./app.js";
 export { type Answer, Context, type HandlerResult, type StreamOptions } from "./context.js";
 export type { CookieOptions } from "./cookies.js";
+export type { RequestMessage } from "./diagnostics.js";
 export type { ServerSentEvent } from "./events.js";
 export type { FetchHandler, FetchInfo } from "./fetch-handler.js";
 export { HttpError } from "./http-error.js";
