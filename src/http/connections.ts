@@ -58,6 +58,7 @@ import type { RequestBody } from "./request-body.js";
 import { checkHead, type HeadFindings } from "./request-checks.js";
 import type { RequestHead } from "./request-head.js";
 import { CONNECTION_CLOSE, ResponseEncoder, TYPE_TEXT } from "./response-encoder.js";
+import { SlotList } from "./slot-list.js";
 import type { HttpStats } from "./stats.js";
 import { reasonPhrase } from "./status.js";
 
@@ -94,9 +95,9 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   /** By slot: the request that is not completely answered, and the bytes that wait for that. */
   readonly #exchanges: (Exchange | undefined)[] = [];
   readonly #pending: (PendingBytes | undefined)[] = [];
-  /** Slots that can go on when the parser is free, and slots that wait for the write pool, with their generations. */
-  #ready: number[] = [];
-  #starved: number[] = [];
+  /** Who can go on when the parser is free, and who waits for the write pool. */
+  readonly #ready = new SlotList();
+  readonly #starved = new SlotList();
   /** The context of the server itself: an answer that came later ends in the context of its request, which the next one must not inherit. */
   readonly #root = new AsyncResource("RINGLOOM_SERVER");
   /** The slot that the parser is running for, or -1. */
@@ -173,7 +174,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       this.#receivedCopy(slot, bytes, offset, length);
     }
     if (this.isDraining && this.table.phases[slot] === PHASE_IDLE && this.table.sequences[slot]! > 0) this.close(slot);
-    if (this.#ready.length > 0) this.#runReady();
+    if (!this.#ready.isEmpty) this.#runReady();
   }
 
   #receivedCopy(slot: number, bytes: Uint8Array, offset: number, length: number): void {
@@ -243,7 +244,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   }
 
   turnEnded(): void {
-    if (this.#starved.length > 0) this.#feedStarved();
+    if (!this.#starved.isEmpty) this.#feedStarved();
   }
 
   // From bytes to messages.
@@ -436,14 +437,10 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   }
 
   #runReady(): void {
-    while (this.#ready.length > 0) {
-      const ready = this.#ready;
-      this.#ready = [];
-      for (let index = 0; index < ready.length; index += 2) {
-        const slot = ready[index]!;
-        if (this.#driver.generations[slot] === ready[index + 1] && this.table.phases[slot] === PHASE_IDLE)
-          this.#continue(slot);
-      }
+    while (!this.#ready.isEmpty) {
+      this.#ready.takeEach(this.#driver.generations, (slot) => {
+        if (this.table.phases[slot] === PHASE_IDLE) this.#continue(slot);
+      });
     }
   }
 
@@ -529,7 +526,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const flags = this.table.flags[slot]!;
     if ((flags & STARVED) !== 0) return;
     this.table.flags[slot] = flags | STARVED;
-    this.#starved.push(slot, this.#driver.generations[slot]!);
+    this.#starved.add(slot, this.#driver.generations[slot]!);
   }
 
   requestBody(exchange: Exchange): RequestBody {
@@ -558,8 +555,10 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const mayContinue = this.#pending[slot] !== undefined || (table.flags[slot]! & PEER_ENDED) !== 0;
     if (this.isDraining && !mayContinue) this.close(slot);
     else if (!mayContinue) return;
-    else if (this.parser.isRunning) this.#ready.push(slot, this.#driver.generations[slot]!);
-    else this.#root.runInAsyncScope(this.#continue, this, slot);
+    else {
+      this.#ready.add(slot, this.#driver.generations[slot]!);
+      if (!this.parser.isRunning) this.#root.runInAsyncScope(this.#runReady, this);
+    }
   }
 
   /** Answers in the handler's place, if nothing of an answer has left, and closes (RFC 9112, sections 2.2 and 9.6). */
@@ -647,14 +646,10 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   }
 
   #feedStarved(): void {
-    const starved = this.#starved;
-    this.#starved = [];
-    for (let index = 0; index < starved.length; index += 2) {
-      const slot = starved[index]!;
-      if (this.#driver.generations[slot] !== starved[index + 1]) continue;
+    this.#starved.takeEach(this.#driver.generations, (slot) => {
       this.table.flags[slot] = this.table.flags[slot]! & ~STARVED;
       this.#exchanges[slot]?.extras?.outgoing?.continue();
-    }
+    });
   }
 
   // Time.
@@ -665,7 +660,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   /** Looks at `count` live connections from `cursor` on and returns where to go on. */
   scan(cursor: number, count: number): number {
-    if (this.#starved.length > 0) this.#feedStarved();
+    if (!this.#starved.isEmpty) this.#feedStarved();
     return this.#timeouts.scan(cursor, count);
   }
 
