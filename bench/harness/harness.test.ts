@@ -133,6 +133,7 @@ describe("parsers of what the system says", () => {
       927_544,
     );
     assert.equal(allocatedBytes('[1:0x1:0] 124 ms: GC: {"pause":6.4,"allocated":1733008,"promoted":0}'), 1_733_008);
+    assert.equal(allocatedBytes("[1:0x1] 65 ms: allocated=18446744073709551600 promoted=0"), -16);
     assert.equal(allocatedBytes("listening http://127.0.0.1:1"), undefined);
   });
 });

@@ -111,10 +111,13 @@ export class AllocationMeter {
   }
 }
 
-/** The figure `allocated` of one line of `--trace-gc-nvp`: `allocated=123` up to Node 24, `"allocated":123` in newer ones. */
+/**
+ * The figure `allocated` of one line of `--trace-gc-nvp`: `allocated=123` up to Node 24, `"allocated":123` in newer ones. V8 subtracts two unsigned sizes, so a heap that
+ * shrank between two collections (memory that was released early) appears as a number just below 2^64.
+ */
 export function allocatedBytes(line: string): number | undefined {
   const digits = /[ ,{]"?allocated"?[=:](\d+)/.exec(line)?.[1];
-  return digits === undefined ? undefined : Number(digits);
+  return digits === undefined ? undefined : Number(BigInt.asIntN(64, BigInt(digits)));
 }
 
 /** The command that makes C's stdout line-buffered; V8 reports through it, and would hold the last lines back in a pipe. */
