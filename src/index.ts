@@ -1,5 +1,5 @@
 /** The root of the package: what every kind of server has in common. The server itself is `ringloom/http`. */
 export type { DriverName } from "./driver/contract.js";
 export { RingloomError, type RingloomErrorCode, type RingloomErrorOptions } from "./errors.js";
-export type { MemoryBudget } from "./runtime/sizing.js";
+export type { MemoryBudget } from "./runtime/memory-plan.js";
 export { type RuntimeStats, runtimeStats, type ShardStats } from "./runtime/stats.js";

@@ -9,6 +9,7 @@ import type { DrainOptions, DrainReport, ShardAssignment } from "../runtime/shar
 import { App } from "./app.js";
 import { type FetchHandler, isFetchHandler } from "./fetch-handler.js";
 import type { HttpLimits } from "./limits.js";
+import { poolLimitsFor } from "./pool-limits.js";
 import { HttpServer } from "./server.js";
 
 class HttpService implements ShardService {
@@ -45,7 +46,11 @@ async function start(assignment: ShardAssignment): Promise<ShardService> {
   const { defaultExport, named } = await loadModule(new URL(assignment.module));
   const server = new HttpServer(handlerOf(defaultExport, assignment.module), {
     createDriver: (options, events) => createDriver(assignment.driver, options, events),
-    limits: { ...limitsOf(named("limits")), ...limitsOf(assignment.service.limits) },
+    limits: {
+      ...poolLimitsFor(assignment.memory.servicePoolBytes),
+      ...limitsOf(named("limits")),
+      ...limitsOf(assignment.service.limits),
+    },
     sizes: assignment.sizes,
   });
   return new HttpService(server);

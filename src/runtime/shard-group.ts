@@ -71,14 +71,13 @@ export class ShardGroup {
       this.#onAllReady = resolve;
       this.#onStartFailed = reject;
     });
-    const heapMib = this.#options.heapMib === "auto" ? undefined : this.#options.heapMib;
     const events = {
       ready: (_shard: number, host: string, port: number) => this.#onReady(host, port),
       listenerStopped: (shard: number) => this.#onListenerStopped(shard),
       gone: (end: ShardEnd) => this.#onGone(end),
     };
     for (const assignment of assignments) {
-      this.#threads.push(new ShardThread({ shardMain, assignment, heapMib }, events));
+      this.#threads.push(new ShardThread({ shardMain, assignment }, events));
     }
     const timer = this.#startTimer();
     try {

@@ -1,4 +1,5 @@
 /** What the supervisor and a shard say to each other. Both sides are of one build, so messages are typed and not checked again. */
+import type { ResourceLimits } from "node:worker_threads";
 import type { DriverName, ListenAddress, SpinPolicy } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import type { RuntimeFacts } from "./stats.js";
@@ -13,12 +14,19 @@ export interface DriverSizes {
   readonly loop: "inverted" | "uv";
 }
 
+/** What a shard's thread and service may take; see `MemoryBudget`. */
+export interface ShardMemory {
+  readonly heapLimits: ResourceLimits;
+  readonly servicePoolBytes: number;
+}
+
 /** What a shard is given at birth (`workerData`). */
 export interface ShardAssignment {
   readonly shard: number;
   readonly shardCount: number;
   readonly driver: DriverName;
   readonly sizes: DriverSizes;
+  readonly memory: ShardMemory;
   /** A listening descriptor, or an address where there is no addon to make one. */
   readonly target: number | ListenAddress;
   /** The CPU to stay on. */

@@ -44,8 +44,6 @@ export interface ShardThreadOptions {
   /** The module that calls `runShard`. */
   readonly shardMain: URL;
   readonly assignment: ShardAssignment;
-  /** Old-generation heap in MiB; undefined leaves Node's own limit. */
-  readonly heapMib: number | undefined;
 }
 
 /** One shard's thread. */
@@ -69,7 +67,7 @@ export class ShardThread {
       // The module's console goes through the supervisor's streams, the default of worker_threads: one writer for each, whole lines in order.
       stdout: false,
       stderr: false,
-      ...(options.heapMib === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.heapMib } }),
+      resourceLimits: options.assignment.memory.heapLimits,
     });
     this.#worker.on("message", (message: MessageFromShard) => this.#onMessage(message));
     this.#worker.on("messageerror", (error) => this.#onError(error));

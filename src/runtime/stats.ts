@@ -3,7 +3,7 @@ import { getHeapStatistics } from "node:v8";
 import type { DriverName } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import { type CounterRecord, Counters } from "./counters.js";
-import type { MemoryBudget } from "./sizing.js";
+import type { MemoryBudget } from "./memory-plan.js";
 
 /**
  * The figures of one shard, at most a tenth of a second old; those of the calling shard are current.

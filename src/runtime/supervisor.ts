@@ -12,6 +12,7 @@ import { RingloomError } from "../errors.js";
 import { loadNative, nativeProblem } from "../native.js";
 import { createCounters } from "./counters.js";
 import { Listeners } from "./listeners.js";
+import { heapLimits } from "./memory-plan.js";
 import type { RuntimeOptions } from "./options.js";
 import { ShardGroup, type ShardLost, type StopReport } from "./shard-group.js";
 import type { ShardAssignment } from "./shard-protocol.js";
@@ -110,6 +111,7 @@ function makeAssignments(
     shardCount: sizing.shards,
     driver: choice.name,
     sizes: { connectionsMax, writePoolBytes, receiveSlabBytes, ringEntries, spin, loop },
+    memory: { heapLimits: heapLimits(sizing.memory), servicePoolBytes: sizing.memory.servicePoolBytesPerShard },
     target: listeners.targetFor(shard),
     cpu: cpus[shard],
     counters,
