@@ -2,6 +2,7 @@
 import type { ResourceLimits } from "node:worker_threads";
 import type { DriverName, ListenAddress, SpinPolicy } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
+import type { LogSettings } from "../observe/log.js";
 import type { RuntimeFacts } from "./stats.js";
 
 /** Sizes of one shard's driver. */
@@ -32,6 +33,10 @@ export interface ShardAssignment {
   /** The CPU to stay on. */
   readonly cpu: number | undefined;
   readonly counters: SharedArrayBuffer;
+  /** See `src/observe/pulse.ts`. */
+  readonly pulses: SharedArrayBuffer;
+  readonly log: LogSettings;
+  readonly accessLog: boolean;
   readonly facts: RuntimeFacts;
   /** The user's module, a file URL. */
   readonly module: string;

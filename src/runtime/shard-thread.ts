@@ -15,6 +15,11 @@ import type {
 } from "./shard-protocol.js";
 import { toShardError } from "./shard-protocol.js";
 
+/** What a shard's thread is called, for debuggers and for the watchdog. */
+export function shardThreadName(shard: number): string {
+  return `ringloom-shard-${shard}`;
+}
+
 /** Where a shard is in its life. */
 export type ShardState = "starting" | "ready" | "draining" | "gone";
 
@@ -62,7 +67,7 @@ export class ShardThread {
     this.shard = options.assignment.shard;
     this.#events = events;
     this.#worker = new Worker(options.shardMain, {
-      name: `ringloom-shard-${this.shard}`,
+      name: shardThreadName(this.shard),
       workerData: options.assignment,
       // The module's console goes through the supervisor's streams, the default of worker_threads: one writer for each, whole lines in order.
       stdout: false,

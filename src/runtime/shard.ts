@@ -3,9 +3,12 @@
  * {@link ShardService}. Everything here runs on the shard's own thread.
  */
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
-import type { ListenAddress, Listening } from "../driver/contract.js";
+import type { DriverStats, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import { checkNative, loadNative, requireNative } from "../native.js";
+import { configureLog } from "../observe/log.js";
+import { LoopMonitor, libuvIdleMs } from "../observe/loop-monitor.js";
+import { Pulses } from "../observe/pulse.js";
 import {
   type DrainOptions,
   type DrainReport,
@@ -45,6 +48,7 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
   const port = parentPort;
   // The cast is safe because the supervisor of the same build makes it.
   const assignment = workerData as ShardAssignment;
+  configureLog(assignment.log, assignment.shard);
   try {
     if (assignment.cpu !== undefined) {
       checkNative(requireNative().setAffinity([assignment.cpu]), "set the CPU affinity", { cpu: assignment.cpu });
@@ -54,6 +58,7 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
     setRuntimeView(view);
     const service = await start(assignment);
     view.start({ driver: () => service.driverStats, service: () => service.serviceStats });
+    view.monitor(monitorLoop(assignment, service));
     const { host, port: portNumber } = await service.listen(ownTarget(assignment));
     obey(port, service, view, assignment);
     send(port, { type: "ready", host, port: portNumber });
@@ -61,6 +66,20 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
     send(port, { type: "failed", error: toShardError(error) });
     endThread(1);
   }
+}
+
+/** Begins to sample this thread's event loop. Not before the module has loaded: a long load is not a blocked loop. */
+function monitorLoop({ shard, pulses }: ShardAssignment, service: ShardService): LoopMonitor {
+  const monitor = new LoopMonitor({
+    shard,
+    pulses: new Pulses(pulses),
+    waits() {
+      const { asleepMicros = 0, spinningMicros = 0 } = service.driverStats as Partial<DriverStats>;
+      return { asleepMs: asleepMicros / 1_000 + libuvIdleMs(), spinningMs: spinningMicros / 1_000 };
+    },
+  });
+  monitor.start();
+  return monitor;
 }
 
 /**

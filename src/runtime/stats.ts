@@ -2,6 +2,7 @@
 import { getHeapStatistics } from "node:v8";
 import type { DriverName } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
+import type { LoopMonitor, LoopStats } from "../observe/loop-monitor.js";
 import { type CounterRecord, Counters } from "./counters.js";
 import type { MemoryBudget } from "./memory-plan.js";
 
@@ -12,6 +13,8 @@ import type { MemoryBudget } from "./memory-plan.js";
 export interface ShardStats {
   readonly shard: number;
   readonly heapUsedBytes: number;
+  /** How busy its event loop is. */
+  readonly loop: LoopStats;
   /** The driver's counters: see `DriverStats`. */
   readonly driver: Readonly<Record<string, number>>;
   /** The counters of what the shard serves; for HTTP see `HttpStats`. */
@@ -31,7 +34,7 @@ export interface RuntimeStats {
   readonly shard: number;
   readonly shards: readonly ShardStats[];
   /** Sums over all shards. */
-  readonly totals: Omit<ShardStats, "shard">;
+  readonly totals: Omit<ShardStats, "shard" | "loop">;
   readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number; readonly budget: MemoryBudget };
 }
 
@@ -60,6 +63,7 @@ export class RuntimeView {
   readonly #facts: RuntimeFacts;
   #source: CounterSource | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #monitor: LoopMonitor | undefined;
 
   constructor(buffer: SharedArrayBuffer, shard: number, facts: RuntimeFacts) {
     this.#counters = new Counters(buffer, shard);
@@ -74,9 +78,15 @@ export class RuntimeView {
     this.#timer = setInterval(() => this.publish(), PUBLISH_INTERVAL_MS).unref();
   }
 
+  /** Publishes what `monitor` sees, too. */
+  monitor(monitor: LoopMonitor): void {
+    this.#monitor = monitor;
+  }
+
   /** Publishes a last time, and stops. */
   stop(): void {
     clearInterval(this.#timer);
+    this.#monitor?.stop();
     this.publish();
     this.#source = undefined;
   }
@@ -85,6 +95,7 @@ export class RuntimeView {
     if (this.#source === undefined) return;
     this.#counters.publish({
       heapUsedBytes: getHeapStatistics().used_heap_size,
+      ...prefixed("loop", this.#monitor?.stats() ?? NO_LOOP),
       ...prefixed("driver", this.#source.driver()),
       ...prefixed("service", this.#source.service()),
     });
@@ -93,7 +104,7 @@ export class RuntimeView {
   stats(): RuntimeStats {
     this.publish();
     const records = Array.from({ length: this.#counters.shardCount }, (_, shard) => this.#counters.read(shard));
-    const shards = records.map((record, shard) => ({ shard, ...divide(record) }));
+    const shards = records.map((record, shard) => ({ shard, loop: loopOf(record), ...divide(record) }));
     const totals = divide(sum(records));
     return {
       pid: process.pid,
@@ -150,7 +161,25 @@ function prefixed(prefix: string, record: object): Record<string, number> {
   return result;
 }
 
-function divide(record: CounterRecord): Omit<ShardStats, "shard"> {
+/** Before the first sample. All keys must be there from the first record on. */
+const NO_LOOP: LoopStats = {
+  utilization1s: 0,
+  utilization10s: 0,
+  spinning1s: 0,
+  lagMsP50: 0,
+  lagMsP99: 0,
+  lagMsMax: 0,
+  blockedCount: 0,
+  blockedMsMax: 0,
+};
+
+function loopOf(record: CounterRecord): LoopStats {
+  return Object.fromEntries(
+    Object.keys(NO_LOOP).map((name) => [name, record[`loop.${name}`] ?? 0]),
+  ) as unknown as LoopStats;
+}
+
+function divide(record: CounterRecord): Omit<ShardStats, "shard" | "loop"> {
   const driver: Record<string, number> = {};
   const service: Record<string, number> = {};
   for (const [name, value] of Object.entries(record)) {

@@ -10,6 +10,8 @@
 import { chooseDriver, type DriverChoice } from "../driver/choose.js";
 import { RingloomError } from "../errors.js";
 import { loadNative, nativeProblem } from "../native.js";
+import { resolveLogSettings } from "../observe/log.js";
+import { createPulses } from "../observe/pulse.js";
 import { createCounters } from "./counters.js";
 import { Listeners } from "./listeners.js";
 import { heapLimits } from "./memory-plan.js";
@@ -17,6 +19,7 @@ import type { RuntimeOptions } from "./options.js";
 import { ShardGroup, type ShardLost, type StopReport } from "./shard-group.js";
 import type { ShardAssignment } from "./shard-protocol.js";
 import { type MachineFacts, readMachineFacts, type Sizing, sizeRuntime } from "./sizing.js";
+import { watchShards } from "./watch-shards.js";
 
 /** What to supervise. */
 export interface SupervisorRequest {
@@ -69,8 +72,16 @@ export class Supervisor {
     const { host, port, backlog } = options;
     const listeners = await Listeners.open({ host, port, backlog, count: sizing.shards, driver: choice.name });
     const group = new ShardGroup(listeners, options, request.shardLost);
+    const pulses = createPulses(sizing.shards);
+    // Before the threads start, because the inspector attaches to a thread when that starts.
+    const endWatch = await watchShards(pulses, options.watchdogMs);
+    void group.stopped.then(endWatch);
     try {
-      const address = await group.start(makeAssignments(request, choice, sizing, cpus, listeners), request.shardMain);
+      const assignments = makeAssignments(request, choice, sizing, cpus, listeners);
+      const address = await group.start(
+        assignments.map((assignment) => ({ ...assignment, pulses })),
+        request.shardMain,
+      );
       return new Supervisor(group, choice, sizing, address);
     } catch (error) {
       listeners.closeAll();
@@ -102,7 +113,7 @@ function makeAssignments(
   sizing: Sizing,
   cpus: readonly (number | undefined)[],
   listeners: Listeners,
-): ShardAssignment[] {
+): Omit<ShardAssignment, "pulses">[] {
   const counters = createCounters(sizing.shards);
   const { ringEntries, loop } = request.options;
   const { connectionsMax, writePoolBytes, receiveSlabBytes, spin } = sizing;
@@ -112,6 +123,8 @@ function makeAssignments(
     driver: choice.name,
     sizes: { connectionsMax, writePoolBytes, receiveSlabBytes, ringEntries, spin, loop },
     memory: { heapLimits: heapLimits(sizing.memory), servicePoolBytes: sizing.memory.servicePoolBytesPerShard },
+    log: resolveLogSettings(request.options.log, request.options.logLevel),
+    accessLog: request.options.accessLog === "on",
     target: listeners.targetFor(shard),
     cpu: cpus[shard],
     counters,
