@@ -3,6 +3,8 @@
 import { RingloomError } from "../errors.js";
 import { HTTP_LIMIT_OPTIONS, limitsFromOutside } from "../http/limit-options.js";
 import { SHARD_MAIN } from "../http/serve-module.js";
+import { configureLog, logSettings, resolveLogSettings, writeLog } from "../observe/log.js";
+import type { LogLevel } from "../observe/log-format.js";
 import { raiseInliningBudget } from "../runtime/inlining.js";
 import { resolveModule } from "../runtime/module.js";
 import { RUNTIME_OPTIONS, resolveRuntimeOptions } from "../runtime/options.js";
@@ -21,6 +23,11 @@ const RULES: ArgumentRules = {
   short: { h: "help" },
 };
 
+interface PrintOptions {
+  readonly level?: LogLevel;
+  readonly msg?: string;
+}
+
 /** Says what happens, as text or as one JSON object a line. */
 interface Voice {
   listening(supervisor: Supervisor): void;
@@ -37,11 +44,15 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
   if (specifier === undefined) throw new UsageError("Which module? serve needs one, such as: ringloom serve app.js");
   if (extra !== undefined) throw new UsageError(`Unexpected argument ${extra}: serve takes one module.`);
   raiseInliningBudget();
-  const voice = switches.has("json") ? jsonVoice(terminal) : textVoice(terminal);
+  const flags = switches.has("json") ? { ...values, log: "json" } : values;
+  let voice = flags.log === "json" ? jsonVoice() : textVoice(terminal);
   let supervisor: Supervisor;
   try {
+    const options = resolveRuntimeOptions({ flags, environment: process.env });
+    configureLog(resolveLogSettings(options.log, options.logLevel));
+    if (options.log === "json") voice = jsonVoice();
     supervisor = await Supervisor.start({
-      options: resolveRuntimeOptions({ flags: values, environment: process.env }),
+      options,
       service: { limits: limitsFromOutside({ flags: values, environment: process.env }) },
       module: resolveModule(specifier, process.cwd()),
       shardMain: SHARD_MAIN,
@@ -82,37 +93,51 @@ function textVoice(terminal: Terminal): Voice {
   };
 }
 
-function jsonVoice(terminal: Terminal): Voice {
-  function print(event: string, fields: object): void {
-    terminal.out(JSON.stringify({ event, ...fields }));
+/** Everything is a record of the log, on descriptor 1. */
+function jsonVoice(): Voice {
+  configureLog(resolveLogSettings("json", logSettings().level));
+  function print(event: string, fields: object, { level = "info", msg = event }: PrintOptions = {}): void {
+    writeLog(level, msg, { event, ...fields });
   }
   return {
     listening({ url, host, port, choice, sizing }) {
-      print("listening", {
-        url,
-        host,
-        port,
-        driver: choice.name,
-        driverReason: choice.reason,
-        shards: sizing.shards,
-        shardsReason: sizing.shardsReason,
-        connectionsMax: sizing.connectionsMax,
-        spin: sizing.spin,
-        spinReason: sizing.spinReason,
-        memory: sizing.memory,
-        pid: process.pid,
-      });
+      print(
+        "listening",
+        {
+          url,
+          host,
+          port,
+          driver: choice.name,
+          driverReason: choice.reason,
+          shards: sizing.shards,
+          shardsReason: sizing.shardsReason,
+          connectionsMax: sizing.connectionsMax,
+          spin: sizing.spin,
+          spinReason: sizing.spinReason,
+          memory: sizing.memory,
+        },
+        { msg: `listening ${url}` },
+      );
     },
     signal: (signal, isFirst) => print("signal", { signal, isFirst }),
-    shardLost: (end) => print("shard-lost", end),
-    stopped: (report) => print("stopped", report),
+    shardLost: (end) =>
+      print(
+        "shard-lost",
+        { ...end, lostShard: end.shard },
+        { level: "error", msg: `shard ${end.shard} ended unexpectedly` },
+      ),
+    stopped: (report) => print("stopped", report, { msg: summary(report) }),
     failed(error) {
       const isOurs = error instanceof RingloomError;
-      print("failed", {
-        code: isOurs ? error.code : undefined,
-        message: error instanceof Error ? error.message : String(error),
-        text: errorText(error),
-      });
+      print(
+        "failed",
+        {
+          code: isOurs ? error.code : undefined,
+          message: error instanceof Error ? error.message : String(error),
+          text: errorText(error),
+        },
+        { level: "fatal", msg: error instanceof Error ? error.message : String(error) },
+      );
     },
   };
 }

@@ -3,6 +3,8 @@
 import { createDriver } from "../driver/choose.js";
 import type { ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
+import { AccessLog } from "../observe/access-log.js";
+import { logSettings, writeLogLines } from "../observe/log.js";
 import { loadModule } from "../runtime/module.js";
 import { runShard, type ShardService } from "../runtime/shard.js";
 import type { DrainOptions, DrainReport, ShardAssignment } from "../runtime/shard-protocol.js";
@@ -52,6 +54,9 @@ async function start(assignment: ShardAssignment): Promise<ShardService> {
       ...limitsOf(assignment.service.limits),
     },
     sizes: assignment.sizes,
+    ...(assignment.accessLog
+      ? { accessLog: new AccessLog(logSettings().format, assignment.shard, writeLogLines) }
+      : {}),
   });
   return new HttpService(server);
 }

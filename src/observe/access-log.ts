@@ -14,6 +14,8 @@ export interface AccessEntry {
   /** Bytes of the answer, its head included. */
   readonly bytes: number;
   readonly durationMs: number;
+  /** Whether the connection ended before the answer was complete. `status` is 0 when nothing had been answered. */
+  readonly isAborted: boolean;
 }
 
 /** Where finished lines go. */
@@ -35,8 +37,15 @@ export class AccessLog {
 
   /** Notes a request that is over. */
   note(entry: AccessEntry): void {
-    const { method, path, status, bytes, durationMs } = entry;
-    const fields = { method, path, status, bytes, durationMs: Math.round(durationMs * 1_000) / 1_000 };
+    const { method, path, status, bytes, durationMs, isAborted } = entry;
+    const fields = {
+      method,
+      path,
+      status,
+      bytes,
+      durationMs: Math.round(durationMs * 1_000) / 1_000,
+      ...(isAborted ? { aborted: true } : {}),
+    };
     const record: LogRecord = {
       level: "info",
       time: Date.now(),
