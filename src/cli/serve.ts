@@ -15,7 +15,8 @@ import { stopOnSignals } from "../runtime/signals.js";
 import { Supervisor } from "../runtime/supervisor.js";
 import { type ArgumentRules, parseArguments, UsageError } from "./arguments.js";
 import { errorText } from "./error-text.js";
-import { formatBytes, paint, plural, type Terminal, table } from "./terminal.js";
+import { startTable } from "./start-table.js";
+import { plural, type Terminal } from "./terminal.js";
 
 const RULES: ArgumentRules = {
   valued: [...Object.values(RUNTIME_OPTIONS), ...Object.values(HTTP_LIMIT_OPTIONS)].map((option) => option.flag),
@@ -71,9 +72,9 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
 
 function textVoice(terminal: Terminal): Voice {
   return {
-    listening(supervisor) {
-      for (const line of describe(supervisor, terminal)) terminal.out(line);
-      terminal.out(`listening ${supervisor.url}`);
+    listening({ url, host, choice, sizing }) {
+      for (const line of startTable({ url, host, choice, sizing, pid: process.pid }, terminal)) terminal.out(line);
+      terminal.out(`listening ${url}`);
     },
     signal(signal, isFirst) {
       terminal.error(
@@ -140,23 +141,6 @@ function jsonVoice(): Voice {
       );
     },
   };
-}
-
-function describe(supervisor: Supervisor, terminal: Terminal): string[] {
-  const { choice, sizing, host } = supervisor;
-  const { memory } = sizing;
-  const everywhere = host === "0.0.0.0" || host === "::" ? " (every interface)" : "";
-  return table(terminal, [
-    ["url", `${paint(terminal, "cyan", supervisor.url)}${everywhere}`],
-    ["driver", `${paint(terminal, choice.name === "uring" ? "green" : "yellow", choice.name)}: ${choice.reason}`],
-    ["shards", `${sizing.shards} (${sizing.shardsReason}), spin ${sizing.spin.mode} (${sizing.spinReason})`],
-    [
-      "memory",
-      `up to ${formatBytes(memory.buffersBytesTotal)} of buffers for ${plural(sizing.connectionsMax, "connection")} a shard; ` +
-        `${formatBytes(memory.limitBytes)} allowed (${memory.limitFrom})`,
-    ],
-    ["pid", String(process.pid)],
-  ]);
 }
 
 /** `stopped: 3 shards drained in 120 ms, 12 requests finished, 0 cut`. */
