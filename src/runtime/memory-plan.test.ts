@@ -44,7 +44,7 @@ test("planMemory() keeps every row together under the limit, with a tenth to spa
       fc.double({ min: 1, max: 400, noNaN: true }),
       fc.boolean(),
       (shards, factor, hasSlab) => {
-        const limitMib = Math.ceil((memoryNeeded(shards) / MIB) * factor);
+        const limitMib = Math.ceil((memoryNeeded(shards, hasSlab) / MIB) * factor);
         const { budget, connectionsMax } = plan({ limitMib, shards, hasSlab });
         assert.equal(rows(budget) + budget.headroomBytes, limitMib * MIB);
         assert.ok(budget.headroomBytes >= (limitMib * MIB) / 10 - 1, `${budget.headroomBytes}`);

@@ -68,6 +68,8 @@ const RECEIVE_SLAB_SHARE = 1 / 8;
 const WRITE_POOL_SHARE = 1 / 8;
 const SERVICE_POOL_SHARE = 1 / 8;
 const YOUNG_HEAP_SHARE = 1 / 16;
+/** Without a slab Node reads into chunks of its own, which it frees when its collector comes round: so many slabs are left free for them. */
+const NODE_CHUNKS_FACTOR = 2;
 const POOL_BYTES_MAX = 64 * MIB;
 /** The sum of what the pools of HTTP may take by default. */
 const SERVICE_POOL_BYTES_MAX = 192 * MIB;
@@ -82,9 +84,10 @@ const CONNECTION_SLOT_BYTES = 512;
 const CONNECTIONS_MIN = 256;
 
 /** The least that `shards` shards need when every size is left to us, in bytes: the least heap, pools of 1 MiB, and what grows with them. */
-export function memoryNeeded(shards: number): number {
-  // The shares leave half of a shard's part to the old generation.
-  const perShard = SHARD_BASE_BYTES + HEAP_BYTES_MIN * 2;
+export function memoryNeeded(shards: number, hasSlab: boolean): number {
+  const slabShare = hasSlab ? RECEIVE_SLAB_SHARE : RECEIVE_SLAB_SHARE * NODE_CHUNKS_FACTOR;
+  const heapShare = 1 - SLOTS_SHARE - slabShare - WRITE_POOL_SHARE - SERVICE_POOL_SHARE - YOUNG_HEAP_SHARE;
+  const perShard = SHARD_BASE_BYTES + HEAP_BYTES_MIN / heapShare;
   const rows = PROCESS_BYTES + shards * perShard;
   return Math.ceil(Math.max(rows + HEADROOM_BYTES_MIN, rows / (1 - HEADROOM_SHARE)));
 }
@@ -102,12 +105,11 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   const slots = connectionsMax * CONNECTION_SLOT_BYTES;
   const writePool =
     options.writePoolMib === "auto" ? wholeMib(each * WRITE_POOL_SHARE, POOL_BYTES_MAX) : options.writePoolMib * MIB;
-  // Without a slab Node reads into chunks of its own, which then come out of the headroom.
   const slab = request.hasSlab ? slabBytes(options, each) : 0;
   const servicePool = wholeMib(each * SERVICE_POOL_SHARE, SERVICE_POOL_BYTES_MAX);
   const young = wholeMib(each * YOUNG_HEAP_SHARE, YOUNG_HEAP_BYTES_MAX);
-  const unusedSlab = request.hasSlab ? 0 : slabBytes(options, each);
-  const rest = each - slots - writePool - slab - unusedSlab - servicePool - young;
+  const nodeChunks = request.hasSlab ? 0 : slabBytes(options, each) * NODE_CHUNKS_FACTOR;
+  const rest = each - slots - writePool - slab - nodeChunks - servicePool - young;
   const heap = options.heapMib === "auto" ? Math.min(floorMib(rest), HEAP_BYTES_MAX) : options.heapMib * MIB;
   if (heap < HEAP_BYTES_MIN && options.heapMib === "auto") throw tooSmall(request);
   const perShard = SHARD_BASE_BYTES + slots + writePool + slab + servicePool + young + heap;
@@ -159,8 +161,9 @@ function floorMib(bytes: number): number {
   return Math.floor(bytes / MIB) * MIB;
 }
 
-function tooSmall({ limitBytes, limitFrom, shards, options }: MemoryRequest): RingloomError {
-  const needed = Math.ceil(memoryNeeded(shards) / MIB);
+function tooSmall(request: MemoryRequest): RingloomError {
+  const { limitBytes, limitFrom, shards, options } = request;
+  const needed = Math.ceil(memoryNeeded(shards, request.hasSlab) / MIB);
   const hasSizes =
     options.connections !== "auto" || options.writePoolMib !== "auto" || options.receiveSlabMib !== "auto";
   const changes = [

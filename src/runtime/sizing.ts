@@ -65,7 +65,7 @@ export function readLimit(limits: string, name: string): { readonly soft: number
  * Throws `ERR_RINGLOOM_INVALID_OPTION` when more shards are asked for than can listen here, and `ERR_RINGLOOM_MEMORY_LIMIT` when they do not fit the memory limit.
  */
 export function sizeRuntime(facts: MachineFacts, options: RuntimeOptions, driver: DriverName): Sizing {
-  const { shards, shardsReason } = countShards(facts, options);
+  const { shards, shardsReason } = countShards(facts, options, driver);
   const byDescriptors = Math.max(facts.descriptorsMax - DESCRIPTORS_RESERVED, 1);
   const { budget, connectionsMax } = planMemory({
     ...memoryLimit(facts),
@@ -86,7 +86,11 @@ export function sizeRuntime(facts: MachineFacts, options: RuntimeOptions, driver
   };
 }
 
-function countShards(facts: MachineFacts, options: RuntimeOptions): { shards: number; shardsReason: string } {
+function countShards(
+  facts: MachineFacts,
+  options: RuntimeOptions,
+  driver: DriverName,
+): { shards: number; shardsReason: string } {
   const { singleShardReason } = facts;
   if (options.shards !== "auto") {
     if (options.shards > 1 && singleShardReason !== undefined) throw cannotShard(options.shards, singleShardReason);
@@ -97,7 +101,7 @@ function countShards(facts: MachineFacts, options: RuntimeOptions): { shards: nu
   const { limitBytes } = memoryLimit(facts);
   // More threads than their memory allows would share it so thinly that none can run. One is tried in any case, and refused with the reason.
   let shards = byCpu.shards;
-  while (shards > 1 && memoryNeeded(shards) > limitBytes) shards--;
+  while (shards > 1 && memoryNeeded(shards, driver !== "portable") > limitBytes) shards--;
   if (shards === byCpu.shards) return byCpu;
   return { shards, shardsReason: `memory for no more: ${Math.floor(limitBytes / 1_048_576)} MiB allowed` };
 }
