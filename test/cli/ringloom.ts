@@ -55,9 +55,9 @@ export class Ringloom {
     return this.#ended;
   }
 
-  /** The URL of the `listening` line, as soon as it is there. */
+  /** The URL of the `listening` line, or of the record that says it, as soon as it is there. */
   async listening(): Promise<string> {
-    const [, url] = await this.said(/^listening (http:\/\/\S+)$/m);
+    const [, url] = await this.said(/^(?:listening|\{.*"msg":"listening) (http:\/\/[^\s"]+)/m);
     return url ?? "";
   }
 
