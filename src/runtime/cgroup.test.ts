@@ -166,3 +166,13 @@ test("readCgroupLimits() does not take a group whose name begins with two dots f
   });
   assert.equal(limits.memoryLimitBytes, 4096);
 });
+
+test("readCgroupLimits() takes the inner limit when it is the tighter one", () => {
+  const limits = read({
+    "/proc/self/cgroup": "0::/a/b\n",
+    "/proc/self/mountinfo": V2_MOUNT,
+    "/sys/fs/cgroup/a/memory.max": "8192\n",
+    "/sys/fs/cgroup/a/b/memory.max": "4096\n",
+  });
+  assert.equal(limits.memoryLimitBytes, 4096);
+});
