@@ -14,25 +14,37 @@ for (const { name: driver, skip } of driversUnderTest) {
   describe(`the watchdog on the ${driver} driver`, { skip }, () => {
     const ARGS = [BLOCKING, "--port", "0", "--driver", driver, "--shards", shards, "--log", "json"];
 
+    // On a machine that is short of CPU time a loop can stand still at other moments too; what counts is that ours is found.
     for (const [path, answer, frame] of [
-      ["burn", "burnt", /^at burnFor \(file:.*blocking\.ts:\d+:\d+\)\nat file:.*blocking\.ts:\d+:\d+\n/],
-      ["wait", "waited", /^at file:.*blocking\.ts:\d+:\d+\n/],
+      [
+        "burn",
+        "burnt",
+        /"stack":"at burnFor \(file:[^"]*blocking\.ts:\d+:\d+\)\\nat file:[^"]*blocking\.ts:\d+:\d+\\n/,
+      ],
+      ["wait", "waited", /"stack":"at file:[^"]*blocking\.ts:\d+:\d+\\n/],
     ] as const) {
       test(`a shard that is blocked in /${path} is reported with its stack, in the places of the source, and serves on`, async () => {
         await withServe([...ARGS, "--watchdog-ms", "200"], {}, async (server) => {
           const [, url] = await server.said(/"url":"([^"]+)"/);
-          assert.equal(await (await fetch(`${url}/${path}`)).text(), answer);
-          const [line] = await server.said(/^.*"event":"blocked".*$/m);
+          const pattern = new RegExp(`^.*"event":"blocked".*${frame.source}.*$`, "m");
+          // A supervisor that got no CPU time itself says nothing, rightly; then the shard blocks again.
+          for (let attempt = 0; attempt < 20 && !pattern.test(server.stdout); attempt++) {
+            assert.equal(await (await fetch(`${url}/${path}`)).text(), answer);
+          }
+          const [line] = await server.said(pattern);
           const record: Record<string, unknown> = JSON.parse(line);
           assert.equal(record.level, "warn");
-          assert.match(String(record.stack), frame);
           assert.ok(Number(record.blockedMs) >= 200);
           await server.said(/"event":"unblocked"/);
-          const loops: LoopStats[] = JSON.parse(await (await fetch(`${url}/loop`)).text());
-          const blocked = loops[Number(record.blockedShard)];
-          assert.equal(blocked?.blockedCount, 1);
-          assert.ok((blocked?.blockedMsMax ?? 0) >= 800, JSON.stringify(loops));
-          assert.ok((blocked?.lagMsMax ?? 0) >= 800, JSON.stringify(loops));
+          const deadline = Date.now() + 30_000;
+          let blocked: LoopStats | undefined;
+          do {
+            const loops: LoopStats[] = JSON.parse(await (await fetch(`${url}/loop`)).text());
+            blocked = loops[Number(record.blockedShard)];
+          } while ((blocked?.blockedMsMax ?? 0) < 800 && Date.now() < deadline);
+          assert.ok((blocked?.blockedCount ?? 0) >= 1, JSON.stringify(blocked));
+          assert.ok((blocked?.blockedMsMax ?? 0) >= 800, JSON.stringify(blocked));
+          assert.ok((blocked?.lagMsMax ?? 0) >= 800, JSON.stringify(blocked));
           assert.equal(await server.stop(), 0);
         });
       });
