@@ -40,6 +40,8 @@ export interface RuntimeOptions {
   readonly ringEntries: number;
   readonly loop: "inverted" | "uv";
   readonly backlog: number;
+  /** Whether stacks of the shards point to the sources that source maps name. */
+  readonly sourceMaps: "off" | "on";
 }
 
 type Definitions = { readonly [Name in keyof RuntimeOptions]: OptionDefinition<RuntimeOptions[Name]> };
@@ -214,6 +216,15 @@ export const RUNTIME_OPTIONS: Definitions = {
     max: 65_535,
     description: "Connections that may wait to be accepted, per shard. The kernel caps it at net.core.somaxconn.",
   }),
+  sourceMaps: choiceOption({
+    flag: "source-maps",
+    environment: ["RINGLOOM_SOURCE_MAPS"],
+    placeholder: "MODE",
+    fallback: "off",
+    fallbackText: "off; on under dev",
+    choices: ["off", "on"],
+    description: "Whether stacks point to the sources of compiled files. Each map is read once; each stack costs more.",
+  }),
 };
 
 /**
@@ -243,6 +254,7 @@ export function resolveRuntimeOptions(sources: OptionSources): RuntimeOptions {
     ringEntries: pick("ringEntries"),
     loop: pick("loop"),
     backlog: pick("backlog"),
+    sourceMaps: pick("sourceMaps"),
   };
 }
 

@@ -46,6 +46,8 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
   // The cast is safe because the supervisor of the same build makes it.
   const assignment = workerData as ShardAssignment;
   try {
+    // Node reads the map of a module when it loads it, so this comes before the user's.
+    if (assignment.sourceMaps) process.setSourceMapsEnabled(true);
     if (assignment.cpu !== undefined) {
       checkNative(requireNative().setAffinity([assignment.cpu]), "set the CPU affinity", { cpu: assignment.cpu });
     }
