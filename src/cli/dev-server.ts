@@ -20,6 +20,7 @@ import { packageFolder, pathOf } from "./dev-files.js";
 import { type DevPort, openDevPort } from "./dev-port.js";
 import { CHANNEL_OPTION } from "./dev-service.js";
 import { FileWatch } from "./dev-watch.js";
+import { resumeThreads } from "./resume-threads.js";
 
 const SHARD_MAIN = new URL("./dev-shard-main.js", import.meta.url);
 
@@ -202,6 +203,7 @@ class DevShard {
   readyAtMs = 0;
   readonly #thread: ShardThread;
   readonly #options: RuntimeOptions;
+  #letGo: (() => void) | undefined;
 
   constructor(assignment: ShardAssignment, port: DevPort, options: RuntimeOptions) {
     this.#options = options;
@@ -241,14 +243,20 @@ class DevShard {
   async end(): Promise<void> {
     const { drainMs, drainGraceMs } = this.#options;
     this.#thread.drain({ graceMs: Math.min(drainGraceMs, drainMs / 2), deadlineMs: drainMs });
-    const timer = setTimeout(() => this.#thread.terminate(), drainMs + OBEY_MS);
+    const timer = setTimeout(() => this.#force(), drainMs + OBEY_MS);
     await this.ended;
     clearTimeout(timer);
+    this.#letGo?.();
   }
 
   cut(): void {
     this.#thread.cut();
-    setTimeout(() => this.#thread.terminate(), OBEY_MS).unref();
+    setTimeout(() => this.#force(), OBEY_MS).unref();
+  }
+
+  #force(): void {
+    this.#thread.terminate();
+    this.#letGo ??= resumeThreads();
   }
 }
 

@@ -20,6 +20,8 @@ export interface Settings {
   readonly launcher?: readonly string[];
   /** Flags of Node itself. */
   readonly nodeFlags?: readonly string[];
+  /** Default: standard input is at its end. */
+  readonly stdin?: "pipe" | "ignore";
 }
 
 /** One run of the command line. */
@@ -40,7 +42,7 @@ export class Ringloom {
     const [program = process.execPath, ...before] = [...(settings.launcher ?? []), process.execPath];
     this.child = spawn(program, [...before, ...(settings.nodeFlags ?? []), PROGRAM, ...args], {
       env: environment,
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: [settings.stdin ?? "ignore", "pipe", "pipe"],
     });
     this.child.stdout?.on("data", (chunk: Buffer) => this.#note(() => (this.stdout += chunk.toString())));
     this.child.stderr?.on("data", (chunk: Buffer) => this.#note(() => (this.stderr += chunk.toString())));
