@@ -1,4 +1,7 @@
 /** Serving a module on every core from a program, as `ringloom serve` does from the command line. */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { RingloomError } from "../errors.js";
 import { resolveModule } from "../runtime/module.js";
 import { type RuntimeOptions, resolveRuntimeOptions } from "../runtime/options.js";
 import type { StopReport } from "../runtime/shard-group.js";
@@ -53,6 +56,7 @@ export interface ModuleServer {
  */
 export async function serveModule(module: string | URL, options: ServeModuleOptions = {}): Promise<ModuleServer> {
   const { limits = {}, ...config } = options;
+  if (!existsSync(SHARD_MAIN)) throw bundledError();
   resolveHttpLimits(limits);
   const supervisor = await Supervisor.start({
     module: resolveModule(String(module), process.cwd()),
@@ -71,4 +75,12 @@ export async function serveModule(module: string | URL, options: ServeModuleOpti
     stop: () => supervisor.stop(),
     stopped,
   };
+}
+
+function bundledError(): RingloomError {
+  return new RingloomError(
+    "ERR_RINGLOOM_MODULE_LOAD",
+    `Cannot start shards: ${fileURLToPath(SHARD_MAIN)} is not there. Did a bundler take ringloom in? It must stay outside (--external:ringloom).`,
+    { operation: "load" },
+  );
 }

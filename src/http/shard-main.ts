@@ -75,7 +75,8 @@ function describe(exported: unknown): string {
   if (typeof exported === "function") return `the function ${exported.name || "without a name"}, not an App`;
   if (typeof exported !== "object" || exported === null) return `${String(exported)}, not an App`;
   // A class of the same name that is not ours: the module has found another copy of this package than the one that serves it.
-  if (exported.constructor?.name === App.name) return 'an App of another copy of "ringloom"; serve it with that copy';
+  if (exported.constructor?.name === App.name)
+    return 'an App of another copy of "ringloom"; serve it with that copy, or leave ringloom out of the bundle (--external:ringloom)';
   return "an object that is neither an App nor has a fetch method";
 }
 

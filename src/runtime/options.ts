@@ -47,6 +47,8 @@ export interface RuntimeOptions {
   readonly accessLog: "off" | "on";
   /** How long a shard's event loop may stand still before it is reported, in milliseconds; 0 turns the watchdog off. */
   readonly watchdogMs: number;
+  /** Whether stacks of the shards point to the sources that source maps name. */
+  readonly sourceMaps: "off" | "on";
 }
 
 type Definitions = { readonly [Name in keyof RuntimeOptions]: OptionDefinition<RuntimeOptions[Name]> };
@@ -259,6 +261,15 @@ export const RUNTIME_OPTIONS: Definitions = {
     extra: { test: (value) => value === 0 || value >= 200, text: "and 0 or at least 200" },
     description: "How long a shard's event loop may stand still before its stack is logged, in milliseconds. 0 is off.",
   }),
+  sourceMaps: choiceOption({
+    flag: "source-maps",
+    environment: ["RINGLOOM_SOURCE_MAPS"],
+    placeholder: "MODE",
+    fallback: "off",
+    fallbackText: "off; on under dev",
+    choices: ["off", "on"],
+    description: "Whether stacks point to the sources of compiled files. Each map is read once; each stack costs more.",
+  }),
 };
 
 /**
@@ -292,6 +303,7 @@ export function resolveRuntimeOptions(sources: OptionSources): RuntimeOptions {
     logLevel: pick("logLevel"),
     accessLog: pick("accessLog"),
     watchdogMs: pick("watchdogMs"),
+    sourceMaps: pick("sourceMaps"),
   };
 }
 

@@ -40,6 +40,8 @@ export interface ShardAssignment {
   readonly facts: RuntimeFacts;
   /** The user's module, a file URL. */
   readonly module: string;
+  /** Whether stacks point to the sources of compiled files. */
+  readonly sourceMaps: boolean;
   /** Options of the service, opaque to the runtime. */
   readonly service: Readonly<Record<string, unknown>>;
 }

@@ -50,6 +50,8 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
   const assignment = workerData as ShardAssignment;
   configureLog(assignment.log, assignment.shard);
   try {
+    // Node reads the map of a module when it loads it, so this comes before the user's.
+    if (assignment.sourceMaps) process.setSourceMapsEnabled(true);
     if (assignment.cpu !== undefined) {
       checkNative(requireNative().setAffinity([assignment.cpu]), "set the CPU affinity", { cpu: assignment.cpu });
     }

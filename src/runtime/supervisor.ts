@@ -107,12 +107,13 @@ export class Supervisor {
   }
 }
 
-function makeAssignments(
-  request: SupervisorRequest,
+/** What each shard is given at birth. */
+export function makeAssignments(
+  request: Omit<SupervisorRequest, "shardMain" | "shardLost">,
   choice: DriverChoice,
   sizing: Sizing,
   cpus: readonly (number | undefined)[],
-  listeners: Listeners,
+  listeners: Pick<Listeners, "targetFor">,
 ): Omit<ShardAssignment, "pulses">[] {
   const counters = createCounters(sizing.shards);
   const { ringEntries, loop } = request.options;
@@ -135,6 +136,7 @@ function makeAssignments(
       startedAtMs: Date.now(),
     },
     module: request.module.href,
+    sourceMaps: request.options.sourceMaps === "on",
     service: request.service,
   }));
 }

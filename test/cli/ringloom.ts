@@ -20,6 +20,11 @@ export interface Settings {
   readonly launcher?: readonly string[];
   /** Flags of Node itself. */
   readonly nodeFlags?: readonly string[];
+  /** A whole command line in place of this checkout's, beginning with `node`. */
+  readonly command?: readonly string[];
+  readonly cwd?: string;
+  /** Default: standard input is at its end. */
+  readonly stdin?: "pipe" | "ignore";
 }
 
 /** One run of the command line. */
@@ -38,9 +43,11 @@ export class Ringloom {
       ...settings.environment,
     };
     const [program = process.execPath, ...before] = [...(settings.launcher ?? []), process.execPath];
-    this.child = spawn(program, [...before, ...(settings.nodeFlags ?? []), PROGRAM, ...args], {
+    const [, ...command] = settings.command ?? ["node", PROGRAM];
+    this.child = spawn(program, [...before, ...(settings.nodeFlags ?? []), ...command, ...args], {
       env: environment,
-      stdio: ["ignore", "pipe", "pipe"],
+      ...(settings.cwd === undefined ? {} : { cwd: settings.cwd }),
+      stdio: [settings.stdin ?? "ignore", "pipe", "pipe"],
     });
     this.child.stdout?.on("data", (chunk: Buffer) => this.#note(() => (this.stdout += chunk.toString())));
     this.child.stderr?.on("data", (chunk: Buffer) => this.#note(() => (this.stderr += chunk.toString())));
