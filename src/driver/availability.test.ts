@@ -11,6 +11,7 @@ interface Machine {
   release?: string;
   addon?: boolean;
   errno?: number;
+  enterErrno?: number;
   opcodes?: number[];
   files?: Record<string, string>;
 }
@@ -22,7 +23,7 @@ const GROUP = "/proc/sys/kernel/io_uring_group";
 function machine(facts: Machine): DriverEnvironment {
   const opcodes = new Uint8Array(64);
   for (const opcode of facts.opcodes ?? [0, 13]) opcodes[opcode] = 1;
-  const probe = () => ({ errno: facts.errno ?? 0, features: 0, opcodes });
+  const probe = () => ({ errno: facts.errno ?? 0, enterErrno: facts.enterErrno ?? 0, features: 0, opcodes });
   return {
     platform: facts.platform ?? "linux",
     kernelRelease: facts.release ?? "6.18.44",

@@ -42,7 +42,7 @@
  * What a driver is called, in options, in `RINGLOOM_DRIVER` and in reports.
  * @experimental
  */
-export type DriverName = "uring" | "portable";
+export type DriverName = "uring" | "epoll" | "portable";
 
 /**
  * The side of the contract that a driver's user implements. One object, so that each call site in the driver is monomorphic.
