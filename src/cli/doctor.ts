@@ -1,5 +1,5 @@
 /** `ringloom doctor`: which driver serves here, for which reason, and what to change. */
-import { type UringAvailability, uringAvailability } from "../driver/availability.js";
+import { epollAvailability, type UringAvailability, uringAvailability } from "../driver/availability.js";
 import { chooseDriver, type DriverChoice, systemEnvironment } from "../driver/choose.js";
 import { KERNEL_LADDER } from "../driver/kernel-ladder.js";
 import { readTextFile } from "../driver/system-files.js";
@@ -20,11 +20,12 @@ export async function doctor(args: readonly string[], terminal: Terminal): Promi
   if (positionals[0] !== undefined) throw new UsageError(`Unexpected argument ${positionals[0]}: doctor takes none.`);
   const environment = systemEnvironment();
   const uring = uringAvailability(environment);
+  const epoll = epollAvailability(environment);
   const forced = process.env.RINGLOOM_DRIVER || "auto";
   const { choice, refusal } = choose(forced);
   const facts = readMachineFacts();
   const sizing = sizeRuntime(facts, resolveRuntimeOptions({}), choice?.name ?? "portable");
-  const checks = runChecks({ read: readTextFile, facts, uring, sizing });
+  const checks = runChecks({ read: readTextFile, facts, uring, epoll, sizing });
   const verdict = verdictText(choice, uring, refusal, forced);
   if (switches.has("json")) {
     terminal.out(
@@ -33,6 +34,7 @@ export async function doctor(args: readonly string[], terminal: Terminal): Promi
         driver: choice?.name ?? null,
         driverReason: choice?.reason ?? refusal,
         uring,
+        epoll,
         checks,
         sizing,
         cgroup: facts.cgroup,
@@ -63,8 +65,9 @@ function verdictText(
 ): string {
   if (choice === undefined) return `servers do not start with RINGLOOM_DRIVER=${forced}: ${refusal}`;
   if (choice.name === "uring") return "servers run on the uring driver.";
-  if (uring.verdict === "available") return "servers run on the portable driver, as asked; uring would be available.";
-  return `servers run, on the portable driver: ${choice.reason}`;
+  if (choice.uring !== undefined) return `servers run, on the ${choice.name} driver: ${choice.reason}`;
+  const better = uring.verdict === "available" ? "; uring would be available" : "";
+  return `servers run on the ${choice.name} driver, as asked${better}.`;
 }
 
 const MARKS = {

@@ -123,7 +123,7 @@ function describe(supervisor: Supervisor, terminal: Terminal): string[] {
   const everywhere = host === "0.0.0.0" || host === "::" ? " (every interface)" : "";
   return table(terminal, [
     ["url", `${paint(terminal, "cyan", supervisor.url)}${everywhere}`],
-    ["driver", `${paint(terminal, choice.name === "uring" ? "green" : "yellow", choice.name)}: ${choice.reason}`],
+    ["driver", `${paint(terminal, choice.name === "portable" ? "yellow" : "green", choice.name)}: ${choice.reason}`],
     ["shards", `${sizing.shards} (${sizing.shardsReason}), spin ${sizing.spin.mode} (${sizing.spinReason})`],
     [
       "memory",

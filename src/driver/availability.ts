@@ -77,11 +77,7 @@ export interface UringAvailability {
 export function uringAvailability(environment: DriverEnvironment): UringAvailability {
   const { platform, kernelRelease } = environment;
   if (platform !== "linux") {
-    return verdict(
-      "platform",
-      `io_uring exists only on Linux, and this is ${platform}.`,
-      PLATFORM_FIX,
-    );
+    return verdict("platform", `io_uring exists only on Linux, and this is ${platform}.`, PLATFORM_FIX);
   }
   if (environment.probe === undefined) return verdict("addon", addonReason(environment), ADDON_FIX);
   const probe = environment.probe();
@@ -244,8 +240,7 @@ function refusedAsForbidden(environment: DriverEnvironment, name: string): Uring
 
 const PLATFORM_FIX = "Nothing: the portable driver is the one for this platform.";
 
-const ADDON_FIX =
-  'Install a C compiler (Debian: "apt-get install gcc libc6-dev") and run "npm run build:native".';
+const ADDON_FIX = 'Install a C compiler (Debian: "apt-get install gcc libc6-dev") and run "npm run build:native".';
 
 function addonReason({ addonProblem }: DriverEnvironment): string {
   return sentence(addonProblem ?? "the addon is not loaded");

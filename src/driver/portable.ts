@@ -15,9 +15,9 @@ import { ContainedEvents } from "./contained-events.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
 import { newDriverStats } from "./driver-stats.js";
 import { LingerQueue } from "./linger-queue.js";
+import { NodeOperations, type OperationsOwner } from "./node-operations.js";
 import { Outbox, type OutboxOwner } from "./outbox.js";
 import { type ListenersOwner, PortableListeners } from "./portable-listeners.js";
-import { type OperationsOwner, NodeOperations } from "./node-operations.js";
 import { SlotTable } from "./slots.js";
 import { WritePool } from "./write-pool.js";
 

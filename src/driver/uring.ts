@@ -49,16 +49,6 @@ import {
   SHUT_WR,
 } from "../uapi.js";
 import { checkConnectTarget, checkDescriptor, checkListenTarget, closedError } from "./arguments.js";
-import { ContainedEvents } from "./contained-events.js";
-import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
-import { type DeferredOwner, DeferredWork } from "./deferred-work.js";
-import { newDriverStats } from "./driver-stats.js";
-import { HeldBytes } from "./held-bytes.js";
-import { LingerQueue } from "./linger-queue.js";
-import { Outbox, type OutboxOwner } from "./outbox.js";
-import { ReceiveBuffers } from "./receive-buffers.js";
-import { reportError } from "./report-error.js";
-import { SlotTable } from "./slots.js";
 import {
   CANCELLING_RECEIVE,
   CLOSE_AFTER_FLUSH,
@@ -75,7 +65,17 @@ import {
   RESUMING,
   SENDABLE,
 } from "./connection-flags.js";
+import { ContainedEvents } from "./contained-events.js";
+import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
+import { type DeferredOwner, DeferredWork } from "./deferred-work.js";
+import { newDriverStats } from "./driver-stats.js";
+import { HeldBytes } from "./held-bytes.js";
+import { LingerQueue } from "./linger-queue.js";
 import { Listeners, type ListenersOwner } from "./listeners.js";
+import { Outbox, type OutboxOwner } from "./outbox.js";
+import { ReceiveBuffers } from "./receive-buffers.js";
+import { reportError } from "./report-error.js";
+import { SlotTable } from "./slots.js";
 import { uringAcceptor } from "./uring-acceptor.js";
 import { UringOperations } from "./uring-operations.js";
 import { WritePool } from "./write-pool.js";
