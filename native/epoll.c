@@ -26,6 +26,8 @@ enum {
   ACCEPTS_MAX = 64,          /* of one listener in one turn */
   RECEIVE_BYTES_MAX = 65536, /* of one socket in one turn */
   ROOM_MIN = 1024,           /* less of the slab than this is not worth a receive */
+  BATCH_MIN = 8,             /* fewer are not worth a batch */
+  BATCH_ROOM = 4096,         /* of each receive of a batch: requests are smaller, and what fills it goes on alone */
   RECORD_WORDS = 4,
 };
 
@@ -59,6 +61,9 @@ struct rl_epoll {
   uint8_t *slab;
   const uint8_t *pool;
   size_t slab_size, slab_used;
+  struct rl_batch *batch; /* or NULL */
+  int due_count;
+  uint32_t due[EVENTS_MAX]; /* slots to receive from in this call */
   struct epoll_event events[EVENTS_MAX];
 };
 
@@ -76,35 +81,64 @@ static void try_later(struct rl_epoll *set, uint32_t slot) {
   set->backlog[set->counts->backlog_tail++ & set->backlog_mask] = (int32_t)slot;
 }
 
-static void receive(struct rl_epoll *set, uint32_t slot) {
+/* What a receive of `room` bytes at `offset` brought. True when the socket may have more: bytes, or an end behind them. */
+static bool received(struct rl_epoll *set, uint32_t slot, int result, size_t room, size_t offset) {
   int32_t *state = set->states + slot;
-  for (;;) {
-    size_t room = set->slab_size - set->slab_used;
-    if (room < ROOM_MIN || set->counts->records >= RECORDS_BULK_MAX) {
-      set->counts->starved++;
-      return try_later(set, slot);
-    }
-    if (room > RECEIVE_BYTES_MAX) room = RECEIVE_BYTES_MAX;
-    ssize_t count = recv(set->source.descriptors[slot], set->slab + set->slab_used, room, MSG_DONTWAIT);
-    int error = count < 0 ? errno : 0;
-    if (error == EINTR) continue;
-    if (error == EAGAIN) {
-      *state &= ~(STATE_READABLE | STATE_ENDING);
-      return;
-    }
-    push(set, RL_KIND_RECV << RL_SLOT_BITS | slot, set->generations[slot], error != 0 ? -error : (int)count, set->slab_used);
-    if (count <= 0) {
-      *state &= ~(STATE_READABLE | STATE_WANTED);
-      return;
-    }
-    /* Records start at multiples of 8, where words are read fastest. */
-    set->slab_used += ((size_t)count + 7) & ~(size_t)7;
-    if ((size_t)count == room) return try_later(set, slot);
-    if (!(*state & STATE_ENDING)) {
-      *state &= ~STATE_READABLE;
-      return;
-    }
+  if (result == -EAGAIN) {
+    *state &= ~(STATE_READABLE | STATE_ENDING);
+    return false;
   }
+  push(set, RL_KIND_RECV << RL_SLOT_BITS | slot, set->generations[slot], result, offset);
+  if (result <= 0) *state &= ~(STATE_READABLE | STATE_WANTED);
+  else if ((size_t)result < room && !(*state & STATE_ENDING)) *state &= ~STATE_READABLE;
+  return (*state & STATE_READABLE) != 0;
+}
+
+static bool has_room(struct rl_epoll *set) {
+  bool result = set->slab_size - set->slab_used >= ROOM_MIN && set->counts->records < RECORDS_BULK_MAX;
+  if (!result) set->counts->starved++;
+  return result;
+}
+
+static void receive(struct rl_epoll *set, uint32_t slot) {
+  for (;;) {
+    if (!has_room(set)) return try_later(set, slot);
+    size_t room = set->slab_size - set->slab_used, offset = set->slab_used;
+    if (room > RECEIVE_BYTES_MAX) room = RECEIVE_BYTES_MAX;
+    ssize_t count = recv(set->source.descriptors[slot], set->slab + offset, room, MSG_DONTWAIT);
+    if (count < 0 && errno == EINTR) continue;
+    /* Records start at multiples of 8, where words are read fastest. */
+    if (count > 0) set->slab_used += ((size_t)count + 7) & ~(size_t)7;
+    if (!received(set, slot, count < 0 ? -errno : (int)count, room, offset)) return;
+    if ((size_t)count == room) return try_later(set, slot);
+  }
+}
+
+/* A batch of the first `count` slots that are due from `first` on. Each has its room in the slab before anybody knows how much comes. */
+static void receive_batch(struct rl_epoll *set, int first, int count) {
+  size_t offset = set->slab_used;
+  for (int index = 0; index < count; index++)
+    rl_batch_add(set->batch, set->source.descriptors[set->due[first + index]], false, set->slab + offset + (size_t)index * BATCH_ROOM, BATCH_ROOM);
+  set->slab_used += (size_t)count * BATCH_ROOM;
+  const int32_t *results = rl_batch_run(set->batch);
+  for (int index = 0; index < count; index++) {
+    uint32_t slot = set->due[first + index];
+    bool more = results[index] == RL_BATCH_NOT_RUN || received(set, slot, results[index], BATCH_ROOM, offset + (size_t)index * BATCH_ROOM);
+    if (more) receive(set, slot);
+  }
+}
+
+static void receive_due(struct rl_epoll *set) {
+  int count;
+  for (int first = 0; first < set->due_count; first += count) {
+    count = set->due_count - first < RL_BATCH_MAX ? set->due_count - first : RL_BATCH_MAX;
+    bool fits = set->slab_size - set->slab_used >= (size_t)count * BATCH_ROOM + RECEIVE_BYTES_MAX &&
+                set->counts->records + count < RECORDS_BULK_MAX;
+    if (set->batch != NULL && count >= BATCH_MIN && fits) receive_batch(set, first, count);
+    else
+      for (int index = 0; index < count; index++) receive(set, set->due[first + index]);
+  }
+  set->due_count = 0;
 }
 
 static void socket_event(struct rl_epoll *set, uint32_t slot, int32_t generation, uint32_t events) {
@@ -129,7 +163,7 @@ static void socket_event(struct rl_epoll *set, uint32_t slot, int32_t generation
   if (!(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))) return;
   *state |= STATE_READABLE;
   if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) *state |= STATE_ENDING;
-  if ((*state & (STATE_WANTED | STATE_QUEUED)) == STATE_WANTED) receive(set, slot);
+  if ((*state & (STATE_WANTED | STATE_QUEUED)) == STATE_WANTED) set->due[set->due_count++] = slot;
 }
 
 static void accept_all(struct rl_epoll *set, uint32_t index, int32_t generation) {
@@ -143,10 +177,10 @@ static void accept_all(struct rl_epoll *set, uint32_t index, int32_t generation)
   }
 }
 
-/* Only one round: who is put back comes in the next turn. */
+/* Only one round: who is put back comes in the next turn. Who finds no room keeps its place, else the first in line would take all of it each time. */
 static void serve_backlog(struct rl_epoll *set) {
   uint32_t end = set->counts->backlog_tail;
-  for (int count = 0; count < EVENTS_MAX && set->counts->backlog_head != end; count++) {
+  for (int count = 0; count < EVENTS_MAX && set->counts->backlog_head != end && has_room(set); count++) {
     uint32_t slot = (uint32_t)set->backlog[set->counts->backlog_head++ & set->backlog_mask];
     int32_t *state = set->states + slot;
     *state &= ~STATE_QUEUED;
@@ -177,6 +211,7 @@ static int epoll_enter(struct rl_source *source, int timeout_ms) {
     else if (kind == RL_KIND_ACCEPT) accept_all(set, low & RL_SLOT_MASK, generation);
     else source->control->backend_ready = 1;
   }
+  receive_due(set);
   return 0;
 }
 
@@ -197,6 +232,8 @@ static void epoll_fetch(struct rl_source *source) {
 /* Accepted sockets that nobody has taken are in no other list. */
 static void epoll_quiesce(struct rl_source *source) {
   struct rl_epoll *set = (struct rl_epoll *)source;
+  rl_batch_free(set->batch);
+  set->batch = NULL;
   for (int index = 0; set->memory != NULL && index < set->counts->records; index++) {
     const int32_t *record = set->records + (size_t)index * RECORD_WORDS;
     if ((uint32_t)record[0] >> RL_SLOT_BITS == RL_KIND_ACCEPT && record[2] >= 0) close(record[2]);
@@ -258,6 +295,7 @@ static napi_value setup_epoll(napi_env env, napi_callback_info info) {
     rl_source_unref(&set->source);
     return rl_number(env, -error);
   }
+  set->batch = rl_batch_new();
   set->generations = (const int32_t *)(uintptr_t)rl_double(env, args[2]);
   set->slab = (uint8_t *)(uintptr_t)rl_double(env, args[3]);
   set->slab_size = (size_t)rl_double(env, args[4]);
@@ -308,8 +346,17 @@ static napi_value epoll_send(napi_env env, napi_callback_info info) {
   struct rl_epoll *set = (struct rl_epoll *)rl_source_unwrap(env, args[0], &EPOLL);
   if (set == NULL) return NULL;
   int count = rl_int(env, args[1]);
+  bool batched = set->batch != NULL && count >= BATCH_MIN;
+  for (int index = 0, first = 0; index < count && batched; index++) {
+    const int32_t *entry = set->sends + (size_t)index * RECORD_WORDS;
+    bool is_full = rl_batch_add(set->batch, set->source.descriptors[entry[0]], true, set->pool + entry[1], (size_t)entry[2]);
+    if (!is_full && index + 1 < count) continue;
+    const int32_t *results = rl_batch_run(set->batch);
+    for (; first <= index; first++) set->sends[(size_t)first * RECORD_WORDS + 3] = *results++;
+  }
   for (int index = 0; index < count; index++) {
     int32_t *entry = set->sends + (size_t)index * RECORD_WORDS;
+    if (batched && entry[3] != RL_BATCH_NOT_RUN) continue;
     ssize_t sent;
     do sent = send(set->source.descriptors[entry[0]], set->pool + entry[1], (size_t)entry[2], MSG_DONTWAIT | MSG_NOSIGNAL);
     while (sent < 0 && errno == EINTR);

@@ -11,7 +11,7 @@ import { errnoError } from "../errors.js";
 import { checkNative, type NativeAddon, type NativeAddress, requireNative } from "../native.js";
 import { CONTROL, SPIN_MODES, startLoop } from "../ring/loop.js";
 import { KIND_ACCEPT, KIND_CONNECT, KIND_RECV, KIND_SEND, userDataKind, userDataSlot } from "../ring/user-data.js";
-import { EAGAIN, ECANCELED, SHUT_WR } from "../uapi.js";
+import { EAGAIN, ECANCELED, EINVAL, SHUT_WR } from "../uapi.js";
 import { checkConnectTarget, checkDescriptor, checkListenTarget, closedError } from "./arguments.js";
 import {
   ADOPTED,
@@ -160,8 +160,10 @@ class EpollDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner,
   adopt(descriptor: number): number {
     checkDescriptor("adopt", descriptor);
     this.#assertOpen("adopt");
-    // Fails for what is not open, and lets nobody wait who forgets MSG_DONTWAIT.
     checkNative(this.#native.setBlocking(descriptor, 0), "adopt", { descriptor });
+    // A socket that does not listen: the only thing whose reads and writes are receives and sends.
+    const listening = this.#native.isListening(descriptor);
+    if (listening !== -EINVAL) throw errnoError("adopt", listening === 0 ? EINVAL : -listening, { descriptor });
     const slot = this.#slots.acquire();
     if (slot < 0) {
       this.#stats.rejected += 1;
