@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
 import { requireNative } from "../../src/native.js";
 import { driversUnderTest } from "../support/drivers.js";
-import { withRig } from "./rig.js";
+import { pattern, withRig } from "./rig.js";
 import { runChild } from "./run-child.js";
 
 for (const under of driversUnderTest.filter(({ name }) => name !== "portable")) {
@@ -17,6 +17,27 @@ for (const under of driversUnderTest.filter(({ name }) => name !== "portable")) 
       // A driver that tried again at once would have entered the kernel tens of thousands of times.
       assert.ok((enters ?? Number.NaN) < 100, `${enters} system calls while it rested`);
     });
+
+    test("connections that are ready together echo what fits no single receive, and see their ends", async () => {
+      await withRig(under, { connectionsMax: 256 }, async (rig) => {
+        rig.handlers.received = (slot, bytes, offset, length) => {
+          rig.send(slot, bytes.subarray(offset, offset + length));
+        };
+        rig.handlers.ended = (slot) => rig.driver.closeAfterFlush(slot);
+        const connections = [];
+        for (let index = 0; index < 150; index++) connections.push(await rig.open());
+        // Around the room that a receive of a batch has, 4 KiB.
+        const sizeOf = (index: number): number => [1, 4_095, 4_096, 4_097, 20_000][index % 5]!;
+        for (const [index, { peer }] of connections.entries()) peer.socket.end(pattern(index, 0, sizeOf(index)));
+        for (const [index, { peer, life }] of connections.entries()) {
+          await rig.closedLife(life);
+          await peer.ended();
+          assert.ok(peer.bytes.equals(pattern(index, 0, sizeOf(index))), `connection ${index} has its own bytes back`);
+          assert.deepEqual(life.events, ["accepted", "received", "ended", "closed"]);
+          assert.equal(life.errno, 0);
+        }
+      });
+    });
   });
 }
 
@@ -25,7 +46,7 @@ for (const under of driversUnderTest.filter(({ name }) => name === "epoll")) {
     test("senders that never stop hold up nobody when they fill the whole slab", async () => {
       await withRig(under, { receiveSlabBytes: 64 * 1024 }, async (rig) => {
         const flood = new Uint8Array(256 * 1024);
-        const floods = await Promise.all([rig.open(), rig.open(), rig.open()].map((opening) => opening));
+        const floods = [await rig.open(), await rig.open(), await rig.open()];
         let isFlooding = true;
         const keepOn = (index: number): void => {
           if (isFlooding) floods[index]?.peer.socket.write(flood, () => keepOn(index));
