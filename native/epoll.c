@@ -95,7 +95,7 @@ static bool received(struct rl_epoll *set, uint32_t slot, int result, size_t roo
 }
 
 static bool has_room(struct rl_epoll *set) {
-  bool result = set->slab_size - set->slab_used >= ROOM_MIN && set->counts->records < RECORDS_BULK_MAX;
+  bool result = set->slab_used + ROOM_MIN <= set->slab_size && set->counts->records < RECORDS_BULK_MAX;
   if (!result) set->counts->starved++;
   return result;
 }
@@ -132,7 +132,7 @@ static void receive_due(struct rl_epoll *set) {
   int count;
   for (int first = 0; first < set->due_count; first += count) {
     count = set->due_count - first < RL_BATCH_MAX ? set->due_count - first : RL_BATCH_MAX;
-    bool fits = set->slab_size - set->slab_used >= (size_t)count * BATCH_ROOM + RECEIVE_BYTES_MAX &&
+    bool fits = set->slab_used + (size_t)count * BATCH_ROOM + RECEIVE_BYTES_MAX <= set->slab_size &&
                 set->counts->records + count < RECORDS_BULK_MAX;
     if (set->batch != NULL && count >= BATCH_MIN && fits) receive_batch(set, first, count);
     else
@@ -229,14 +229,21 @@ static void epoll_fetch(struct rl_source *source) {
   epoll_enter(source, 0);
 }
 
-/* Accepted sockets that nobody has taken are in no other list. */
+static bool is_in_table(const struct rl_source *source, int fd) {
+  for (size_t index = 0; index < source->descriptors_size / sizeof(int32_t); index++)
+    if (source->descriptors[index] == fd) return true;
+  return false;
+}
+
+/* Accepted sockets that nobody has taken are in no other list; the one that was being taken may be in both. */
 static void epoll_quiesce(struct rl_source *source) {
   struct rl_epoll *set = (struct rl_epoll *)source;
   rl_batch_free(set->batch);
   set->batch = NULL;
   for (int index = 0; set->memory != NULL && index < set->counts->records; index++) {
     const int32_t *record = set->records + (size_t)index * RECORD_WORDS;
-    if ((uint32_t)record[0] >> RL_SLOT_BITS == RL_KIND_ACCEPT && record[2] >= 0) close(record[2]);
+    bool is_accepted = (uint32_t)record[0] >> RL_SLOT_BITS == RL_KIND_ACCEPT && record[2] >= 0;
+    if (is_accepted && !is_in_table(source, record[2])) close(record[2]);
   }
 }
 
@@ -298,7 +305,8 @@ static napi_value setup_epoll(napi_env env, napi_callback_info info) {
   set->batch = rl_batch_new();
   set->generations = (const int32_t *)(uintptr_t)rl_double(env, args[2]);
   set->slab = (uint8_t *)(uintptr_t)rl_double(env, args[3]);
-  set->slab_size = (size_t)rl_double(env, args[4]);
+  /* Whole multiples of 8, as the records' lengths are rounded up to: a receive that fills the slab ends at its end. */
+  set->slab_size = (size_t)rl_double(env, args[4]) & ~(size_t)7;
   set->pool = (const uint8_t *)(uintptr_t)rl_double(env, args[5]);
   napi_value memory = rl_source_lend(&set->source, set->memory, set->memory_size);
   napi_value result = memory == NULL ? NULL : rl_source_describe(&set->source);

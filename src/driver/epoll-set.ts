@@ -12,7 +12,7 @@
  * state and append to the backlog. The addon writes the results of sends.
  */
 import { assert } from "../assert.js";
-import { LISTENERS_MAX } from "../constants.js";
+import { LISTENERS_MAX, RECEIVE_BUFFER_BYTES } from "../constants.js";
 import { checkNative, type NativeAddon, type NativeEpoll } from "../native.js";
 import { CONTROL } from "../ring/loop.js";
 import { KIND_ACCEPT, KIND_LOOP, KIND_RECV, packUserData } from "../ring/user-data.js";
@@ -68,6 +68,7 @@ export class EpollSet implements Acceptor {
   constructor(native: NativeAddon, options: EpollSetOptions) {
     const { generations, slab, pool } = options;
     const slots = generations.length;
+    assert(slab.byteLength >= RECEIVE_BUFFER_BYTES, "the receive slab has room for a receive");
     const address = (bytes: Uint8Array | Int32Array): number =>
       native.addressOf(bytes.buffer as ArrayBuffer) + bytes.byteOffset;
     const set = checkNative<NativeEpoll>(

@@ -82,6 +82,8 @@ class EpollDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner,
   readonly #lingering: LingerQueue;
   /** Pairs of a slot and its generation for which `drained` is due in the next turn. */
   #drained: number[] = [];
+  /** The record whose descriptor is being taken over, or -1. */
+  #accepting = -1;
   #isInTurn = false;
   #isRefWanted = true;
   #isKeptAlive = true;
@@ -350,9 +352,9 @@ class EpollDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner,
           if (this.#outbox.isSending(slot)) this.#outbox.sent(slot, 0);
           break;
         case KIND_ACCEPT:
-          // From here on the descriptor is in the table, where the addon finds it should the thread be killed.
-          words[at + 2] = -ECANCELED;
+          this.#accepting = at;
           this.#accepted(slot, words[at + 1]!, result);
+          this.#accepting = -1;
           break;
         case KIND_CONNECT:
           this.#connected(slot, result);
@@ -387,11 +389,13 @@ class EpollDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner,
     const slot = this.#shutdown === undefined ? this.#slots.acquire() : -1;
     if (slot < 0) {
       this.#stats.rejected += 1;
+      this.#claimAccepted();
       this.#native.closeDescriptor(fd);
       return;
     }
     this.#stats.accepted += 1;
     this.#open(slot, fd, SENDABLE);
+    this.#claimAccepted();
     this.#receive(slot);
     this.#updateKeepAlive();
     this.#events.accepted(slot, listener);
@@ -416,6 +420,14 @@ class EpollDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner,
   #accepted(index: number, id: number, result: number): void {
     if (result >= 0) return this.#listeners.completed(index, id, result, 1);
     this.#listeners.failed(index, id);
+  }
+
+  /**
+   * A thread can be killed at any call. Its addon then closes what records and the table name, so an accepted descriptor is at each moment
+   * in one of them, or in both, which the addon recognises.
+   */
+  #claimAccepted(): void {
+    if (this.#accepting >= 0) this.#set.words[this.#accepting + 2] = -ECANCELED;
   }
 
   #connected(slot: number, result: number): void {
@@ -554,8 +566,8 @@ class EpollDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner,
 
   finishSlot(slot: number): void {
     const fd = this.#fd[slot]!;
-    this.#fd[slot] = -1;
     if ((this.#flags[slot]! & ADOPTED) !== 0) this.#set.remove(fd);
+    this.#fd[slot] = -1;
     if (fd >= 0) this.#native.closeDescriptor(fd);
     this.#events.closed(slot, this.#errno[slot]!);
     this.#flags[slot] = 0;
