@@ -27,6 +27,7 @@ const peerCommand = (name: string): string => join(peersDirectory, "node_modules
 export const httpSubjects: readonly Subject[] = [
   ringloom("ringloom", "App, uring driver, 1 shard", "ringloom.js", "uring"),
   ringloom("ringloom-fetch", "fetch handler, uring driver, 1 shard", "ringloom-fetch.js", "uring"),
+  ringloom("ringloom-epoll", "App, epoll driver, 1 shard", "ringloom.js", "epoll"),
   ringloom("ringloom-portable", "App, portable driver, 1 shard", "ringloom.js", "portable"),
   {
     name: "c-io_uring",

@@ -63,7 +63,7 @@ export class Listeners {
 
   /**
    * A drain begins. On the portable driver the shard's duplicate is then the only reference left, so that its own close ends the
-   * socket at once; on uring the shard closes the descriptor itself (see {@link forget}).
+   * socket at once; on uring and epoll the shard closes the descriptor itself (see {@link forget}).
    */
   beginDrain(shard: number): void {
     if (this.#driver === "portable") this.close(shard);

@@ -147,7 +147,7 @@ function closeListener(port: MessagePort, assignment: ShardAssignment): void {
   send(port, { type: "listenerStopped" });
   const { driver, target } = assignment;
   // The portable driver has closed what it was given.
-  if (driver === "uring" && typeof target === "number") loadNative()?.closeDescriptor(target);
+  if (driver !== "portable" && typeof target === "number") loadNative()?.closeDescriptor(target);
 }
 
 function send(port: MessagePort, message: MessageFromShard): void {
