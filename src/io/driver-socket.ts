@@ -15,8 +15,10 @@ import type { SocketTimeouts, TimedSocket } from "./socket-timeouts.js";
 
 /** When this many bytes of one connection wait for the kernel, the next write waits for them. */
 const QUEUED_BYTES_MAX = 256 * 1024;
-/** How long a destroyed socket may take to send what was written before its end, in milliseconds. */
+/** How long a socket that was ended and destroyed may take to send what was written, in milliseconds. */
 const FLUSH_MS_MAX = 30_000;
+/** The same for one that was only destroyed: what node:net would have given to the kernel before, this one still has in the driver. */
+const FLUSH_DESTROYED_MS_MAX = 1_000;
 const READ_HIGH_WATER_BYTES = 64 * 1024;
 const NONE = -1;
 
@@ -171,7 +173,7 @@ export class DriverSocket extends Duplex implements TimedSocket {
 
   /** Drops what still waits and closes. */
   resetAndDestroy(): this {
-    this.#close(false);
+    this.#close(0, false);
     return this.destroy();
   }
 
@@ -242,7 +244,8 @@ export class DriverSocket extends Duplex implements TimedSocket {
     this.timeout = 0;
     this.#owner.timeouts.forget(this);
     // Whoever ended first and destroys then wants its last bytes to arrive, and no reset behind them.
-    this.#close(error === null && (this.writableFinished || this.#owner.isClosingGently));
+    const isEnded = error === null && (this.writableFinished || this.#owner.isClosingGently);
+    this.#close(isEnded ? FLUSH_MS_MAX : FLUSH_DESTROYED_MS_MAX, isEnded);
     const written = this.#written;
     this.#written = undefined;
     this.#unsent = [];
@@ -250,20 +253,21 @@ export class DriverSocket extends Duplex implements TimedSocket {
     done(error);
   }
 
-  #close(afterFlush: boolean): void {
+  #close(flushMsMax: number, mayLinger: boolean): void {
     const slot = this.#slot;
     if (slot === NONE) return;
     this.#peerAddress();
     this.#slot = NONE;
     const { driver, timeouts } = this.#owner;
-    if (!afterFlush) {
+    const isQueued = flushMsMax > 0 && driver.queuedBytes(slot) > 0;
+    if (!isQueued && !mayLinger) {
       driver.close(slot);
       return;
     }
-    const generation = driver.generations[slot];
-    if (driver.queuedBytes(slot) > 0) {
+    if (isQueued) {
       // A peer that never reads must not hold the connection for ever.
-      timeouts.after(FLUSH_MS_MAX, () => {
+      const generation = driver.generations[slot];
+      timeouts.after(flushMsMax, () => {
         if (driver.generations[slot] === generation) driver.close(slot);
       });
     }
@@ -301,7 +305,8 @@ export class DriverSocket extends Duplex implements TimedSocket {
   #commitTogether(pieces: readonly Piece[]): boolean {
     const { driver, writeBuffer } = this.#owner;
     let size = 0;
-    for (const { chunk, encoding } of pieces) size += typeof chunk === "string" ? byteLength(chunk, encoding) : chunk.length;
+    for (const { chunk, encoding } of pieces)
+      size += typeof chunk === "string" ? byteLength(chunk, encoding) : chunk.length;
     if (size === 0) return true;
     if (size > WRITE_BLOCK_BYTES_MAX) return false;
     const start = driver.reserve(this.#slot, size);

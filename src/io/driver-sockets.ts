@@ -5,6 +5,9 @@ import { DriverSocket, type SocketAddress, type SocketOwner } from "./driver-soc
 import { ReceiveCopies } from "./receive-copies.js";
 import { SocketTimeouts } from "./socket-timeouts.js";
 
+/** How long a write waits for room in the write pool when no turn of the driver comes before, in milliseconds. */
+const STARVED_RETRY_MS = 5;
+
 /** Who uses the sockets. */
 export interface DriverSocketsOptions {
   readonly allowHalfOpen: boolean;
@@ -66,7 +69,10 @@ export class DriverSockets implements DriverEvents, SocketOwner {
   }
 
   starved(socket: DriverSocket): void {
-    if (!this.#starved.includes(socket)) this.#starved.push(socket);
+    if (this.#starved.includes(socket)) return;
+    this.#starved.push(socket);
+    // Room that another connection gives back need not cause a turn.
+    if (this.#starved.length === 1) this.timeouts.after(STARVED_RETRY_MS, () => this.#feedStarved());
   }
 
   /** Closes every connection at once. Returns how many there were. */
@@ -122,7 +128,10 @@ export class DriverSockets implements DriverEvents, SocketOwner {
   }
 
   turnEnded(): void {
-    if (this.#starved.length === 0) return;
+    if (this.#starved.length > 0) this.#feedStarved();
+  }
+
+  #feedStarved(): void {
     const starved = this.#starved;
     this.#starved = [];
     for (const socket of starved) socket.continueWriting();

@@ -83,7 +83,8 @@ export class ExchangeSocket extends EventEmitter {
       if (written !== undefined) process.nextTick(written, gone());
       return false;
     }
-    const bytes = typeof chunk === "string" ? Buffer.from(chunk, typeof encoding === "string" ? encoding : "utf8") : chunk;
+    const bytes =
+      typeof chunk === "string" ? Buffer.from(chunk, typeof encoding === "string" ? encoding : "utf8") : chunk;
     this.#held.push(bytes);
     this.writableLength += bytes.length;
     if (written !== undefined) this.#heldCallbacks.push(written);

@@ -47,7 +47,8 @@ function isListener(app: NodeApp): app is NodeListener {
 
 async function listenerOf(app: NodeApp): Promise<NodeListener> {
   const { server } = await requireNodeTarget(app);
-  if (!(server instanceof HttpServerOfNode)) throw new TypeError("Cannot hand requests over: the server is no http.Server");
+  if (!(server instanceof HttpServerOfNode))
+    throw new TypeError("Cannot hand requests over: the server is no http.Server");
   return (request, response) => server.emit("request", request, response);
 }
 

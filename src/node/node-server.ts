@@ -15,6 +15,9 @@ import type { DriverSocket } from "../io/driver-socket.js";
 import { DriverSockets } from "../io/driver-sockets.js";
 import { listensItself } from "./listen-error.js";
 
+/** What is replaced on a server while it is served. */
+const REPLACED = ["listening", "address", "listen", "close", "getConnections", "ref", "unref"] as const;
+
 /** How often a drain looks for connections that have become idle, in milliseconds. */
 const IDLE_SCAN_MS = 50;
 
@@ -152,6 +155,8 @@ export class NodeServer {
       },
     });
     define(server, "close", { value: (done?: (error?: Error) => void) => this.#closeAsNode(done) });
+    define(server, "ref", { value: () => this.#referenced(true) });
+    define(server, "unref", { value: () => this.#referenced(false) });
     define(server, "getConnections", {
       value: (done: (error: Error | null, count: number) => void) => {
         process.nextTick(done, null, this.#sockets.count);
@@ -161,6 +166,12 @@ export class NodeServer {
     if (server instanceof HttpServerOfNode) {
       server.prependListener("request", (_request, response: ServerResponse) => this.#request(response));
     }
+  }
+
+  #referenced(isReferenced: boolean): NetServer {
+    if (isReferenced) this.driver.ref();
+    else this.driver.unref();
+    return this.server;
   }
 
   #address(): { address: string; family: string; port: number } | null {
@@ -284,12 +295,13 @@ export class NodeServer {
     this.#sockets.closeAll();
     await this.driver.shutdown();
     this.#sockets.timeouts.stop();
+    for (const name of REPLACED) Reflect.deleteProperty(this.server, name);
     // It never listened itself; this ends its timer and emits "close".
-    Reflect.apply(Reflect.get(Reflect.getPrototypeOf(this.server) ?? {}, "close"), this.server, []);
+    this.server.close();
   }
 }
 
-function define(server: NetServer, name: string, descriptor: PropertyDescriptor): void {
+function define(server: NetServer, name: (typeof REPLACED)[number], descriptor: PropertyDescriptor): void {
   Object.defineProperty(server, name, { ...descriptor, configurable: true });
 }
 

@@ -41,7 +41,8 @@ export async function nodeTargetOf(exported: unknown, depth = 0): Promise<NodeTa
     if (hasMethods(app, "callback", "use")) return koa(app);
   }
   if (typeof app !== "function") return undefined;
-  if (app.length >= 2) return target(createServer(app as NodeListener), hasMethods(app, "use", "handle") ? "express" : "listener");
+  if (app.length >= 2)
+    return target(createServer(app as NodeListener), hasMethods(app, "use", "handle") ? "express" : "listener");
   if (app.length === 0 && depth < FACTORY_DEPTH_MAX && !isClass(app)) return nodeTargetOf(app(), depth + 1);
   return undefined;
 }
