@@ -135,8 +135,10 @@ class HandedOver {
     this.#socket.finish();
   }
 
+  /** The client is gone, or has half-closed: node:http ends the connection then, and its programs count on hearing of it. */
   #aborted(): void {
     if (this.response.writableFinished) return;
+    this.#c.owner.cutRaw(this.#c);
     this.#socket.closed();
     if (!this.request.complete) this.request.destroy();
     closeResponse(this.response);
