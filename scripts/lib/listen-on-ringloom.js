@@ -74,7 +74,7 @@ function start(server, options) {
  * @param {Error} error
  */
 function fail(server, node, error) {
-  void node.driver.shutdown().then(() => server.emit("error", error));
+  void node.close().then(() => server.emit("error", error));
 }
 
 /** @param {unknown} port */

@@ -5,7 +5,7 @@
  *
  * The server itself never listens. `listening`, `address`, `listen`, `close` and `getConnections` are replaced on the object, so that what asks it gets true answers.
  */
-import { Server as HttpServerOfNode, type ServerResponse } from "node:http";
+import { Server as HttpServerOfNode, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Server as NetServer } from "node:net";
 import { assert } from "../assert.js";
 import type { Driver, DriverEvents, DriverOptions, ListenAddress, Listening } from "../driver/contract.js";
@@ -64,11 +64,17 @@ export class NodeServer {
   readonly driver: Driver;
   readonly #sockets: DriverSockets;
   readonly #stats: NodeServerStats = { connectionsNow: 0, requests: 0, resets: 0, rejected: 0 };
-  readonly #listeners = new Map<number, () => void>();
+  /** By listener: whom to tell when it has stopped. */
+  readonly #listeners = new Map<number, (() => void)[]>();
   /** Listeners that have not begun yet. */
   readonly #starting = new Set<Promise<Listening>>();
+  readonly #onRequest = (_request: IncomingMessage, response: ServerResponse): void => this.#request(response);
   #isDraining = false;
-  #onEmpty: () => void = ignore;
+  #hasListened = false;
+  /** Whether the program has closed its server, as it would have without us. */
+  #isClosed = false;
+  /** Called when the last connection is gone. */
+  #onEmpty: (() => void)[] = [];
   #finished = 0;
   #forced = 0;
   #drain: Promise<HttpDrainReport> | undefined;
@@ -109,12 +115,13 @@ export class NodeServer {
       this.#starting.delete(starting);
     }
     const { listener, host, port } = listening;
-    this.#listeners.set(listener, ignore);
+    this.#listeners.set(listener, []);
     this.#sockets.addresses.set(listener, { host, port });
     if (this.#isStopping) {
       this.driver.stopListening(listener);
       throw stopping();
     }
+    this.#hasListened = true;
     // node:http starts to watch its connections' timeouts when it hears this.
     this.server.emit("listening");
     return listening;
@@ -142,7 +149,7 @@ export class NodeServer {
   }
 
   get #isStopping(): boolean {
-    return this.#drain !== undefined || this.#closing !== undefined;
+    return this.#isClosed || this.#drain !== undefined || this.#closing !== undefined;
   }
 
   #takeOver(): void {
@@ -164,7 +171,7 @@ export class NodeServer {
       },
     });
     if (server instanceof HttpServerOfNode) {
-      server.prependListener("request", (_request, response: ServerResponse) => this.#request(response));
+      server.prependListener("request", this.#onRequest);
     }
   }
 
@@ -183,11 +190,23 @@ export class NodeServer {
     return null;
   }
 
-  /** What `server.close()` means here: no new connections, idle ones end, and `close` is emitted when all are gone. */
+  /** What `server.close()` means: no new connections, those that are idle now end, and `close` is emitted when all are gone. */
   #closeAsNode(done?: (error?: Error) => void): NetServer {
     if (typeof done === "function") this.server.once("close", () => done());
-    void this.drain({ graceMs: 0, deadlineMs: Number.POSITIVE_INFINITY }).then(() => this.close());
+    if (this.#isClosed) return this.server;
+    this.#isClosed = true;
+    this.#closeIdle();
+    void this.#stopListening()
+      .then(() => this.#untilEmpty())
+      .then(() => this.close());
     return this.server;
+  }
+
+  #untilEmpty(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onEmpty.push(resolve);
+      if (this.#sockets.count === 0) resolve();
+    });
   }
 
   #connection(socket: ServedSocket): void {
@@ -206,7 +225,8 @@ export class NodeServer {
 
   #closed(errno: number): void {
     if (errno !== 0) this.#stats.resets += 1;
-    if (this.#sockets.count === 0) this.#onEmpty();
+    if (this.#sockets.count > 0) return;
+    for (const resolve of this.#onEmpty.splice(0)) resolve();
   }
 
   #request(response: ServerResponse): void {
@@ -233,10 +253,6 @@ export class NodeServer {
       const response = socket._httpMessage;
       if (response !== undefined && response !== null) this.#finishWith(response);
     }
-    const empty = new Promise<void>((resolve) => {
-      this.#onEmpty = resolve;
-      if (this.#sockets.count === 0) resolve();
-    });
     let closedIdle = 0;
     let idleScan: NodeJS.Timeout | undefined;
     // Not unref'd: the process must live until its last answer has left.
@@ -247,7 +263,7 @@ export class NodeServer {
     }, graceMs);
     const leftMs = Math.max(0, deadlineMs - (performance.now() - start));
     const deadline = Number.isFinite(leftMs) ? setTimeout(() => this.cut(), leftMs) : undefined;
-    await empty;
+    await this.#untilEmpty();
     clearTimeout(grace);
     clearInterval(idleScan);
     clearTimeout(deadline);
@@ -274,10 +290,10 @@ export class NodeServer {
   }
 
   #stopListening(): Promise<unknown> {
-    const stopped = [...this.#listeners.keys()].map(
-      (listener) =>
+    const stopped = [...this.#listeners].map(
+      ([listener, waiting]) =>
         new Promise<void>((resolve) => {
-          this.#listeners.set(listener, resolve);
+          waiting.push(resolve);
           this.driver.stopListening(listener);
         }),
     );
@@ -285,10 +301,10 @@ export class NodeServer {
   }
 
   #listenerStopped(listener: number): void {
-    const resolve = this.#listeners.get(listener);
-    assert(resolve !== undefined, "a listener that stops was started");
+    const waiting = this.#listeners.get(listener);
+    assert(waiting !== undefined, "a listener that stops was started");
     this.#listeners.delete(listener);
-    resolve();
+    for (const resolve of waiting) resolve();
   }
 
   async #closeOnce(): Promise<void> {
@@ -296,8 +312,9 @@ export class NodeServer {
     await this.driver.shutdown();
     this.#sockets.timeouts.stop();
     for (const name of REPLACED) Reflect.deleteProperty(this.server, name);
+    this.server.removeListener("request", this.#onRequest);
     // It never listened itself; this ends its timer and emits "close".
-    this.server.close();
+    if (this.#hasListened) this.server.close();
   }
 }
 
@@ -308,5 +325,3 @@ function define(server: NetServer, name: (typeof REPLACED)[number], descriptor: 
 function stopping(): RingloomError {
   return new RingloomError("ERR_RINGLOOM_CLOSED", "Cannot listen: the server is stopping", { operation: "listen" });
 }
-
-function ignore(): void {}
