@@ -81,7 +81,10 @@ function notAnApp(exported: unknown, module: string): RingloomError {
 }
 
 function describe(exported: unknown): string {
-  if (typeof exported === "function") return `the function ${exported.name || "without a name"}, not an App`;
+  if (typeof exported === "function") {
+    const count = exported.length === 1 ? "1 parameter" : `${exported.length} parameters`;
+    return `a function of ${count}, where { fetch: handler } and (request, response) listeners can be served`;
+  }
   if (typeof exported !== "object" || exported === null) return `${String(exported)}, not an App`;
   // A class of the same name that is not ours: the module has found another copy of this package than the one that serves it.
   if (exported.constructor?.name === App.name)

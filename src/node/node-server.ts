@@ -307,14 +307,23 @@ export class NodeServer {
     for (const resolve of waiting) resolve();
   }
 
+  /** The server never listened itself, but this ends its timer and emits "close". Nobody is idle any more, so that it does not have to look. */
+  #finishServer(): void {
+    const { server } = this;
+    const own = Object.getOwnPropertyDescriptor(server, "closeIdleConnections");
+    Object.defineProperty(server, "closeIdleConnections", { value: () => undefined, configurable: true });
+    server.close();
+    Reflect.deleteProperty(server, "closeIdleConnections");
+    if (own !== undefined) Object.defineProperty(server, "closeIdleConnections", own);
+  }
+
   async #closeOnce(): Promise<void> {
     this.#sockets.closeAll();
     await this.driver.shutdown();
     this.#sockets.timeouts.stop();
     for (const name of REPLACED) Reflect.deleteProperty(this.server, name);
     this.server.removeListener("request", this.#onRequest);
-    // It never listened itself; this ends its timer and emits "close".
-    if (this.#hasListened) this.server.close();
+    if (this.#hasListened) this.#finishServer();
   }
 }
 
