@@ -283,6 +283,29 @@ for (const under of driversUnderTest) {
       await isolated.close();
     });
 
+    test("keeps the async contexts of sockets apart that speak no HTTP", async () => {
+      const storage = new AsyncLocalStorage<string>();
+      const server = createNetServer((socket) => {
+        socket.on("data", (chunk) => {
+          socket.write(`${storage.getStore() ?? "none"};`);
+          storage.enterWith(chunk.toString());
+        });
+      });
+      const isolated = await NodeRig.startServer(under, server);
+      const peers = await Promise.all(Array.from({ length: 50 }, () => Peer.open(isolated.port)));
+      for (let round = 1; round <= 3; round++) {
+        for (const [index, peer] of peers.entries()) peer.send(`peer ${index}`);
+        await Promise.all(
+          peers.map((peer) => peer.signal.until("the answer", () => peer.text.split(";").length > round)),
+        );
+      }
+      // Whether what enterWith left is seen by the next event of the same socket differs between versions of Node.
+      for (const [index, peer] of peers.entries())
+        assert.match(peer.text, new RegExp(`^none;((none|peer ${index});){2}$`));
+      for (const peer of peers) peer.socket.destroy();
+      await isolated.close();
+    });
+
     test("writes on when the write pool was exhausted", async () => {
       const server = createServer((_incoming, response) => response.end(LARGE));
       const tight = await NodeRig.startServer(under, server, { writePoolBytes: 128 * 1024 });
