@@ -76,12 +76,12 @@ export class SocketTimeouts {
     }
     this.#runDeadlines(now);
     if (this.#timer === undefined) return;
-    const isIdle = this.#sockets.size === 0 && this.#deadlines.length === 0;
+    for (const { atMs } of this.#deadlines) shortestMs = Math.min(shortestMs, Math.max(0, atMs - now));
     // A short timeout that is over leaves a quick tick behind: begin anew with what is left.
-    if (!isIdle && shortestMs / TICK_PARTS < this.#tickMs * 2) return;
+    if (shortestMs / TICK_PARTS < this.#tickMs * 2) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
-    if (!isIdle) this.#tickFor(Math.min(shortestMs, this.#deadlines.length > 0 ? TICK_MS_MAX : shortestMs));
+    if (shortestMs < Number.POSITIVE_INFINITY) this.#tickFor(shortestMs);
   }
 
   #runDeadlines(now: number): void {
