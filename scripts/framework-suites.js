@@ -28,7 +28,8 @@ const SUITES = {
   "node-server": { runner: runVitest, preload: "listen-on-ringloom.js", variants: DRIVERS },
   // The tests of workerd run in another runtime, which a preload does not reach.
   hono: {
-    runner: (folder, env, scratch) => runVitest(folder, env, scratch, ["--exclude", "runtime-tests/workerd/**"]),
+    runner: (folder, env, scratch) =>
+      runVitest(folder, env, scratch, ["--project=!workerd", "--coverage.enabled=false"]),
     preload: "light-web-globals.js",
     variants: ["light"],
   },
