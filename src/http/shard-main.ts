@@ -3,10 +3,10 @@
 import { createDriver } from "../driver/choose.js";
 import type { ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
-import { AccessLog } from "../observe/access-log.js";
-import { logSettings, writeLogLines } from "../observe/log.js";
 import { withoutListening } from "../node/listen-guard.js";
 import { nodeServiceOf } from "../node/node-service.js";
+import { AccessLog } from "../observe/access-log.js";
+import { logSettings, writeLogLines } from "../observe/log.js";
 import { loadModule } from "../runtime/module.js";
 import { runShard, type ShardService } from "../runtime/shard.js";
 import type { DrainOptions, DrainReport, ShardAssignment } from "../runtime/shard-protocol.js";
