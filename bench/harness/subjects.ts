@@ -91,11 +91,18 @@ export const httpSubjects: readonly Subject[] = [
   },
 ];
 
-function ringloom(name: string, about: string, app: string, driver: string): Subject {
+/** An app on Ringloom: `ringloom serve` with one shard. `app` is a file of bench/apps. */
+export function ringloom(
+  name: string,
+  about: string,
+  app: string,
+  driver: string,
+  needs: readonly Need[] = [],
+): Subject {
   return {
     name,
     about: () => `${about}, Node ${process.versions.node}`,
-    needs: ["ringloom"],
+    needs: ["ringloom", ...needs],
     executable: process.execPath,
     isNode: true,
     args: [
