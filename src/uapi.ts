@@ -45,6 +45,11 @@ export const IORING_FSYNC_DATASYNC = 1 << 0;
 export const MSG_WAITALL = 0x100;
 export const MSG_NOSIGNAL = 0x4000;
 export const SOCK_CLOEXEC = 0x80000;
+
+// asm-generic/socket.h
+export const SO_ATTACH_FILTER = 26;
+export const SO_ATTACH_REUSEPORT_CBPF = 51;
+export const SO_DETACH_REUSEPORT_BPF = 68;
 export const POLLIN = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;

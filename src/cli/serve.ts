@@ -2,15 +2,15 @@
 
 import { RingloomError } from "../errors.js";
 import { HTTP_LIMIT_OPTIONS, limitsFromOutside } from "../http/limit-options.js";
-import { SHARD_MAIN } from "../http/serve-module.js";
+import { type Supervised, supervise } from "../http/supervise.js";
 import { raiseInliningBudget } from "../runtime/inlining.js";
-import { resolveModule } from "../runtime/module.js";
-import { RUNTIME_OPTIONS, resolveRuntimeOptions } from "../runtime/options.js";
-import type { StopReport } from "../runtime/shard-group.js";
-import { fromShardError } from "../runtime/shard-protocol.js";
+import { RUNTIME_OPTIONS, type RuntimeOptions, resolveRuntimeOptions } from "../runtime/options.js";
+import type { RestartReport } from "../runtime/rolling-restart.js";
+import { fromShardError } from "../runtime/shard-error.js";
+import type { GroupEvents, Replacement } from "../runtime/shard-group.js";
 import type { ShardEnd } from "../runtime/shard-thread.js";
-import { stopOnSignals } from "../runtime/signals.js";
-import { Supervisor } from "../runtime/supervisor.js";
+import { restartOnHangup, stopOnSignals } from "../runtime/signals.js";
+import type { StopReport } from "../runtime/stop-report.js";
 import { type ArgumentRules, parseArguments, UsageError } from "./arguments.js";
 import { errorText } from "./error-text.js";
 import { formatBytes, paint, plural, type Terminal, table } from "./terminal.js";
@@ -22,10 +22,13 @@ const RULES: ArgumentRules = {
 };
 
 /** Says what happens, as text or as one JSON object a line. */
-interface Voice {
-  listening(supervisor: Supervisor): void;
+interface Voice extends Required<GroupEvents> {
+  listening(server: Supervised, options: RuntimeOptions): void;
   signal(signal: NodeJS.Signals, isFirst: boolean): void;
-  shardLost(end: ShardEnd): void;
+  hangup(hasTerminal: boolean): void;
+  restarted(report: RestartReport): void;
+  restartFailed(error: unknown): void;
+  supervisorFailed(error: unknown): void;
   stopped(report: StopReport): void;
   failed(error: unknown): void;
 }
@@ -38,42 +41,97 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
   if (extra !== undefined) throw new UsageError(`Unexpected argument ${extra}: serve takes one module.`);
   raiseInliningBudget();
   const voice = switches.has("json") ? jsonVoice(terminal) : textVoice(terminal);
-  let supervisor: Supervisor;
+  let server: Supervised;
+  let options: RuntimeOptions;
   try {
-    supervisor = await Supervisor.start({
-      options: resolveRuntimeOptions({ flags: values, environment: process.env }),
-      service: { limits: limitsFromOutside({ flags: values, environment: process.env }) },
-      module: resolveModule(specifier, process.cwd()),
-      shardMain: SHARD_MAIN,
-      shardLost: (end) => voice.shardLost(end),
-    });
+    options = resolveRuntimeOptions({ flags: values, environment: process.env });
+    const service = { limits: limitsFromOutside({ flags: values, environment: process.env }) };
+    server = await supervise({ module: specifier, options, service, events: voice });
   } catch (error) {
     voice.failed(error);
     return error instanceof RingloomError && error.code === "ERR_RINGLOOM_INVALID_OPTION" ? 2 : 1;
   }
+  const { supervisor } = server;
+  surviveOwnErrors(server, voice);
   stopOnSignals(supervisor, (signal, isFirst) => voice.signal(signal, isFirst));
-  voice.listening(supervisor);
+  restartOnHangup(supervisor, {
+    heard: (hasTerminal) => voice.hangup(hasTerminal),
+    restarted: (report) => voice.restarted(report),
+    failed: (error) => voice.restartFailed(error),
+  });
+  voice.listening(server, options);
   const report = await supervisor.stopped;
   voice.stopped(report);
   return report.exitCode;
 }
 
+/**
+ * An error that nobody caught on this thread says that its state is not to be trusted; the shards do not depend on it. So they finish what they have, and the
+ * process ends with code 1. A second such error ends it at once.
+ */
+function surviveOwnErrors({ supervisor }: Supervised, voice: Voice): void {
+  let hasFailed = false;
+  process.on("uncaughtException", (error) => {
+    voice.supervisorFailed(error);
+    if (hasFailed) process.exit(1);
+    hasFailed = true;
+    void supervisor.stop({ cause: "supervisor-failed" });
+  });
+}
+
 function textVoice(terminal: Terminal): Voice {
   return {
-    listening(supervisor) {
-      for (const line of describe(supervisor, terminal)) terminal.out(line);
-      terminal.out(`listening ${supervisor.url}`);
+    listening(server, options) {
+      for (const line of describe(server, options, terminal)) terminal.out(line);
+      terminal.out(`listening ${server.supervisor.url}`);
     },
     signal(signal, isFirst) {
       terminal.error(
         isFirst ? `${signal}: finishing what was begun (again to cut)` : `${signal}: cutting what is left`,
       );
     },
-    shardLost(end) {
-      terminal.error(`shard ${end.shard} ended unexpectedly (exit code ${end.exitCode}); the server stops`);
+    hangup(hasTerminal) {
+      terminal.error(hasTerminal ? "SIGHUP: restarting shard by shard" : "SIGHUP: the terminal is gone; stopping");
+    },
+    restarted(report) {
+      terminal.out(
+        `restarted: ${plural(report.shards, "shard")} in ${Math.round(report.ms)} ms, ` +
+          `${plural(report.requestsFinished, "request")} finished by the old ones, ${report.connectionsCut} cut`,
+      );
+    },
+    restartFailed(error) {
+      terminal.error("the restart failed; shards that were not restarted go on as they were");
+      terminal.error(errorText(error));
+    },
+    supervisorFailed(error) {
+      terminal.error("the supervisor failed; the server stops");
+      terminal.error(errorText(error));
+    },
+    shardLost(end, replacement) {
+      terminal.error(`shard ${end.shard} ${howItEnded(end)}; ${whatFollows(replacement)}`);
       if (end.error !== undefined) terminal.error(errorText(fromShardError(end.error, "run")));
     },
+    shardReplaced(shard, generation) {
+      terminal.error(`shard ${shard} serves again: generation ${generation}`);
+    },
+    shardStuck(shard, silentMs) {
+      terminal.error(
+        `shard ${shard} is stuck: no heartbeat for ${Math.round(silentMs)} ms; it gets no new connections`,
+      );
+    },
+    shardRecovered(shard) {
+      terminal.error(`shard ${shard} has recovered`);
+    },
+    trouble({ shard, kind, error }) {
+      const what = kind === "hook" ? "its ready hook failed" : "a rejection that nobody handled";
+      terminal.error(`shard ${shard}: ${what}`);
+      terminal.error(errorText(fromShardError(error, "run")));
+    },
     stopped(report) {
+      for (const { hook, shard, error } of report.hookFailures) {
+        terminal.error(`${shard === undefined ? "supervisor" : `shard ${shard}`}: the ${hook} hook failed`);
+        terminal.error(errorText(fromShardError(error, hook)));
+      }
       terminal.out(summary(report));
     },
     failed(error) {
@@ -82,16 +140,29 @@ function textVoice(terminal: Terminal): Voice {
   };
 }
 
+function howItEnded(end: ShardEnd): string {
+  if (end.kind === "exited") return `called process.exit(${end.exitCode})`;
+  if (end.kind === "terminated") return "was terminated";
+  return `ended unexpectedly (exit code ${end.exitCode})`;
+}
+
+function whatFollows({ delayMs, used }: Replacement): string {
+  if (delayMs === undefined) return "the server stops";
+  const when = delayMs === 0 ? "now" : `in ${delayMs} ms`;
+  return `it is replaced ${when} (restart ${used} within the window)`;
+}
+
 function jsonVoice(terminal: Terminal): Voice {
   function print(event: string, fields: object): void {
     terminal.out(JSON.stringify({ event, ...fields }));
   }
   return {
-    listening({ url, host, port, choice, sizing }) {
+    listening({ supervisor: { url, host, port, choice, sizing, readyDelayMs }, healthUrl }, options) {
       print("listening", {
         url,
         host,
         port,
+        healthUrl,
         driver: choice.name,
         driverReason: choice.reason,
         shards: sizing.shards,
@@ -100,36 +171,59 @@ function jsonVoice(terminal: Terminal): Voice {
         spin: sizing.spin,
         spinReason: sizing.spinReason,
         memory: sizing.memory,
+        readyDelayMs,
+        restartsMax: options.restartsMax,
+        restartWindowMs: options.restartWindowMs,
         pid: process.pid,
       });
     },
     signal: (signal, isFirst) => print("signal", { signal, isFirst }),
-    shardLost: (end) => print("shard-lost", end),
+    hangup: (hasTerminal) => print("signal", { signal: "SIGHUP", isFirst: true, hasTerminal }),
+    restarted: (report) => print("restarted", report),
+    restartFailed: (error) => print("restart-failed", errorFields(error)),
+    supervisorFailed: (error) => print("supervisor-failed", errorFields(error)),
+    shardLost: (end, replacement) => print("shard-lost", { ...end, replacement }),
+    shardReplaced: (shard, generation) => print("shard-replaced", { shard, generation }),
+    shardStuck: (shard, silentMs) => print("shard-stuck", { shard, silentMs }),
+    shardRecovered: (shard) => print("shard-recovered", { shard }),
+    trouble: (trouble) => print("trouble", trouble),
     stopped: (report) => print("stopped", report),
-    failed(error) {
-      const isOurs = error instanceof RingloomError;
-      print("failed", {
-        code: isOurs ? error.code : undefined,
-        message: error instanceof Error ? error.message : String(error),
-        text: errorText(error),
-      });
-    },
+    failed: (error) => print("failed", errorFields(error)),
   };
 }
 
-function describe(supervisor: Supervisor, terminal: Terminal): string[] {
-  const { choice, sizing, host } = supervisor;
+function errorFields(error: unknown): object {
+  const isOurs = error instanceof RingloomError;
+  return {
+    code: isOurs ? error.code : undefined,
+    message: error instanceof Error ? error.message : String(error),
+    text: errorText(error),
+  };
+}
+
+function describe(server: Supervised, options: RuntimeOptions, terminal: Terminal): string[] {
+  const { choice, sizing, host, url, readyDelayMs } = server.supervisor;
   const { memory } = sizing;
   const everywhere = host === "0.0.0.0" || host === "::" ? " (every interface)" : "";
+  const health: [string, string][] =
+    server.healthUrl === undefined ? [] : [["health", `${server.healthUrl} (/livez, /readyz)`]];
+  const delay: [string, string][] =
+    readyDelayMs === 0 ? [] : [["stop", `SIGTERM: not ready and serving for ${readyDelayMs} ms, then the drain`]];
   return table(terminal, [
-    ["url", `${paint(terminal, "cyan", supervisor.url)}${everywhere}`],
+    ["url", `${paint(terminal, "cyan", url)}${everywhere}`],
+    ...health,
     ["driver", `${paint(terminal, choice.name === "uring" ? "green" : "yellow", choice.name)}: ${choice.reason}`],
-    ["shards", `${sizing.shards} (${sizing.shardsReason}), spin ${sizing.spin.mode} (${sizing.spinReason})`],
+    [
+      "shards",
+      `${sizing.shards} (${sizing.shardsReason}), spin ${sizing.spin.mode} (${sizing.spinReason}), ` +
+        `at most ${plural(options.restartsMax, "restart")} in ${options.restartWindowMs / 1_000} s`,
+    ],
     [
       "memory",
       `up to ${formatBytes(memory.buffersBytesTotal)} of buffers for ${plural(sizing.connectionsMax, "connection")} a shard; ` +
         `${formatBytes(memory.limitBytes)} allowed (${memory.limitFrom})`,
     ],
+    ...delay,
     ["pid", String(process.pid)],
   ]);
 }
@@ -140,8 +234,17 @@ function summary(report: StopReport): string {
     report.shardsDrained === report.shards
       ? `${plural(report.shards, "shard")} drained`
       : `${report.shardsDrained} of ${report.shards} shards drained`;
-  return (
+  const { readyDelayMs, listenersMs, drainMs } = report.phases;
+  const waited = readyDelayMs < 1 ? "" : `${Math.round(readyDelayMs)} ms not ready, `;
+  const total =
     `stopped: ${drained} in ${Math.round(report.ms)} ms, ` +
-    `${plural(report.requestsFinished, "request")} finished, ${report.connectionsCut} cut`
-  );
+    `${plural(report.requestsFinished, "request")} finished, ${report.connectionsCut} cut`;
+  const phases = `(${waited}${Math.round(listenersMs)} ms to stop listening, ${Math.round(drainMs)} ms to drain)`;
+  return `${total} ${phases}${whyStopped(report)}`;
+}
+
+function whyStopped({ cause, exitCode }: StopReport): string {
+  if (cause === "restarts-spent") return `; shards died too often, exit code ${exitCode}`;
+  if (cause === "shard-exit") return `; the module called process.exit(${exitCode})`;
+  return "";
 }

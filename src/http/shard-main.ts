@@ -4,18 +4,20 @@ import { createDriver } from "../driver/choose.js";
 import type { ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import { loadModule } from "../runtime/module.js";
-import { runShard, type ShardService } from "../runtime/shard.js";
-import type { DrainOptions, DrainReport, ShardAssignment } from "../runtime/shard-protocol.js";
+import { runShard, type ServiceDrainReport, type ShardService } from "../runtime/shard.js";
+import type { DrainOptions, ShardAssignment } from "../runtime/shard-protocol.js";
 import { App } from "./app.js";
 import { type FetchHandler, isFetchHandler } from "./fetch-handler.js";
 import type { HttpLimits } from "./limits.js";
 import { HttpServer } from "./server.js";
 
 class HttpService implements ShardService {
+  readonly lifecycle: unknown;
   readonly #server: HttpServer;
 
-  constructor(server: HttpServer) {
+  constructor(server: HttpServer, lifecycle: unknown) {
     this.#server = server;
+    this.lifecycle = lifecycle;
   }
 
   get driverStats(): object {
@@ -30,7 +32,11 @@ class HttpService implements ShardService {
     return this.#server.listen(target);
   }
 
-  async drain(options: DrainOptions, listenerStopped: () => Promise<void>): Promise<DrainReport> {
+  adopt(descriptor: number): boolean {
+    return this.#server.adopt(descriptor);
+  }
+
+  async drain(options: DrainOptions, listenerStopped: () => Promise<void>): Promise<ServiceDrainReport> {
     const report = await this.#server.drain({ ...options, listenerStopped });
     await this.#server.close();
     return report;
@@ -48,7 +54,7 @@ async function start(assignment: ShardAssignment): Promise<ShardService> {
     limits: { ...limitsOf(named("limits")), ...limitsOf(assignment.service.limits) },
     sizes: assignment.sizes,
   });
-  return new HttpService(server);
+  return new HttpService(server, named("lifecycle"));
 }
 
 /** Throws `ERR_RINGLOOM_NOT_AN_APP`, saying what was exported instead. */

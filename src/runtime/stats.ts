@@ -3,19 +3,28 @@ import { getHeapStatistics } from "node:v8";
 import type { DriverName } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import { type CounterRecord, Counters } from "./counters.js";
+import { Roster, type RosterEntry } from "./roster.js";
 import type { MemoryBudget } from "./sizing.js";
 
 /**
- * The figures of one shard, at most a tenth of a second old; those of the calling shard are current.
+ * What one shard counts, or all of them together.
  * @experimental
  */
-export interface ShardStats {
-  readonly shard: number;
+export interface ShardFigures {
   readonly heapUsedBytes: number;
   /** The driver's counters: see `DriverStats`. */
   readonly driver: Readonly<Record<string, number>>;
   /** The counters of what the shard serves; for HTTP see `HttpStats`. */
   readonly service: Readonly<Record<string, number>>;
+}
+
+/**
+ * The figures of one shard, at most a tenth of a second old; those of the calling shard are current. They start over with each generation, that is
+ * when another thread takes the shard's place.
+ * @experimental
+ */
+export interface ShardStats extends ShardFigures, RosterEntry {
+  readonly shard: number;
 }
 
 /**
@@ -31,7 +40,7 @@ export interface RuntimeStats {
   readonly shard: number;
   readonly shards: readonly ShardStats[];
   /** Sums over all shards. */
-  readonly totals: Omit<ShardStats, "shard">;
+  readonly totals: ShardFigures;
   readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number; readonly budget: MemoryBudget };
 }
 
@@ -42,6 +51,8 @@ export interface RuntimeFacts {
   readonly memoryBudget: MemoryBudget;
   /** `Date.now()` of the start. */
   readonly startedAtMs: number;
+  /** What the supervisor knows of each shard; see `roster.ts`. */
+  readonly roster: SharedArrayBuffer;
 }
 
 /** Gives the current counters of this thread's driver and service. */
@@ -93,7 +104,8 @@ export class RuntimeView {
   stats(): RuntimeStats {
     this.publish();
     const records = Array.from({ length: this.#counters.shardCount }, (_, shard) => this.#counters.read(shard));
-    const shards = records.map((record, shard) => ({ shard, ...divide(record) }));
+    const roster = new Roster(this.#facts.roster);
+    const shards = records.map((record, shard) => ({ shard, ...roster.read(shard), ...divide(record) }));
     const totals = divide(sum(records));
     return {
       pid: process.pid,
@@ -150,7 +162,7 @@ function prefixed(prefix: string, record: object): Record<string, number> {
   return result;
 }
 
-function divide(record: CounterRecord): Omit<ShardStats, "shard"> {
+function divide(record: CounterRecord): ShardFigures {
   const driver: Record<string, number> = {};
   const service: Record<string, number> = {};
   for (const [name, value] of Object.entries(record)) {
