@@ -419,7 +419,8 @@ export class ShardGroup implements ShardThreadEvents {
       this.#note(seat, seat.current === undefined ? "stopped" : "draining");
       seat.successor?.terminate();
       if (seat.current === undefined) {
-        if (seat.lastEnd !== undefined) this.#ends.push(seat.lastEnd);
+        // A death that was being made good is no failure of a stop that somebody asked for.
+        if (seat.lastEnd !== undefined && this.#stopCause !== "requested") this.#ends.push(seat.lastEnd);
         continue;
       }
       seat.current.drain({ ...this.#drainTimes(), hasSuccessor: false });
