@@ -69,7 +69,7 @@ for (const [variable, what] of [
       stderr,
       /The module's "start" hook threw Error: the .*start hook was asked to fail\. \[ERR_RINGLOOM_HOOK_FAILED\]/,
     );
-    assert.match(stderr, /Error: the .*start hook was asked to fail\n[^]* at note /);
+    assert.match(stderr, /Error: the .*start hook was asked to fail\n[\s\S]* at note /);
     assert.equal(code, 1);
   });
 

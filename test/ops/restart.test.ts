@@ -55,7 +55,7 @@ for (const { name: driver, skip } of driversUnderTest) {
           }
           writeFileSync(module, "throw new Error('a bad rollout');\n");
           server.child.kill("SIGHUP");
-          await server.complained(/the restart failed; shards that were not restarted go on[^]*a bad rollout/);
+          await server.complained(/the restart failed; shards that were not restarted go on[\s\S]*a bad rollout/);
           for (let request = 0; request < 8; request++) {
             assert.equal(await (await fetch(url, { headers: { connection: "close" } })).text(), "second");
           }

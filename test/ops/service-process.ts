@@ -10,9 +10,6 @@ export interface Who {
   readonly threadId: number;
 }
 
-/** One line of `serve --json`. */
-export type ServeEvent = Readonly<Record<string, unknown>> & { readonly event: string };
-
 /** Small, so that threads start fast. */
 const SIZES = ["--connections", "1024", "--receive-slab-mib", "2", "--write-pool-mib", "2"];
 
@@ -44,17 +41,9 @@ export class ServiceProcess {
     }
   }
 
-  get events(): ServeEvent[] {
-    const lines = this.server.stdout.split("\n").filter((line) => line.startsWith("{"));
-    return lines.map((line) => JSON.parse(line) as ServeEvent);
-  }
-
-  /** The `count`-th event of that name, as soon as it is there. */
-  async event(name: string, count = 1): Promise<ServeEvent> {
-    await this.server.said(new RegExp(`(?:^\\{"event":"${name}".*\\}\\n[^]*?){${count}}`, "m"));
-    const found = this.events.filter(({ event }) => event === name)[count - 1];
-    if (found === undefined) throw new Error(`no event ${name}: ${this.server.stdout}${this.server.stderr}`);
-    return found;
+  /** See `Ringloom.event`. */
+  event(name: string, count = 1): Promise<Readonly<Record<string, unknown>>> {
+    return this.server.event(name, count);
   }
 
   /** A request on a connection of its own. */
