@@ -45,15 +45,15 @@ export const IORING_FSYNC_DATASYNC = 1 << 0;
 export const MSG_WAITALL = 0x100;
 export const MSG_NOSIGNAL = 0x4000;
 export const SOCK_CLOEXEC = 0x80000;
-
-// asm-generic/socket.h
-export const SO_ATTACH_FILTER = 26;
-export const SO_ATTACH_REUSEPORT_CBPF = 51;
-export const SO_DETACH_REUSEPORT_BPF = 68;
 export const POLLIN = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const SHUT_WR = 1;
+
+/** Socket options that take programs, from asm-generic/socket.h. */
+export const SO_ATTACH_FILTER = 26;
+export const SO_ATTACH_REUSEPORT_CBPF = 51;
+export const SO_DETACH_REUSEPORT_BPF = 68;
 
 /** Error numbers that the drivers tell apart. */
 export const EINTR = 4;

@@ -1,6 +1,7 @@
 /** The options that have to do with staying up: probes, stops, restarts, hooks. They are part of {@link RUNTIME_OPTIONS} in `options.ts`. */
 import { choiceOption, integerOption, integerOrAutoOption, integerOrWordOption, textOption } from "./option.js";
 
+/** The definition of each option for probes, stops, restarts and hooks. */
 export const OPERATION_OPTIONS = {
   reusePort: choiceOption({
     flag: "reuse-port",

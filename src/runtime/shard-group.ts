@@ -36,7 +36,10 @@ export const LISTENERS_STOP_MS_MAX = 1_000;
 /** How long handshakes that had begun may take to come to their end before a listener stops, in milliseconds. */
 export const SETTLE_MS = 50;
 
-/** What is about to happen in the place of a shard that ended. */
+/**
+ * What is about to happen in the place of a shard that ended.
+ * @experimental
+ */
 export interface Replacement {
   /** After how many milliseconds a new thread starts; undefined when the budget is spent and the server stops instead. */
   readonly delayMs: number | undefined;
@@ -44,7 +47,10 @@ export interface Replacement {
   readonly used: number;
 }
 
-/** What an operator wants to hear. */
+/**
+ * What an operator wants to hear.
+ * @experimental
+ */
 export interface GroupEvents {
   /** A shard ended that was not asked to, or its replacement did not start. */
   shardLost?(end: ShardEnd, replacement: Replacement): void;

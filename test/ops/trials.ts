@@ -31,7 +31,7 @@ const SIZES = ["--connections", "1024", "--receive-slab-mib", "2", "--write-pool
 /** SIGHUP to a serving process, `count` times, each after the one before has ended. */
 export async function rollingRestarts({ driver, shards, count }: TrialOptions): Promise<TrialResult> {
   const startedMs = performance.now();
-  const args = ["--port", "0", "--driver", driver, "--shards", String(shards), "--drain-grace-ms", "50", ...SIZES];
+  const args = ["--port", "0", "--driver", driver, "--shards", String(shards), ...SIZES];
   const server = new Ringloom(["serve", SERVICE, ...args, "--json"]);
   const { port } = await server.event("listening");
   const client = new LedgerClient({ port: Number(port), ...CLIENTS });
@@ -63,7 +63,7 @@ export async function rollouts({ driver, shards, count }: TrialOptions): Promise
   const start = (port: string) =>
     new Ringloom([
       ...["serve", SERVICE, "--port", port, "--driver", driver, "--shards", String(shards), "--json"],
-      ...["--reuse-port", "on", "--drain-grace-ms", "50", ...SIZES],
+      ...["--reuse-port", "on", ...SIZES],
     ]);
   let server = start("0");
   const port = String((await server.event("listening")).port);
