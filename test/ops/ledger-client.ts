@@ -108,7 +108,8 @@ export class LedgerClient {
       server = this.#answer(settle() ?? "nothing", received, body);
       mayKeep = keeps && !/\r\nconnection: close\r\n/i.test(received);
       if (!mayKeep) socket.end();
-      else setTimeout(ask, this.#options.pauseMs);
+      // One turn later, so that an end which has already arrived is seen before the next request is written.
+      else setTimeout(() => setImmediate(ask), this.#options.pauseMs);
     });
     socket.on("end", () => fail("closed before the answer"));
     socket.on("error", (error: NodeJS.ErrnoException) => {
