@@ -95,12 +95,23 @@ test("invokeOnShard() settles every call once when the shard dies, and reaches i
   });
 });
 
-test("invokeOnShard() asks the new thread after a rolling restart", async () => {
+test("invokeOnShard() asks the new thread as soon as it serves, and waits for what the old one has begun", async () => {
   await withServer(async (server) => {
     const shard = 0;
     await server.invokeOnShard("add", { shard }, 1, 1);
-    await server.restart();
-    assert.deepEqual(await server.invokeOnShard("add", { shard }, 1, 1), { sum: 2, shard, generation: 2 });
+    const slow = server.invokeOnShard("slow", { shard }, 1_500);
+    const restart = server.restart();
+    while (server.health.shards[shard]?.generation !== 2) await new Promise((resolve) => setTimeout(resolve, 10));
+    let answer: unknown;
+    // The old thread serves until the new one has loaded.
+    do answer = await server.invokeOnShard("add", { shard }, 1, 1);
+    while ((answer as { generation: number }).generation === 1);
+    assert.deepEqual(answer, { sum: 2, shard, generation: 2 });
+    let isRestartOver = false;
+    void restart.then(() => (isRestartOver = true));
+    assert.deepEqual(await slow, { shard, generation: 1 });
+    assert.equal(isRestartOver, false, "the old thread was still there");
+    await restart;
   });
 });
 
