@@ -102,6 +102,7 @@ class ShardLife {
   readonly #othersStopped: Promise<void>;
   #nobodyListens: () => void = () => undefined;
   #isDraining = false;
+  #readyHook: ReturnType<Hooks["attempt"]> = Promise.resolve(undefined);
 
   constructor(port: MessagePort, assignment: ShardAssignment, parts: ShardParts) {
     this.#port = port;
@@ -145,7 +146,8 @@ class ShardLife {
       this.#view.start({ driver: () => this.#service.driverStats, service: () => this.#service.serviceStats });
       const { host, port } = await this.#service.listen(ownTarget(this.#assignment));
       send(this.#port, { type: "ready", host, port });
-      const failure = await this.#hooks.attempt("ready", shard);
+      this.#readyHook = this.#hooks.attempt("ready", shard);
+      const failure = await this.#readyHook;
       if (failure !== undefined) tellTrouble(this.#port, { shard, kind: "hook", error: failure.error });
     } catch (error) {
       fail(this.#port, error);
@@ -164,7 +166,8 @@ class ShardLife {
     const { shard } = this.#assignment;
     try {
       this.#callee.retire();
-      const drainHook = this.#hooks.attempt("drain", shard);
+      // Hooks of one shard never overlap.
+      const drainHook = this.#readyHook.then(() => this.#hooks.attempt("drain", shard));
       const report = await this.#service.drain(options, () => {
         if (hasSuccessor) this.#view.stop();
         send(this.#port, { type: "listenerStopped" });

@@ -82,6 +82,7 @@ for (const { name: driver, skip } of driversUnderTest) {
         const spinner = peers.get(1);
         assert.ok(spinner !== undefined);
         spinner.peer.send("GET /spin/6000 HTTP/1.1\r\nhost: test\r\n\r\n");
+        while (JSON.parse((await service.probe("/readyz?verbose")).text).shards[1].silentMs < 400) await pause();
         // Some of these wait in the queue of the stuck shard until it is known to be stuck.
         const early = await Promise.all(Array.from({ length: 24 }, () => whoAnswers(service.port)));
         // An answer of shard 1 could only come after its loop.
@@ -137,6 +138,10 @@ test("ringloom serve says so when the health port is taken, and ends", async () 
 async function acceptedBy(service: ServiceProcess, shard: number): Promise<number> {
   const stats = JSON.parse((await service.get("/stats")).text) as RuntimeStats;
   return stats.shards[shard]?.driver.accepted ?? 0;
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 async function whoAnswers(port: number): Promise<Who> {
