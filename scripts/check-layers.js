@@ -13,12 +13,13 @@ const LAYERS = [
   ["shared"],
   ["ring"],
   ["driver"],
+  ["observe"],
   ["runtime"],
   ["task", "sync", "time"],
   ["net", "fs", "dns", "signal", "process", "io"],
   ["http", "ws"],
   ["cluster"],
-  ["cli", "observe", "testing"],
+  ["cli", "testing"],
   ["(entry)"],
 ];
 const ROOT_FILES = ["assert", "constants", "errors", "uapi", "native"].map((name) => `src/${name}.ts`);

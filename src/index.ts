@@ -1,7 +1,10 @@
 /** The root of the package: what every kind of server has in common. The server itself is `ringloom/http`. */
 export type { DriverName } from "./driver/contract.js";
 export { RingloomError, type RingloomErrorCode, type RingloomErrorOptions } from "./errors.js";
+export { type LogFields, type Logger, log } from "./observe/log.js";
+export type { LogLevel } from "./observe/log-format.js";
+export type { LoopStats } from "./observe/loop-monitor.js";
+export type { MemoryBudget } from "./runtime/memory-plan.js";
 export type { RosterEntry, ShardCondition } from "./runtime/roster.js";
 export { type InvokeOptions, invokeOnShard, type ShardFunction, shardFunction } from "./runtime/shard-functions.js";
-export type { MemoryBudget } from "./runtime/sizing.js";
 export { type RuntimeStats, runtimeStats, type ShardFigures, type ShardStats } from "./runtime/stats.js";

@@ -30,8 +30,11 @@ app.get("/stats", (c) => {
     ...rest,
     requests: totals.service.requests,
     connections: totals.driver.connectionsNow,
-    shards: shards.map(({ shard, heapUsedBytes, driver, service }) => ({
+    shards: shards.map(({ shard, heapUsedBytes, loop, driver, service }) => ({
       shard,
+      utilization: loop.utilization1s,
+      lagMsP99: loop.lagMsP99,
+      blockedCount: loop.blockedCount,
       requests: service.requests,
       connections: driver.connectionsNow,
       receivedBytes: driver.receivedBytes,

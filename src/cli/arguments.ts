@@ -19,6 +19,8 @@ export interface ArgumentRules {
   readonly valued: readonly string[];
   /** Names of options that do not. */
   readonly switches: readonly string[];
+  /** Names of options whose value may be left out; where there is one, it follows after `=`. Without it the value is the empty text. */
+  readonly optional?: readonly string[];
   /** Short forms, by letter. */
   readonly short?: Readonly<Record<string, string>>;
 }
@@ -35,7 +37,7 @@ export interface Arguments {
  * Throws {@link UsageError} for an unknown option (with the nearest name), a missing value, a needless one, or an option given twice.
  */
 export function parseArguments(args: readonly string[], rules: ArgumentRules): Arguments {
-  const { short = {} } = rules;
+  const { short = {}, optional = [] } = rules;
   const options: Record<string, { type: "string" | "boolean"; short?: string }> = {};
   for (const name of rules.valued) options[name] = { type: "string" };
   for (const name of rules.switches) options[name] = { type: "boolean" };
@@ -54,6 +56,9 @@ export function parseArguments(args: readonly string[], rules: ArgumentRules): A
     if (rules.switches.includes(name)) {
       if (value !== undefined) throw new UsageError(`${rawName} takes no value.`);
       switches.add(name);
+    } else if (optional.includes(name)) {
+      if (values[name] !== undefined) throw new UsageError(`${rawName} is given twice.`);
+      values[name] = value ?? "";
     } else if (rules.valued.includes(name)) {
       if (value === undefined || (value.startsWith("--") && !token.inlineValue)) {
         throw new UsageError(`${rawName} needs a value.`);
@@ -61,7 +66,7 @@ export function parseArguments(args: readonly string[], rules: ArgumentRules): A
       if (values[name] !== undefined) throw new UsageError(`${rawName} is given twice.`);
       values[name] = value;
     } else {
-      const close = nearest(name, [...rules.valued, ...rules.switches]);
+      const close = nearest(name, [...rules.valued, ...rules.switches, ...optional]);
       throw new UsageError(`Unknown option ${rawName}.`, close === undefined ? "" : `Did you mean --${close}?`);
     }
   }

@@ -8,6 +8,7 @@ import { KERNEL_RELEASE_MIN } from "../driver/kernel-ladder.js";
 import type { FileReader } from "../driver/system-files.js";
 import { addonPath, loadNative, nativeProblem } from "../native.js";
 import { type MachineFacts, readLimit, type Sizing } from "../runtime/sizing.js";
+import { budgetText } from "./start-table.js";
 import { formatBytes, plural } from "./terminal.js";
 
 /** One line of the report. */
@@ -25,7 +26,10 @@ export interface DoctorInput {
   readonly read: FileReader;
   readonly facts: MachineFacts;
   readonly uring: UringAvailability;
+  /** With `memoryProblem`, that of a machine with memory enough. */
   readonly sizing: Sizing;
+  /** Why a server would not start here for lack of memory. */
+  readonly memoryProblem: { readonly text: string; readonly fix: string } | undefined;
 }
 
 /** A hundred connections would already be tight below this; servers want many more. */
@@ -149,12 +153,10 @@ function checkCpus({ facts, sizing }: DoctorInput): Check {
   return good("CPUs", text);
 }
 
-function checkMemory({ sizing }: DoctorInput): Check {
-  const { limitBytes, limitFrom, buffersBytesTotal } = sizing.memory;
-  const text = `${formatBytes(limitBytes)} (${limitFrom}), of which buffers take up to ${formatBytes(buffersBytesTotal)}`;
-  // Below this, the heaps of Node and of one shard alone may not fit.
-  if (limitBytes >= 128 * 1_048_576) return good("memory", text);
-  return warning("memory", text, "Node itself needs about 100 MiB. Raise the limit, or lower --shards and --heap-mib.");
+function checkMemory({ sizing, memoryProblem }: DoctorInput): Check {
+  if (memoryProblem !== undefined) return warning("memory", memoryProblem.text, memoryProblem.fix);
+  const { limitBytes, limitFrom } = sizing.memory;
+  return good("memory", `${formatBytes(limitBytes)} (${limitFrom}): ${budgetText(sizing.memory)}`);
 }
 
 function limitText(value: number): string {

@@ -1,14 +1,19 @@
 /** `ringloom doctor`: which driver serves here, for which reason, and what to change. */
-import { type UringAvailability, uringAvailability } from "../driver/availability.js";
+import { type DriverEnvironment, type UringAvailability, uringAvailability } from "../driver/availability.js";
 import { chooseDriver, type DriverChoice, systemEnvironment } from "../driver/choose.js";
+import type { DriverName } from "../driver/contract.js";
 import { KERNEL_LADDER } from "../driver/kernel-ladder.js";
-import { readTextFile } from "../driver/system-files.js";
+import { type FileReader, readTextFile } from "../driver/system-files.js";
 import { RingloomError } from "../errors.js";
+import type { CgroupLimits } from "../runtime/cgroup.js";
 import { resolveRuntimeOptions } from "../runtime/options.js";
-import { readMachineFacts, sizeRuntime } from "../runtime/sizing.js";
+import { type MachineFacts, readMachineFacts, type Sizing, sizeRuntime } from "../runtime/sizing.js";
 import { parseArguments, UsageError } from "./arguments.js";
-import { type Check, runChecks } from "./doctor-checks.js";
+import { type Check, type DoctorInput, runChecks } from "./doctor-checks.js";
 import { paint, type Terminal } from "./terminal.js";
+
+/** Memory in which any server starts, in bytes. */
+const AMPLE_BYTES = 2 ** 40;
 
 /** Runs the command; resolves with the exit code. */
 export async function doctor(args: readonly string[], terminal: Terminal): Promise<number> {
@@ -18,37 +23,78 @@ export async function doctor(args: readonly string[], terminal: Terminal): Promi
     short: { h: "help" },
   });
   if (positionals[0] !== undefined) throw new UsageError(`Unexpected argument ${positionals[0]}: doctor takes none.`);
-  const environment = systemEnvironment();
+  const findings = examine(systemUnderExamination());
+  if (switches.has("json")) terminal.out(JSON.stringify({ ...findings, kernelLadder: KERNEL_LADDER }));
+  else for (const line of reportLines(findings, terminal)) terminal.out(line);
+  return findings.canServe ? 0 : 1;
+}
+
+/** What is looked at: this machine, or one that a test made up. */
+export interface ExaminedSystem {
+  readonly environment: DriverEnvironment;
+  readonly facts: MachineFacts;
+  readonly read: FileReader;
+  /** `RINGLOOM_DRIVER`, else `auto`. */
+  readonly driver: string;
+}
+
+/** What `doctor` finds. */
+export interface Findings {
+  readonly verdict: string;
+  /** Null when servers do not start. */
+  readonly driver: DriverName | null;
+  readonly driverReason: string;
+  readonly uring: UringAvailability;
+  readonly checks: readonly Check[];
+  readonly sizing: Sizing;
+  readonly cgroup: CgroupLimits;
+  readonly canServe: boolean;
+}
+
+/** Examines a system. */
+export function examine({ environment, facts, read, driver }: ExaminedSystem): Findings {
   const uring = uringAvailability(environment);
-  const forced = process.env.RINGLOOM_DRIVER || "auto";
-  const { choice, refusal } = choose(forced);
-  const facts = readMachineFacts();
-  const sizing = sizeRuntime(facts, resolveRuntimeOptions({}), choice?.name ?? "portable");
-  const checks = runChecks({ read: readTextFile, facts, uring, sizing });
-  const verdict = verdictText(choice, uring, refusal, forced);
-  if (switches.has("json")) {
-    terminal.out(
-      JSON.stringify({
-        verdict,
-        driver: choice?.name ?? null,
-        driverReason: choice?.reason ?? refusal,
-        uring,
-        checks,
-        sizing,
-        cgroup: facts.cgroup,
-        kernelLadder: KERNEL_LADDER,
-      }),
-    );
-  } else {
-    print(terminal, checks, verdict, choice);
+  const { choice, refusal } = choose(driver, environment);
+  const { sizing, memoryProblem } = size(facts, choice?.name ?? "portable");
+  const byDriver = verdictText(choice, uring, refusal, driver);
+  return {
+    verdict: memoryProblem === undefined ? byDriver : `servers do not start: ${memoryProblem.text}`,
+    driver: choice?.name ?? null,
+    driverReason: choice?.reason ?? refusal,
+    uring,
+    checks: runChecks({ read, facts, uring, sizing, memoryProblem }),
+    sizing,
+    cgroup: facts.cgroup,
+    canServe: choice !== undefined && memoryProblem === undefined,
+  };
+}
+
+function systemUnderExamination(): ExaminedSystem {
+  return {
+    environment: systemEnvironment(),
+    facts: readMachineFacts(),
+    read: readTextFile,
+    driver: process.env.RINGLOOM_DRIVER || "auto",
+  };
+}
+
+/** The sizes of a server that is started here with every default; where memory is too short for one, those without that limit. */
+function size(facts: MachineFacts, driver: DriverName): Pick<DoctorInput, "sizing" | "memoryProblem"> {
+  const options = resolveRuntimeOptions({});
+  try {
+    return { sizing: sizeRuntime(facts, options, driver), memoryProblem: undefined };
+  } catch (error) {
+    if (!(error instanceof RingloomError) || error.code !== "ERR_RINGLOOM_MEMORY_LIMIT") throw error;
+    const [text = "", fix = ""] = error.message.split(" To change: ");
+    const ample = { ...facts, cgroup: { ...facts.cgroup, memoryLimitBytes: undefined }, memoryTotalBytes: AMPLE_BYTES };
+    return { sizing: sizeRuntime(ample, options, driver), memoryProblem: { text, fix: `To start one, ${fix}` } };
   }
-  return choice === undefined ? 1 : 0;
 }
 
 /** The driver that a server started with this environment would get, or why it would not start. */
-function choose(forced: string): { choice: DriverChoice | undefined; refusal: string } {
+function choose(forced: string, environment: DriverEnvironment): { choice: DriverChoice | undefined; refusal: string } {
   try {
-    return { choice: chooseDriver(forced), refusal: "" };
+    return { choice: chooseDriver(forced, environment), refusal: "" };
   } catch (error) {
     if (error instanceof RingloomError) return { choice: undefined, refusal: error.message };
     throw error;
@@ -74,18 +120,19 @@ const MARKS = {
   problem: ["no", "red"],
 } as const;
 
-function print(terminal: Terminal, checks: readonly Check[], verdict: string, choice: DriverChoice | undefined): void {
+/** The report for people. */
+export function reportLines({ checks, driver, driverReason, verdict }: Findings, terminal: Terminal): string[] {
+  const lines: string[] = [];
   const width = Math.max(...checks.map((check) => check.name.length), "driver".length);
   const told = new Set<string>();
   for (const { name, status, text, fix } of checks) {
     const [mark, style] = MARKS[status];
-    terminal.out(`  ${paint(terminal, style, mark)}  ${name.padEnd(width)}  ${text}`);
+    lines.push(`  ${paint(terminal, style, mark)}  ${name.padEnd(width)}  ${text}`);
     // One cause can show in several checks; its remedy is said once.
     if (fix === "" || told.has(fix)) continue;
     told.add(fix);
-    terminal.out(`      ${" ".repeat(width)}  ${paint(terminal, "bold", "change:")} ${fix}`);
+    lines.push(`      ${" ".repeat(width)}  ${paint(terminal, "bold", "change:")} ${fix}`);
   }
-  if (choice !== undefined) terminal.out(`      ${"driver".padEnd(width)}  ${choice.name}: ${choice.reason}`);
-  terminal.out("");
-  terminal.out(`verdict: ${verdict}`);
+  if (driver !== null) lines.push(`      ${"driver".padEnd(width)}  ${driver}: ${driverReason}`);
+  return [...lines, "", `verdict: ${verdict}`];
 }

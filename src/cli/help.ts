@@ -2,6 +2,7 @@
 import { HTTP_LIMIT_OPTIONS } from "../http/limit-options.js";
 import type { OptionDefinition } from "../runtime/option.js";
 import { RUNTIME_OPTIONS } from "../runtime/options.js";
+import { DEV_DEFAULTS, DEV_OPTIONS } from "./dev-options.js";
 import { paint, type Terminal } from "./terminal.js";
 
 /** `ringloom --help`. */
@@ -11,6 +12,7 @@ export function generalHelp(terminal: Terminal): string {
     "",
     heading(terminal, "Commands"),
     "  serve <module>  Serve a module's default export on every core",
+    "  dev <module>    Serve it on one shard, again after each change, with a debugger's way in",
     "  doctor          Say which driver this machine gets, why, and what to change",
     "",
     heading(terminal, "Options"),
@@ -24,7 +26,8 @@ export function generalHelp(terminal: Terminal): string {
 
 /** `ringloom <command> --help`. */
 export function commandHelp(command: string, terminal: Terminal): string {
-  return command === "serve" ? serveHelp(terminal) : doctorHelp(terminal);
+  if (command === "serve") return serveHelp(terminal);
+  return command === "dev" ? devHelp(terminal) : doctorHelp(terminal);
 }
 
 function serveHelp(terminal: Terminal): string {
@@ -47,6 +50,25 @@ function serveHelp(terminal: Terminal): string {
     heading(terminal, "Exit codes"),
     "  0 every shard drained   1 the start failed, or the stop cut something   2 wrong options",
     "  3 shards died more often than --restarts-max allows",
+  ].join("\n");
+}
+
+function devHelp(terminal: Terminal): string {
+  return [
+    "Usage: ringloom dev <module> [options]",
+    "",
+    "Serves the module's default export on one shard, and loads it again when a file changes that it consists of. The port stays open:",
+    "requests wait meanwhile. r and Enter loads it again too, Ctrl-C ends. Stacks point to the sources that source maps name.",
+    "",
+    heading(terminal, "Options"),
+    ...Object.values(DEV_OPTIONS).flatMap(describe),
+    "",
+    heading(terminal, "Options and limits of serve"),
+    `  All but --${RUNTIME_OPTIONS.shards.flag} and --json; see "ringloom serve --help".`,
+    `  --${RUNTIME_OPTIONS.drainMs.flag} is ${DEV_DEFAULTS.drainMs} and --${RUNTIME_OPTIONS.drainGraceMs.flag} ${DEV_DEFAULTS.drainGraceMs} here, --${RUNTIME_OPTIONS.sourceMaps.flag} ${DEV_DEFAULTS.sourceMaps}.`,
+    "",
+    heading(terminal, "Exit codes"),
+    "  0 somebody ended it   1 it could not start   2 wrong options",
   ].join("\n");
 }
 

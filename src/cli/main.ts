@@ -1,6 +1,7 @@
 /** The command line: finds the command, prints help and versions, turns errors into messages and exit codes. */
 import { readFileSync } from "node:fs";
 import { nearest, UsageError } from "./arguments.js";
+import { dev } from "./dev.js";
 import { doctor } from "./doctor.js";
 import { commandHelp, generalHelp } from "./help.js";
 import { serve } from "./serve.js";
@@ -18,6 +19,7 @@ export const EXIT = {
 
 const COMMANDS: Readonly<Record<string, (args: readonly string[], terminal: Terminal) => Promise<number>>> = {
   serve,
+  dev,
   doctor,
 };
 

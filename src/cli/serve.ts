@@ -3,6 +3,8 @@
 import { RingloomError } from "../errors.js";
 import { HTTP_LIMIT_OPTIONS, limitsFromOutside } from "../http/limit-options.js";
 import { type Supervised, supervise } from "../http/supervise.js";
+import { configureLog, logSettings, resolveLogSettings, writeLog } from "../observe/log.js";
+import type { LogLevel } from "../observe/log-format.js";
 import { raiseInliningBudget } from "../runtime/inlining.js";
 import { RUNTIME_OPTIONS, type RuntimeOptions, resolveRuntimeOptions } from "../runtime/options.js";
 import type { RestartReport } from "../runtime/rolling-restart.js";
@@ -13,13 +15,19 @@ import { restartOnHangup, stopOnSignals } from "../runtime/signals.js";
 import type { StopReport } from "../runtime/stop-report.js";
 import { type ArgumentRules, parseArguments, UsageError } from "./arguments.js";
 import { errorText } from "./error-text.js";
-import { formatBytes, paint, plural, type Terminal, table } from "./terminal.js";
+import { startTable } from "./start-table.js";
+import { plural, type Terminal } from "./terminal.js";
 
 const RULES: ArgumentRules = {
   valued: [...Object.values(RUNTIME_OPTIONS), ...Object.values(HTTP_LIMIT_OPTIONS)].map((option) => option.flag),
   switches: ["json", "help"],
   short: { h: "help" },
 };
+
+interface PrintOptions {
+  readonly level?: LogLevel;
+  readonly msg?: string;
+}
 
 /** Says what happens, as text or as one JSON object a line. */
 interface Voice extends Required<GroupEvents> {
@@ -40,11 +48,14 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
   if (specifier === undefined) throw new UsageError("Which module? serve needs one, such as: ringloom serve app.js");
   if (extra !== undefined) throw new UsageError(`Unexpected argument ${extra}: serve takes one module.`);
   raiseInliningBudget();
-  const voice = switches.has("json") ? jsonVoice(terminal) : textVoice(terminal);
+  const flags = switches.has("json") ? { ...values, log: "json" } : values;
+  let voice = flags.log === "json" ? jsonVoice() : textVoice(terminal);
   let server: Supervised;
   let options: RuntimeOptions;
   try {
-    options = resolveRuntimeOptions({ flags: values, environment: process.env });
+    options = resolveRuntimeOptions({ flags, environment: process.env });
+    configureLog(resolveLogSettings(options.log, options.logLevel));
+    if (options.log === "json") voice = jsonVoice();
     const service = { limits: limitsFromOutside({ flags: values, environment: process.env }) };
     server = await supervise({ module: specifier, options, service, events: voice });
   } catch (error) {
@@ -81,9 +92,21 @@ function surviveOwnErrors({ supervisor }: Supervised, voice: Voice): void {
 
 function textVoice(terminal: Terminal): Voice {
   return {
-    listening(server, options) {
-      for (const line of describe(server, options, terminal)) terminal.out(line);
-      terminal.out(`listening ${server.supervisor.url}`);
+    listening({ supervisor, healthUrl }, { restartsMax, restartWindowMs }) {
+      const { url, host, choice, sizing, readyDelayMs } = supervisor;
+      const facts = {
+        url,
+        host,
+        choice,
+        sizing,
+        healthUrl,
+        readyDelayMs,
+        restartsMax,
+        restartWindowMs,
+        pid: process.pid,
+      };
+      for (const line of startTable(facts, terminal)) terminal.out(line);
+      terminal.out(`listening ${url}`);
     },
     signal(signal, isFirst) {
       terminal.error(
@@ -152,43 +175,57 @@ function whatFollows({ delayMs, used }: Replacement): string {
   return `it is replaced ${when} (restart ${used} within the window)`;
 }
 
-function jsonVoice(terminal: Terminal): Voice {
-  function print(event: string, fields: object): void {
-    terminal.out(JSON.stringify({ event, ...fields }));
+/** Everything is a record of the log, on descriptor 1. `shard` in a record is the thread that wrote it, so what a record is about is `ofShard`. */
+function jsonVoice(): Voice {
+  configureLog(resolveLogSettings("json", logSettings().level));
+  function print(event: string, fields: object, { level = "info", msg = event }: PrintOptions = {}): void {
+    writeLog(level, msg, { event, ...fields });
   }
   return {
-    listening({ supervisor: { url, host, port, choice, sizing, readyDelayMs }, healthUrl }, options) {
-      print("listening", {
-        url,
-        host,
-        port,
-        healthUrl,
-        driver: choice.name,
-        driverReason: choice.reason,
-        shards: sizing.shards,
-        shardsReason: sizing.shardsReason,
-        connectionsMax: sizing.connectionsMax,
-        spin: sizing.spin,
-        spinReason: sizing.spinReason,
-        memory: sizing.memory,
-        readyDelayMs,
-        restartsMax: options.restartsMax,
-        restartWindowMs: options.restartWindowMs,
-        pid: process.pid,
-      });
-    },
+    listening: (server, options) =>
+      print("listening", listeningFields(server, options), { msg: `listening ${server.supervisor.url}` }),
     signal: (signal, isFirst) => print("signal", { signal, isFirst }),
     hangup: (hasTerminal) => print("signal", { signal: "SIGHUP", isFirst: true, hasTerminal }),
     restarted: (report) => print("restarted", report),
-    restartFailed: (error) => print("restart-failed", errorFields(error)),
-    supervisorFailed: (error) => print("supervisor-failed", errorFields(error)),
-    shardLost: (end, replacement) => print("shard-lost", { ...end, replacement }),
-    shardReplaced: (shard, generation) => print("shard-replaced", { shard, generation }),
-    shardStuck: (shard, silentMs) => print("shard-stuck", { shard, silentMs }),
-    shardRecovered: (shard) => print("shard-recovered", { shard }),
-    trouble: (trouble) => print("trouble", trouble),
-    stopped: (report) => print("stopped", report),
-    failed: (error) => print("failed", errorFields(error)),
+    restartFailed: (error) => print("restart-failed", errorFields(error), { level: "error" }),
+    supervisorFailed: (error) => print("supervisor-failed", errorFields(error), { level: "fatal" }),
+    shardLost: (end, replacement) =>
+      print(
+        "shard-lost",
+        { ...end, ofShard: end.shard, replacement },
+        { level: "error", msg: `shard ${end.shard} ${howItEnded(end)}; ${whatFollows(replacement)}` },
+      ),
+    shardReplaced: (shard, generation) => print("shard-replaced", { ofShard: shard, generation }),
+    shardStuck: (shard, silentMs) => print("shard-stuck", { ofShard: shard, silentMs }, { level: "warn" }),
+    shardRecovered: (shard) => print("shard-recovered", { ofShard: shard }),
+    trouble: (trouble) => print("trouble", { ...trouble, ofShard: trouble.shard }, { level: "error" }),
+    stopped: (report) => print("stopped", report, { msg: summary(report) }),
+    failed: (error) =>
+      print("failed", errorFields(error), {
+        level: "fatal",
+        msg: error instanceof Error ? error.message : String(error),
+      }),
+  };
+}
+
+function listeningFields({ supervisor, healthUrl }: Supervised, options: RuntimeOptions): object {
+  const { url, host, port, choice, sizing, readyDelayMs } = supervisor;
+  return {
+    url,
+    host,
+    port,
+    healthUrl,
+    driver: choice.name,
+    driverReason: choice.reason,
+    shards: sizing.shards,
+    shardsReason: sizing.shardsReason,
+    connectionsMax: sizing.connectionsMax,
+    spin: sizing.spin,
+    spinReason: sizing.spinReason,
+    memory: sizing.memory,
+    readyDelayMs,
+    restartsMax: options.restartsMax,
+    restartWindowMs: options.restartWindowMs,
   };
 }
 
@@ -199,33 +236,6 @@ function errorFields(error: unknown): object {
     message: error instanceof Error ? error.message : String(error),
     text: errorText(error),
   };
-}
-
-function describe(server: Supervised, options: RuntimeOptions, terminal: Terminal): string[] {
-  const { choice, sizing, host, url, readyDelayMs } = server.supervisor;
-  const { memory } = sizing;
-  const everywhere = host === "0.0.0.0" || host === "::" ? " (every interface)" : "";
-  const health: [string, string][] =
-    server.healthUrl === undefined ? [] : [["health", `${server.healthUrl} (/livez, /readyz)`]];
-  const delay: [string, string][] =
-    readyDelayMs === 0 ? [] : [["stop", `SIGTERM: not ready and serving for ${readyDelayMs} ms, then the drain`]];
-  return table(terminal, [
-    ["url", `${paint(terminal, "cyan", url)}${everywhere}`],
-    ...health,
-    ["driver", `${paint(terminal, choice.name === "uring" ? "green" : "yellow", choice.name)}: ${choice.reason}`],
-    [
-      "shards",
-      `${sizing.shards} (${sizing.shardsReason}), spin ${sizing.spin.mode} (${sizing.spinReason}), ` +
-        `at most ${plural(options.restartsMax, "restart")} in ${options.restartWindowMs / 1_000} s`,
-    ],
-    [
-      "memory",
-      `up to ${formatBytes(memory.buffersBytesTotal)} of buffers for ${plural(sizing.connectionsMax, "connection")} a shard; ` +
-        `${formatBytes(memory.limitBytes)} allowed (${memory.limitFrom})`,
-    ],
-    ...delay,
-    ["pid", String(process.pid)],
-  ]);
 }
 
 /** `stopped: 3 shards drained in 120 ms, 12 requests finished, 0 cut`. */

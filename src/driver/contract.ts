@@ -155,6 +155,10 @@ export interface DriverStats {
   turns: number;
   /** System calls that entered the ring. */
   enters: number;
+  /** Time that the thread slept in the driver's own wait, in microseconds. 0 where libuv does the waiting. */
+  asleepMicros: number;
+  /** Time that the thread watched for work before it slept, in microseconds. */
+  spinningMicros: number;
   /** Blocks of the write pool that are taken. */
   writeBlocksNow: number;
   /** Pieces of received bytes that wait for a paused connection. */

@@ -15,6 +15,8 @@ export function newDriverStats(): DriverStats {
     completionOverflows: 0,
     turns: 0,
     enters: 0,
+    asleepMicros: 0,
+    spinningMicros: 0,
     writeBlocksNow: 0,
     receiveBuffersNow: 0,
   };

@@ -13,7 +13,7 @@ import { assert } from "../assert.js";
 import { COMPLETIONS_PER_TURN_MAX, LISTENERS_MAX } from "../constants.js";
 import { errnoError } from "../errors.js";
 import { checkNative, type NativeAddon, type NativeAddress, requireNative } from "../native.js";
-import { CONTROL, SPIN_MODES, startLoop } from "../ring/loop.js";
+import { CONTROL, readWaitTimes, SPIN_MODES, startLoop } from "../ring/loop.js";
 import { Ring } from "../ring/ring.js";
 import {
   highWord,
@@ -169,6 +169,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     stats.submissionQueueFull = this.#ring.submissionQueueFull;
     stats.completionOverflows = this.#ring.completionOverflows;
     stats.enters = this.#control[CONTROL.enters]! >>> 0;
+    readWaitTimes(this.#ring, stats);
     return stats;
   }
 

@@ -226,6 +226,8 @@ export class App extends RouteGroup {
   #notFound: RawHandler = answerNotFound;
   #onError: ErrorHandler | undefined;
   #missing: RawHandler | undefined;
+  /** The server of {@link request}, made by the first one. */
+  #injected: { request(input: string | URL | Request, init?: RequestInit): Promise<Response> } | undefined;
 
   static {
     registrationsOf = (app) => app.#registrations;
@@ -257,6 +259,29 @@ export class App extends RouteGroup {
   onError(handler: ErrorHandler): this {
     this.#onError = handler;
     return this;
+  }
+
+  /**
+   * Sends a request to this app without a socket, through the parser, the limits and the encoder of a server of its own in memory, so that a test
+   * sees what a client would. `inject` of `ringloom/testing` does the same with limits and a log of your choice.
+   *
+   * ```ts run
+   * import { App } from "ringloom/http";
+   *
+   * const app = new App();
+   * app.get("/hello/:name", (c) => c.text(`hello ${c.param("name")}`));
+   * const response = await app.request("/hello/world");
+   * if ((await response.text()) !== "hello world") throw new Error("unexpected");
+   * ```
+   *
+   * @param input A path, a URL or a `Request`; see `Injected.request`.
+   */
+  async request(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    if (this.#injected === undefined) {
+      const { inject } = await import("./inject.js");
+      this.#injected ??= inject(this);
+    }
+    return this.#injected.request(input, init);
   }
 
   override use(...middleware: readonly Middleware[]): this;

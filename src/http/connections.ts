@@ -15,6 +15,7 @@ import { AsyncResource } from "node:async_hooks";
 import { assert } from "../assert.js";
 import type { Driver, DriverEvents } from "../driver/contract.js";
 import { errnoError } from "../errors.js";
+import type { AccessObserver } from "./access-observer.js";
 import { Answering, type AnsweringOptions, type ConnectionControl } from "./answering.js";
 import { abortRequest, clientGone } from "./client-gone.js";
 import {
@@ -82,6 +83,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   onEmpty: () => void = ignore;
   /** Called when a connection begins while there was none. */
   onFirst: () => void = ignore;
+  access: AccessObserver | undefined = undefined;
 
   readonly #options: ConnectionsOptions;
   readonly #limits: HttpLimits;
@@ -391,6 +393,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     this.#stats.requestsNow += 1;
     const sequence = table.sequences[slot]! + 1;
     table.sequences[slot] = sequence;
+    this.access?.begun(slot, head, table.committed[slot]!);
     const { requestsPerConnectionMax } = this.#limits;
     const isLast = requestsPerConnectionMax > 0 && sequence >= requestsPerConnectionMax;
     const keepAlive = parser.keepAlive && !isLast ? FLAG_KEEP_ALIVE : 0;
@@ -624,6 +627,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   #finish(exchange: Exchange, state: number): void {
     const { slot, head } = exchange;
+    this.access?.ended(exchange, state === STATE_ABORTED, this.table.committed[slot]!);
     exchange.state = state;
     this.#stats.requestsNow -= 1;
     if (head !== undefined) {

@@ -13,6 +13,7 @@
 import { createRequire } from "node:module";
 import { assert } from "../assert.js";
 import type { ReceiveSlab } from "../driver/contract.js";
+import { RingloomError } from "../errors.js";
 import type { HttpLimits } from "./limits.js";
 import {
   FLAG_CONNECTION_CLOSE,
@@ -428,15 +429,26 @@ export class HttpParser {
 
 /** Compiles the SIMD build, or the plain one where SIMD is missing, with `morePages` pages of memory besides its own. */
 function compileLlhttp(morePages: number): { readonly module: WebAssembly.Module; readonly ownPages: number } {
-  const require = createRequire(import.meta.url);
   for (const build of ["llhttp_simd-wasm", "llhttp-wasm"]) {
-    const { bytes, ownPages } = withMemoryPages(require(`undici/lib/llhttp/${build}.js`) as Uint8Array, morePages);
+    const { bytes, ownPages } = withMemoryPages(loadBuild(build), morePages);
     if (!WebAssembly.validate(bytes)) continue;
     const module = new WebAssembly.Module(bytes);
     assertLayout(module);
     return { module, ownPages };
   }
   assert(false, "undici's build of llhttp runs here");
+}
+
+function loadBuild(build: string): Uint8Array {
+  try {
+    return createRequire(import.meta.url)(`undici/lib/llhttp/${build}.js`) as Uint8Array;
+  } catch (cause) {
+    throw new RingloomError(
+      "ERR_RINGLOOM_MODULE_LOAD",
+      "Cannot load the HTTP parser: the package undici is not there. Did a bundler take ringloom in? It must stay outside (--external:ringloom).",
+      { operation: "load", cause },
+    );
+  }
 }
 
 /** The field offsets belong to one build of llhttp: a build with another layout must stop here. */

@@ -1,4 +1,4 @@
-import { writeSync } from "node:fs";
+import { writeLog } from "../observe/log.js";
 
 /**
  * One thing that an operator should know.
@@ -19,21 +19,10 @@ export interface LogEntry {
  */
 export type Log = (entry: LogEntry) => void;
 
-const STDERR = 2;
-
-/**
- * The default: one line of JSON an entry, written to descriptor 2 directly, since a worker thread's `process.stderr` travels through
- * the main thread and is lost at exit.
- */
-export function logToStderr(entry: LogEntry): void {
-  const { level, message, request, error } = entry;
-  const stack =
-    error instanceof Error ? (error.stack ?? String(error)) : error === undefined ? undefined : String(error);
-  const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
-  const line = JSON.stringify({ time: new Date().toISOString(), level, message, request, code, stack });
-  try {
-    writeSync(STDERR, `${line}\n`);
-  } catch {
-    // A closed or full stderr must not take the server down.
-  }
+/** The default: a record of this thread's log. */
+export function logEntry({ level, message, request, error }: LogEntry): void {
+  writeLog(level, message, {
+    ...(request === undefined ? {} : { request }),
+    ...(error === undefined ? {} : { err: error }),
+  });
 }

@@ -1,4 +1,7 @@
 /** Serving a module on every core from a program, as `ringloom serve` does from the command line. */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { RingloomError } from "../errors.js";
 import type { ServerHealth } from "../runtime/health.js";
 import { type RuntimeOptions, resolveRuntimeOptions } from "../runtime/options.js";
 import type { RestartReport } from "../runtime/rolling-restart.js";
@@ -7,7 +10,7 @@ import type { GroupEvents } from "../runtime/shard-group.js";
 import type { StopReport } from "../runtime/stop-report.js";
 import { limitsFromOutside } from "./limit-options.js";
 import { type HttpLimits, resolveHttpLimits } from "./limits.js";
-import { supervise } from "./supervise.js";
+import { SHARD_MAIN, supervise } from "./supervise.js";
 
 /**
  * Options of {@link serveModule}: those of `ringloom serve`, by their names in code. `RINGLOOM_*` variables are stronger.
@@ -73,6 +76,7 @@ export interface ModuleServer {
  */
 export async function serveModule(module: string | URL, options: ServeModuleOptions = {}): Promise<ModuleServer> {
   const { limits = {}, events, ...config } = options;
+  if (!existsSync(SHARD_MAIN)) throw bundledError();
   resolveHttpLimits(limits);
   const { supervisor, healthUrl } = await supervise({
     module: String(module),
@@ -99,4 +103,12 @@ export async function serveModule(module: string | URL, options: ServeModuleOpti
     terminateShard: (shard) => supervisor.terminateShard(shard),
     invokeOnShard: (name, invokeOptions, ...args) => supervisor.invokeOnShard(name, invokeOptions, ...args),
   };
+}
+
+function bundledError(): RingloomError {
+  return new RingloomError(
+    "ERR_RINGLOOM_MODULE_LOAD",
+    `Cannot start shards: ${fileURLToPath(SHARD_MAIN)} is not there. Did a bundler take ringloom in? It must stay outside (--external:ringloom).`,
+    { operation: "load" },
+  );
 }

@@ -8,12 +8,14 @@ import {
 } from "../constants.js";
 import type { Driver, DriverEvents, DriverOptions, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
+import type { AccessLog } from "../observe/access-log.js";
+import { AccessObserver } from "./access-observer.js";
 import { App } from "./app.js";
 import { Connections } from "./connections.js";
 import { type FetchHandler, isFetchHandler } from "./fetch-handler.js";
 import { CoarseClock } from "./http-date.js";
 import { type HttpLimits, resolveHttpLimits } from "./limits.js";
-import { type Log, logToStderr } from "./log.js";
+import { type Log, logEntry } from "./log.js";
 import { HttpStats } from "./stats.js";
 import { overrideWebGlobals } from "./web-globals.js";
 
@@ -47,8 +49,10 @@ export interface HttpServerOptions {
   readonly limits?: Partial<HttpLimits>;
   /** Sizes other than the defaults. */
   readonly sizes?: Partial<HttpServerSizes>;
-  /** Where errors go. Default: a line of JSON each on stderr. */
+  /** Where errors go. Default: the log of this thread, see `log`. */
   readonly log?: Log;
+  /** Gets each request that is over. @internal */
+  readonly accessLog?: AccessLog;
   /** Whether a `fetch` handler replaces the global `Response` by one that is sent faster. Default true. */
   readonly overrideGlobals?: boolean;
 }
@@ -122,7 +126,7 @@ export class HttpServer {
       limits: this.limits,
       clock: this.#clock,
       stats: this.#stats,
-      log: options.log ?? logToStderr,
+      log: options.log ?? logEntry,
       connectionsMax: driverSizes.connectionsMax,
       slabBytes: receiveSlabBytes,
       app,
@@ -133,6 +137,7 @@ export class HttpServer {
       this.#connections,
     );
     this.#connections.attach(this.driver);
+    if (options.accessLog !== undefined) this.#connections.access = new AccessObserver(options.accessLog);
     this.#connections.onFirst = () => this.#startTicking();
     this.#connections.onListenerStopped = (listener) => this.#listenerStopped(listener);
     this.#tickMs = tickMs(this.limits);

@@ -3,12 +3,15 @@
 import { createDriver } from "../driver/choose.js";
 import type { ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
+import { AccessLog } from "../observe/access-log.js";
+import { logSettings, writeLogLines } from "../observe/log.js";
 import { loadModule } from "../runtime/module.js";
 import { runShard, type ServiceDrainReport, type ShardService } from "../runtime/shard.js";
 import type { DrainOptions, ShardAssignment } from "../runtime/shard-protocol.js";
 import { App } from "./app.js";
 import { type FetchHandler, isFetchHandler } from "./fetch-handler.js";
 import type { HttpLimits } from "./limits.js";
+import { poolLimitsFor } from "./pool-limits.js";
 import { HttpServer } from "./server.js";
 
 class HttpService implements ShardService {
@@ -51,8 +54,15 @@ async function start(assignment: ShardAssignment): Promise<ShardService> {
   const { defaultExport, named } = await loadModule(new URL(assignment.module));
   const server = new HttpServer(handlerOf(defaultExport, assignment.module), {
     createDriver: (options, events) => createDriver(assignment.driver, options, events),
-    limits: { ...limitsOf(named("limits")), ...limitsOf(assignment.service.limits) },
+    limits: {
+      ...poolLimitsFor(assignment.memory.servicePoolBytes),
+      ...limitsOf(named("limits")),
+      ...limitsOf(assignment.service.limits),
+    },
     sizes: assignment.sizes,
+    ...(assignment.accessLog
+      ? { accessLog: new AccessLog(logSettings().format, assignment.shard, writeLogLines) }
+      : {}),
   });
   return new HttpService(server, named("lifecycle"));
 }
@@ -71,7 +81,8 @@ function describe(exported: unknown): string {
   if (typeof exported === "function") return `the function ${exported.name || "without a name"}, not an App`;
   if (typeof exported !== "object" || exported === null) return `${String(exported)}, not an App`;
   // A class of the same name that is not ours: the module has found another copy of this package than the one that serves it.
-  if (exported.constructor?.name === App.name) return 'an App of another copy of "ringloom"; serve it with that copy';
+  if (exported.constructor?.name === App.name)
+    return 'an App of another copy of "ringloom"; serve it with that copy, or leave ringloom out of the bundle (--external:ringloom)';
   return "an object that is neither an App nor has a fetch method";
 }
 

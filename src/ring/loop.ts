@@ -39,3 +39,9 @@ export const SPIN_MODES = { off: 0, fixed: 1, adaptive: 2 } as const;
 export function startLoop(ring: Ring, turn: () => void, inverted: boolean): void {
   checkNative(ring.native.startLoop(ring.handle, turn, inverted ? 1 : 0), "start the loop hook");
 }
+
+/** How long the hook has slept and watched so far, in microseconds. */
+export function readWaitTimes(ring: Ring, into: { asleepMicros: number; spinningMicros: number }): void {
+  into.asleepMicros = ring.controlTimes[CONTROL_TIMES.idle] ?? 0;
+  into.spinningMicros = ring.controlTimes[CONTROL_TIMES.spin] ?? 0;
+}

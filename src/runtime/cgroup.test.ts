@@ -134,3 +134,45 @@ test("readCgroupLimits() ignores nonsense when files hold no numbers", () => {
   assert.equal(limits.cpuQuota, undefined);
   assert.equal(limits.memoryLimitBytes, undefined);
 });
+
+test("readCgroupLimits() counts the limit of a group of version 1 that a container cannot see", () => {
+  const limits = read({
+    "/proc/self/cgroup": "4:memory:/docker/abc\n",
+    "/proc/self/mountinfo": V1_MOUNTS.replaceAll(" / /sys", " /docker/abc /sys"),
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes": V1_UNLIMITED,
+    "/sys/fs/cgroup/memory/memory.stat": "cache 0\nhierarchical_memory_limit 134217728\nhierarchical_memsw_limit 1\n",
+  });
+  assert.equal(limits.memoryLimitBytes, 134_217_728);
+});
+
+test("readCgroupLimits() reads the mount that shows its group when a hierarchy is mounted twice", () => {
+  const limits = read({
+    "/proc/self/cgroup": "0::/pod/b\n",
+    "/proc/self/mountinfo": [
+      "28 23 0:26 /pod/a /other rw - cgroup2 cgroup2 rw",
+      "29 23 0:26 /pod/b /mine rw - cgroup2 cgroup2 rw",
+    ].join("\n"),
+    "/other/memory.max": "1\n",
+    "/mine/memory.max": "4096\n",
+  });
+  assert.equal(limits.memoryLimitBytes, 4096);
+});
+
+test("readCgroupLimits() does not take a group whose name begins with two dots for a way out", () => {
+  const limits = read({
+    "/proc/self/cgroup": "0::/..hidden\n",
+    "/proc/self/mountinfo": V2_MOUNT,
+    "/sys/fs/cgroup/..hidden/memory.max": "4096\n",
+  });
+  assert.equal(limits.memoryLimitBytes, 4096);
+});
+
+test("readCgroupLimits() takes the inner limit when it is the tighter one", () => {
+  const limits = read({
+    "/proc/self/cgroup": "0::/a/b\n",
+    "/proc/self/mountinfo": V2_MOUNT,
+    "/sys/fs/cgroup/a/memory.max": "8192\n",
+    "/sys/fs/cgroup/a/b/memory.max": "4096\n",
+  });
+  assert.equal(limits.memoryLimitBytes, 4096);
+});

@@ -94,14 +94,18 @@ function unescapePath(path: string): string {
 
 /** A controller belongs to exactly one hierarchy: version 1 where it is mounted there, else version 2. */
 function locate(controller: string, memberships: Membership[], mounts: Mount[]): Location | undefined {
-  const first = mounts.find((mount) => mount.version === "v1" && mount.controllers.includes(controller));
-  const mount = first ?? mounts.find((candidate) => candidate.version === "v2");
-  if (mount === undefined) return undefined;
+  const first = mounts.filter((mount) => mount.version === "v1" && mount.controllers.includes(controller));
+  const candidates = first.length > 0 ? first : mounts.filter((mount) => mount.version === "v2");
+  const version = candidates[0]?.version;
+  if (version === undefined) return undefined;
   const member = memberships.find((candidate) =>
-    mount.version === "v1" ? candidate.controllers.includes(controller) : candidate.controllers.length === 0,
+    version === "v1" ? candidate.controllers.includes(controller) : candidate.controllers.length === 0,
   );
   if (member === undefined) return undefined;
-  return { version: mount.version, folder: mount.folder, path: pathInsideMount(member.path, mount.root) };
+  // A hierarchy can be mounted twice, whole and in part (a container inside a container); the mount that shows our group is the one to read.
+  const mount = candidates.find((candidate) => isInside(member.path, candidate.root)) ?? candidates[0];
+  if (mount === undefined) return undefined;
+  return { version, folder: mount.folder, path: pathInsideMount(member.path, mount.root) };
 }
 
 /**
@@ -109,9 +113,14 @@ function locate(controller: string, memberships: Membership[], mounts: Mount[]):
  * is above the mount cannot be read, and a path that leads out of it ("/..") is treated as the mount's top.
  */
 function pathInsideMount(path: string, root: string): string {
-  if (path.includes("/..")) return "";
-  const trimmed = root === "/" ? path : path === root || path.startsWith(`${root}/`) ? path.slice(root.length) : "";
+  if (!isInside(path, root)) return "";
+  const trimmed = root === "/" ? path : path.slice(root.length);
   return trimmed === "/" ? "" : trimmed;
+}
+
+function isInside(path: string, root: string): boolean {
+  if (path.split("/").includes("..")) return false;
+  return root === "/" || path === root || path.startsWith(`${root}/`);
 }
 
 function tightest(location: Location, limitOf: (folder: string) => number | undefined): number | undefined {
@@ -133,12 +142,18 @@ function cpuQuotaOf(read: FileReader, version: "v1" | "v2", folder: string): num
 }
 
 function memoryLimitOf(read: FileReader, version: "v1" | "v2", folder: string): number | undefined {
-  if (version === "v1") return bytes(read(`${folder}/memory.limit_in_bytes`));
-  const max = bytes(read(`${folder}/memory.max`));
+  if (version === "v1") {
+    // The second figure is the tightest of all groups above, those too that a container cannot see.
+    const above = /^hierarchical_memory_limit (\d+)$/m.exec(read(`${folder}/memory.stat`) ?? "")?.[1];
+    return smaller(bytes(read(`${folder}/memory.limit_in_bytes`)), bytes(above));
+  }
   // Beyond memory.high the kernel throttles the process to reclaim, which for a server is as good as a limit.
-  const high = bytes(read(`${folder}/memory.high`));
-  if (max === undefined || high === undefined) return max ?? high;
-  return Math.min(max, high);
+  return smaller(bytes(read(`${folder}/memory.max`)), bytes(read(`${folder}/memory.high`)));
+}
+
+function smaller(left: number | undefined, right: number | undefined): number | undefined {
+  if (left === undefined || right === undefined) return left ?? right;
+  return Math.min(left, right);
 }
 
 function ratio(quotaText: string | undefined, periodText: string | undefined): number | undefined {

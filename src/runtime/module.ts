@@ -3,15 +3,9 @@ import { statSync } from "node:fs";
 import { extname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { RingloomError } from "../errors.js";
+import { type LoaderFacts, startTypeScriptLoader } from "./typescript-loader.js";
 
-/** What of this process decides whether TypeScript can be loaded. A parameter, so that tests can be another Node. */
-export interface LoaderFacts {
-  /** `process.features.typescript`: what Node itself can do, where it says so. */
-  readonly typescriptFeature: string | boolean | undefined;
-  readonly nodeVersion: string;
-  /** Flags that worker threads inherit, those of NODE_OPTIONS included. */
-  readonly flags: readonly string[];
-}
+export type { LoaderFacts };
 
 const TYPESCRIPT_EXTENSIONS: readonly string[] = [".ts", ".mts", ".cts", ".tsx"];
 
@@ -68,6 +62,7 @@ export async function loadModule(module: URL): Promise<LoadedModule> {
 /** Imports a module, whatever it exports. Throws `ERR_RINGLOOM_MODULE_LOAD` with the user's error as `cause`. */
 export async function importModule(module: URL): Promise<LoadedModule & { readonly names: readonly string[] }> {
   const path = fileURLToPath(module);
+  await startTypeScriptLoader(module, loaderFacts());
   const namespace: unknown = await import(module.href).catch((error: unknown) => {
     // V8 keeps the place of a syntax error to itself; only Node's own printer can show it.
     const place = error instanceof SyntaxError ? ` ("node ${path}" shows the place)` : "";

@@ -1,5 +1,6 @@
 /** The options of the runtime: what the supervisor and the shards can be told. Those of HTTP stand in `src/http/`. */
 import { CONNECTIONS_MAX, RING_ENTRIES_DEFAULT, SPIN_MICROS_DEFAULT } from "../constants.js";
+import type { LogSettings } from "../observe/log.js";
 import { OPERATION_OPTIONS } from "./operation-options.js";
 import {
   choiceOption,
@@ -41,6 +42,14 @@ export interface RuntimeOptions {
   readonly ringEntries: number;
   readonly loop: "inverted" | "uv";
   readonly backlog: number;
+  /** How records look and where they go; see docs/operations.md. */
+  readonly log: "auto" | "text" | "json";
+  readonly logLevel: LogSettings["level"];
+  readonly accessLog: "off" | "on";
+  /** How long a shard's event loop may stand still before it is reported, in milliseconds; 0 turns the watchdog off. */
+  readonly watchdogMs: number;
+  /** Whether stacks of the shards point to the sources that source maps name. */
+  readonly sourceMaps: "off" | "on";
   /** Whether other processes may listen on the same port, as in a rollout. */
   readonly reusePort: "off" | "on";
   /** Port of `/livez` and `/readyz`. */
@@ -241,6 +250,53 @@ export const RUNTIME_OPTIONS: Definitions = {
     max: 65_535,
     description: "Connections that may wait to be accepted, per shard. The kernel caps it at net.core.somaxconn.",
   }),
+  log: choiceOption({
+    flag: "log",
+    environment: ["RINGLOOM_LOG"],
+    placeholder: "FORMAT",
+    fallback: "auto",
+    fallbackText: "text on a terminal, else JSON, on descriptor 2",
+    choices: ["auto", "text", "json"],
+    description: "How log records look. json prints nothing but records, one object per line, on descriptor 1.",
+  }),
+  logLevel: choiceOption({
+    flag: "log-level",
+    environment: ["RINGLOOM_LOG_LEVEL"],
+    placeholder: "LEVEL",
+    fallback: "info",
+    fallbackText: "info",
+    choices: ["trace", "debug", "info", "warn", "error", "fatal", "silent"],
+    description: "The least important records that are written.",
+  }),
+  accessLog: choiceOption({
+    flag: "access-log",
+    environment: ["RINGLOOM_ACCESS_LOG"],
+    placeholder: "MODE",
+    fallback: "off",
+    fallbackText: "off",
+    choices: ["off", "on"],
+    description: "Whether each request is logged: method, path, status, bytes, duration.",
+  }),
+  watchdogMs: integerOption({
+    flag: "watchdog-ms",
+    environment: ["RINGLOOM_WATCHDOG_MS"],
+    placeholder: "MS",
+    fallback: 1_000,
+    fallbackText: "1000",
+    min: 0,
+    max: 86_400_000,
+    extra: { test: (value) => value === 0 || value >= 200, text: "and 0 or at least 200" },
+    description: "How long a shard's event loop may stand still before its stack is logged, in milliseconds. 0 is off.",
+  }),
+  sourceMaps: choiceOption({
+    flag: "source-maps",
+    environment: ["RINGLOOM_SOURCE_MAPS"],
+    placeholder: "MODE",
+    fallback: "off",
+    fallbackText: "off; on under dev",
+    choices: ["off", "on"],
+    description: "Whether stacks point to the sources of compiled files. Each map is read once; each stack costs more.",
+  }),
   ...OPERATION_OPTIONS,
 };
 
@@ -271,6 +327,11 @@ export function resolveRuntimeOptions(sources: OptionSources): RuntimeOptions {
     ringEntries: pick("ringEntries"),
     loop: pick("loop"),
     backlog: pick("backlog"),
+    log: pick("log"),
+    logLevel: pick("logLevel"),
+    accessLog: pick("accessLog"),
+    watchdogMs: pick("watchdogMs"),
+    sourceMaps: pick("sourceMaps"),
     reusePort: pick("reusePort"),
     healthPort: pick("healthPort"),
     healthHost: pick("healthHost"),

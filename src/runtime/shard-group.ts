@@ -256,8 +256,7 @@ export class ShardGroup implements ShardThreadEvents {
     const { options, shardMain, assign } = this.#parts;
     seat.generation += 1;
     const assignment = assign(seat.shard, seat.generation);
-    const heapMib = options.heapMib === "auto" ? undefined : options.heapMib;
-    const thread = new ShardThread({ shardMain, assignment, heapMib }, this);
+    const thread = new ShardThread({ shardMain, assignment }, this);
     seat.successor = thread;
     if (seat.current === undefined) this.#note(seat, "starting");
     if (options.startMs > 0) seat.startTimer = setTimeout(() => this.#startTooLong(thread), options.startMs);

@@ -1,6 +1,7 @@
 /** What the supervisor and a shard say to each other. Both sides are of one build, so messages are typed and not checked again. */
-import type { MessagePort } from "node:worker_threads";
+import type { MessagePort, ResourceLimits } from "node:worker_threads";
 import type { DriverName, ListenAddress, SpinPolicy } from "../driver/contract.js";
+import type { LogSettings } from "../observe/log.js";
 import type { HookFailure } from "./lifecycle.js";
 import type { ShardError } from "./shard-error.js";
 import type { RuntimeFacts } from "./stats.js";
@@ -15,6 +16,12 @@ export interface DriverSizes {
   readonly loop: "inverted" | "uv";
 }
 
+/** What a shard's thread and service may take; see `MemoryBudget`. */
+export interface ShardMemory {
+  readonly heapLimits: ResourceLimits;
+  readonly servicePoolBytes: number;
+}
+
 /** What a shard is given at birth (`workerData`). */
 export interface ShardAssignment {
   readonly shard: number;
@@ -23,6 +30,7 @@ export interface ShardAssignment {
   readonly generation: number;
   readonly driver: DriverName;
   readonly sizes: DriverSizes;
+  readonly memory: ShardMemory;
   /** A listening descriptor, or an address where there is no addon to make one. */
   readonly target: number | ListenAddress;
   /** The CPU to stay on. */
@@ -34,9 +42,15 @@ export interface ShardAssignment {
   readonly hookMs: number;
   /** Whether a rejection that nobody handles ends this thread, or is only reported. */
   readonly unhandledRejections: "shard" | "report";
+  /** See `src/observe/pulse.ts`. */
+  readonly pulses: SharedArrayBuffer;
+  readonly log: LogSettings;
+  readonly accessLog: boolean;
   readonly facts: RuntimeFacts;
   /** The user's module, a file URL. */
   readonly module: string;
+  /** Whether stacks point to the sources of compiled files. */
+  readonly sourceMaps: boolean;
   /** Options of the service, opaque to the runtime. */
   readonly service: Readonly<Record<string, unknown>>;
 }

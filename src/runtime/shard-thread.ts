@@ -17,6 +17,11 @@ import type {
   ShardTrouble,
 } from "./shard-protocol.js";
 
+/** What a shard's thread is called, for debuggers and for the watchdog. */
+export function shardThreadName(shard: number): string {
+  return `ringloom-shard-${shard}`;
+}
+
 /** Where a shard is in its life. */
 export type ShardState = "starting" | "loaded" | "ready" | "draining" | "gone";
 
@@ -55,8 +60,6 @@ export interface ShardThreadOptions {
   /** The module that calls `runShard`. */
   readonly shardMain: URL;
   readonly assignment: ShardAssignment;
-  /** Old-generation heap in MiB; undefined leaves Node's own limit. */
-  readonly heapMib: number | undefined;
 }
 
 /** One shard's thread. */
@@ -82,12 +85,12 @@ export class ShardThread {
     this.pulse = new Pulse(options.assignment.heart);
     this.#events = events;
     this.#worker = new Worker(options.shardMain, {
-      name: `ringloom-shard-${this.shard}`,
+      name: shardThreadName(this.shard),
       workerData: options.assignment,
       // The module's console goes through the supervisor's streams, the default of worker_threads: one writer for each, whole lines in order.
       stdout: false,
       stderr: false,
-      ...(options.heapMib === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.heapMib } }),
+      resourceLimits: options.assignment.memory.heapLimits,
     });
     this.#worker.on("message", (message: MessageFromShard) => this.#onMessage(message));
     this.#worker.on("messageerror", (error) => this.#onError(error));

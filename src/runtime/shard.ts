@@ -3,9 +3,12 @@
  * {@link ShardService}. Everything here runs on the shard's own thread.
  */
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
-import type { ListenAddress, Listening } from "../driver/contract.js";
+import type { DriverStats, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import { checkNative, requireNative } from "../native.js";
+import { configureLog } from "../observe/log.js";
+import { LoopMonitor, libuvIdleMs } from "../observe/loop-monitor.js";
+import { Pulses } from "../observe/pulse.js";
 import { startHeart } from "./heartbeat.js";
 import { type HookFailure, Hooks, type ShardHookContext } from "./lifecycle.js";
 import { toShardError } from "./shard-error.js";
@@ -58,8 +61,11 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
   // The cast is safe because the supervisor of the same build makes it.
   const assignment = workerData as ShardAssignment;
   const { shard, shardCount, generation, hookMs } = assignment;
+  configureLog(assignment.log, shard);
   try {
     startHeart(assignment.heart);
+    // Node reads the map of a module when it loads it, so this comes before the user's.
+    if (assignment.sourceMaps) process.setSourceMapsEnabled(true);
     if (assignment.cpu !== undefined) {
       checkNative(requireNative().setAffinity([assignment.cpu]), "set the CPU affinity", { cpu: assignment.cpu });
     }
@@ -144,6 +150,7 @@ class ShardLife {
       const { shard } = this.#assignment;
       // From now on this thread alone writes the shard's counters: the one before it has stopped to.
       this.#view.start({ driver: () => this.#service.driverStats, service: () => this.#service.serviceStats });
+      this.#view.monitor(monitorLoop(this.#assignment, this.#service));
       const { host, port } = await this.#service.listen(ownTarget(this.#assignment));
       send(this.#port, { type: "ready", host, port });
       this.#readyHook = this.#hooks.attempt("ready", shard);
@@ -187,6 +194,20 @@ class ShardLife {
       fail(this.#port, error);
     }
   }
+}
+
+/** Begins to sample this thread's event loop. Not before the module has loaded: a long load is not a blocked loop. */
+function monitorLoop({ shard, pulses }: ShardAssignment, service: ShardService): LoopMonitor {
+  const monitor = new LoopMonitor({
+    shard,
+    pulses: new Pulses(pulses),
+    waits() {
+      const { asleepMicros = 0, spinningMicros = 0 } = service.driverStats as Partial<DriverStats>;
+      return { asleepMs: asleepMicros / 1_000 + libuvIdleMs(), spinningMs: spinningMicros / 1_000 };
+    },
+  });
+  monitor.start();
+  return monitor;
 }
 
 /**

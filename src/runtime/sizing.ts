@@ -9,6 +9,7 @@ import { type FileReader, readTextFile } from "../driver/system-files.js";
 import { RingloomError } from "../errors.js";
 import { type CgroupLimits, readCgroupLimits } from "./cgroup.js";
 import { type PortSharing, portSharing } from "./listeners.js";
+import { type MemoryBudget, memoryNeeded, planMemory } from "./memory-plan.js";
 import { parseCpuList, type RuntimeOptions } from "./options.js";
 
 /** What a process may use here. */
@@ -36,30 +37,6 @@ export interface Sizing {
   readonly memory: MemoryBudget;
 }
 
-/**
- * What the runtime's own buffers may come to, as data to print. The JavaScript heaps come on top.
- * @experimental
- */
-export interface MemoryBudget {
-  /** The memory that this process may use. */
-  readonly limitBytes: number;
-  readonly limitFrom: "cgroup v1" | "cgroup v2" | "machine";
-  readonly slotBytesPerShard: number;
-  readonly writePoolBytesPerShard: number;
-  readonly receiveSlabBytesPerShard: number;
-  readonly buffersBytesTotal: number;
-}
-
-const MIB = 1_048_576;
-/** The buffers of all shards together may take this part of the memory limit; the rest is for heaps, code and the kernel. */
-const BUFFER_SHARE = 1 / 4;
-const RECEIVE_SLAB_SHARE = 1 / 4;
-const WRITE_POOL_SHARE = 1 / 2;
-const SLOTS_SHARE = 1 / 4;
-const POOL_BYTES_MAX = 64 * MIB;
-/** Upper estimate of what a connection costs in typed arrays, driver and HTTP together. */
-const CONNECTION_SLOT_BYTES = 512;
-const CONNECTIONS_DEFAULT_MIN = 256;
 /** Descriptors that are not connections: rings, listeners, standard streams, files of the module. */
 const DESCRIPTORS_RESERVED = 64;
 
@@ -85,43 +62,51 @@ export function readLimit(limits: string, name: string): { readonly soft: number
 
 /**
  * Settles every `auto` of the options against the facts.
- * Throws `ERR_RINGLOOM_INVALID_OPTION` when more shards are asked for than can listen here.
+ * Throws `ERR_RINGLOOM_INVALID_OPTION` when more shards are asked for than can listen here, and `ERR_RINGLOOM_MEMORY_LIMIT` when they do not fit the memory limit.
  */
 export function sizeRuntime(facts: MachineFacts, options: RuntimeOptions, driver: DriverName): Sizing {
-  const { shards, shardsReason } = countShards(facts, options);
-  const limit = memoryLimit(facts);
-  const share = (limit.bytes * BUFFER_SHARE) / shards;
-  const receiveSlabBytes = countReceiveSlab(options, driver, share * RECEIVE_SLAB_SHARE);
-  const writePoolBytes =
-    options.writePoolMib === "auto" ? clampMib(share * WRITE_POOL_SHARE) : options.writePoolMib * MIB;
-  const connectionsMax =
-    options.connections === "auto" ? countConnections(facts, share * SLOTS_SHARE) : options.connections;
-  const slotBytes = connectionsMax * CONNECTION_SLOT_BYTES;
+  const { shards, shardsReason } = countShards(facts, options, driver);
+  const byDescriptors = Math.max(facts.descriptorsMax - DESCRIPTORS_RESERVED, 1);
+  const { budget, connectionsMax } = planMemory({
+    ...memoryLimit(facts),
+    shards,
+    hasSlab: driver !== "portable",
+    // The kernel spreads connections over the listeners by a hash, so each shard must be able to hold more than its even share.
+    connectionsMax: Math.min(byDescriptors, CONNECTIONS_DEFAULT),
+    options,
+  });
   return {
     shards,
     shardsReason,
     connectionsMax,
-    writePoolBytes,
-    receiveSlabBytes,
+    writePoolBytes: budget.writePoolBytesPerShard,
+    receiveSlabBytes: budget.receiveSlabBytesPerShard,
     ...chooseSpin(facts, options, shards),
-    memory: {
-      limitBytes: limit.bytes,
-      limitFrom: limit.from,
-      slotBytesPerShard: slotBytes,
-      writePoolBytesPerShard: writePoolBytes,
-      receiveSlabBytesPerShard: receiveSlabBytes,
-      buffersBytesTotal: (slotBytes + writePoolBytes + receiveSlabBytes) * shards,
-    },
+    memory: budget,
   };
 }
 
-function countShards(facts: MachineFacts, options: RuntimeOptions): { shards: number; shardsReason: string } {
+function countShards(
+  facts: MachineFacts,
+  options: RuntimeOptions,
+  driver: DriverName,
+): { shards: number; shardsReason: string } {
   const { singleShardReason } = facts;
   if (options.shards !== "auto") {
     if (options.shards > 1 && singleShardReason !== undefined) throw cannotShard(options.shards, singleShardReason);
     return { shards: options.shards, shardsReason: "as asked" };
   }
   if (singleShardReason !== undefined) return { shards: 1, shardsReason: singleShardReason };
+  const byCpu = countShardsByCpu(facts);
+  const { limitBytes } = memoryLimit(facts);
+  // More threads than their memory allows would share it so thinly that none can run. One is tried in any case, and refused with the reason.
+  let shards = byCpu.shards;
+  while (shards > 1 && memoryNeeded(shards, driver !== "portable") > limitBytes) shards--;
+  if (shards === byCpu.shards) return byCpu;
+  return { shards, shardsReason: `memory for no more: ${Math.floor(limitBytes / 1_048_576)} MiB allowed` };
+}
+
+function countShardsByCpu(facts: MachineFacts): { shards: number; shardsReason: string } {
   const allowed = facts.cpus.length;
   const quota = facts.cgroup.cpuQuota;
   if (quota !== undefined && Math.ceil(quota) < allowed) {
@@ -137,25 +122,12 @@ function cannotShard(shards: number, reason: string): RingloomError {
   });
 }
 
-function countConnections(facts: MachineFacts, bytes: number): number {
-  const byMemory = Math.max(Math.floor(bytes / CONNECTION_SLOT_BYTES), CONNECTIONS_DEFAULT_MIN);
-  // The kernel spreads connections over the listeners by a hash, so each shard must be able to hold more than its even share.
-  const byDescriptors = Math.max(facts.descriptorsMax - DESCRIPTORS_RESERVED, 1);
-  return Math.min(byMemory, byDescriptors, CONNECTIONS_DEFAULT);
-}
-
-function countReceiveSlab(options: RuntimeOptions, driver: DriverName, bytes: number): number {
-  // Node reads into chunks of its own there.
-  if (driver === "portable") return 0;
-  return options.receiveSlabMib === "auto" ? clampMib(bytes) : options.receiveSlabMib * MIB;
-}
-
-function memoryLimit(facts: MachineFacts): { bytes: number; from: MemoryBudget["limitFrom"] } {
+function memoryLimit(facts: MachineFacts): { limitBytes: number; limitFrom: MemoryBudget["limitFrom"] } {
   const { memoryLimitBytes, memoryVersion } = facts.cgroup;
   if (memoryLimitBytes !== undefined && memoryVersion !== "none" && memoryLimitBytes < facts.memoryTotalBytes) {
-    return { bytes: memoryLimitBytes, from: `cgroup ${memoryVersion}` };
+    return { limitBytes: memoryLimitBytes, limitFrom: `cgroup ${memoryVersion}` };
   }
-  return { bytes: facts.memoryTotalBytes, from: "machine" };
+  return { limitBytes: facts.memoryTotalBytes, limitFrom: "machine" };
 }
 
 function chooseSpin(
@@ -173,11 +145,6 @@ function chooseSpin(
     return { spin: { mode: "off", microsMax }, spinReason: "there are fewer CPUs than shards" };
   }
   return { spin: { mode: "adaptive", microsMax }, spinReason: "each shard has a CPU" };
-}
-
-/** Whole MiB, which is a multiple of the write pool's 64 KiB and of the slab's 4 KiB. */
-function clampMib(bytes: number): number {
-  return Math.min(Math.max(Math.floor(bytes / MIB), 1) * MIB, POOL_BYTES_MAX);
 }
 
 function limitNumber(text: string | undefined): number {

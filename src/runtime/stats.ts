@@ -2,9 +2,10 @@
 import { getHeapStatistics } from "node:v8";
 import type { DriverName } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
+import type { LoopMonitor, LoopStats } from "../observe/loop-monitor.js";
 import { type CounterRecord, Counters } from "./counters.js";
+import type { MemoryBudget } from "./memory-plan.js";
 import { Roster, type RosterEntry } from "./roster.js";
-import type { MemoryBudget } from "./sizing.js";
 
 /**
  * What one shard counts, or all of them together.
@@ -25,6 +26,8 @@ export interface ShardFigures {
  */
 export interface ShardStats extends ShardFigures, RosterEntry {
   readonly shard: number;
+  /** How busy its event loop is. */
+  readonly loop: LoopStats;
 }
 
 /**
@@ -71,6 +74,7 @@ export class RuntimeView {
   readonly #facts: RuntimeFacts;
   #source: CounterSource | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #monitor: LoopMonitor | undefined;
 
   constructor(buffer: SharedArrayBuffer, shard: number, facts: RuntimeFacts) {
     this.#counters = new Counters(buffer, shard);
@@ -85,9 +89,15 @@ export class RuntimeView {
     this.#timer = setInterval(() => this.publish(), PUBLISH_INTERVAL_MS).unref();
   }
 
+  /** Publishes what `monitor` sees, too. */
+  monitor(monitor: LoopMonitor): void {
+    this.#monitor = monitor;
+  }
+
   /** Publishes a last time, and stops. */
   stop(): void {
     clearInterval(this.#timer);
+    this.#monitor?.stop();
     this.publish();
     this.#source = undefined;
   }
@@ -96,6 +106,7 @@ export class RuntimeView {
     if (this.#source === undefined) return;
     this.#counters.publish({
       heapUsedBytes: getHeapStatistics().used_heap_size,
+      ...prefixed("loop", this.#monitor?.stats() ?? NO_LOOP),
       ...prefixed("driver", this.#source.driver()),
       ...prefixed("service", this.#source.service()),
     });
@@ -105,7 +116,12 @@ export class RuntimeView {
     this.publish();
     const records = Array.from({ length: this.#counters.shardCount }, (_, shard) => this.#counters.read(shard));
     const roster = new Roster(this.#facts.roster);
-    const shards = records.map((record, shard) => ({ shard, ...roster.read(shard), ...divide(record) }));
+    const shards = records.map((record, shard) => ({
+      shard,
+      ...roster.read(shard),
+      loop: loopOf(record),
+      ...divide(record),
+    }));
     const totals = divide(sum(records));
     return {
       pid: process.pid,
@@ -160,6 +176,24 @@ function prefixed(prefix: string, record: object): Record<string, number> {
     if (typeof value === "number") result[`${prefix}.${name}`] = value;
   }
   return result;
+}
+
+/** Before the first sample. All keys must be there from the first record on. */
+const NO_LOOP: LoopStats = {
+  utilization1s: 0,
+  utilization10s: 0,
+  spinning1s: 0,
+  lagMsP50: 0,
+  lagMsP99: 0,
+  lagMsMax: 0,
+  blockedCount: 0,
+  blockedMsMax: 0,
+};
+
+function loopOf(record: CounterRecord): LoopStats {
+  return Object.fromEntries(
+    Object.keys(NO_LOOP).map((name) => [name, record[`loop.${name}`] ?? 0]),
+  ) as unknown as LoopStats;
 }
 
 function divide(record: CounterRecord): ShardFigures {

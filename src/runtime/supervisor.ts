@@ -10,11 +10,14 @@
 import { chooseDriver, type DriverChoice } from "../driver/choose.js";
 import { RingloomError } from "../errors.js";
 import { loadNative, nativeProblem } from "../native.js";
+import { resolveLogSettings } from "../observe/log.js";
+import { createPulses } from "../observe/pulse.js";
 import { createCounters } from "./counters.js";
 import type { ServerHealth } from "./health.js";
 import { createHeart } from "./heartbeat.js";
 import { Hooks } from "./lifecycle.js";
 import { Listeners } from "./listeners.js";
+import { heapLimits } from "./memory-plan.js";
 import type { RuntimeOptions } from "./options.js";
 import type { RestartReport } from "./rolling-restart.js";
 import { createRoster } from "./roster.js";
@@ -24,6 +27,7 @@ import type { ShardAssignment } from "./shard-protocol.js";
 import { type MachineFacts, readMachineFacts, type Sizing, sizeRuntime } from "./sizing.js";
 import type { RuntimeFacts } from "./stats.js";
 import type { StopCause, StopReport } from "./stop-report.js";
+import { watchShards } from "./watch-shards.js";
 
 /** What to supervise. */
 export interface SupervisorRequest {
@@ -88,8 +92,12 @@ export class Supervisor {
     const reusePort = options.reusePort === "on";
     const listeners = await Listeners.open({ host, port, backlog, reusePort, count: sizing.shards });
     const roster = createRoster(sizing.shards);
-    const assign = assigner(request, { choice, sizing, cpus, listeners, roster });
+    const pulses = createPulses(sizing.shards);
+    const assign = assigner({ request, choice, sizing, cpus, listeners, roster, pulses });
     const group = new ShardGroup({ listeners, options, shardMain, shardCount: sizing.shards, roster, assign, events });
+    // Before the threads start, because the inspector attaches to a thread when that starts.
+    const endWatch = await watchShards(pulses, options.watchdogMs);
+    void group.stopped.then(endWatch);
     let supervisor: Supervisor;
     try {
       supervisor = new Supervisor({ request, group, hooks, choice, sizing }, await group.start());
@@ -183,18 +191,20 @@ function readyDelay(options: RuntimeOptions): number {
   return process.env.KUBERNETES_SERVICE_HOST === undefined ? 0 : READY_DELAY_MS_POD;
 }
 
+/** What the assignments of all threads are made of. */
+export interface AssignerParts {
+  readonly request: Pick<SupervisorRequest, "module" | "options" | "service">;
+  readonly choice: DriverChoice;
+  readonly sizing: Sizing;
+  readonly cpus: readonly (number | undefined)[];
+  readonly listeners: Pick<Listeners, "targetFor">;
+  readonly roster: SharedArrayBuffer;
+  readonly pulses: SharedArrayBuffer;
+}
+
 /** Returns what makes the assignment of one thread. */
-function assigner(
-  request: SupervisorRequest,
-  parts: {
-    readonly choice: DriverChoice;
-    readonly sizing: Sizing;
-    readonly cpus: readonly (number | undefined)[];
-    readonly listeners: Listeners;
-    readonly roster: SharedArrayBuffer;
-  },
-): (shard: number, generation: number) => ShardAssignment {
-  const { choice, sizing, cpus, listeners, roster } = parts;
+export function assigner(parts: AssignerParts): (shard: number, generation: number) => ShardAssignment {
+  const { request, choice, sizing, cpus, listeners, roster, pulses } = parts;
   const { ringEntries, loop, hookMs, unhandledRejections } = request.options;
   const { connectionsMax, writePoolBytes, receiveSlabBytes, spin } = sizing;
   const counters = createCounters(sizing.shards);
@@ -211,14 +221,19 @@ function assigner(
     generation,
     driver: choice.name,
     sizes: { connectionsMax, writePoolBytes, receiveSlabBytes, ringEntries, spin, loop },
+    memory: { heapLimits: heapLimits(sizing.memory), servicePoolBytes: sizing.memory.servicePoolBytesPerShard },
+    log: resolveLogSettings(request.options.log, request.options.logLevel),
+    accessLog: request.options.accessLog === "on",
     target: listeners.targetFor(shard),
     cpu: cpus[shard],
     counters,
+    pulses,
     heart: createHeart(),
     hookMs,
     unhandledRejections,
     facts,
     module: request.module.href,
+    sourceMaps: request.options.sourceMaps === "on",
     service: request.service,
   });
 }

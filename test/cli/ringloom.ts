@@ -20,6 +20,11 @@ export interface Settings {
   readonly launcher?: readonly string[];
   /** Flags of Node itself. */
   readonly nodeFlags?: readonly string[];
+  /** A whole command line in place of this checkout's, beginning with `node`. */
+  readonly command?: readonly string[];
+  readonly cwd?: string;
+  /** Default: standard input is at its end. */
+  readonly stdin?: "pipe" | "ignore";
 }
 
 /** One run of the command line. */
@@ -38,9 +43,11 @@ export class Ringloom {
       ...settings.environment,
     };
     const [program = process.execPath, ...before] = [...(settings.launcher ?? []), process.execPath];
-    this.child = spawn(program, [...before, ...(settings.nodeFlags ?? []), PROGRAM, ...args], {
+    const [, ...command] = settings.command ?? ["node", PROGRAM];
+    this.child = spawn(program, [...before, ...(settings.nodeFlags ?? []), ...command, ...args], {
       env: environment,
-      stdio: ["ignore", "pipe", "pipe"],
+      ...(settings.cwd === undefined ? {} : { cwd: settings.cwd }),
+      stdio: [settings.stdin ?? "ignore", "pipe", "pipe"],
     });
     this.child.stdout?.on("data", (chunk: Buffer) => this.#note(() => (this.stdout += chunk.toString())));
     this.child.stderr?.on("data", (chunk: Buffer) => this.#note(() => (this.stderr += chunk.toString())));
@@ -55,9 +62,9 @@ export class Ringloom {
     return this.#ended;
   }
 
-  /** The URL of the `listening` line, as soon as it is there. */
+  /** The URL of the `listening` line, or of the record that says it, as soon as it is there. */
   async listening(): Promise<string> {
-    const [, url] = await this.said(/^listening (http:\/\/\S+)$/m);
+    const [, url] = await this.said(/^(?:listening|\{.*"msg":"listening) (http:\/\/[^\s"]+)/m);
     return url ?? "";
   }
 
@@ -71,12 +78,12 @@ export class Ringloom {
 
   /** The `count`-th event of that name among the lines of `--json`, as soon as it is there. */
   async event(name: string, count = 1): Promise<Readonly<Record<string, unknown>>> {
-    const start = `{"event":"${name}"`;
+    const mark = `"event":"${name}"`;
     const found = () =>
       this.stdout
         .slice(0, this.stdout.lastIndexOf("\n"))
         .split("\n")
-        .filter((line) => line.startsWith(start));
+        .filter((line) => line.startsWith("{") && line.includes(mark));
     await this.#signal.until(`event ${name} number ${count}`, () => found().length >= count || this.#hasEnded);
     const line = found()[count - 1];
     if (line === undefined) throw new Error(`It ended without event ${name}:\n${this.stdout}\n${this.stderr}`);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { DEV_DEFAULTS, DEV_OPTIONS } from "../../src/cli/dev-options.js";
 import { HTTP_LIMIT_OPTIONS } from "../../src/http/limit-options.js";
 import { RUNTIME_OPTIONS } from "../../src/runtime/options.js";
 import { run } from "./ringloom.js";
@@ -9,6 +10,7 @@ const GENERAL_HELP = `Usage: ringloom <command> [options]
 
 Commands:
   serve <module>  Serve a module's default export on every core
+  dev <module>    Serve it on one shard, again after each change, with a debugger's way in
   doctor          Say which driver this machine gets, why, and what to change
 
 Options:
@@ -47,6 +49,19 @@ test("ringloom serve --help names every option, its variables and its default", 
     assert.ok(stdout.includes(`Default: ${option.fallbackText}.\n`), option.flag);
   }
   assert.equal((await run(["help", "serve"])).stdout, stdout);
+});
+
+test("ringloom dev --help and docs/configuration.md name every option that only dev has", async () => {
+  const { code, stdout } = await run(["dev", "--help"]);
+  assert.equal(code, 0);
+  assert.ok(stdout.startsWith("Usage: ringloom dev <module> [options]\n"));
+  const text = readFileSync(new URL("../../../docs/configuration.md", import.meta.url), "utf8");
+  for (const { flag, placeholder, environment, fallbackText, allowed } of Object.values(DEV_OPTIONS)) {
+    assert.ok(stdout.includes(`  --${flag} ${placeholder}  (${environment.join(", ")})\n`), flag);
+    const row = text.split("\n").find((line) => line.startsWith(`| \`--${flag}\``)) ?? "";
+    for (const part of [...environment, fallbackText, allowed]) assert.ok(row.includes(part), `${part} of --${flag}`);
+  }
+  for (const value of Object.values(DEV_DEFAULTS)) assert.ok(stdout.includes(String(value)));
 });
 
 test("ringloom doctor --help describes the command", async () => {

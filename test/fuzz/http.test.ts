@@ -5,9 +5,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { MemoryPeer } from "../../src/driver/memory.js";
 import { echoApp } from "../support/echo-app.js";
 import { headerOf, parseAnswer, parseAnswers, type WireAnswer } from "../support/http-wire.js";
-import type { MemoryPeer } from "../support/memory-driver.js";
 import { randomRun } from "../support/random-run.js";
 import { readSeen, SEEN_HEADER, type SeenRequest } from "../support/seen.js";
 import { MemoryServer } from "../support/test-server.js";

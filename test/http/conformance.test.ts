@@ -9,12 +9,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import type { MemoryPeer } from "../../src/driver/memory.js";
 import { expectedAnswers, problemOf, streamOf } from "../support/case-check.js";
 import { driversUnderTest } from "../support/drivers.js";
 import { echoApp } from "../support/echo-app.js";
 import { type HttpCase, readCases } from "../support/http-cases.js";
 import { exchange } from "../support/http-wire.js";
-import type { MemoryPeer } from "../support/memory-driver.js";
 import { askNode, type NodeOracle, oracleProblem, startNodeOracle } from "../support/node-oracle.js";
 import { countersOf, MemoryServer, refusalProblem, SocketServer } from "../support/test-server.js";
 

@@ -48,11 +48,11 @@ for (const { name: driver, skip } of driversUnderTest) {
           await victim.peer.ended();
           const lost = await service.event("shard-lost");
           assert.equal(lost.kind, kind);
-          assert.equal(lost.shard, 0);
+          assert.equal(lost.ofShard, 0);
           if (error !== undefined) assert.match((lost.error as { message: string }).message, error);
           if (path === "/exit/5") assert.equal(lost.exitCode, 5);
           const replaced = await service.event("shard-replaced");
-          assert.deepEqual([replaced.shard, replaced.generation], [0, 2]);
+          assert.deepEqual([replaced.ofShard, replaced.generation], [0, 2]);
           const other = peers.get(1);
           if (other !== undefined) assert.deepEqual(JSON.parse(await ask(other.peer, "/who")), other.who);
           const successor = (await service.peers(shards)).get(0);

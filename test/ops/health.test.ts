@@ -94,8 +94,8 @@ for (const { name: driver, skip } of driversUnderTest) {
         for (const { shard } of late) assert.equal(shard, 0);
         // The kernel gave all of them to shard 0; none had to be handed over from the other one's queue.
         assert.ok((await acceptedBy(service, 0)) - before >= 24);
-        assert.equal((await service.event("shard-stuck")).shard, 1);
-        assert.equal((await service.event("shard-recovered")).shard, 1);
+        assert.equal((await service.event("shard-stuck")).ofShard, 1);
+        assert.equal((await service.event("shard-recovered")).ofShard, 1);
         await service.untilReady(200);
         await service.peers(2);
         assert.equal(await service.server.stop(), 0);

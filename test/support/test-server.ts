@@ -3,11 +3,11 @@
  * connected.
  */
 import type { Driver, DriverEvents, DriverOptions } from "../../src/driver/contract.js";
+import { MemoryDriver, type MemoryPeer } from "../../src/driver/memory.js";
 import { type App, type FetchHandler, HttpServer, type HttpServerSizes, type HttpStats } from "../../src/http/index.js";
 import type { HttpLimits } from "../../src/http/limits.js";
 import type { LogEntry } from "../../src/http/log.js";
 import type { DriverUnderTest } from "./drivers.js";
-import { MemoryDriver, type MemoryPeer } from "./memory-driver.js";
 
 export interface ServerSetup {
   readonly limits?: Partial<HttpLimits>;

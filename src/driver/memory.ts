@@ -1,28 +1,34 @@
 /**
- * A driver without a kernel: connections are two byte queues, and a test decides what arrives, in which pieces and
- * when. It keeps the driver's contract with the real slot table, write pool and outbox, and is stricter than a kernel
- * in one way: what it lent during `received` is overwritten when the event returns, so that whoever kept a reference
- * reads rubbish and fails.
+ * A driver without a kernel, for requests without a socket (`app.request`) and for our own tests: connections are two byte queues, and whoever holds the
+ * other end decides what arrives, in which pieces and when. It keeps the driver's contract with the real slot table, write pool and outbox, and
+ * is stricter than a kernel in one way: what it lent during `received` is overwritten when the event returns, so that whoever
+ * kept a reference reads rubbish and fails.
  */
-import { ok } from "node:assert";
+import { constants } from "node:os";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { RECEIVE_BUFFER_BYTES } from "../../src/constants.js";
-import type { Driver, DriverEvents, DriverOptions, Listening, Operations } from "../../src/driver/contract.js";
-import { newDriverStats } from "../../src/driver/driver-stats.js";
-import { Outbox, type OutboxOwner } from "../../src/driver/outbox.js";
-import { SlotTable } from "../../src/driver/slots.js";
-import { WritePool } from "../../src/driver/write-pool.js";
+import { assert } from "../assert.js";
+import { RECEIVE_BUFFER_BYTES } from "../constants.js";
+import { RingloomError } from "../errors.js";
+import type { Driver, DriverEvents, DriverOptions, Listening, Operations } from "./contract.js";
+import { newDriverStats } from "./driver-stats.js";
+import { Outbox, type OutboxOwner } from "./outbox.js";
+import { SlotTable } from "./slots.js";
+import { WritePool } from "./write-pool.js";
 
 /** The largest chunk that node:net reads. */
 const STREAM_CHUNK_BYTES = 65_536;
 /** What lent bytes become after the event. */
 const POISON = 0xdb;
+const ECONNRESET = constants.errno.ECONNRESET ?? 104;
 /** `settle` gives up after so many turns: something then goes round in circles. */
 const TURNS_MAX = 10_000;
 
+/** How a {@link MemoryDriver} behaves. */
 export interface MemoryDriverTraits {
   /** Deliver through `receiveSlab`, as io_uring does, or as chunks of their own, as node:net does. */
   readonly inSlab: boolean;
+  /** Called when there is something to do. Without it somebody calls `turn` or `settle`. */
+  readonly wake?: () => void;
 }
 
 /** The client's end of a connection in memory. */
@@ -36,6 +42,8 @@ export class MemoryPeer {
   isClosed = false;
   /** While false, the server's kernel takes nothing: its bytes stay queued. */
   isReading = true;
+  /** Called at the end of each turn in which the connection was alive, and when it is closed. */
+  onTurn: (() => void) | undefined;
   readonly #driver: MemoryDriver;
 
   constructor(driver: MemoryDriver, slot: number) {
@@ -43,6 +51,12 @@ export class MemoryPeer {
     this.slot = slot;
   }
 
+  /** Whether the server has taken all that was sent. */
+  get isTaken(): boolean {
+    return this.#driver.hasTaken(this);
+  }
+
+  /** Everything received so far. */
   get bytes(): Buffer {
     return Buffer.concat(this.received);
   }
@@ -60,6 +74,12 @@ export class MemoryPeer {
   /** Sends RST. */
   reset(): void {
     this.#driver.peerResets(this);
+  }
+
+  /** Whether it takes what the server sends. Takes effect in the next turn. */
+  setReading(isReading: boolean): void {
+    this.isReading = isReading;
+    if (isReading) this.#driver.peerReads();
   }
 }
 
@@ -81,6 +101,7 @@ interface Connection {
   closing: number | undefined;
 }
 
+/** The driver itself. */
 export class MemoryDriver implements Driver, OutboxOwner {
   readonly name = "portable";
   readonly operations = new NoOperations();
@@ -90,6 +111,7 @@ export class MemoryDriver implements Driver, OutboxOwner {
   readonly #events: DriverEvents;
   readonly #options: DriverOptions;
   readonly #inSlab: boolean;
+  readonly #wake: () => void;
   readonly #slots: SlotTable;
   readonly #pool: WritePool;
   readonly #outbox: Outbox;
@@ -103,6 +125,7 @@ export class MemoryDriver implements Driver, OutboxOwner {
     this.#options = options;
     this.#events = events;
     this.#inSlab = traits.inSlab;
+    this.#wake = traits.wake ?? (() => undefined);
     this.#slots = new SlotTable(options.connectionsMax);
     this.#pool = new WritePool(options.writePoolBytes);
     this.#outbox = new Outbox(this.#pool, options.connectionsMax, this);
@@ -112,7 +135,7 @@ export class MemoryDriver implements Driver, OutboxOwner {
 
   /** A client connects. Returns undefined where no slot is free. */
   open(): MemoryPeer | undefined {
-    ok(this.#isListening, "a client can connect once the server listens");
+    assert(this.#isListening, "a client can connect once the server listens");
     const slot = this.#slots.acquire();
     if (slot < 0) {
       this.stats.rejected += 1;
@@ -134,6 +157,7 @@ export class MemoryDriver implements Driver, OutboxOwner {
     this.#connections.set(slot, connection);
     this.#accepted.push(connection);
     this.#count();
+    this.#wake();
     return peer;
   }
 
@@ -152,6 +176,7 @@ export class MemoryDriver implements Driver, OutboxOwner {
     const isDirty = this.#outbox.hasDirty;
     this.#outbox.flush();
     this.#count();
+    for (const { peer } of [...this.#connections.values()]) peer.onTurn?.();
     return isBusy || isDirty;
   }
 
@@ -159,7 +184,7 @@ export class MemoryDriver implements Driver, OutboxOwner {
   async settle(): Promise<void> {
     let quietTurns = 0;
     for (let count = 0; quietTurns < 3; count++) {
-      ok(count < TURNS_MAX, "the server comes to rest");
+      assert(count < TURNS_MAX, "the server comes to rest");
       quietTurns = this.turn() ? 0 : quietTurns + 1;
       if (quietTurns > 0) await nextTurn();
       else await Promise.resolve();
@@ -174,14 +199,15 @@ export class MemoryDriver implements Driver, OutboxOwner {
   stopListening(): void {
     this.#isListening = false;
     this.#stopped = true;
+    this.#wake();
   }
 
   connect(): number {
-    throw new Error("The memory driver makes no outgoing connections");
+    throw unsupported("connect");
   }
 
   adopt(): number {
-    throw new Error("The memory driver has no descriptors");
+    throw unsupported("adopt");
   }
 
   reserve(slot: number, size: number): number {
@@ -214,12 +240,16 @@ export class MemoryDriver implements Driver, OutboxOwner {
 
   resume(slot: number): void {
     const connection = this.#connections.get(slot);
-    if (connection !== undefined) connection.isPaused = false;
+    if (connection === undefined) return;
+    connection.isPaused = false;
+    this.#wake();
   }
 
   end(slot: number): void {
     const connection = this.#connections.get(slot);
-    if (connection !== undefined) this.#stopSending(connection);
+    if (connection === undefined) return;
+    this.#stopSending(connection);
+    this.#wake();
   }
 
   close(slot: number): void {
@@ -228,6 +258,7 @@ export class MemoryDriver implements Driver, OutboxOwner {
     this.#stopSending(connection);
     connection.isSilent = true;
     connection.closing = 0;
+    this.#wake();
   }
 
   closeAfterFlush(slot: number): void {
@@ -235,6 +266,7 @@ export class MemoryDriver implements Driver, OutboxOwner {
     if (connection === undefined || connection.isSilent) return;
     this.#stopSending(connection);
     connection.isSilent = true;
+    this.#wake();
   }
 
   peerAddress(slot: number): { host: string; port: number } | undefined {
@@ -247,7 +279,7 @@ export class MemoryDriver implements Driver, OutboxOwner {
 
   async shutdown(): Promise<void> {
     this.#isListening = false;
-    for (const slot of this.#connections.keys()) this.close(slot);
+    for (const slot of [...this.#connections.keys()]) this.close(slot);
     await this.settle();
   }
 
@@ -256,20 +288,34 @@ export class MemoryDriver implements Driver, OutboxOwner {
     const room = this.#inSlab ? RECEIVE_BUFFER_BYTES : STREAM_CHUNK_BYTES;
     for (let at = 0; connection !== undefined && at < bytes.length; at += room)
       connection.inbound.push(bytes.slice(at, at + room));
+    this.#wake();
   }
 
   peerEnds(peer: MemoryPeer): void {
     this.#own(peer)?.inbound.push(undefined);
+    this.#wake();
   }
 
   peerResets(peer: MemoryPeer): void {
     const connection = this.#own(peer);
-    if (connection !== undefined) connection.closing = 104;
+    if (connection === undefined) return;
+    connection.closing = ECONNRESET;
+    this.#wake();
+  }
+
+  /** The peer reads again. */
+  peerReads(): void {
+    this.#wake();
+  }
+
+  hasTaken(peer: MemoryPeer): boolean {
+    const connection = this.#own(peer);
+    return connection === undefined || connection.inbound.length === 0;
   }
 
   startSend(slot: number, offset: number, length: number): void {
     const connection = this.#connections.get(slot);
-    ok(
+    assert(
       connection !== undefined && connection.sending === undefined,
       "one send at a time, and only for a live connection",
     );
@@ -283,7 +329,9 @@ export class MemoryDriver implements Driver, OutboxOwner {
     if (connection !== undefined) connection.wantsDrained = true;
   }
 
-  outboxDirty(): void {}
+  outboxDirty(): void {
+    this.#wake();
+  }
 
   #turnOf(connection: Connection): boolean {
     const { slot } = connection.peer;
@@ -348,11 +396,12 @@ export class MemoryDriver implements Driver, OutboxOwner {
     this.#emit(() => this.#events.closed(slot, errno));
     this.#connections.delete(slot);
     this.#slots.release(slot);
+    connection.peer.onTurn?.();
     return true;
   }
 
   #emit(event: () => void): true {
-    ok(!this.#inEvent, "events run one at a time");
+    assert(!this.#inEvent, "events run one at a time");
     this.#inEvent = true;
     try {
       event();
@@ -373,11 +422,21 @@ export class MemoryDriver implements Driver, OutboxOwner {
   }
 }
 
+function unsupported(operation: string): RingloomError {
+  return new RingloomError(
+    "ERR_RINGLOOM_DRIVER_UNAVAILABLE",
+    `Cannot ${operation}: this driver has only connections in memory`,
+    {
+      operation,
+    },
+  );
+}
+
 class NoOperations implements Operations {
   readonly pendingNow = 0;
 
   nop(): number {
-    throw new Error("The memory driver has no operations");
+    throw unsupported("run an operation");
   }
 
   timeout(): number {

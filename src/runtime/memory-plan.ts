@@ -1,0 +1,181 @@
+/**
+ * Where the memory of a server goes, worked out before it starts: a table whose rows together stay under the limit. A process
+ * that crosses its container's limit is killed without a word, so what does not fit is refused at the start, with what to change.
+ *
+ * The rows that nobody can set (Node's own, a shard's base) were measured; docs/decisions.md has the figures. Everything else is a
+ * share of what they leave.
+ */
+import type { ResourceLimits } from "node:worker_threads";
+import { RingloomError } from "../errors.js";
+import type { RuntimeOptions } from "./options.js";
+
+/**
+ * What a server may use, row by row, as data to print. The rows add up to the limit.
+ * @experimental
+ */
+export interface MemoryBudget {
+  /** The memory that this process may use. */
+  readonly limitBytes: number;
+  readonly limitFrom: "cgroup v1" | "cgroup v2" | "machine";
+  readonly shards: number;
+  /** Node's code, the supervisor's thread and heap, and the helper threads of V8 and libuv. */
+  readonly processBytes: number;
+  /** A shard's thread outside of its heap: stacks, compiled code, ring, WebAssembly code. */
+  readonly baseBytesPerShard: number;
+  readonly slotBytesPerShard: number;
+  readonly writePoolBytesPerShard: number;
+  readonly receiveSlabBytesPerShard: number;
+  /** For the pools of the service: heads, pipelined bytes and bodies that are incomplete. */
+  readonly servicePoolBytesPerShard: number;
+  /** The young generation of the JavaScript heap, which V8 collects most often. */
+  readonly youngHeapBytesPerShard: number;
+  /** The old generation of the JavaScript heap; a shard that exceeds it ends. */
+  readonly heapBytesPerShard: number;
+  /** Slots, pools and slab of all shards. */
+  readonly buffersBytesTotal: number;
+  /** What is left for memory that no row covers: the buffers of packages, socket buffers, the page cache. Negative when explicit sizes exceed the limit. */
+  readonly headroomBytes: number;
+}
+
+/** What {@link planMemory} starts from. */
+export interface MemoryRequest {
+  readonly limitBytes: number;
+  readonly limitFrom: MemoryBudget["limitFrom"];
+  readonly shards: number;
+  /** Whether the driver receives into a slab of ours. */
+  readonly hasSlab: boolean;
+  /** Connections that one shard could have by the descriptor limit. */
+  readonly connectionsMax: number;
+  readonly options: Pick<RuntimeOptions, "connections" | "writePoolMib" | "receiveSlabMib" | "heapMib">;
+}
+
+/** The budget, with the number of connections that its slots are for. */
+export interface MemoryPlan {
+  readonly budget: MemoryBudget;
+  readonly connectionsMax: number;
+}
+
+const MIB = 1_048_576;
+/** Measured on Node 20 to 26: 6 to 8 MiB of its own and 34 to 64 MiB of mapped code, most of which the kernel can drop. */
+const PROCESS_BYTES = 36 * MIB;
+/** Measured on Node 20 to 26: 13 to 18 MiB a shard with a small application, of which 5 to 8 are heap. */
+const SHARD_BASE_BYTES = 10 * MIB;
+const HEADROOM_BYTES_MIN = 8 * MIB;
+const HEADROOM_SHARE = 1 / 10;
+/** Shares of what one shard may use beyond its base; the old generation gets the rest. */
+const SLOTS_SHARE = 1 / 16;
+const RECEIVE_SLAB_SHARE = 1 / 8;
+const WRITE_POOL_SHARE = 1 / 8;
+const SERVICE_POOL_SHARE = 1 / 8;
+const YOUNG_HEAP_SHARE = 1 / 16;
+/** Without a slab Node reads into chunks of its own, which it frees when its collector comes round: so many slabs are left free for them. */
+const NODE_CHUNKS_FACTOR = 2;
+const POOL_BYTES_MAX = 64 * MIB;
+/** The sum of what the pools of HTTP may take by default. */
+const SERVICE_POOL_BYTES_MAX = 192 * MIB;
+/** V8's own young generation: three semi-spaces of 16 MiB. */
+const YOUNG_HEAP_BYTES_MAX = 48 * MIB;
+/** Below this, a service with a few packages does not load. */
+const HEAP_BYTES_MIN = 16 * MIB;
+/** V8's own limit on a machine with 16 GiB or more. */
+const HEAP_BYTES_MAX = 4_096 * MIB;
+/** Upper estimate of what a connection costs in typed arrays, driver and HTTP together. */
+const CONNECTION_SLOT_BYTES = 512;
+const CONNECTIONS_MIN = 256;
+
+/** The least that `shards` shards need when every size is left to us, in bytes: the least heap, pools of 1 MiB, and what grows with them. */
+export function memoryNeeded(shards: number, hasSlab: boolean): number {
+  const slabShare = hasSlab ? RECEIVE_SLAB_SHARE : RECEIVE_SLAB_SHARE * NODE_CHUNKS_FACTOR;
+  const heapShare = 1 - SLOTS_SHARE - slabShare - WRITE_POOL_SHARE - SERVICE_POOL_SHARE - YOUNG_HEAP_SHARE;
+  const perShard = SHARD_BASE_BYTES + HEAP_BYTES_MIN / heapShare;
+  const rows = PROCESS_BYTES + shards * perShard;
+  return Math.ceil(Math.max(rows + HEADROOM_BYTES_MIN, rows / (1 - HEADROOM_SHARE)));
+}
+
+/**
+ * Divides the limit.
+ * Throws `ERR_RINGLOOM_MEMORY_LIMIT` when a shard's heap would be too small to run in, with what to change.
+ */
+export function planMemory(request: MemoryRequest): MemoryPlan {
+  const { limitBytes, limitFrom, shards, options } = request;
+  const headroomMin = Math.max(limitBytes * HEADROOM_SHARE, HEADROOM_BYTES_MIN);
+  const each = Math.max((limitBytes - headroomMin - PROCESS_BYTES) / shards - SHARD_BASE_BYTES, 0);
+  const connectionsMax =
+    options.connections === "auto" ? countConnections(each, request.connectionsMax) : options.connections;
+  const slots = connectionsMax * CONNECTION_SLOT_BYTES;
+  const writePool =
+    options.writePoolMib === "auto" ? wholeMib(each * WRITE_POOL_SHARE, POOL_BYTES_MAX) : options.writePoolMib * MIB;
+  const slab = request.hasSlab ? slabBytes(options, each) : 0;
+  const servicePool = wholeMib(each * SERVICE_POOL_SHARE, SERVICE_POOL_BYTES_MAX);
+  const young = wholeMib(each * YOUNG_HEAP_SHARE, YOUNG_HEAP_BYTES_MAX);
+  const nodeChunks = request.hasSlab ? 0 : slabBytes(options, each) * NODE_CHUNKS_FACTOR;
+  const rest = each - slots - writePool - slab - nodeChunks - servicePool - young;
+  const heap = options.heapMib === "auto" ? Math.min(floorMib(rest), HEAP_BYTES_MAX) : options.heapMib * MIB;
+  if (heap < HEAP_BYTES_MIN && options.heapMib === "auto") throw tooSmall(request);
+  const perShard = SHARD_BASE_BYTES + slots + writePool + slab + servicePool + young + heap;
+  return {
+    connectionsMax,
+    budget: {
+      limitBytes,
+      limitFrom,
+      shards,
+      processBytes: PROCESS_BYTES,
+      baseBytesPerShard: SHARD_BASE_BYTES,
+      slotBytesPerShard: slots,
+      writePoolBytesPerShard: writePool,
+      receiveSlabBytesPerShard: slab,
+      servicePoolBytesPerShard: servicePool,
+      youngHeapBytesPerShard: young,
+      heapBytesPerShard: heap,
+      buffersBytesTotal: (slots + writePool + slab + servicePool) * shards,
+      headroomBytes: limitBytes - PROCESS_BYTES - perShard * shards,
+    },
+  };
+}
+
+/** The limits of a shard's heap, for `new Worker`. What reaches V8's own default is left to V8. */
+export function heapLimits(budget: MemoryBudget): ResourceLimits {
+  const { heapBytesPerShard: old, youngHeapBytesPerShard: young } = budget;
+  return {
+    ...(old === HEAP_BYTES_MAX ? {} : { maxOldGenerationSizeMb: old / MIB }),
+    ...(young === YOUNG_HEAP_BYTES_MAX ? {} : { maxYoungGenerationSizeMb: young / MIB }),
+  };
+}
+
+function countConnections(bytes: number, most: number): number {
+  return Math.min(Math.max(Math.floor((bytes * SLOTS_SHARE) / CONNECTION_SLOT_BYTES), CONNECTIONS_MIN), most);
+}
+
+function slabBytes(options: MemoryRequest["options"], each: number): number {
+  return options.receiveSlabMib === "auto"
+    ? wholeMib(each * RECEIVE_SLAB_SHARE, POOL_BYTES_MAX)
+    : options.receiveSlabMib * MIB;
+}
+
+/** At least one MiB. Whole MiB are multiples of the write pool's 64 KiB and of the slab's 4 KiB. */
+function wholeMib(bytes: number, max: number): number {
+  return Math.min(Math.max(floorMib(bytes), MIB), max);
+}
+
+function floorMib(bytes: number): number {
+  return Math.floor(bytes / MIB) * MIB;
+}
+
+function tooSmall(request: MemoryRequest): RingloomError {
+  const { limitBytes, limitFrom, shards, options } = request;
+  const needed = Math.ceil(memoryNeeded(shards, request.hasSlab) / MIB);
+  const hasSizes =
+    options.connections !== "auto" || options.writePoolMib !== "auto" || options.receiveSlabMib !== "auto";
+  const changes = [
+    `raise the memory limit to ${needed} MiB or more`,
+    ...(shards > 1 ? ["start fewer shards (--shards)"] : []),
+    ...(hasSizes ? ["lower --connections, --write-pool-mib or --receive-slab-mib"] : []),
+    "or set --heap-mib and take the risk",
+  ];
+  const what = `${shards} ${shards === 1 ? "shard" : "shards"}`;
+  return new RingloomError(
+    "ERR_RINGLOOM_MEMORY_LIMIT",
+    `Cannot start ${what} in ${Math.floor(limitBytes / MIB)} MiB (${limitFrom}): a heap of ${HEAP_BYTES_MIN / MIB} MiB a shard does not fit. To change: ${changes.join(", ")}.`,
+    { operation: "size the runtime", details: { limitBytes, shards, neededBytes: needed * MIB } },
+  );
+}
