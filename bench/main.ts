@@ -9,10 +9,11 @@ import { progress } from "./harness/progress.js";
 import { judge, report } from "./harness/report.js";
 import { Notes, Results } from "./harness/rows.js";
 import type { Suite } from "./harness/suite.js";
+import { frameworksSuite } from "./suites/frameworks.js";
 import { heapSuite } from "./suites/heap.js";
 import { httpSuite } from "./suites/http.js";
 
-const SUITES: readonly Suite[] = [httpSuite, heapSuite];
+const SUITES: readonly Suite[] = [httpSuite, heapSuite, frameworksSuite];
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -35,7 +36,7 @@ async function main(args: readonly string[]): Promise<number> {
   const results = new Results();
   const notes = new Notes();
   const placement = place();
-  for (const suite of suites) await suite.run({ options, placement, results, notes });
+  for (const suite of suites) await suite.run({ suite: suite.name, options, placement, results, notes });
 
   const text = report(suites, results, notes, placement);
   process.stdout.write(text);

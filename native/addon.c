@@ -42,7 +42,9 @@ void rl_export(napi_env env, napi_value exports, const char *name, napi_callback
 }
 
 NAPI_MODULE_INIT() {
+  rl_source_exports(env, exports);
   rl_ring_exports(env, exports);
+  rl_epoll_exports(env, exports);
   rl_loop_exports(env, exports);
   rl_system_exports(env, exports);
   return exports;

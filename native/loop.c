@@ -1,14 +1,15 @@
 /*
- * The inverted loop. With IORING_SETUP_DEFER_TASKRUN, watching the ring's descriptor from libuv's epoll never wakes up, so the ring does the
- * waiting and watches libuv: TypeScript keeps a one-shot POLL_ADD on libuv's own descriptor in the ring, and this hook, called by libuv
- * before it would poll, blocks in io_uring_enter.
+ * The inverted loop: not libuv waits but what the driver brought, a ring or an epoll set (`struct rl_source`), and that watches libuv. This
+ * hook, called by libuv before it would poll, blocks in io_uring_enter or epoll_wait. A ring needs it: with IORING_SETUP_DEFER_TASKRUN, watching its
+ * descriptor from libuv's epoll never wakes up. An epoll set would do without, but saves libuv's epoll_wait and its callbacks in each turn.
+ * A ring watches libuv with a one-shot POLL_ADD that TypeScript renews; an epoll set has libuv's descriptor in it, level-triggered.
  *
  *     uv_run:  timers → (idle) → prepare: HOOK → poll, with no timeout → check → closing
  *
  *     HOOK:    flush what was committed outside a turn
- *              ask libuv how long it may sleep        (0: it has work, so submit without waiting and go back to it)
- *              submit and wait                        (one system call)
- *              run one turn of completions in TypeScript
+ *              ask libuv how long it may sleep        (0: it has work, so look without waiting and go back to it)
+ *              submit and wait                        (one system call; on epoll one more for each socket that is ready)
+ *              run one turn in TypeScript
  *              libuv's descriptor ready or its timer due? → back to libuv, else again
  *
  * What it leans on, and test/ring/loop.test.ts would notice: uv_run asks for its own timeout after the prepare callbacks, an active idle
@@ -16,15 +17,14 @@
  * handle, an immediate, a watcher not yet in epoll), and thread-safe wake-ups arrive through that descriptor.
  *
  * libuv must never be the one that blocks: a readiness completion can be stale by the time libuv looks, and a thread asleep in epoll
- * hears nothing from the ring. Hence the idle handle, active whenever the hook is not running.
+ * hears nothing from the source. Hence the idle handle, active whenever the hook is not running.
  *
- * The other mode, `uv`, polls the ring's descriptor with libuv (no DEFER_TASKRUN then) and is what remains if a future libuv breaks the above.
+ * The other mode, `uv`, polls the source's descriptor with libuv (a ring has no DEFER_TASKRUN then) and is what remains if a future libuv breaks the above.
  */
 #define _GNU_SOURCE
 #include "ringloom.h"
 
 #include <errno.h>
-#include <linux/io_uring.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -62,7 +62,7 @@ enum { SPIN_OFF = 0, SPIN_FIXED = 1, SPIN_ADAPTIVE = 2 };
 enum { SCORE_MAX = 256, SCORE_PAYS = 96, WAKE_COST_MICROS = 40 };
 
 struct rl_loop {
-  struct rl_ring *ring;
+  struct rl_source *source;
   uv_loop_t *uv;
   uv_handle_t *prepare;
   uv_handle_t *idle;
@@ -80,17 +80,9 @@ static double now_micros(void) {
   return (double)time.tv_sec * 1e6 + (double)time.tv_nsec / 1e3;
 }
 
-static bool has_completions(const struct rl_ring *ring) {
-  return __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE) != *ring->cq_head;
-}
-
-static uint32_t to_submit(const struct rl_ring *ring) {
-  return *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
-}
-
 /* Runs one turn in TypeScript. False when this environment is going away and nothing may be called any more. */
 static bool run_turn(struct rl_loop *loop) {
-  napi_env env = loop->ring->env;
+  napi_env env = loop->source->env;
   napi_handle_scope scope;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return false;
   napi_value callback, receiver, result;
@@ -110,19 +102,19 @@ static bool run_turn(struct rl_loop *loop) {
   return alive && !loop->stopped;
 }
 
-/* Submits and waits at most `timeout_ms` (-1: for ever). Watches for work before it sleeps where that has paid lately. */
-static int submit_and_wait(struct rl_loop *loop, int timeout_ms) {
-  struct rl_ring *ring = loop->ring;
-  struct rl_control *control = ring->control;
+/* Waits at most `timeout_ms` (-1: for ever). Watches for work before it sleeps where that has paid lately. */
+static int spin_or_sleep(struct rl_loop *loop, int timeout_ms) {
+  struct rl_source *source = loop->source;
+  struct rl_control *control = source->control;
   int mode = control->spin_mode;
   if (mode == SPIN_FIXED || (mode == SPIN_ADAPTIVE && control->spin_score >= SCORE_PAYS)) {
-    int result = rl_enter(ring, to_submit(ring), 0, 0);
-    if (result < 0 || has_completions(ring)) return result;
+    int result = source->kind->enter(source, 0);
+    if (result < 0 || source->kind->ready(source)) return result;
     double start = now_micros(), now = start;
     bool hit = false;
     while (!hit && now - start < control->spin_micros) {
       for (int pause = 0; pause < 16 && !hit; pause++) {
-        hit = has_completions(ring) || (__atomic_load_n(ring->sq_flags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0;
+        hit = source->kind->peek(source);
 #if defined(__x86_64__) || defined(__i386__)
         __builtin_ia32_pause();
 #endif
@@ -133,12 +125,12 @@ static int submit_and_wait(struct rl_loop *loop, int timeout_ms) {
     control->spin_score += hit ? (SCORE_MAX - control->spin_score) / 8 : -(control->spin_score / 8);
     if (hit) {
       control->spin_hits++;
-      return has_completions(ring) ? 0 : rl_enter(ring, 0, 0, 0);
+      return source->kind->ready(source) ? 0 : source->kind->enter(source, 0);
     }
   }
   control->sleeps++;
   double start = now_micros();
-  int result = rl_enter(ring, to_submit(ring), 1, timeout_ms);
+  int result = source->kind->enter(source, timeout_ms);
   double slept = now_micros() - start;
   control->idle_micros += slept;
   /* A short sleep would have been a successful spin; that is how an adaptive spin that was given up starts again. */
@@ -155,18 +147,18 @@ static void on_idle(uv_handle_t *handle) {
 
 /* One pass; true while the hook may go round again, false when it is libuv's turn. */
 static bool hook_pass(struct rl_loop *loop) {
-  struct rl_ring *ring = loop->ring;
-  struct rl_control *control = ring->control;
+  struct rl_source *source = loop->source;
+  struct rl_control *control = source->control;
   if (control->dirty && !run_turn(loop)) return false;
   uv_update_time(loop->uv);
   int timeout = uv_backend_timeout(loop->uv);
   int result;
   /* A turn can leave work for the next one: microtasks behind it may commit. */
-  if (timeout == 0 || control->dirty || has_completions(ring)) result = rl_enter(ring, to_submit(ring), 0, 0);
-  else result = submit_and_wait(loop, timeout);
-  /* EINTR: a signal. ETIME: a libuv timer is due. EAGAIN, EBUSY: the kernel wants completions reaped first. Anything else is a bug in the ring. */
+  if (timeout == 0 || control->dirty || source->kind->ready(source)) result = source->kind->enter(source, 0);
+  else result = spin_or_sleep(loop, timeout);
+  /* EINTR: a signal. ETIME: a libuv timer is due. EAGAIN, EBUSY: the kernel wants completions reaped first. Anything else is a bug of ours. */
   if (result < 0 && result != -EINTR && result != -ETIME && result != -EAGAIN && result != -EBUSY) control->error = -result;
-  if ((has_completions(ring) || control->dirty || control->error) && !run_turn(loop)) return false;
+  if ((source->kind->ready(source) || control->dirty || control->error) && !run_turn(loop)) return false;
   if (control->backend_ready) {
     control->backend_ready = 0;
     return false;
@@ -183,21 +175,20 @@ static void on_prepare(uv_handle_t *handle) {
 
 static void on_prepare_uv(uv_handle_t *handle) {
   struct rl_loop *loop = uv_handle_get_data(handle);
-  if (loop->ring->control->dirty && !run_turn(loop)) return;
-  /* A submission can complete inline; libuv then finds the descriptor readable at once. */
-  if (to_submit(loop->ring) > 0) rl_enter(loop->ring, to_submit(loop->ring), 0, 0);
+  struct rl_source *source = loop->source;
+  if (source->control->dirty && !run_turn(loop)) return;
+  if (source->kind->settle(source) && !run_turn(loop)) return;
   /* What the turn left for the next one must not wait for libuv's sleep to end. */
-  if (loop->ring->control->dirty) uv_idle_start(loop->idle, on_idle);
+  if (source->control->dirty || source->kind->ready(source)) uv_idle_start(loop->idle, on_idle);
   else uv_idle_stop(loop->idle);
 }
 
 static void on_poll_uv(uv_handle_t *handle, int status, int events) {
   (void)events;
   struct rl_loop *loop = uv_handle_get_data(handle);
-  struct rl_ring *ring = loop->ring;
-  /* What did not fit the completion queue keeps the descriptor readable, and only an enter brings it. */
-  if (__atomic_load_n(ring->sq_flags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW) rl_enter(ring, 0, 0, 0);
-  if (status == 0) run_turn(loop);
+  if (status != 0) return;
+  loop->source->kind->fetch(loop->source);
+  run_turn(loop);
 }
 
 static void on_closed(uv_handle_t *handle) {
@@ -205,8 +196,8 @@ static void on_closed(uv_handle_t *handle) {
   free(handle);
   if (--loop->closing > 0) return;
   napi_async_cleanup_hook_handle cleanup = loop->cleanup;
-  loop->ring->loop = NULL;
-  rl_ring_unref(loop->ring);
+  loop->source->loop = NULL;
+  rl_source_unref(loop->source);
   free(loop);
   if (cleanup != NULL) napi_remove_async_cleanup_hook(cleanup);
 }
@@ -217,9 +208,9 @@ static void stop_loop(struct rl_loop *loop) {
   uv_prepare_stop(loop->prepare);
   uv_idle_stop(loop->idle);
   if (loop->poll != NULL) uv_poll_stop(loop->poll);
-  rl_ring_quiesce(loop->ring);
-  if (loop->callback != NULL) napi_delete_reference(loop->ring->env, loop->callback);
-  if (loop->context != NULL) napi_async_destroy(loop->ring->env, loop->context);
+  rl_source_close(loop->source);
+  if (loop->callback != NULL) napi_delete_reference(loop->source->env, loop->callback);
+  if (loop->context != NULL) napi_async_destroy(loop->source->env, loop->context);
   loop->callback = NULL;
   loop->context = NULL;
   loop->closing = loop->poll == NULL ? 2 : 3;
@@ -245,9 +236,9 @@ static uv_handle_t *new_handle(int type, const char *name) {
 static napi_value start_loop(napi_env env, napi_callback_info info) {
   napi_value args[3], name;
   if (!rl_args(env, info, 3, args)) return NULL;
-  struct rl_ring *ring = rl_ring_unwrap(env, args[0]);
-  if (ring == NULL) return NULL;
-  if (ring->loop != NULL) return rl_number(env, -EALREADY);
+  struct rl_source *source = rl_source_unwrap(env, args[0], NULL);
+  if (source == NULL) return NULL;
+  if (source->loop != NULL) return rl_number(env, -EALREADY);
   struct rl_loop *loop = calloc(1, sizeof *loop);
   if (loop == NULL) return rl_number(env, -ENOMEM);
   bool inverted = rl_int(env, args[2]) != 0;
@@ -260,7 +251,7 @@ static napi_value start_loop(napi_env env, napi_callback_info info) {
                napi_create_string_utf8(env, "ringloom", NAPI_AUTO_LENGTH, &name) == napi_ok &&
                napi_async_init(env, NULL, name, &loop->context) == napi_ok;
   /* Last, because only an initialised handle has to be closed. */
-  if (!ready || (!inverted && uv_poll_init(loop->uv, loop->poll, ring->fd) != 0)) {
+  if (!ready || (!inverted && uv_poll_init(loop->uv, loop->poll, source->fd) != 0)) {
     if (loop->callback != NULL) napi_delete_reference(env, loop->callback);
     if (loop->context != NULL) napi_async_destroy(env, loop->context);
     free(loop->prepare);
@@ -269,9 +260,9 @@ static napi_value start_loop(napi_env env, napi_callback_info info) {
     free(loop);
     return rl_number(env, -ENOTSUP);
   }
-  loop->ring = ring;
-  ring->loop = loop;
-  ring->references++;
+  loop->source = source;
+  source->loop = loop;
+  source->references++;
   uv_prepare_init(loop->uv, loop->prepare);
   uv_idle_init(loop->uv, loop->idle);
   uv_handle_set_data(loop->prepare, loop);
@@ -289,12 +280,12 @@ static napi_value start_loop(napi_env env, napi_callback_info info) {
   return rl_number(env, 0);
 }
 
-/* stopLoop(handle): closes the hook and the ring. */
+/* stopLoop(handle): closes the hook and what it waited on. */
 static napi_value stop_loop_call(napi_env env, napi_callback_info info) {
   napi_value args[1];
   if (!rl_args(env, info, 1, args)) return NULL;
-  struct rl_ring *ring = rl_ring_unwrap(env, args[0]);
-  if (ring != NULL && ring->loop != NULL) stop_loop(ring->loop);
+  struct rl_source *source = rl_source_unwrap(env, args[0], NULL);
+  if (source != NULL && source->loop != NULL) stop_loop(source->loop);
   return NULL;
 }
 
@@ -302,10 +293,10 @@ static napi_value stop_loop_call(napi_env env, napi_callback_info info) {
 static napi_value keep_alive(napi_env env, napi_callback_info info) {
   napi_value args[2];
   if (!rl_args(env, info, 2, args)) return NULL;
-  struct rl_ring *ring = rl_ring_unwrap(env, args[0]);
-  if (ring == NULL || ring->loop == NULL || ring->loop->stopped) return NULL;
-  if (rl_int(env, args[1])) uv_ref(ring->loop->prepare);
-  else uv_unref(ring->loop->prepare);
+  struct rl_source *source = rl_source_unwrap(env, args[0], NULL);
+  if (source == NULL || source->loop == NULL || source->loop->stopped) return NULL;
+  if (rl_int(env, args[1])) uv_ref(source->loop->prepare);
+  else uv_unref(source->loop->prepare);
   return NULL;
 }
 

@@ -1,9 +1,6 @@
 /*
  * One io_uring: set up, mapped, lent to JavaScript as ArrayBuffers, registered with, entered, and taken down in an order in which
  * the kernel never writes into memory that is gone.
- *
- * Lifetime: `struct rl_ring` lives until the last of its references is dropped (the handle, each ArrayBuffer over its memory, the
- * loop hook), because JavaScript may still read a mapped word after the ring was closed.
  */
 #define _GNU_SOURCE
 #include "ringloom.h"
@@ -48,7 +45,18 @@ struct rl_buffer_ring {
   uint64_t reserved[3];
 };
 
-static const napi_type_tag RING_TAG = {0x72696e676c6f6f6dULL, 0x0001000072696e67ULL};
+struct rl_ring {
+  struct rl_source source;
+  uint8_t *rings;
+  size_t rings_size;
+  uint8_t *entries;
+  size_t entries_size;
+  uint8_t *buffer_ring;
+  size_t buffer_ring_size;
+  uint32_t *sq_head, *sq_tail, *sq_flags, *cq_head, *cq_tail;
+  uint8_t *cq_events;
+  uint32_t cq_mask;
+};
 
 static int ring_setup(uint32_t entries, struct io_uring_params *params) {
   int fd = (int)syscall(__NR_io_uring_setup, entries, params);
@@ -60,7 +68,7 @@ static int ring_register(int fd, uint32_t opcode, void *argument, uint32_t count
   return result < 0 ? -errno : result;
 }
 
-int rl_enter(struct rl_ring *ring, uint32_t submit, uint32_t wait, int timeout_ms) {
+static int enter(struct rl_ring *ring, uint32_t submit, uint32_t wait, int timeout_ms) {
   struct __kernel_timespec time = {.tv_sec = timeout_ms / 1000, .tv_nsec = (long long)(timeout_ms % 1000) * 1000000};
   struct io_uring_getevents_arg argument = {.sigmask = 0, .sigmask_sz = 8, .ts = timeout_ms < 0 ? 0 : (uint64_t)(uintptr_t)&time};
   uint32_t flags = IORING_ENTER_GETEVENTS;
@@ -71,8 +79,8 @@ int rl_enter(struct rl_ring *ring, uint32_t submit, uint32_t wait, int timeout_m
     pointer = &argument;
     size = sizeof argument;
   }
-  ring->control->enters++;
-  int result = (int)syscall(__NR_io_uring_enter, ring->fd, submit, wait, flags, pointer, size);
+  ring->source.control->enters++;
+  int result = (int)syscall(__NR_io_uring_enter, ring->source.fd, submit, wait, flags, pointer, size);
   return result < 0 ? -errno : result;
 }
 
@@ -97,7 +105,7 @@ static bool operations_ended(const struct rl_ring *ring) {
   int32_t ended = 0;
   for (uint32_t head = *ring->cq_head; head != tail; head++)
     if (kind_of(event_at(ring, head)) == RL_KIND_OPERATION) ended++;
-  return ended >= ring->control->operations;
+  return ended >= ring->source.control->operations;
 }
 
 /*
@@ -107,78 +115,80 @@ static bool operations_ended(const struct rl_ring *ring) {
  */
 static void cancel_everything(struct rl_ring *ring) {
   /* Descriptors that TypeScript has given to the ring to close are in no other list. */
-  rl_enter(ring, *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE), 0, 0);
+  enter(ring, *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE), 0, 0);
   struct rl_sync_cancel cancel;
   memset(&cancel, 0, sizeof cancel);
   cancel.fd = -1;
   cancel.flags = RL_CANCEL_ALL | RL_CANCEL_ANY;
   cancel.timeout.tv_nsec = 100 * 1000000;
-  ring_register(ring->fd, IORING_REGISTER_SYNC_CANCEL, &cancel, 1);
+  ring_register(ring->source.fd, IORING_REGISTER_SYNC_CANCEL, &cancel, 1);
   /* Completions of cancelled requests are posted by deferred work, which runs in enter. */
-  rl_enter(ring, 0, 0, 0);
+  enter(ring, 0, 0, 0);
   for (int wait = 0; wait < RL_DISK_WAITS_MAX && !operations_ended(ring); wait++) {
     uint32_t tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
-    rl_enter(ring, 0, tail - *ring->cq_head + 1, RL_DISK_WAIT_MS);
+    enter(ring, 0, tail - *ring->cq_head + 1, RL_DISK_WAIT_MS);
   }
 }
 
-/* Closes the ring. What JavaScript holds of its memory stays readable. */
-void rl_ring_quiesce(struct rl_ring *ring) {
-  if (ring->fd < 0) return;
+static bool ring_ready(const struct rl_source *source) {
+  const struct rl_ring *ring = (const struct rl_ring *)source;
+  return __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE) != *ring->cq_head;
+}
+
+static uint32_t to_submit(const struct rl_ring *ring) {
+  return *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
+}
+
+static int ring_enter(struct rl_source *source, int timeout_ms) {
+  struct rl_ring *ring = (struct rl_ring *)source;
+  return enter(ring, to_submit(ring), timeout_ms != 0, timeout_ms);
+}
+
+static bool ring_peek(struct rl_source *source) {
+  struct rl_ring *ring = (struct rl_ring *)source;
+  return ring_ready(source) || (__atomic_load_n(ring->sq_flags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0;
+}
+
+/* A submission can complete inline; libuv then finds the descriptor readable at once. */
+static bool ring_settle(struct rl_source *source) {
+  struct rl_ring *ring = (struct rl_ring *)source;
+  if (to_submit(ring) > 0) enter(ring, to_submit(ring), 0, 0);
+  return false;
+}
+
+/* What did not fit the completion queue keeps the descriptor readable, and only an enter brings it. */
+static void ring_fetch(struct rl_source *source) {
+  struct rl_ring *ring = (struct rl_ring *)source;
+  if (__atomic_load_n(ring->sq_flags, __ATOMIC_RELAXED) & IORING_SQ_CQ_OVERFLOW) enter(ring, 0, 0, 0);
+}
+
+static void ring_quiesce(struct rl_source *source) {
+  struct rl_ring *ring = (struct rl_ring *)source;
   /* A ring that was never mapped has nothing in flight. */
-  if (ring->entries != NULL) {
-    cancel_everything(ring);
-    close_unclaimed(ring);
-  }
-  close(ring->fd);
-  ring->fd = -1;
-  /* A thread that was killed closed nothing itself, and its peers must not wait for an answer for ever. */
-  for (size_t index = 0; index < ring->descriptors_size / sizeof(int32_t); index++) {
-    if (ring->descriptors[index] >= 0) close(ring->descriptors[index]);
-    ring->descriptors[index] = -1;
-  }
+  if (ring->entries == NULL) return;
+  cancel_everything(ring);
+  close_unclaimed(ring);
 }
 
-void rl_ring_unref(struct rl_ring *ring) {
-  if (--ring->references > 0) return;
-  rl_ring_quiesce(ring);
+static void ring_destroy(struct rl_source *source) {
+  struct rl_ring *ring = (struct rl_ring *)source;
   if (ring->rings != NULL) munmap(ring->rings, ring->rings_size);
   if (ring->entries != NULL) munmap(ring->entries, ring->entries_size);
   if (ring->buffer_ring != NULL) munmap(ring->buffer_ring, ring->buffer_ring_size);
-  if (ring->descriptors != NULL) munmap(ring->descriptors, ring->descriptors_size);
-  free(ring->control);
-  free(ring);
 }
 
-static void release_buffer(napi_env env, void *data, void *hint) {
-  (void)env;
-  (void)data;
-  rl_ring_unref(hint);
-}
+static const struct rl_source_kind RING = {
+    .ready = ring_ready,
+    .enter = ring_enter,
+    .peek = ring_peek,
+    .settle = ring_settle,
+    .fetch = ring_fetch,
+    .quiesce = ring_quiesce,
+    .destroy = ring_destroy,
+};
 
-static void release_handle(napi_env env, void *data, void *hint) {
-  (void)env;
-  (void)hint;
-  rl_ring_unref(data);
-}
-
-/* Lends `size` bytes at `data`; NULL where this build of V8 forbids memory that it did not allocate (the sandbox). */
-static napi_value lend(napi_env env, struct rl_ring *ring, void *data, size_t size) {
-  napi_value buffer;
-  if (napi_create_external_arraybuffer(env, data, size, release_buffer, ring, &buffer) != napi_ok) return NULL;
-  ring->references++;
-  return buffer;
-}
-
-struct rl_ring *rl_ring_unwrap(napi_env env, napi_value value) {
-  bool is_ring = false;
-  void *data = NULL;
-  if (napi_check_object_type_tag(env, value, &RING_TAG, &is_ring) != napi_ok || !is_ring ||
-      napi_get_value_external(env, value, &data) != napi_ok) {
-    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "Cannot use the ring: the value is not a ring handle");
-    return NULL;
-  }
-  return data;
+static struct rl_ring *ring_argument(napi_env env, napi_value value) {
+  return (struct rl_ring *)rl_source_unwrap(env, value, &RING);
 }
 
 static bool map_ring(struct rl_ring *ring, const struct io_uring_params *params) {
@@ -186,10 +196,10 @@ static bool map_ring(struct rl_ring *ring, const struct io_uring_params *params)
   size_t cq_size = params->cq_off.cqes + params->cq_entries * sizeof(struct io_uring_cqe);
   ring->rings_size = sq_size > cq_size ? sq_size : cq_size;
   ring->entries_size = params->sq_entries * sizeof(struct io_uring_sqe);
-  void *rings = mmap(NULL, ring->rings_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring->fd, IORING_OFF_SQ_RING);
+  void *rings = mmap(NULL, ring->rings_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring->source.fd, IORING_OFF_SQ_RING);
   if (rings == MAP_FAILED) return false;
   ring->rings = rings;
-  void *entries = mmap(NULL, ring->entries_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring->fd, IORING_OFF_SQES);
+  void *entries = mmap(NULL, ring->entries_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring->source.fd, IORING_OFF_SQES);
   if (entries == MAP_FAILED) return false;
   ring->entries = entries;
   ring->sq_head = (uint32_t *)(ring->rings + params->sq_off.head);
@@ -216,38 +226,23 @@ static napi_value setup_ring(napi_env env, napi_callback_info info) {
   int fd = ring_setup((uint32_t)rl_double(env, args[0]), &params);
   if (fd < 0) return rl_number(env, fd);
 
-  struct rl_ring *ring = calloc(1, sizeof *ring);
-  if (ring != NULL) ring->control = calloc(1, RL_CONTROL_BYTES);
-  if (ring == NULL || ring->control == NULL) {
-    free(ring);
-    close(fd);
-    return rl_number(env, -ENOMEM);
-  }
-  ring->env = env;
-  ring->fd = fd;
-  ring->references = 1;
+  struct rl_ring *ring = (struct rl_ring *)rl_source_new(env, &RING, sizeof *ring, fd);
+  if (ring == NULL) return rl_number(env, -ENOMEM);
   if (!(params.features & IORING_FEAT_SINGLE_MMAP) || !map_ring(ring, &params)) {
     int error = (params.features & IORING_FEAT_SINGLE_MMAP) ? errno : ENOSYS;
-    rl_ring_unref(ring);
+    rl_source_unref(&ring->source);
     return rl_number(env, -error);
   }
 
-  napi_value result, handle;
-  napi_value rings = lend(env, ring, ring->rings, ring->rings_size);
-  napi_value entries = lend(env, ring, ring->entries, ring->entries_size);
-  napi_value control = lend(env, ring, ring->control, RL_CONTROL_BYTES);
-  if (rings == NULL || entries == NULL || control == NULL) {
-    rl_ring_unref(ring);
+  napi_value rings = rl_source_lend(&ring->source, ring->rings, ring->rings_size);
+  napi_value entries = rl_source_lend(&ring->source, ring->entries, ring->entries_size);
+  napi_value result = rings == NULL || entries == NULL ? NULL : rl_source_describe(&ring->source);
+  if (result == NULL) {
+    rl_source_unref(&ring->source);
     return rl_number(env, -ENOTSUP);
   }
-  napi_create_external(env, ring, release_handle, NULL, &handle);
-  napi_type_tag_object(env, handle, &RING_TAG);
-  napi_create_object(env, &result);
-  rl_set(env, result, "handle", handle);
   rl_set(env, result, "rings", rings);
   rl_set(env, result, "entries", entries);
-  rl_set(env, result, "control", control);
-  rl_set(env, result, "fd", rl_number(env, fd));
   rl_set(env, result, "features", rl_number(env, params.features));
   rl_set(env, result, "submissionEntries", rl_number(env, params.sq_entries));
   rl_set(env, result, "completionEntries", rl_number(env, params.cq_entries));
@@ -264,67 +259,41 @@ static napi_value setup_ring(napi_env env, napi_callback_info info) {
 static napi_value enter_ring(napi_env env, napi_callback_info info) {
   napi_value args[3];
   if (!rl_args(env, info, 3, args)) return NULL;
-  struct rl_ring *ring = rl_ring_unwrap(env, args[0]);
+  struct rl_ring *ring = ring_argument(env, args[0]);
   if (ring == NULL) return NULL;
-  if (ring->fd < 0) return rl_number(env, -EBADF);
-  return rl_number(env, rl_enter(ring, (uint32_t)rl_double(env, args[1]), (uint32_t)rl_double(env, args[2]), -1));
+  if (ring->source.fd < 0) return rl_number(env, -EBADF);
+  return rl_number(env, enter(ring, (uint32_t)rl_double(env, args[1]), (uint32_t)rl_double(env, args[2]), -1));
 }
 
 /* bufferRing(handle, entries, group): the memory of a new provided-buffer ring, or a negative error number. One a ring. */
 static napi_value buffer_ring(napi_env env, napi_callback_info info) {
   napi_value args[3];
   if (!rl_args(env, info, 3, args)) return NULL;
-  struct rl_ring *ring = rl_ring_unwrap(env, args[0]);
+  struct rl_ring *ring = ring_argument(env, args[0]);
   if (ring == NULL) return NULL;
   if (ring->buffer_ring != NULL) return rl_number(env, -EEXIST);
   uint32_t entries = (uint32_t)rl_double(env, args[1]);
   size_t size = entries * sizeof(struct io_uring_buf);
-  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return rl_number(env, -errno);
+  void *memory = rl_map(size);
+  if (memory == NULL) return rl_number(env, -errno);
   struct rl_buffer_ring registration;
   memset(&registration, 0, sizeof registration);
   registration.address = (uint64_t)(uintptr_t)memory;
   registration.entries = entries;
   registration.group = (uint16_t)rl_double(env, args[2]);
-  int result = ring_register(ring->fd, IORING_REGISTER_PBUF_RING, &registration, 1);
+  int result = ring_register(ring->source.fd, IORING_REGISTER_PBUF_RING, &registration, 1);
   if (result < 0) {
     munmap(memory, size);
     return rl_number(env, result);
   }
   ring->buffer_ring = memory;
   ring->buffer_ring_size = size;
-  napi_value buffer = lend(env, ring, memory, size);
+  napi_value buffer = rl_source_lend(&ring->source, memory, size);
   return buffer == NULL ? rl_number(env, -ENOTSUP) : buffer;
-}
-
-/* descriptorTable(handle, count): words in which TypeScript keeps its open descriptors, all -1, or a negative error number. One a ring. */
-static napi_value descriptor_table(napi_env env, napi_callback_info info) {
-  napi_value args[2];
-  if (!rl_args(env, info, 2, args)) return NULL;
-  struct rl_ring *ring = rl_ring_unwrap(env, args[0]);
-  if (ring == NULL) return NULL;
-  if (ring->descriptors != NULL) return rl_number(env, -EEXIST);
-  size_t size = (size_t)rl_double(env, args[1]) * sizeof(int32_t);
-  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return rl_number(env, -errno);
-  memset(memory, 0xff, size);
-  ring->descriptors = memory;
-  ring->descriptors_size = size;
-  napi_value buffer = lend(env, ring, memory, size);
-  return buffer == NULL ? rl_number(env, -ENOTSUP) : buffer;
-}
-
-/* closeRing(handle): cancels what is in flight, waits for it and closes the descriptor. The memory stays until nobody has it. */
-static napi_value close_ring(napi_env env, napi_callback_info info) {
-  napi_value args[1];
-  if (!rl_args(env, info, 1, args)) return NULL;
-  struct rl_ring *ring = rl_ring_unwrap(env, args[0]);
-  if (ring != NULL) rl_ring_quiesce(ring);
-  return NULL;
 }
 
 /*
- * probeRing(flags): 0 or the error number with which a ring with these flags is refused, its features and which opcodes the kernel has.
+ * probeRing(flags): 0 or the error numbers with which a ring with these flags and entering it are refused, its features and which opcodes the kernel has.
  */
 static napi_value probe_ring(napi_env env, napi_callback_info info) {
   napi_value args[1], result, opcodes;
@@ -333,6 +302,8 @@ static napi_value probe_ring(napi_env env, napi_callback_info info) {
   memset(&params, 0, sizeof params);
   params.flags = (uint32_t)rl_double(env, args[0]);
   int fd = ring_setup(4, &params);
+  int enter_result = fd < 0 ? 0 : (int)syscall(__NR_io_uring_enter, fd, 0, 0, IORING_ENTER_GETEVENTS, NULL, 0);
+  int enter_error = enter_result < 0 ? errno : 0;
   uint8_t *supported = NULL;
   napi_create_arraybuffer(env, 256, (void **)&supported, &opcodes);
   memset(supported, 0, 256);
@@ -347,30 +318,15 @@ static napi_value probe_ring(napi_env env, napi_callback_info info) {
   }
   napi_create_object(env, &result);
   rl_set(env, result, "errno", rl_number(env, fd < 0 ? -fd : 0));
+  rl_set(env, result, "enterErrno", rl_number(env, enter_error));
   rl_set(env, result, "features", rl_number(env, params.features));
   rl_set(env, result, "opcodes", opcodes);
   return result;
-}
-
-/* addressOf(arrayBuffer): where its bytes are, as a number (user addresses have 47 bits, 56 at most, on what Node runs on). */
-static napi_value address_of(napi_env env, napi_callback_info info) {
-  napi_value args[1];
-  void *data = NULL;
-  size_t size = 0;
-  if (!rl_args(env, info, 1, args)) return NULL;
-  if (napi_get_arraybuffer_info(env, args[0], &data, &size) != napi_ok) {
-    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "Cannot take the address: the value is not an ArrayBuffer");
-    return NULL;
-  }
-  return rl_number(env, (double)(uintptr_t)data);
 }
 
 void rl_ring_exports(napi_env env, napi_value exports) {
   rl_export(env, exports, "setupRing", setup_ring);
   rl_export(env, exports, "enterRing", enter_ring);
   rl_export(env, exports, "bufferRing", buffer_ring);
-  rl_export(env, exports, "descriptorTable", descriptor_table);
-  rl_export(env, exports, "closeRing", close_ring);
   rl_export(env, exports, "probeRing", probe_ring);
-  rl_export(env, exports, "addressOf", address_of);
 }

@@ -1,6 +1,6 @@
 /*
- * The addon's own header. It offers TypeScript what Node cannot do: io_uring's three system calls, the loop hook, and the few
- * socket and thread calls that Node has no words for. Policy, protocols and data structures stay in TypeScript.
+ * The addon's own header. It offers TypeScript what Node cannot do: io_uring's three system calls, epoll in batches, the loop hook, and the
+ * few socket and thread calls that Node has no words for. Policy, protocols and data structures stay in TypeScript.
  *
  * Node-API only, and no static state: every worker thread loads the same copy. Functions return a count, a descriptor or 0,
  * or a negative error number; only wrong arguments throw.
@@ -16,58 +16,76 @@
 /* Words that the loop hook and TypeScript share. One thread uses them, so they are plain. */
 struct rl_control {
   int32_t dirty;         /* TypeScript: something was committed outside a turn */
-  int32_t backend_ready; /* TypeScript: libuv's own descriptor became readable */
+  int32_t backend_ready; /* libuv's own descriptor became readable. On a ring TypeScript says so, on an epoll set the set does */
   int32_t spin_mode;     /* TypeScript: 0 off, 1 fixed, 2 adaptive */
   int32_t spin_micros;   /* TypeScript: the longest spin */
   int32_t spin_score;    /* hook: 0..256, how well spinning pays */
-  uint32_t enters;       /* hook: system calls */
+  uint32_t enters;       /* hook: calls of io_uring_enter or epoll_wait */
   uint32_t sleeps;       /* hook: calls that were ready to block */
   uint32_t spin_hits;    /* hook: spins that found work */
   double idle_micros;    /* hook: time spent blocked */
   double spin_total_micros; /* hook: time spent spinning */
-  int32_t error;         /* hook: the last error number of io_uring_enter that it could not handle */
+  int32_t error;         /* hook: the last error number of a wait that it could not handle */
   int32_t operations;    /* TypeScript: one-shot operations in flight, which may write into the thread's memory */
 };
 
 /* What src/ring/user-data.ts says: user_data is kind (12 bits) | slot (20 bits) in the low word. */
 #define RL_SLOT_BITS 20
+#define RL_SLOT_MASK ((1u << RL_SLOT_BITS) - 1)
+#define RL_KIND_LOOP 1u
 #define RL_KIND_ACCEPT 2u
+#define RL_KIND_RECV 3u
+#define RL_KIND_SEND 4u
+#define RL_KIND_CONNECT 5u
 #define RL_KIND_OPERATION 6u
 
 struct rl_loop;
+struct rl_source;
 
-struct rl_ring {
+/* What the loop hook needs of that which it waits on: a ring or an epoll set. */
+struct rl_source_kind {
+  bool (*ready)(const struct rl_source *source);          /* something is there for a turn, or for a call of `enter` */
+  int (*enter)(struct rl_source *source, int timeout_ms); /* passes on what TypeScript queued; waits so long (0: not, -1: for ever) */
+  bool (*peek)(struct rl_source *source);                 /* what spinning repeats: has work come? */
+  bool (*settle)(struct rl_source *source);               /* before libuv sleeps (mode `uv`); true when that found work for a turn */
+  void (*fetch)(struct rl_source *source);                /* libuv found the descriptor readable (mode `uv`) */
+  void (*quiesce)(struct rl_source *source);              /* ends what is in flight, before the descriptor is closed */
+  void (*destroy)(struct rl_source *source);              /* unmaps, when nobody holds the memory any more */
+};
+
+struct rl_source {
+  const struct rl_source_kind *kind;
   napi_env env;
   int fd;
   int references; /* one for the JavaScript handle, one for each ArrayBuffer over our memory, one for the loop hook */
-  uint8_t *rings;
-  size_t rings_size;
-  uint8_t *entries;
-  size_t entries_size;
-  uint8_t *buffer_ring;
-  size_t buffer_ring_size;
   int32_t *descriptors; /* TypeScript writes them: what must be closed when the thread dies; -1 for none */
   size_t descriptors_size;
-  uint32_t *sq_head, *sq_tail, *sq_flags, *cq_head, *cq_tail;
-  uint8_t *cq_events;
-  uint32_t cq_mask;
   struct rl_control *control;
   struct rl_loop *loop;
 };
 
-#define RL_CONTROL_BYTES sizeof(struct rl_control)
+/* source.c */
+struct rl_source *rl_source_new(napi_env env, const struct rl_source_kind *kind, size_t size, int fd);
+struct rl_source *rl_source_unwrap(napi_env env, napi_value value, const struct rl_source_kind *kind);
+void *rl_map(size_t size);
+napi_value rl_source_lend(struct rl_source *source, void *data, size_t size);
+napi_value rl_source_describe(struct rl_source *source);
+void rl_source_close(struct rl_source *source);
+void rl_source_unref(struct rl_source *source);
+void rl_source_exports(napi_env env, napi_value exports);
 
-/* ring.c */
+/* batch.c */
+enum { RL_BATCH_MAX = 128, RL_BATCH_NOT_RUN = INT32_MIN };
+struct rl_batch;
+struct rl_batch *rl_batch_new(void);
+void rl_batch_free(struct rl_batch *batch);
+bool rl_batch_add(struct rl_batch *batch, int fd, bool is_send, const void *data, size_t size);
+const int32_t *rl_batch_run(struct rl_batch *batch);
+
+/* ring.c, epoll.c, loop.c, system.c */
 void rl_ring_exports(napi_env env, napi_value exports);
-struct rl_ring *rl_ring_unwrap(napi_env env, napi_value value);
-void rl_ring_unref(struct rl_ring *ring);
-void rl_ring_quiesce(struct rl_ring *ring);
-int rl_enter(struct rl_ring *ring, uint32_t submit, uint32_t wait, int timeout_ms);
-
-/* loop.c */
+void rl_epoll_exports(napi_env env, napi_value exports);
 void rl_loop_exports(napi_env env, napi_value exports);
-
-/* system.c */
 void rl_system_exports(napi_env env, napi_value exports);
 
 /* arguments and results, in addon.c */

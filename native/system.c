@@ -161,13 +161,31 @@ static napi_value stream_socket(napi_env env, napi_callback_info info) {
   return rl_number(env, fd);
 }
 
-/* setBlocking(fd): io_uring fails an operation on a non-blocking descriptor where it would wait. */
+/* connectSocket(host, port): a TCP socket whose connecting has begun, close-on-exec, non-blocking, without delay; or a negative error number. */
+static napi_value connect_socket(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  union address address;
+  if (!rl_args(env, info, 2, args)) return NULL;
+  socklen_t length = address_argument(env, args[0], args[1], &address);
+  if (length == 0) return rl_number(env, -EINVAL);
+  int one = 1;
+  int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return rl_number(env, -errno);
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  int error = connect(fd, &address.any, length) < 0 ? errno : 0;
+  if (error == 0 || error == EINPROGRESS || error == EINTR) return rl_number(env, fd);
+  close(fd);
+  return rl_number(env, -error);
+}
+
+/* setBlocking(fd, on): io_uring fails an operation on a non-blocking descriptor where it would wait; epoll must not be made to wait. */
 static napi_value set_blocking(napi_env env, napi_callback_info info) {
-  napi_value args[1];
-  if (!rl_args(env, info, 1, args)) return NULL;
+  napi_value args[2];
+  if (!rl_args(env, info, 2, args)) return NULL;
   int fd = rl_int(env, args[0]);
   int flags = fcntl(fd, F_GETFL);
-  if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0) return rl_number(env, -errno);
+  int wanted = rl_int(env, args[1]) ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+  if (flags < 0 || (wanted != flags && fcntl(fd, F_SETFL, wanted) < 0)) return rl_number(env, -errno);
   return rl_number(env, 0);
 }
 
@@ -178,26 +196,24 @@ static napi_value shutdown_socket(napi_env env, napi_callback_info info) {
   return rl_number(env, shutdown(rl_int(env, args[0]), rl_int(env, args[1])) < 0 ? -errno : 0);
 }
 
-/* peerName(fd): { host, port }, or a negative error number. */
-static napi_value peer_name(napi_env env, napi_callback_info info) {
+static napi_value name_of(napi_env env, napi_callback_info info, int (*ask)(int, struct sockaddr *, socklen_t *)) {
   napi_value args[1];
   union address address;
   socklen_t length = sizeof address;
   if (!rl_args(env, info, 1, args)) return NULL;
-  if (getpeername(rl_int(env, args[0]), &address.any, &length) < 0) return rl_number(env, -errno);
+  if (ask(rl_int(env, args[0]), &address.any, &length) < 0) return rl_number(env, -errno);
   if (address.any.sa_family != AF_INET && address.any.sa_family != AF_INET6) return rl_number(env, -EAFNOSUPPORT);
   return describe_address(env, &address, -1);
 }
 
+/* peerName(fd): { host, port }, or a negative error number. */
+static napi_value peer_name(napi_env env, napi_callback_info info) {
+  return name_of(env, info, getpeername);
+}
+
 /* socketName(fd): { host, port } of our own end, or a negative error number. */
 static napi_value socket_name(napi_env env, napi_callback_info info) {
-  napi_value args[1];
-  union address address;
-  socklen_t length = sizeof address;
-  if (!rl_args(env, info, 1, args)) return NULL;
-  if (getsockname(rl_int(env, args[0]), &address.any, &length) < 0) return rl_number(env, -errno);
-  if (address.any.sa_family != AF_INET && address.any.sa_family != AF_INET6) return rl_number(env, -EAFNOSUPPORT);
-  return describe_address(env, &address, -1);
+  return name_of(env, info, getsockname);
 }
 
 /* duplicate(fd): another descriptor of the same file, close-on-exec; or a negative error number. */
@@ -258,6 +274,7 @@ void rl_system_exports(napi_env env, napi_value exports) {
   rl_export(env, exports, "setSocketFilter", set_socket_filter);
   rl_export(env, exports, "socketAddress", socket_address);
   rl_export(env, exports, "streamSocket", stream_socket);
+  rl_export(env, exports, "connectSocket", connect_socket);
   rl_export(env, exports, "setBlocking", set_blocking);
   rl_export(env, exports, "shutdownSocket", shutdown_socket);
   rl_export(env, exports, "peerName", peer_name);

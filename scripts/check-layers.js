@@ -17,7 +17,7 @@ const LAYERS = [
   ["runtime"],
   ["task", "sync", "time"],
   ["net", "fs", "dns", "signal", "process", "io"],
-  ["http", "ws"],
+  ["http", "ws", "node"],
   ["cluster"],
   ["cli", "testing"],
   ["(entry)"],

@@ -14,8 +14,8 @@ import { packageScript, root, runLoudly, runQuietly, secondsSince } from "./lib/
 const BENCH_MS_MAX = 180_000;
 const BENCH_ARGS = ["http", "--quick", "--seconds", "0.3", "--rounds", "1", "--cases", "hello-c64"];
 const BENCH_SUBJECTS = ["ringloom-portable", "node-http"];
-// Where no addon can be, the benchmark of the ring cannot be either; `.ci/run` is where it must.
-if (existsSync(addonPath("release"))) BENCH_SUBJECTS.unshift("ringloom");
+// Where no addon can be, the benchmarks of its drivers cannot be either; `.ci/run` is where it must.
+if (existsSync(addonPath("release"))) BENCH_SUBJECTS.unshift("ringloom", "ringloom-epoll");
 
 /** @typedef {{ ok: boolean, output: string }} Verdict */
 /** @typedef {{ name: string, run: () => Verdict | Promise<Verdict> }} Gate */

@@ -8,17 +8,21 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { errnoError, RingloomError } from "./errors.js";
 
-/** A ring as the addon describes it: its memory, and where each word lies in it. Offsets are in bytes. */
-export interface NativeRing {
-  /** Opaque; names the ring in calls. */
+/** What the loop hook waits on, a ring or an epoll set, as the addon describes both. */
+export interface NativeSource {
+  /** Opaque; names it in calls. */
   readonly handle: object;
+  /** The words shared with the loop hook: see `CONTROL` in `src/ring/loop.ts`. */
+  readonly control: ArrayBuffer;
+  readonly fd: number;
+}
+
+/** A ring: its memory, and where each word lies in it. Offsets are in bytes. */
+export interface NativeRing extends NativeSource {
   /** Head, tail and flag words of both queues, and the completion entries. */
   readonly rings: ArrayBuffer;
   /** The submission entries, 64 bytes each. */
   readonly entries: ArrayBuffer;
-  /** The words shared with the loop hook: see `CONTROL` in `src/ring/loop.ts`. */
-  readonly control: ArrayBuffer;
-  readonly fd: number;
   readonly features: number;
   readonly submissionEntries: number;
   readonly completionEntries: number;
@@ -28,6 +32,24 @@ export interface NativeRing {
   readonly completionHead: number;
   readonly completionTail: number;
   readonly completionEvents: number;
+}
+
+/** An epoll set: its memory, and where each part of it starts, in bytes. `src/driver/epoll-set.ts` draws it. */
+export interface NativeEpoll extends NativeSource {
+  readonly memory: ArrayBuffer;
+  readonly records: number;
+  readonly sends: number;
+  readonly states: number;
+  readonly backlog: number;
+  readonly backlogMask: number;
+}
+
+/** What the kernel answered to a trial ring. */
+export interface NativeProbe {
+  readonly errno: number;
+  readonly enterErrno: number;
+  readonly features: number;
+  readonly opcodes: ArrayBuffer;
 }
 
 /** An IP address and a port. */
@@ -41,9 +63,20 @@ export interface NativeAddon {
   setupRing(entries: number, completionEntries: number, flags: number): NativeRing | number;
   enterRing(handle: object, submit: number, wait: number): number;
   bufferRing(handle: object, entries: number, group: number): ArrayBuffer | number;
+  probeRing(flags: number): NativeProbe;
+  setupEpoll(
+    slots: number,
+    listeners: number,
+    generationsAddress: number,
+    slabAddress: number,
+    slabBytes: number,
+    poolAddress: number,
+  ): NativeEpoll | number;
+  epollAdd(handle: object, fd: number, low: number, generation: number): number;
+  epollRemove(handle: object, fd: number): number;
+  epollSend(handle: object, count: number): void;
   descriptorTable(handle: object, count: number): ArrayBuffer | number;
-  closeRing(handle: object): void;
-  probeRing(flags: number): { readonly errno: number; readonly features: number; readonly opcodes: ArrayBuffer };
+  closeSource(handle: object): void;
   addressOf(buffer: ArrayBuffer): number;
   startLoop(handle: object, turn: () => void, inverted: number): number;
   stopLoop(handle: object): void;
@@ -62,7 +95,8 @@ export interface NativeAddon {
   setSocketFilter(fd: number, option: number, program: Uint8Array): number;
   socketAddress(host: string, port: number): ArrayBuffer | number;
   streamSocket(family: number): number;
-  setBlocking(fd: number): number;
+  connectSocket(host: string, port: number): number;
+  setBlocking(fd: number, on: number): number;
   shutdownSocket(fd: number, how: number): number;
   peerName(fd: number): NativeAddress | number;
   socketName(fd: number): NativeAddress | number;

@@ -1,4 +1,4 @@
-// The subject of `ringloom` and `ringloom-portable`: the router and the context, the way an application would use them.
+// The subject of `ringloom`, `ringloom-epoll` and `ringloom-portable`: the router and the context, the way an application would use them.
 import v8 from "node:v8";
 import { App } from "ringloom/http";
 

@@ -27,6 +27,7 @@ const peerCommand = (name: string): string => join(peersDirectory, "node_modules
 export const httpSubjects: readonly Subject[] = [
   ringloom("ringloom", "App, uring driver, 1 shard", "ringloom.js", "uring"),
   ringloom("ringloom-fetch", "fetch handler, uring driver, 1 shard", "ringloom-fetch.js", "uring"),
+  ringloom("ringloom-epoll", "App, epoll driver, 1 shard", "ringloom.js", "epoll"),
   ringloom("ringloom-portable", "App, portable driver, 1 shard", "ringloom.js", "portable"),
   {
     name: "c-io_uring",
@@ -90,11 +91,18 @@ export const httpSubjects: readonly Subject[] = [
   },
 ];
 
-function ringloom(name: string, about: string, app: string, driver: string): Subject {
+/** An app on Ringloom: `ringloom serve` with one shard. `app` is a file of bench/apps. */
+export function ringloom(
+  name: string,
+  about: string,
+  app: string,
+  driver: string,
+  needs: readonly Need[] = [],
+): Subject {
   return {
     name,
     about: () => `${about}, Node ${process.versions.node}`,
-    needs: ["ringloom"],
+    needs: ["ringloom", ...needs],
     executable: process.execPath,
     isNode: true,
     args: [

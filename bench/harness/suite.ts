@@ -32,6 +32,8 @@ export interface Comparison {
 }
 
 export interface Context {
+  /** Name of the suite that runs. */
+  readonly suite: string;
   readonly options: Options;
   readonly placement: Placement;
   readonly results: Results;

@@ -84,10 +84,17 @@ export const httpSuite: Suite = {
     goal("hello-p16", requestRate, "ringloom", "c-io_uring", "at least", 0.65),
     goal("hello-c1", requestRate, "ringloom", "node-http", "at least", 1),
     goal("hello-c64", requestRate, "ringloom-fetch", "node-http", "at least", 1.3),
+    goal("hello-c64", requestRate, "ringloom-epoll", "ringloom", "at least", 0.9),
+    goal("hello-p16", requestRate, "ringloom-epoll", "ringloom", "at least", 0.9),
+    goal("hello-c64", requestRate, "ringloom-epoll", "node-http", "at least", 2),
+    goal("hello-c64", requestRate, "ringloom-epoll", "node26-http", "at least", 1.5),
     goal("hello-c64", requestRate, "ringloom-portable", "node-http", "at least", 0.9),
   ],
-  run,
+  run: (context) => runServers(context, httpCases, httpSubjects),
 };
+
+/** The metrics of {@link runServers}. */
+export const serverMetrics: readonly Metric[] = httpSuite.metrics;
 
 interface Plan {
   readonly rounds: number;
@@ -97,17 +104,22 @@ interface Plan {
   readonly deadlineMs: number;
 }
 
-async function run(context: Context): Promise<void> {
-  const { options, results } = context;
-  const cases = select(httpCases, options.cases);
-  const wanted = select(httpSubjects, options.subjects);
+/** Runs servers under load, one at a time in alternating rounds, and collects every metric of this suite. */
+export async function runServers(
+  context: Context,
+  allCases: readonly HttpCase[],
+  allSubjects: readonly Subject[],
+): Promise<void> {
+  const { options, results, suite } = context;
+  const cases = select(allCases, options.cases);
+  const wanted = select(allSubjects, options.subjects);
   const generator = await chooseGenerator(context);
   if (generator === undefined) return;
-  const subjects = await availableSubjects("http", wanted, results);
+  const subjects = await availableSubjects(suite, wanted, results);
   const plan = makePlan(context, subjects.length, cases.length);
   const { rounds, seconds, warmupSeconds } = plan;
   const size = `${subjects.length} subjects, ${cases.length} cases, ${rounds} rounds`;
-  progress(`http: ${size} of ${seconds.toFixed(2)} s after ${warmupSeconds.toFixed(2)} s of warm-up`);
+  progress(`${suite}: ${size} of ${seconds.toFixed(2)} s after ${warmupSeconds.toFixed(2)} s of warm-up`);
   const dead = new Set<string>();
   const pool = options.isQuick ? new ServerPool(context.placement) : undefined;
   if (pool !== undefined)
@@ -148,7 +160,12 @@ async function runRounds(
       for (const subject of rotate(subjects, round)) {
         if (dead.has(subject.name) || dead.has(keyOf(subject, httpCase))) continue;
         if (performance.now() > plan.deadlineMs) {
-          const skipped = { suite: "http", case: httpCase.name, subject: subject.name, kind: "skipped" } as const;
+          const skipped = {
+            suite: context.suite,
+            case: httpCase.name,
+            subject: subject.name,
+            kind: "skipped",
+          } as const;
           context.results.miss({ ...skipped, reason: "out of time" });
           continue;
         }
@@ -159,7 +176,7 @@ async function runRounds(
 }
 
 /** Our own generator; wrk where it cannot be built; nothing where there is neither. */
-async function chooseGenerator({ results, notes, options }: Context): Promise<"http-load" | "wrk" | undefined> {
+async function chooseGenerator({ suite, results, notes, options }: Context): Promise<"http-load" | "wrk" | undefined> {
   const hasWrk = findTool("wrk") !== undefined;
   if (options.isUsingWrk && !hasWrk) notes.add("--wrk: wrk is not installed, so there is no second opinion");
   const reason = await prepare("load-generator");
@@ -169,7 +186,7 @@ async function chooseGenerator({ results, notes, options }: Context): Promise<"h
     return "wrk";
   }
   results.miss({
-    suite: "http",
+    suite,
     case: undefined,
     subject: "all",
     kind: "failed",
@@ -193,7 +210,7 @@ function makePlan({ options }: Context, subjectCount: number, caseCount: number)
 }
 
 async function attempt(
-  { results }: Context,
+  { results, suite }: Context,
   subject: Subject,
   httpCase: HttpCase,
   dead: Set<string>,
@@ -202,7 +219,7 @@ async function attempt(
   try {
     await measure();
   } catch (error) {
-    const missing = missingFrom(error, "http", httpCase.name, subject);
+    const missing = missingFrom(error, suite, httpCase.name, subject);
     results.miss(missing);
     dead.add(missing.case === undefined ? subject.name : keyOf(subject, httpCase));
     progress(`${httpCase.name} ${subject.name}: ${missing.kind}: ${missing.reason}`);
@@ -214,7 +231,7 @@ async function measureOnce(session: Session, subject: Subject, httpCase: HttpCas
   const { placement, results, options } = context;
   const load = { core: placement.loadCore, warmupSeconds: plan.warmupSeconds, seconds: plan.seconds };
   const add = (metric: Metric, value: number | undefined): void => {
-    if (value !== undefined) results.add("http", httpCase.name, subject.name, metric, round, value);
+    if (value !== undefined) results.add(context.suite, httpCase.name, subject.name, metric, round, value);
   };
   const measure = async (server: RunningServer): Promise<void> => {
     const result =
@@ -268,21 +285,21 @@ function noteSaturation({ notes }: Context, subject: Subject, httpCase: HttpCase
 
 /** System calls and allocated bytes, each in a server of its own, because measuring them disturbs the rest. */
 async function measureExtras(context: Context, subject: Subject, httpCase: HttpCase): Promise<void> {
-  const { placement, results } = context;
+  const { placement, results, suite } = context;
   const load = { core: placement.loadCore, warmupSeconds: 0, seconds: SYSTEM_CALL_SECONDS };
   const calls = await withServer(subject, httpCase, placement, (server) =>
     systemCallsPerRequest(server, httpCase, load),
   );
-  if (calls !== undefined) results.add("http", httpCase.name, subject.name, systemCalls, 0, calls);
+  if (calls !== undefined) results.add(suite, httpCase.name, subject.name, systemCalls, 0, calls);
   const bytes = subject.isNode ? await measureAllocation(context, subject, httpCase) : undefined;
-  if (bytes !== undefined) results.add("http", httpCase.name, subject.name, heapBytes, 0, bytes);
+  if (bytes !== undefined) results.add(suite, httpCase.name, subject.name, heapBytes, 0, bytes);
   progress(
     `extras ${httpCase.name} ${subject.name}: ${calls?.toFixed(3) ?? "-"} system calls, ${bytes?.toFixed(0) ?? "-"} heap bytes a request`,
   );
 }
 
 async function measureAllocation(
-  { placement, results, notes }: Context,
+  { suite, placement, results, notes }: Context,
   subject: Subject,
   httpCase: HttpCase,
 ): Promise<number | undefined> {
@@ -294,7 +311,7 @@ async function measureAllocation(
     .rows()
     .filter(
       (row) =>
-        row.suite === "http" &&
+        row.suite === suite &&
         row.case === httpCase.name &&
         row.subject === subject.name &&
         row.metric === requestRate.name,

@@ -8,6 +8,7 @@
  * between development and production.
  */
 
+import { url as inspectorUrl } from "node:inspector";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BroadcastChannel } from "node:worker_threads";
@@ -214,6 +215,7 @@ class DevShard {
   readonly #thread: ShardThread;
   readonly #options: RuntimeOptions;
   #letGo: (() => void) | undefined;
+  #resumeTimer: NodeJS.Timeout | undefined;
 
   constructor(assignment: ShardAssignment, port: DevPort, options: RuntimeOptions) {
     this.#options = options;
@@ -259,6 +261,7 @@ class DevShard {
     const timer = setTimeout(() => this.#force(), drainMs + this.#thread.closeMs + OBEY_MS);
     await this.ended;
     clearTimeout(timer);
+    clearTimeout(this.#resumeTimer);
     this.#letGo?.();
   }
 
@@ -267,9 +270,16 @@ class DevShard {
     setTimeout(() => this.#force(), OBEY_MS).unref();
   }
 
+  /**
+   * Terminates the thread. Only one that stands at a breakpoint does not end by that, so only where a debugger can be there, and only after a while, threads are resumed: Node crashes
+   * when a session begins while a thread with threads of its own is being taken apart (seen on Node 20, in `WorkerManager::SetAutoAttach`).
+   */
   #force(): void {
     this.#thread.terminate();
-    this.#letGo ??= resumeThreads();
+    if (inspectorUrl() === undefined) return;
+    this.#resumeTimer ??= setTimeout(() => {
+      this.#letGo ??= resumeThreads();
+    }, OBEY_MS);
   }
 }
 

@@ -13,6 +13,8 @@ import { MISSING, signatureOf, treeBelow } from "./dev-files.js";
 const QUIET_MS = 60;
 /** How long a file may be away before that counts as a change, in milliseconds: some editors take it away and write it anew. */
 const AWAY_MS = 400;
+/** How far the time of a file may lie behind the system's clock, in milliseconds (the kernel stamps with its timer tick). */
+const CLOCK_GRAIN_MS = 10;
 /** How often to look where nothing can be watched, in milliseconds. */
 const FALLBACK_POLL_MS = 500;
 
@@ -47,6 +49,8 @@ export class FileWatch {
   #quiet: NodeJS.Timeout | undefined;
   #poll: NodeJS.Timeout | undefined;
   #awaySinceMs: number | undefined;
+  /** When this round's load began, in milliseconds since 1970. */
+  #begunAtMs = 0;
   #isClosed = false;
 
   constructor(options: FileWatchOptions) {
@@ -61,6 +65,7 @@ export class FileWatch {
 
   /** Forgets all files but the extra ones and `entry`: the module is about to be loaded anew. */
   begin(entry: string): void {
+    this.#begunAtMs = Date.now();
     this.#tree = undefined;
     this.#before = new Map(this.#known);
     this.#known.clear();
@@ -83,7 +88,12 @@ export class FileWatch {
   /** From now on every source below `folder` counts, new ones too: the module did not load, and what would help is not known. */
   widen(folder: string): void {
     this.#tree = folder;
-    this.#addTrees();
+    for (const path of this.#treeFiles()) {
+      // What was made since the load began may be what the load missed: to this round it is new, and the next look finds it.
+      if (!this.#known.has(path) && changedSince(path, this.#begunAtMs)) this.#known.set(path, MISSING);
+      else this.follow(path);
+    }
+    this.#lookAfter(QUIET_MS);
   }
 
   close(): void {
@@ -176,4 +186,9 @@ export class FileWatch {
 function identityOf(folder: string): string | undefined {
   const found = statSync(folder, { throwIfNoEntry: false });
   return found === undefined ? undefined : `${found.dev}:${found.ino}`;
+}
+
+function changedSince(path: string, epochMs: number): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found !== undefined && found.ctimeMs >= epochMs - CLOCK_GRAIN_MS;
 }

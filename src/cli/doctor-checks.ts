@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { arch, release } from "node:os";
-import { seccompMode, type UringAvailability } from "../driver/availability.js";
+import { type EpollAvailability, seccompMode, type UringAvailability } from "../driver/availability.js";
 import { URING_OPCODES } from "../driver/choose.js";
 import { KERNEL_RELEASE_MIN } from "../driver/kernel-ladder.js";
 import type { FileReader } from "../driver/system-files.js";
@@ -14,7 +14,7 @@ import { formatBytes, plural } from "./terminal.js";
 /** One line of the report. */
 export interface Check {
   readonly name: string;
-  /** `info` is neither good nor bad; `warning` costs something; `problem` is why uring cannot run. */
+  /** `info` is neither good nor bad; `warning` costs something; `problem` is why uring, or uring and epoll, cannot run. */
   readonly status: "good" | "info" | "warning" | "problem";
   readonly text: string;
   /** What to change; empty when nothing needs to. */
@@ -26,6 +26,7 @@ export interface DoctorInput {
   readonly read: FileReader;
   readonly facts: MachineFacts;
   readonly uring: UringAvailability;
+  readonly epoll: EpollAvailability;
   /** With `memoryProblem`, that of a machine with memory enough. */
   readonly sizing: Sizing;
   /** Why a server would not start here for lack of memory. */
@@ -44,6 +45,7 @@ export function runChecks(input: DoctorInput): Check[] {
     checkCompiler(),
     checkUring(input),
     checkOpcodes(input),
+    checkEpoll(input),
     checkSysctl(input),
     checkSeccomp(input),
     checkDescriptors(input),
@@ -95,6 +97,11 @@ function checkOpcodes({ uring }: DoctorInput): Check {
   if (uring.verdict === "available") return good("opcodes", `all ${names.length} that are needed`);
   if (uring.opcodesMissing.length === 0) return info("opcodes", "not known without a ring");
   return problem("opcodes", `missing: ${uring.opcodesMissing.join(", ")}`, uring.fix);
+}
+
+function checkEpoll({ epoll }: DoctorInput): Check {
+  if (epoll.isAvailable) return good("epoll", "available, also where io_uring is denied");
+  return problem("epoll", epoll.reason, epoll.fix);
 }
 
 function checkSysctl({ read, uring }: DoctorInput): Check {

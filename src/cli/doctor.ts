@@ -1,5 +1,11 @@
 /** `ringloom doctor`: which driver serves here, for which reason, and what to change. */
-import { type DriverEnvironment, type UringAvailability, uringAvailability } from "../driver/availability.js";
+import {
+  type DriverEnvironment,
+  type EpollAvailability,
+  epollAvailability,
+  type UringAvailability,
+  uringAvailability,
+} from "../driver/availability.js";
 import { chooseDriver, type DriverChoice, systemEnvironment } from "../driver/choose.js";
 import type { DriverName } from "../driver/contract.js";
 import { KERNEL_LADDER } from "../driver/kernel-ladder.js";
@@ -45,6 +51,7 @@ export interface Findings {
   readonly driver: DriverName | null;
   readonly driverReason: string;
   readonly uring: UringAvailability;
+  readonly epoll: EpollAvailability;
   readonly checks: readonly Check[];
   readonly sizing: Sizing;
   readonly cgroup: CgroupLimits;
@@ -54,6 +61,7 @@ export interface Findings {
 /** Examines a system. */
 export function examine({ environment, facts, read, driver }: ExaminedSystem): Findings {
   const uring = uringAvailability(environment);
+  const epoll = epollAvailability(environment);
   const { choice, refusal } = choose(driver, environment);
   const { sizing, memoryProblem } = size(facts, choice?.name ?? "portable");
   const byDriver = verdictText(choice, uring, refusal, driver);
@@ -62,7 +70,8 @@ export function examine({ environment, facts, read, driver }: ExaminedSystem): F
     driver: choice?.name ?? null,
     driverReason: choice?.reason ?? refusal,
     uring,
-    checks: runChecks({ read, facts, uring, sizing, memoryProblem }),
+    epoll,
+    checks: runChecks({ read, facts, uring, epoll, sizing, memoryProblem }),
     sizing,
     cgroup: facts.cgroup,
     canServe: choice !== undefined && memoryProblem === undefined,
@@ -109,8 +118,9 @@ function verdictText(
 ): string {
   if (choice === undefined) return `servers do not start with RINGLOOM_DRIVER=${forced}: ${refusal}`;
   if (choice.name === "uring") return "servers run on the uring driver.";
-  if (uring.verdict === "available") return "servers run on the portable driver, as asked; uring would be available.";
-  return `servers run, on the portable driver: ${choice.reason}`;
+  if (choice.uring !== undefined) return `servers run, on the ${choice.name} driver: ${choice.reason}`;
+  const better = uring.verdict === "available" ? "; uring would be available" : "";
+  return `servers run on the ${choice.name} driver, as asked${better}.`;
 }
 
 const MARKS = {

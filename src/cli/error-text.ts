@@ -35,7 +35,7 @@ function hintFor(error: RingloomError): string {
     case "ERR_RINGLOOM_DRIVER_UNAVAILABLE":
       return 'Run "ringloom doctor" for details.';
     case "ERR_RINGLOOM_NOT_AN_APP":
-      return "Export an App or an object with a fetch method: export default app;";
+      return "Export an App or an object with a fetch method, or the app of another framework (docs/frameworks.md): export default app;";
     case "ERR_WORKER_OUT_OF_MEMORY":
       return "The shard reached its heap limit. Raise it with --heap-mib.";
     default:

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { constants } from "node:os";
 import { test } from "node:test";
-import { type DriverEnvironment, type UringVerdict, uringAvailability } from "./availability.js";
+import { type DriverEnvironment, epollAvailability, type UringVerdict, uringAvailability } from "./availability.js";
+import { chooseDriver } from "./choose.js";
 import { compareKernelReleases, KERNEL_LADDER, KERNEL_RELEASE_MIN } from "./kernel-ladder.js";
 
 const { errno } = constants;
@@ -11,6 +12,7 @@ interface Machine {
   release?: string;
   addon?: boolean;
   errno?: number;
+  enterErrno?: number;
   opcodes?: number[];
   files?: Record<string, string>;
 }
@@ -22,7 +24,7 @@ const GROUP = "/proc/sys/kernel/io_uring_group";
 function machine(facts: Machine): DriverEnvironment {
   const opcodes = new Uint8Array(64);
   for (const opcode of facts.opcodes ?? [0, 13]) opcodes[opcode] = 1;
-  const probe = () => ({ errno: facts.errno ?? 0, features: 0, opcodes });
+  const probe = () => ({ errno: facts.errno ?? 0, enterErrno: facts.enterErrno ?? 0, features: 0, opcodes });
   return {
     platform: facts.platform ?? "linux",
     kernelRelease: facts.release ?? "6.18.44",
@@ -98,6 +100,7 @@ const cases: [name: string, facts: Machine, verdict: UringVerdict, reason: RegEx
   ],
   ["an opcode is missing", { opcodes: [0] }, "opcodes", /lacks ACCEPT\.$/],
   ["only io_uring_register is denied", { opcodes: [] }, "seccomp", /io_uring_register/],
+  ["only io_uring_enter is denied", { enterErrno: errno.EPERM }, "seccomp", /io_uring_enter .* \(EPERM\)/],
   ["locked memory is short", { errno: errno.ENOMEM }, "resources", /ENOMEM/],
   ["descriptors are short", { errno: errno.EMFILE }, "resources", /EMFILE/],
   ["the error is unheard of", { errno: errno.EXDEV }, "unknown", /EXDEV/],
@@ -112,6 +115,54 @@ for (const [name, facts, verdict, reason] of cases) {
     assert.equal(availability.fix === "", verdict === "available", "every problem names its remedy");
   });
 }
+
+test("epollAvailability() needs Linux and the addon, and nothing of io_uring", () => {
+  const forbidden = machine({ errno: errno.EPERM, files: { [STATUS]: "Seccomp:\t2\n" } });
+  assert.deepEqual(epollAvailability(forbidden), { isAvailable: true, reason: "", fix: "" });
+  const mac = epollAvailability(machine({ platform: "darwin" }));
+  assert.equal(mac.isAvailable, false);
+  assert.match(mac.reason, /only on Linux, and this is darwin\.$/);
+  const bare = epollAvailability(machine({ addon: false }));
+  assert.equal(bare.isAvailable, false);
+  assert.match(bare.reason, /^The addon is not built\.$/);
+  assert.match(bare.fix, /npm run build:native/);
+});
+
+test("chooseDriver() falls from uring to epoll to portable, and says why in one line", () => {
+  const choices: [facts: Machine, requested: string, name: string, reason: RegExp][] = [
+    [{}, "auto", "uring", /everything/],
+    [
+      { errno: errno.EPERM, files: { [STATUS]: "Seccomp:\t2\n" } },
+      "auto",
+      "epoll",
+      /^A seccomp filter denies io_uring to this process \(EPERM\); epoll needs no permission\.$/,
+    ],
+    [{ enterErrno: errno.EPERM }, "auto", "epoll", /io_uring_enter .*; epoll needs no permission\.$/],
+    [{ release: "5.15.0", errno: errno.EINVAL }, "auto", "epoll", /^Kernel 5\.15\.0 .*; epoll runs on every Linux\.$/],
+    [{ errno: errno.ENOMEM }, "auto", "epoll", /ENOMEM\); epoll needs no ring\.$/],
+    [{ addon: false }, "auto", "portable", /^The addon is not built\.$/],
+    [{ platform: "darwin" }, "auto", "portable", /darwin\.$/],
+    [{}, "epoll", "epoll", /^It was asked for\.$/],
+  ];
+  for (const [facts, requested, name, reason] of choices) {
+    const choice = chooseDriver(requested, machine(facts));
+    assert.equal(choice.name, name);
+    assert.match(choice.reason, reason);
+  }
+});
+
+test("chooseDriver() throws when epoll is asked for and cannot be had", () => {
+  assert.throws(() => chooseDriver("epoll", machine({ addon: false })), {
+    code: "ERR_RINGLOOM_DRIVER_UNAVAILABLE",
+    message: /^The epoll driver was asked for and cannot run\. The addon is not built\. Install a C compiler/,
+  });
+});
+
+test("chooseDriver() tries no ring when another driver is asked for", () => {
+  const environment = { ...machine({}), probe: () => assert.fail("a ring was tried") };
+  assert.equal(chooseDriver("epoll", environment).name, "epoll");
+  assert.equal(chooseDriver("portable", environment).name, "portable");
+});
 
 test("uringAvailability() lists the missing opcodes when some are missing", () => {
   assert.deepEqual(uringAvailability(machine({ opcodes: [1] })).opcodesMissing, ["NOP", "ACCEPT"]);

@@ -1,5 +1,5 @@
 /**
- * Can the uring driver run here, and if not, why exactly: the platform, the addon, the kernel's age, a sysctl, a seccomp filter
+ * Can the uring driver run here, can the epoll driver, and if not, why exactly: the platform, the addon, the kernel's age, a sysctl, a seccomp filter
  * or a security module. The kernel answers EPERM for three of these, so the reason is worked out from /proc.
  *
  * Sources: io_uring_setup(2), Documentation/admin-guide/sysctl/kernel.rst (io_uring_disabled), proc_pid_status(5), capabilities(7).
@@ -16,6 +16,8 @@ import type { FileReader } from "./system-files.js";
 export interface RingProbe {
   /** 0, or the positive error number with which the kernel refused. */
   readonly errno: number;
+  /** The same for entering the ring, which a filter can deny by itself. */
+  readonly enterErrno: number;
   readonly features: number;
   /** By opcode number: 1 where the kernel supports it. */
   readonly opcodes: Uint8Array;
@@ -75,21 +77,15 @@ export interface UringAvailability {
 export function uringAvailability(environment: DriverEnvironment): UringAvailability {
   const { platform, kernelRelease } = environment;
   if (platform !== "linux") {
-    return verdict(
-      "platform",
-      `io_uring exists only on Linux, and this is ${platform}.`,
-      "Nothing: the portable driver is the one for this platform.",
-    );
+    return verdict("platform", `io_uring exists only on Linux, and this is ${platform}.`, PLATFORM_FIX);
   }
-  if (environment.probe === undefined) {
-    return verdict(
-      "addon",
-      sentence(environment.addonProblem ?? "the addon is not loaded"),
-      'Install a C compiler (Debian: "apt-get install gcc libc6-dev") and run "npm run build:native".',
-    );
-  }
+  if (environment.probe === undefined) return verdict("addon", addonReason(environment), ADDON_FIX);
   const probe = environment.probe();
   if (probe.errno !== 0) return refused(environment, probe.errno);
+  if (probe.enterErrno !== 0) {
+    const reason = `A seccomp filter denies io_uring_enter to this process (${errnoName(probe.enterErrno)}).`;
+    return verdict("seccomp", reason, SECCOMP_FIX);
+  }
   // A ring without a single opcode means that io_uring_register was refused, which only a filter on that call does.
   if (probe.opcodes.every((supported) => supported === 0)) {
     return verdict("seccomp", "A seccomp filter denies io_uring_register to this process.", SECCOMP_FIX);
@@ -106,6 +102,55 @@ export function uringAvailability(environment: DriverEnvironment): UringAvailabi
     };
   }
   return verdict("available", `Kernel ${kernelRelease} offers everything that uring needs.`, "");
+}
+
+/**
+ * Whether the epoll driver can run: it needs Linux and the addon, and no permission.
+ * @experimental
+ */
+export interface EpollAvailability {
+  readonly isAvailable: boolean;
+  /** Why not, one complete sentence; empty when available. */
+  readonly reason: string;
+  /** What to change, one complete sentence; empty when available. */
+  readonly fix: string;
+}
+
+/**
+ * Works out whether the epoll driver can run in `environment`. No ring is tried.
+ * @experimental
+ */
+export function epollAvailability(environment: DriverEnvironment): EpollAvailability {
+  const { platform } = environment;
+  if (platform !== "linux") {
+    const reason = `epoll exists only on Linux, and this is ${platform}.`;
+    return { isAvailable: false, reason, fix: PLATFORM_FIX };
+  }
+  if (environment.probe === undefined) {
+    return { isAvailable: false, reason: addonReason(environment), fix: ADDON_FIX };
+  }
+  return { isAvailable: true, reason: "", fix: "" };
+}
+
+/** Why epoll serves although uring cannot, a phrase; undefined where epoll cannot either. */
+export function epollInstead({ verdict: name }: UringAvailability): string | undefined {
+  switch (name) {
+    case "available":
+    case "platform":
+    case "addon":
+      return undefined;
+    case "seccomp":
+    case "sysctl":
+    case "security-module":
+      return "epoll needs no permission";
+    case "kernel-too-old":
+    case "no-io-uring":
+    case "opcodes":
+      return "epoll runs on every Linux";
+    case "resources":
+    case "unknown":
+      return "epoll needs no ring";
+  }
 }
 
 function refused(environment: DriverEnvironment, errno: number): UringAvailability {
@@ -191,6 +236,14 @@ function refusedAsForbidden(environment: DriverEnvironment, name: string): Uring
     `io_uring is denied (${name}), but neither by a sysctl nor by seccomp: probably by a security module.`,
     "Allow io_uring in the policy of the security module (SELinux: class io_uring).",
   );
+}
+
+const PLATFORM_FIX = "Nothing: the portable driver is the one for this platform.";
+
+const ADDON_FIX = 'Install a C compiler (Debian: "apt-get install gcc libc6-dev") and run "npm run build:native".';
+
+function addonReason({ addonProblem }: DriverEnvironment): string {
+  return sentence(addonProblem ?? "the addon is not loaded");
 }
 
 const SECCOMP_FIX =

@@ -3,8 +3,16 @@ import { release } from "node:os";
 import { RingloomError } from "../errors.js";
 import { loadNative, type NativeAddon, nativeProblem } from "../native.js";
 import * as uapi from "../uapi.js";
-import { type DriverEnvironment, type RingProbe, type UringAvailability, uringAvailability } from "./availability.js";
+import {
+  type DriverEnvironment,
+  epollAvailability,
+  epollInstead,
+  type RingProbe,
+  type UringAvailability,
+  uringAvailability,
+} from "./availability.js";
 import type { Driver, DriverEvents, DriverName, DriverOptions } from "./contract.js";
+import { createEpollDriver } from "./epoll.js";
 import { createPortableDriver } from "./portable.js";
 import { readTextFile } from "./system-files.js";
 import { createUringDriver } from "./uring.js";
@@ -17,7 +25,7 @@ export interface DriverChoice {
   readonly name: DriverName;
   /** One or two complete sentences. */
   readonly reason: string;
-  /** Undefined when portable was insisted on: then no ring is even tried, because some filters kill the process that does. */
+  /** Undefined when another driver was insisted on: then no ring is even tried, because some filters kill the process that does. */
   readonly uring: UringAvailability | undefined;
 }
 
@@ -37,8 +45,10 @@ export const URING_OPCODES: Readonly<Record<string, number>> = {
   FSYNC: uapi.IORING_OP_FSYNC,
 };
 
+const DRIVER_NAMES: readonly DriverName[] = ["uring", "epoll", "portable"];
+
 /**
- * Chooses `uring` where the system allows it, else `portable`.
+ * Chooses `uring` where the system allows it, else `epoll` where there is the addon, else `portable`.
  *
  * @param requested `auto`, or the driver to insist on. Default: the environment variable `RINGLOOM_DRIVER`, else `auto`.
  * @throws RingloomError `ERR_RINGLOOM_DRIVER_UNAVAILABLE` when the driver insisted on cannot run, `ERR_RINGLOOM_INVALID_OPTION` for
@@ -49,24 +59,41 @@ export function chooseDriver(
   requested: string = process.env.RINGLOOM_DRIVER || "auto",
   environment: DriverEnvironment = systemEnvironment(),
 ): DriverChoice {
-  if (requested !== "auto" && requested !== "uring" && requested !== "portable") {
+  if (requested !== "auto" && !DRIVER_NAMES.includes(requested as DriverName)) {
     throw new RingloomError(
       "ERR_RINGLOOM_INVALID_OPTION",
-      `Invalid driver: ${JSON.stringify(requested)}. Allowed is auto, uring or portable.`,
+      `Invalid driver: ${JSON.stringify(requested)}. Allowed is auto, uring, epoll or portable.`,
       { operation: "choose driver", details: { option: "driver", value: requested } },
     );
   }
   if (requested === "portable") return { name: "portable", reason: "It was asked for.", uring: undefined };
+  if (requested === "epoll") return chooseEpoll(environment);
   const uring = uringAvailability(environment);
   if (uring.verdict === "available") {
     return { name: "uring", reason: requested === "uring" ? `It was asked for. ${uring.reason}` : uring.reason, uring };
   }
-  if (requested === "auto") return { name: "portable", reason: uring.reason, uring };
+  if (requested === "auto") return chooseWithoutRing(uring);
   throw new RingloomError(
     "ERR_RINGLOOM_DRIVER_UNAVAILABLE",
     `The uring driver was asked for and cannot run. ${uring.reason} ${uring.fix}`,
     { operation: "choose driver", details: { driver: requested, verdict: uring.verdict } },
   );
+}
+
+function chooseEpoll(environment: DriverEnvironment): DriverChoice {
+  const { isAvailable, reason, fix } = epollAvailability(environment);
+  if (isAvailable) return { name: "epoll", reason: "It was asked for.", uring: undefined };
+  throw new RingloomError(
+    "ERR_RINGLOOM_DRIVER_UNAVAILABLE",
+    `The epoll driver was asked for and cannot run. ${reason} ${fix}`,
+    { operation: "choose driver", details: { driver: "epoll" } },
+  );
+}
+
+function chooseWithoutRing(uring: UringAvailability): DriverChoice {
+  const epoll = epollInstead(uring);
+  if (epoll === undefined) return { name: "portable", reason: uring.reason, uring };
+  return { name: "epoll", reason: `${uring.reason.replace(/\.$/, "")}; ${epoll}.`, uring };
 }
 
 /**
@@ -75,7 +102,8 @@ export function chooseDriver(
  * @experimental
  */
 export function createDriver(name: DriverName, options: DriverOptions, events: DriverEvents): Driver {
-  return name === "uring" ? createUringDriver(options, events) : createPortableDriver(options, events);
+  if (name === "uring") return createUringDriver(options, events);
+  return name === "epoll" ? createEpollDriver(options, events) : createPortableDriver(options, events);
 }
 
 /** This machine, as the choice sees it. */
@@ -93,8 +121,6 @@ export function systemEnvironment(): DriverEnvironment {
 
 /** The trial ring has the flags of the real one, so that a kernel that lacks them says EINVAL here. */
 function probeRing(addon: NativeAddon): RingProbe {
-  const { errno, features, opcodes } = addon.probeRing(
-    uapi.IORING_SETUP_SINGLE_ISSUER | uapi.IORING_SETUP_DEFER_TASKRUN,
-  );
-  return { errno, features, opcodes: new Uint8Array(opcodes) };
+  const probe = addon.probeRing(uapi.IORING_SETUP_SINGLE_ISSUER | uapi.IORING_SETUP_DEFER_TASKRUN);
+  return { ...probe, opcodes: new Uint8Array(probe.opcodes) };
 }

@@ -42,7 +42,7 @@
  * What a driver is called, in options, in `RINGLOOM_DRIVER` and in reports.
  * @experimental
  */
-export type DriverName = "uring" | "portable";
+export type DriverName = "uring" | "epoll" | "portable";
 
 /**
  * The side of the contract that a driver's user implements. One object, so that each call site in the driver is monomorphic.
@@ -127,7 +127,7 @@ export interface DriverOptions {
   /** Submission entries of the ring, a power of two (uring only). */
   readonly ringEntries: number;
   readonly spin: SpinPolicy;
-  /** `inverted` blocks in the ring and lets it watch libuv; `uv` blocks in libuv and lets it watch the ring (uring only). */
+  /** `inverted` sleeps in the ring or in epoll and watches libuv from there; `uv` sleeps in libuv, which watches them (not on portable). */
   readonly loop: "inverted" | "uv";
 }
 
@@ -142,9 +142,9 @@ export interface DriverStats {
   connectionsNow: number;
   receivedBytes: number;
   sentBytes: number;
-  /** Completions that belonged to an earlier user of their slot, and were dropped. */
+  /** Completions or events that belonged to an earlier user of their slot, and were dropped. */
   staleCompletions: number;
-  /** Times that a receive found no buffer and had to be started again. */
+  /** Times that a receive found no buffer, or no room in the slab, and had to be started again. */
   receiveStarved: number;
   /** Times that `reserve` found the write pool exhausted. */
   writeStarved: number;
@@ -153,7 +153,7 @@ export interface DriverStats {
   /** Times that the kernel reported completions beyond the completion queue. */
   completionOverflows: number;
   turns: number;
-  /** System calls that entered the ring. */
+  /** Calls of `io_uring_enter` or `epoll_wait`. */
   enters: number;
   /** Time that the thread slept in the driver's own wait, in microseconds. 0 where libuv does the waiting. */
   asleepMicros: number;
@@ -233,7 +233,8 @@ export type OperationDone = (result: number) => void;
 
 /**
  * The completion-style core: submit, then be told once. Each method returns an operation id for {@link Operations.cancel}, or throws
- * `ERR_RINGLOOM_OVERLOADED` when every operation slot is taken. Buffers belong to the driver until the completion.
+ * `ERR_RINGLOOM_OVERLOADED` when every operation slot is taken. Buffers belong to the driver until the completion. On `epoll` and `portable`
+ * file operations go through libuv's pool of threads: they wait while it is busy, and one that it has begun cannot be cancelled any more.
  * @experimental
  */
 export interface Operations {

@@ -4,6 +4,8 @@
  */
 export {
   type DriverEnvironment,
+  type EpollAvailability,
+  epollAvailability,
   type RingProbe,
   type UringAvailability,
   type UringVerdict,
@@ -23,5 +25,6 @@ export type {
   ReceiveSlab,
   SpinPolicy,
 } from "./contract.js";
+export { createEpollDriver } from "./epoll.js";
 export { createPortableDriver } from "./portable.js";
 export { createUringDriver } from "./uring.js";

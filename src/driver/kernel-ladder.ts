@@ -13,16 +13,16 @@ export interface KernelStep {
 /** The oldest kernel release on which the uring driver runs. */
 export const KERNEL_RELEASE_MIN = "6.1";
 
-const PORTABLE = "the portable driver serves";
+const INSTEAD = "the epoll driver serves";
 
 /** The ladder from the first io_uring on, oldest first. */
 export const KERNEL_LADDER: readonly KernelStep[] = [
-  { since: "5.1", adds: "io_uring itself", without: PORTABLE },
-  { since: "5.6", adds: "SEND, RECV, READ, WRITE, CLOSE, PROBE", without: PORTABLE },
-  { since: "5.11", adds: "a timeout in io_uring_enter (EXT_ARG), SHUTDOWN", without: PORTABLE },
-  { since: "5.19", adds: "multishot ACCEPT, provided-buffer rings", without: PORTABLE },
-  { since: "6.0", adds: "multishot RECV, SINGLE_ISSUER", without: PORTABLE },
-  { since: "6.1", adds: "DEFER_TASKRUN: completions run when the shard asks for them", without: PORTABLE },
+  { since: "5.1", adds: "io_uring itself", without: INSTEAD },
+  { since: "5.6", adds: "SEND, RECV, READ, WRITE, CLOSE, PROBE", without: INSTEAD },
+  { since: "5.11", adds: "a timeout in io_uring_enter (EXT_ARG), SHUTDOWN", without: INSTEAD },
+  { since: "5.19", adds: "multishot ACCEPT, provided-buffer rings", without: INSTEAD },
+  { since: "6.0", adds: "multishot RECV, SINGLE_ISSUER", without: INSTEAD },
+  { since: "6.1", adds: "DEFER_TASKRUN: completions run when the shard asks for them", without: INSTEAD },
   { since: "6.6", adds: "the sysctl kernel.io_uring_disabled", without: "only seccomp can deny io_uring" },
 ];
 

@@ -15,9 +15,9 @@ import { ContainedEvents } from "./contained-events.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
 import { newDriverStats } from "./driver-stats.js";
 import { LingerQueue } from "./linger-queue.js";
+import { NodeOperations, type OperationsOwner } from "./node-operations.js";
 import { Outbox, type OutboxOwner } from "./outbox.js";
 import { type ListenersOwner, PortableListeners } from "./portable-listeners.js";
-import { type OperationsOwner, PortableOperations } from "./portable-operations.js";
 import { SlotTable } from "./slots.js";
 import { WritePool } from "./write-pool.js";
 
@@ -62,7 +62,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   readonly name = "portable";
   readonly generations: Int32Array;
   readonly writeBytes: Uint8Array;
-  readonly operations: PortableOperations;
+  readonly operations: NodeOperations;
 
   readonly #events: DriverEvents;
   readonly #slots: SlotTable;
@@ -99,7 +99,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.generations = this.#slots.generations;
     this.#lingering = new LingerQueue(this.generations, (slot) => this.#socketOf(slot).destroy());
     this.writeBytes = this.#pool.bytes;
-    this.operations = new PortableOperations(this);
+    this.operations = new NodeOperations(this);
   }
 
   get stats(): DriverStats {

@@ -49,16 +49,6 @@ import {
   SHUT_WR,
 } from "../uapi.js";
 import { checkConnectTarget, checkDescriptor, checkListenTarget, closedError } from "./arguments.js";
-import { ContainedEvents } from "./contained-events.js";
-import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
-import { type DeferredOwner, DeferredWork } from "./deferred-work.js";
-import { newDriverStats } from "./driver-stats.js";
-import { HeldBytes } from "./held-bytes.js";
-import { LingerQueue } from "./linger-queue.js";
-import { Outbox, type OutboxOwner } from "./outbox.js";
-import { ReceiveBuffers } from "./receive-buffers.js";
-import { reportError } from "./report-error.js";
-import { SlotTable } from "./slots.js";
 import {
   CANCELLING_RECEIVE,
   CLOSE_AFTER_FLUSH,
@@ -74,8 +64,19 @@ import {
   RECEIVING,
   RESUMING,
   SENDABLE,
-} from "./uring-flags.js";
-import { type ListenersOwner, UringListeners } from "./uring-listeners.js";
+} from "./connection-flags.js";
+import { ContainedEvents } from "./contained-events.js";
+import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
+import { type DeferredOwner, DeferredWork } from "./deferred-work.js";
+import { newDriverStats } from "./driver-stats.js";
+import { HeldBytes } from "./held-bytes.js";
+import { LingerQueue } from "./linger-queue.js";
+import { Listeners, type ListenersOwner } from "./listeners.js";
+import { Outbox, type OutboxOwner } from "./outbox.js";
+import { ReceiveBuffers } from "./receive-buffers.js";
+import { reportError } from "./report-error.js";
+import { SlotTable } from "./slots.js";
+import { uringAcceptor } from "./uring-acceptor.js";
 import { UringOperations } from "./uring-operations.js";
 import { WritePool } from "./write-pool.js";
 
@@ -112,7 +113,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
   readonly #pending: Int32Array;
   readonly #errno: Int32Array;
 
-  readonly #listeners: UringListeners;
+  readonly #listeners: Listeners;
   readonly #deferred = new DeferredWork(this);
   readonly #lingering: LingerQueue;
   readonly #addresses = new Map<number, ArrayBuffer>();
@@ -147,9 +148,9 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     this.#pending = new Int32Array(options.connectionsMax);
     this.#errno = new Int32Array(options.connectionsMax);
     this.operations = new UringOperations(this.#ring, () => this.#updateKeepAlive());
-
     this.#lingering = new LingerQueue(this.generations, (slot) => this.#closeWith(slot, 0));
-    this.#listeners = new UringListeners(this.#ring, this, new Int32Array(descriptors, options.connectionsMax * 4));
+    const owned = new Int32Array(descriptors, options.connectionsMax * 4);
+    this.#listeners = new Listeners(uringAcceptor(this.#ring), this, owned);
 
     this.#buffers = new ReceiveBuffers(this.#ring, options.receiveSlab);
     const writeAddress = native.addressOf(this.writeBytes.buffer as ArrayBuffer);
@@ -218,7 +219,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
   adopt(descriptor: number): number {
     checkDescriptor("adopt", descriptor);
     this.#assertOpen("adopt");
-    checkNative(this.#native.setBlocking(descriptor), "adopt", { descriptor });
+    checkNative(this.#native.setBlocking(descriptor, 1), "adopt", { descriptor });
     const slot = this.#slots.acquire();
     if (slot < 0) {
       this.#stats.rejected += 1;
@@ -423,7 +424,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     const words = this.#ring.words;
     const result = words[at + 2]!;
     words[at + 2] = -ECANCELED;
-    this.#listeners.completed(userDataSlot(words[at]!), words[at + 1]!, result, words[at + 3]!);
+    this.#listeners.completed(userDataSlot(words[at]!), words[at + 1]!, result, words[at + 3]! & IORING_CQE_F_MORE);
   }
 
   /** A handler threw: the error is reported, and a reservation that it left open is given up. */

@@ -14,9 +14,11 @@ import {
   type ExchangeOwner,
   FLAG_CLOSE,
   FLAG_FAILED,
+  FLAG_HANDED_OVER,
   FLAG_HTTP_10,
   FLAG_OWN_TYPE,
   STATE_ABORTED,
+  STATE_ANSWERED,
   STATE_ANSWERING,
   STATE_OPEN,
 } from "./exchange.js";
@@ -128,6 +130,12 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
 
   /** Takes what a handler returned. */
   #settle(c: Context, result: unknown): void {
+    if ((c.flags & FLAG_HANDED_OVER) !== 0) {
+      // It answers by itself, or has; asynchronous middleware around it may still fail.
+      if (isThenable(result)) result.then(undefined, (error: unknown) => this.fail(c, error));
+      if (c.state === STATE_OPEN && !this.#control.keep(c, false)) this.#overload(c);
+      return;
+    }
     if (isThenable(result)) {
       // A thenable of unknown make may call back at once, inside the parser; a promise never does.
       const promise = result instanceof Promise ? result : Promise.resolve(result);
@@ -155,6 +163,7 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
   }
 
   #settleLater(c: Context, value: unknown): void {
+    if ((c.flags & FLAG_HANDED_OVER) !== 0) return;
     if (c.state !== STATE_OPEN) this.countLate();
     else this.#settle(c, isThenable(value) ? undefined : value);
   }
@@ -270,6 +279,19 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
     return this.#startBody(exchange, length === LENGTH_CHUNKED, close);
   }
 
+  sendRaw(exchange: Exchange): BodySink | undefined {
+    if (exchange.state !== STATE_OPEN) return undefined;
+    return this.#startBody(exchange, false, false);
+  }
+
+  cutRaw(exchange: Exchange): void {
+    if (exchange.state < STATE_ANSWERED) this.#control.cut(exchange);
+  }
+
+  mustClose(exchange: Exchange): boolean {
+    return this.#control.mustClose(exchange);
+  }
+
   #startBody(exchange: Exchange, chunked: boolean, close: boolean): OutgoingBody {
     this.#control.keep(exchange, false);
     exchange.state = STATE_ANSWERING;
@@ -299,7 +321,7 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
     exchange.answerType = TYPE_NONE;
     exchange.answerStatus = 200;
     const isFirst = (exchange.flags & FLAG_FAILED) === 0;
-    exchange.flags = (exchange.flags | FLAG_FAILED) & ~(FLAG_OWN_TYPE | FLAG_CLOSE);
+    exchange.flags = (exchange.flags | FLAG_FAILED) & ~(FLAG_OWN_TYPE | FLAG_CLOSE | FLAG_HANDED_OVER);
     exchange.extras?.forgetAnswer();
     if (hook === undefined || !isFirst) {
       this.#sendError(exchange, error, status);

@@ -228,6 +228,7 @@ export class App extends RouteGroup {
   #missing: RawHandler | undefined;
   /** The server of {@link request}, made by the first one. */
   #injected: { request(input: string | URL | Request, init?: RequestInit): Promise<Response> } | undefined;
+  #fallback: RawHandler | undefined;
 
   static {
     registrationsOf = (app) => app.#registrations;
@@ -249,6 +250,15 @@ export class App extends RouteGroup {
   /** Answers requests without a route. Default: 404 with a short text. Middleware runs before it. */
   notFound(handler: Handler): this {
     this.#notFound = handler as RawHandler;
+    return this;
+  }
+
+  /**
+   * Hands over every request that no route matches by path and method, before middleware, `notFound` and the 405 of this app: for another framework's
+   * app that has its own (`nodeHandler` of `ringloom/node`).
+   */
+  fallback(handler: Handler): this {
+    this.#fallback = handler as RawHandler;
     return this;
   }
 
@@ -307,6 +317,7 @@ export class App extends RouteGroup {
   #handleEscaped(c: Context): unknown {
     const head = c.liveHead();
     const path = normalisePath(head.bytes, head.pathStart, head.pathLength);
+    if (path === undefined && this.#fallback !== undefined) return this.#fallback(c);
     if (path === undefined)
       throw new HttpError(
         "ERR_RINGLOOM_BAD_PATH",
@@ -318,6 +329,7 @@ export class App extends RouteGroup {
   }
 
   #handleMissing(c: Context): unknown {
+    if (this.#fallback !== undefined) return this.#fallback(c);
     const allowed = this.#router.allowed();
     if (allowed.length > 0) c.more().allow = allowed.join(", ");
     this.#missing ??= compose(this.globalStack(), (context) => this.#answerMissing(context), undefined);

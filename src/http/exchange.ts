@@ -40,6 +40,8 @@ export const FLAG_FAILED = 32;
 export const FLAG_OWN_TYPE = 64;
 /** The peer half-closed: it may be gone. */
 export const FLAG_PEER_ENDED = 128;
+/** A program that frames HTTP by itself answers: it takes the connection through {@link ExchangeOwner.sendRaw}. */
+export const FLAG_HANDED_OVER = 256;
 
 /** What few requests need, in an object of its own so that the others are small. */
 export class ExchangeExtras {
@@ -73,6 +75,12 @@ export interface ExchangeOwner {
   send(exchange: Exchange): void;
   /** Sends the recorded head; undefined when no body may follow or the connection is gone. */
   sendHead(exchange: Exchange, contentLength: number): BodySink | undefined;
+  /** Begins an answer whose bytes, its head included, are framed already; undefined when the connection is gone. */
+  sendRaw(exchange: Exchange): BodySink | undefined;
+  /** Cuts the connection under an answer that was begun with {@link sendRaw}, or never will be. */
+  cutRaw(exchange: Exchange): void;
+  /** Whether the connection has to end after the answer. */
+  mustClose(exchange: Exchange): boolean;
   fail(exchange: Exchange, error: unknown): void;
   /** An answer came after the end. */
   countLate(): void;

@@ -20,8 +20,8 @@ export interface ServeOptions {
   readonly fetch?: (request: Request, info: FetchInfo) => Response | Promise<Response>;
   /** Router. */
   readonly app?: App;
-  /** `auto` takes io_uring where the system allows it. Default: `RINGLOOM_DRIVER`, else `auto`. */
-  readonly driver?: "auto" | "uring" | "portable";
+  /** `auto` takes io_uring where the system allows it, else epoll on Linux. Default: `RINGLOOM_DRIVER`, else `auto`. */
+  readonly driver?: "auto" | "uring" | "epoll" | "portable";
   /** Connections that may wait to be accepted. Default 4096; the kernel caps it at net.core.somaxconn. */
   readonly backlog?: number;
   /** Let other processes share the port (SO_REUSEPORT). Default false. */

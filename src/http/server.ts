@@ -287,7 +287,8 @@ function stopping(): RingloomError {
   return new RingloomError("ERR_RINGLOOM_CLOSED", "Cannot listen: the server is stopping", { operation: "listen" });
 }
 
-function resolveSizes(sizes: Partial<HttpServerSizes> = {}): HttpServerSizes {
+/** Fills in the default sizes. Throws `ERR_RINGLOOM_INVALID_OPTION` for a slab that cannot be. */
+export function resolveSizes(sizes: Partial<HttpServerSizes> = {}): HttpServerSizes {
   const { receiveSlabBytes = RECEIVE_SLAB_BYTES_DEFAULT } = sizes;
   if (!Number.isInteger(receiveSlabBytes) || receiveSlabBytes < 0 || receiveSlabBytes > RECEIVE_SLAB_BYTES_MAX) {
     throw new RingloomError(

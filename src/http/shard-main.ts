@@ -3,13 +3,15 @@
 import { createDriver } from "../driver/choose.js";
 import type { ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
+import { withoutListening } from "../node/listen-guard.js";
+import { nodeServiceOf } from "../node/node-service.js";
 import { AccessLog } from "../observe/access-log.js";
 import { logSettings, writeLogLines } from "../observe/log.js";
 import { loadModule } from "../runtime/module.js";
 import { runShard, type ServiceDrainReport, type ShardService } from "../runtime/shard.js";
 import type { DrainOptions, ShardAssignment } from "../runtime/shard-protocol.js";
 import { App } from "./app.js";
-import { type FetchHandler, isFetchHandler } from "./fetch-handler.js";
+import { isFetchHandler } from "./fetch-handler.js";
 import type { HttpLimits } from "./limits.js";
 import { poolLimitsFor } from "./pool-limits.js";
 import { HttpServer } from "./server.js";
@@ -51,26 +53,34 @@ class HttpService implements ShardService {
 }
 
 async function start(assignment: ShardAssignment): Promise<ShardService> {
-  const { defaultExport, named } = await loadModule(new URL(assignment.module));
-  const server = new HttpServer(handlerOf(defaultExport, assignment.module), {
+  return withoutListening(() => load(assignment));
+}
+
+async function load(assignment: ShardAssignment): Promise<ShardService> {
+  const module = await loadModule(new URL(assignment.module));
+  const limits = { ...limitsOf(module.named("limits")), ...limitsOf(assignment.service.limits) };
+  // A promise of an app is as good as the app, and CommonJS has no other way to wait for one.
+  const exported = await module.defaultExport;
+  const lifecycle = module.named("lifecycle");
+  if (!(exported instanceof App) && !isFetchHandler(exported)) {
+    const service = await nodeServiceOf({ exported, lifecycle }, assignment, limits);
+    if (service !== undefined) return service;
+    throw notAnApp(exported, assignment.module);
+  }
+  const server = new HttpServer(exported, {
     createDriver: (options, events) => createDriver(assignment.driver, options, events),
-    limits: {
-      ...poolLimitsFor(assignment.memory.servicePoolBytes),
-      ...limitsOf(named("limits")),
-      ...limitsOf(assignment.service.limits),
-    },
+    limits: { ...poolLimitsFor(assignment.memory.servicePoolBytes), ...limits },
     sizes: assignment.sizes,
     ...(assignment.accessLog
       ? { accessLog: new AccessLog(logSettings().format, assignment.shard, writeLogLines) }
       : {}),
   });
-  return new HttpService(server, named("lifecycle"));
+  return new HttpService(server, lifecycle);
 }
 
-/** Throws `ERR_RINGLOOM_NOT_AN_APP`, saying what was exported instead. */
-function handlerOf(exported: unknown, module: string): App | FetchHandler {
-  if (exported instanceof App || isFetchHandler(exported)) return exported;
-  throw new RingloomError(
+/** Says what was exported instead. */
+function notAnApp(exported: unknown, module: string): RingloomError {
+  return new RingloomError(
     "ERR_RINGLOOM_NOT_AN_APP",
     `Cannot serve ${decodeURIComponent(new URL(module).pathname)}: its default export is ${describe(exported)}.`,
     { operation: "load", details: { module } },
@@ -78,7 +88,10 @@ function handlerOf(exported: unknown, module: string): App | FetchHandler {
 }
 
 function describe(exported: unknown): string {
-  if (typeof exported === "function") return `the function ${exported.name || "without a name"}, not an App`;
+  if (typeof exported === "function") {
+    const count = exported.length === 1 ? "1 parameter" : `${exported.length} parameters`;
+    return `a function of ${count}, where { fetch: handler } and (request, response) listeners can be served`;
+  }
   if (typeof exported !== "object" || exported === null) return `${String(exported)}, not an App`;
   // A class of the same name that is not ours: the module has found another copy of this package than the one that serves it.
   if (exported.constructor?.name === App.name)

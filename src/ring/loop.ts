@@ -1,12 +1,23 @@
 /** The words that the loop hook (`native/loop.c`, `struct rl_control`) shares with TypeScript, and the hook's start and stop. */
-import { checkNative } from "../native.js";
-import type { Ring } from "./ring.js";
+import { checkNative, type NativeAddon } from "../native.js";
 
-/** Indexes into `Ring.control`, 32-bit words. */
+/** What the hook waits on: a ring, or an epoll set. */
+export interface LoopSource {
+  readonly native: NativeAddon;
+  readonly handle: object;
+}
+
+/** A source whose words are mapped. */
+export interface TimedSource {
+  /** The control words as 64-bit floats. */
+  readonly controlTimes: Float64Array;
+}
+
+/** Indexes into the words that both share, 32-bit ones. */
 export const CONTROL = {
   /** Ours: something was committed outside a turn, so the hook must run one before it sleeps. */
   dirty: 0,
-  /** Ours: libuv's descriptor is readable, so the hook must go back to libuv. */
+  /** Ours on a ring, the addon's on an epoll set: libuv's descriptor is readable, so the hook must go back to libuv. */
   backendReady: 1,
   /** Ours: 0 off, 1 fixed, 2 adaptive. */
   spinMode: 2,
@@ -14,19 +25,19 @@ export const CONTROL = {
   spinMicros: 3,
   /** The hook's: 0 to 256, how well spinning has paid lately. */
   spinScore: 4,
-  /** The hook's: system calls that entered the ring. */
+  /** The hook's: calls of `io_uring_enter` or `epoll_wait`. */
   enters: 5,
   /** The hook's: calls that were ready to block. */
   sleeps: 6,
   /** The hook's: spins that found work. */
   spinHits: 7,
-  /** The hook's: the error number of an `io_uring_enter` that it could not handle; we take it and put 0 back. */
+  /** The hook's: the error number of a wait that it could not handle; we take it and put 0 back. */
   error: 12,
   /** Ours: one-shot operations in flight, which may write into memory of this thread. */
   operations: 13,
 } as const;
 
-/** Indexes into `Ring.controlTimes`, 64-bit floats, in microseconds. */
+/** Indexes into the same words as 64-bit floats: times in microseconds. */
 export const CONTROL_TIMES = {
   idle: 4,
   spin: 5,
@@ -35,13 +46,13 @@ export const CONTROL_TIMES = {
 /** Values of `CONTROL.spinMode`. */
 export const SPIN_MODES = { off: 0, fixed: 1, adaptive: 2 } as const;
 
-/** Starts the hook: from now on `turn` runs whenever completions wait, or `CONTROL.dirty` is set. */
-export function startLoop(ring: Ring, turn: () => void, inverted: boolean): void {
-  checkNative(ring.native.startLoop(ring.handle, turn, inverted ? 1 : 0), "start the loop hook");
+/** Starts the hook: from now on `turn` runs whenever the source has something, or `CONTROL.dirty` is set. */
+export function startLoop(source: LoopSource, turn: () => void, inverted: boolean): void {
+  checkNative(source.native.startLoop(source.handle, turn, inverted ? 1 : 0), "start the loop hook");
 }
 
 /** How long the hook has slept and watched so far, in microseconds. */
-export function readWaitTimes(ring: Ring, into: { asleepMicros: number; spinningMicros: number }): void {
-  into.asleepMicros = ring.controlTimes[CONTROL_TIMES.idle] ?? 0;
-  into.spinningMicros = ring.controlTimes[CONTROL_TIMES.spin] ?? 0;
+export function readWaitTimes(source: TimedSource, into: { asleepMicros: number; spinningMicros: number }): void {
+  into.asleepMicros = source.controlTimes[CONTROL_TIMES.idle] ?? 0;
+  into.spinningMicros = source.controlTimes[CONTROL_TIMES.spin] ?? 0;
 }

@@ -196,7 +196,7 @@ export class Ring {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.native.closeRing(this.handle);
+    this.native.closeSource(this.handle);
   }
 
   /** The loop hook is closing the ring. */

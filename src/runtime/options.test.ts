@@ -34,7 +34,7 @@ const refused: [flag: string, value: string, allowed: RegExp][] = [
   ["port", "", /whole number/],
   ["port", "0x50", /whole number/],
   ["shards", "0", /auto, or a whole number from 1 to 256/],
-  ["driver", "epoll", /auto, uring or portable/],
+  ["driver", "kqueue", /auto, uring, epoll or portable/],
   ["cpu", "0-", /0,1 or 0-3/],
   ["cpu", "3-1", /0,1 or 0-3/],
   ["spin", "on", /auto, off, fixed or adaptive/],

@@ -20,7 +20,7 @@ export interface RuntimeOptions {
   readonly port: number;
   /** How many shards (threads that serve). */
   readonly shards: number | "auto";
-  readonly driver: "auto" | "uring" | "portable";
+  readonly driver: "auto" | "uring" | "epoll" | "portable";
   /** `none`, `auto` (shard i on the i-th allowed CPU), or one CPU per shard, used in turn. */
   readonly cpu: "none" | "auto" | readonly number[];
   readonly spin: "auto" | "off" | "fixed" | "adaptive";
@@ -116,8 +116,8 @@ export const RUNTIME_OPTIONS: Definitions = {
     environment: ["RINGLOOM_DRIVER"],
     placeholder: "NAME",
     fallback: "auto",
-    fallbackText: "uring where the system allows it, else portable",
-    choices: ["auto", "uring", "portable"],
+    fallbackText: "uring where the system allows it, else epoll on Linux, else portable",
+    choices: ["auto", "uring", "epoll", "portable"],
     description: "How sockets are driven. A forced driver that is not available is an error.",
   }),
   cpu: {
@@ -208,7 +208,7 @@ export const RUNTIME_OPTIONS: Definitions = {
     fallbackText: "from the memory limit, at most 64",
     min: 1,
     max: 64,
-    description: "Memory of one shard that the kernel receives into, in MiB (uring only).",
+    description: "Memory of one shard that the kernel receives into, in MiB (not on portable).",
   }),
   heapMib: integerOrAutoOption({
     flag: "heap-mib",
@@ -238,7 +238,7 @@ export const RUNTIME_OPTIONS: Definitions = {
     fallback: "inverted",
     fallbackText: "inverted",
     choices: ["inverted", "uv"],
-    description: "Who sleeps: inverted sleeps in the ring, uv in libuv's own poll (uring only).",
+    description: "Who sleeps: inverted sleeps in the ring or in epoll, uv in libuv's own poll (not on portable).",
   }),
   backlog: integerOption({
     flag: "backlog",

@@ -15,11 +15,14 @@ interface Report {
   driver: string | null;
   driverReason: string;
   uring: { verdict: string; reason: string };
+  epoll: { isAvailable: boolean; reason: string; fix: string };
   checks: { name: string; status: string; text: string; fix: string }[];
   sizing: { shards: number };
 }
 
 const isAvailable = uringAvailability(systemEnvironment()).verdict === "available";
+/** What serves here where io_uring cannot. */
+const without = loadNative() === undefined ? "portable" : "epoll";
 const AUTO = { RINGLOOM_DRIVER: undefined };
 
 test("ringloom doctor says which driver serves here, and every check it ran", async () => {
@@ -33,6 +36,7 @@ test("ringloom doctor says which driver serves here, and every check it ran", as
     "compiler",
     "io_uring",
     "opcodes",
+    "epoll",
     "sysctl",
     "seccomp",
     "open files",
@@ -41,7 +45,7 @@ test("ringloom doctor says which driver serves here, and every check it ran", as
   ]) {
     assert.match(stdout, new RegExp(`^ {2}(ok|--|!!|no) {2}${name} `, "m"));
   }
-  const driver = isAvailable ? "uring" : "portable";
+  const driver = isAvailable ? "uring" : without;
   assert.match(stdout, new RegExp(`^ +driver +${driver}: .+\\.$`, "m"));
   assert.match(stdout, new RegExp(`\\nverdict: servers run,? on the ${driver} driver.*\\.\\n$`));
   assert.ok(!stdout.includes("\u001b["), "no colours outside of a terminal");
@@ -51,7 +55,7 @@ test("ringloom doctor --json prints one object that says the same", async () => 
   const { code, stdout } = await run(["doctor", "--json"], { environment: AUTO });
   const report: Report = JSON.parse(stdout);
   assert.equal(code, 0);
-  assert.equal(report.driver, isAvailable ? "uring" : "portable");
+  assert.equal(report.driver, isAvailable ? "uring" : without);
   assert.ok(report.sizing.shards >= 1);
   assert.ok(report.checks.every((check) => check.text !== "" && (check.status === "problem") <= (check.fix !== "")));
 });
@@ -62,10 +66,20 @@ test("ringloom doctor says that uring would be available when the portable drive
   assert.match(stdout, /driver +portable: It was asked for\.$/m);
 });
 
-test("ringloom doctor exits with code 1 when RINGLOOM_DRIVER cannot be had", async () => {
+test("ringloom doctor says that servers run on epoll when it is forced", {
+  skip: loadNative() === undefined && "the addon is not built",
+}, async () => {
   const { code, stdout } = await run(["doctor"], { environment: { RINGLOOM_DRIVER: "epoll" } });
+  assert.equal(code, 0);
+  assert.match(stdout, /driver +epoll: It was asked for\.$/m);
+  const better = isAvailable ? "; uring would be available" : "";
+  assert.ok(stdout.endsWith(`verdict: servers run on the epoll driver, as asked${better}.\n`), stdout);
+});
+
+test("ringloom doctor exits with code 1 when RINGLOOM_DRIVER cannot be had", async () => {
+  const { code, stdout } = await run(["doctor"], { environment: { RINGLOOM_DRIVER: "kqueue" } });
   assert.equal(code, 1);
-  assert.match(stdout, /^verdict: servers do not start with RINGLOOM_DRIVER=epoll: Invalid driver: "epoll"\./m);
+  assert.match(stdout, /^verdict: servers do not start with RINGLOOM_DRIVER=kqueue: Invalid driver: "kqueue"\./m);
 });
 
 const compiler = process.platform === "linux" ? findCompiler() : undefined;
@@ -93,26 +107,28 @@ describe("where a seccomp filter denies io_uring", { skip }, () => {
   after(() => rmSync(folder, { recursive: true }));
 
   for (const [flags, reason] of [
-    [[], "A seccomp filter denies io_uring to this process (EPERM)."],
-    [["--enosys"], "A seccomp filter hides io_uring from this process (ENOSYS)."],
+    [[], "A seccomp filter denies io_uring to this process (EPERM)"],
+    [["--enosys"], "A seccomp filter hides io_uring from this process (ENOSYS)"],
+    [["--enter-only"], "A seccomp filter denies io_uring_enter to this process (EPERM)"],
   ] as const) {
     test(`ringloom doctor names seccomp and the remedy (${flags[0] ?? "EPERM"})`, async () => {
       const settings = { environment: AUTO, launcher: [launcher, ...flags] };
       const { code, stdout } = await run(["doctor"], settings);
-      assert.equal(code, 0, "the portable driver serves");
-      assert.ok(stdout.includes(`  no  io_uring       ${reason}\n`), stdout);
+      assert.equal(code, 0, "the epoll driver serves");
+      assert.ok(stdout.includes(`  no  io_uring       ${reason}.\n`), stdout);
       assert.match(stdout, /change: Allow io_uring_setup, io_uring_enter and io_uring_register/);
       assert.match(stdout, /^ {2}no {2}seccomp +a filter is installed, and it denies io_uring$/m);
-      assert.ok(stdout.endsWith(`verdict: servers run, on the portable driver: ${reason}\n`));
+      assert.ok(stdout.endsWith(`verdict: servers run, on the epoll driver: ${reason}; epoll needs no permission.\n`));
       const report: Report = JSON.parse((await run(["doctor", "--json"], settings)).stdout);
-      assert.equal(report.driver, "portable");
+      assert.equal(report.driver, "epoll");
       assert.equal(report.uring.verdict, "seccomp");
+      assert.deepEqual(report.epoll, { isAvailable: true, reason: "", fix: "" });
     });
 
-    test(`ringloom serve serves on the portable driver and says why (${flags[0] ?? "EPERM"})`, async () => {
+    test(`ringloom serve serves on the epoll driver and says why (${flags[0] ?? "EPERM"})`, async () => {
       const settings = { environment: AUTO, launcher: [launcher, ...flags] };
       await withServe([DEMO, "--port", "0", "--shards", "2"], settings, async (server, url) => {
-        assert.ok(server.stdout.includes(`driver  portable: ${reason}\n`), server.stdout);
+        assert.ok(server.stdout.includes(`driver  epoll: ${reason}; epoll needs no permission.\n`), server.stdout);
         assert.equal(await (await fetch(`${url}/hello/ada`)).text(), "hello ada");
         assert.equal(await server.stop(), 0);
       });

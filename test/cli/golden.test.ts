@@ -77,7 +77,12 @@ function stage({ files = {}, ringErrno = 0 }: Machine): {
       platform: "linux",
       kernelRelease: "6.18.44",
       read,
-      probe: () => ({ errno: ringErrno, features: 0, opcodes: new Uint8Array(64).fill(ringErrno === 0 ? 1 : 0) }),
+      probe: () => ({
+        errno: ringErrno,
+        enterErrno: 0,
+        features: 0,
+        opcodes: new Uint8Array(64).fill(ringErrno === 0 ? 1 : 0),
+      }),
       addonProblem: undefined,
       opcodesNeeded: URING_OPCODES,
     },

@@ -1,4 +1,5 @@
 /** Creates the driver that a test's child process was told to use: its name is the first argument. */
+import { openSync } from "node:fs";
 import { createDriver } from "../../src/driver/choose.js";
 import type { Driver, DriverEvents, DriverName } from "../../src/driver/contract.js";
 
@@ -27,4 +28,17 @@ export function childDriver(events: Partial<DriverEvents>): Driver {
       ...events,
     },
   );
+}
+
+/** Opens descriptors until the process can have no more. */
+export function takeDescriptors(): number[] {
+  const descriptors: number[] = [];
+  for (;;) {
+    try {
+      descriptors.push(openSync("/dev/null", "r"));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EMFILE") throw error;
+      return descriptors;
+    }
+  }
 }

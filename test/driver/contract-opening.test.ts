@@ -1,11 +1,9 @@
 /** The contract suite, part 4: listening, connecting, adopting, full tables, the order of stopping. */
 import assert from "node:assert/strict";
-import { type StdioOptions, spawn } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, connect as connectSocket, createServer, type Server, type Socket } from "node:net";
 import { constants } from "node:os";
 import { describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { LISTENERS_MAX } from "../../src/constants.js";
 import type { RingloomError } from "../../src/errors.js";
 import { requireNative } from "../../src/native.js";
@@ -14,6 +12,7 @@ import { driverVariants } from "../support/drivers.js";
 import { Peer } from "../support/peer.js";
 import { turns } from "../support/signal.js";
 import { pattern, withRig } from "./rig.js";
+import { runChild } from "./run-child.js";
 
 const { ECONNREFUSED, EMFILE } = constants.errno;
 const ANY_PORT = { host: "127.0.0.1", port: 0, backlog: 16, reusePort: false };
@@ -464,45 +463,10 @@ async function hasIpv6(): Promise<boolean> {
   }
 }
 
-/** There is no public way to ask a server or a socket for its descriptor. */
-function descriptorOf(socket: Server | Socket): number {
-  return (socket as unknown as { _handle: { fd: number } })._handle.fd;
-}
-
 /** Whether node:net has `reusePort` on this platform: since 22.12 and 23.1, on Linux. */
 function canReusePort(): boolean {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   return process.platform === "linux" && (major > 23 || (major === 23 && minor >= 1) || (major === 22 && minor >= 12));
-}
-
-interface ChildSetup {
-  /** Arguments behind the driver's name. */
-  readonly args?: readonly string[];
-  /** What the child has as descriptor 3 instead of one end of a pair. Closed here when the child has it. */
-  readonly third?: Server | Socket;
-  /** Called when the child runs, with the other end of the pair. */
-  readonly meet?: (socket: Socket) => unknown;
-  /** The limit of open descriptors. */
-  readonly descriptorsMax?: number;
-}
-
-/** Runs a program beside this file with a driver's name and descriptor 3, and reads the JSON line that it prints. */
-async function runChild(file: string, driver: string, setup: ChildSetup = {}): Promise<unknown> {
-  const { args = [], third, meet, descriptorsMax } = setup;
-  const path = fileURLToPath(new URL(file, import.meta.url));
-  const stdio: StdioOptions = ["ignore", "pipe", "inherit", third === undefined ? "pipe" : descriptorOf(third)];
-  const command = [process.execPath, path, driver, ...args];
-  // Node raises its soft limit to the hard one as it starts, so only a shell's limit, which is both, holds.
-  if (descriptorsMax !== undefined) command.unshift("/bin/sh", "-c", `ulimit -n ${descriptorsMax} && exec "$0" "$@"`);
-  const child = spawn(command[0]!, command.slice(1), { stdio, timeout: 30_000 });
-  // Once the child has it, only the child may accept.
-  if (third !== undefined && "destroy" in third) third.destroy();
-  else third?.close();
-  const output = new Peer(child.stdio[1] as Socket);
-  void meet?.(child.stdio[3] as Socket);
-  const [code] = await once(child, "close");
-  assert.equal(code, 0, `${file} ended with ${code}: ${output.text}`);
-  return JSON.parse(output.text);
 }
 
 interface ThrowingOutcome {

@@ -1,6 +1,6 @@
 /** Connects when the process has no descriptor left, again when it has, and prints the events. Only the driver keeps this process alive. */
-import { closeSync, openSync } from "node:fs";
-import { childDriver } from "./child-driver.js";
+import { closeSync } from "node:fs";
+import { childDriver, takeDescriptors } from "./child-driver.js";
 
 const { stdout } = process;
 const events: string[] = [];
@@ -23,15 +23,3 @@ const driver = childDriver({
 process.on("exit", () => stdout.write(JSON.stringify({ events, connectionsNow: driver.stats.connectionsNow })));
 const taken = takeDescriptors();
 driver.connect("127.0.0.1", port);
-
-function takeDescriptors(): number[] {
-  const descriptors: number[] = [];
-  for (;;) {
-    try {
-      descriptors.push(openSync("/dev/null", "r"));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EMFILE") throw error;
-      return descriptors;
-    }
-  }
-}

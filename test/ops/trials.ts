@@ -1,5 +1,6 @@
 /** The three trials of operations: rolling restarts, rollouts of processes, killed shards; each under load, each with its figures. */
 import { fileURLToPath } from "node:url";
+import type { DriverName } from "../../src/driver/contract.js";
 import { serveModule } from "../../src/http/serve-module.js";
 import { Ringloom } from "../cli/ringloom.js";
 import { type Failure, LedgerClient } from "./ledger-client.js";
@@ -16,7 +17,7 @@ export interface TrialResult {
 }
 
 export interface TrialOptions {
-  readonly driver: string;
+  readonly driver: DriverName;
   readonly shards: number;
   /** Restarts, rollouts, or kills. */
   readonly count: number;
@@ -90,7 +91,7 @@ export async function killedShards(options: TrialOptions & { readonly everyMs: n
   const ends: string[] = [];
   const server = await serveModule(SERVICE, {
     port: 0,
-    driver: driver === "portable" ? "portable" : "uring",
+    driver,
     shards,
     connections: 1_024,
     receiveSlabMib: 2,

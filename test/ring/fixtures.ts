@@ -1,11 +1,17 @@
-/** A `uring` driver with nothing to do but echo, for tests of the loop hook. Also the body of the worker threads that those tests start. */
+/** A native driver with nothing to do but echo, for tests of the loop hook. Also the body of the worker threads that those tests start. */
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
+import { createDriver } from "../../src/driver/choose.js";
 import type { Driver, DriverEvents, DriverOptions } from "../../src/driver/contract.js";
-import { createUringDriver } from "../../src/driver/uring.js";
 
 const SLAB_BYTES = 1024 * 1024;
 
-export function echoDriver(loop: DriverOptions["loop"], overrides: Partial<DriverEvents> = {}): Driver {
+/** A driver and a mode of the loop hook. */
+export interface LoopMode {
+  readonly driver: "uring" | "epoll";
+  readonly loop: DriverOptions["loop"];
+}
+
+export function echoDriver(mode: LoopMode, overrides: Partial<DriverEvents> = {}): Driver {
   let driver: Driver;
   const events: DriverEvents = {
     accepted() {},
@@ -23,14 +29,15 @@ export function echoDriver(loop: DriverOptions["loop"], overrides: Partial<Drive
     turnEnded() {},
     ...overrides,
   };
-  driver = createUringDriver(
+  driver = createDriver(
+    mode.driver,
     {
       connectionsMax: 64,
       writePoolBytes: 1024 * 1024,
       receiveSlab: { bytes: new Uint8Array(SLAB_BYTES), offset: 0, length: SLAB_BYTES },
       ringEntries: 64,
       spin: { mode: "off", microsMax: 0 },
-      loop,
+      loop: mode.loop,
     },
     events,
   );
@@ -44,7 +51,7 @@ export async function listenLocally(driver: Driver): Promise<number> {
 }
 
 if (!isMainThread && (workerData as { role?: string } | null)?.role === "echo") {
-  const driver = echoDriver((workerData as { loop: DriverOptions["loop"] }).loop);
+  const driver = echoDriver((workerData as { mode: LoopMode }).mode);
   parentPort?.on("message", (message: unknown) => parentPort?.postMessage({ answer: message }));
   parentPort?.postMessage({ port: await listenLocally(driver) });
 }

@@ -15,11 +15,20 @@ import { MessageChannel, Worker } from "node:worker_threads";
 import { requireNative } from "../../src/native.js";
 import { Ring } from "../../src/ring/ring.js";
 import { driversUnderTest } from "../support/drivers.js";
-import { echoDriver, listenLocally } from "./fixtures.js";
+import { echoDriver, type LoopMode, listenLocally } from "./fixtures.js";
 
 const FIXTURES = new URL("./fixtures.js", import.meta.url);
-const uring = driversUnderTest.find(({ name }) => name === "uring");
-const skip = uring === undefined ? "RINGLOOM_DRIVER names another driver" : uring.skip;
+const MODES: readonly LoopMode[] = [
+  { driver: "uring", loop: "inverted" },
+  { driver: "uring", loop: "uv" },
+  { driver: "epoll", loop: "inverted" },
+  { driver: "epoll", loop: "uv" },
+];
+
+function skipReason(wanted: LoopMode["driver"]): string | false {
+  const under = driversUnderTest.find(({ name }) => name === wanted);
+  return under === undefined ? "RINGLOOM_DRIVER names another driver" : under.skip;
+}
 
 async function echoOnce(port: number, text: string): Promise<string> {
   const socket = connect(port, "127.0.0.1");
@@ -29,13 +38,13 @@ async function echoOnce(port: number, text: string): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-async function startWorker(loop: "inverted" | "uv"): Promise<{ worker: Worker; port: number }> {
-  const worker = new Worker(FIXTURES, { workerData: { role: "echo", loop } });
+async function startWorker(mode: LoopMode): Promise<{ worker: Worker; port: number }> {
+  const worker = new Worker(FIXTURES, { workerData: { role: "echo", mode } });
   const [message] = (await once(worker, "message")) as [{ port: number }];
   return { worker, port: message.port };
 }
 
-describe("A ring", { skip }, () => {
+describe("A ring", { skip: skipReason("uring") }, () => {
   it("cannot be taken to another thread", () => {
     const ring = new Ring(requireNative(), { entries: 4, inverted: true });
     const { port1 } = new MessageChannel();
@@ -45,10 +54,10 @@ describe("A ring", { skip }, () => {
   });
 });
 
-for (const loop of ["inverted", "uv"] as const) {
-  describe(`The loop hook, ${loop}`, { skip }, () => {
+for (const mode of MODES) {
+  describe(`The loop hook, ${mode.driver}, ${mode.loop}`, { skip: skipReason(mode.driver) }, () => {
     it("runs timers, immediates, ports, file reads and children while the ring has nothing to do", async () => {
-      const driver = echoDriver(loop);
+      const driver = echoDriver(mode);
       await listenLocally(driver);
       await sleep(5);
       await immediate();
@@ -63,7 +72,7 @@ for (const loop of ["inverted", "uv"] as const) {
     });
 
     it("runs completions while timers and immediates keep libuv busy", async () => {
-      const driver = echoDriver(loop);
+      const driver = echoDriver(mode);
       const port = await listenLocally(driver);
       let isBusy = true;
       const spin = () => isBusy && setImmediate(spin);
@@ -76,7 +85,7 @@ for (const loop of ["inverted", "uv"] as const) {
     });
 
     it("sleeps in the kernel when idle", async () => {
-      const driver = echoDriver(loop);
+      const driver = echoDriver(mode);
       await listenLocally(driver);
       await sleep(20);
       const before = driver.stats.enters;
@@ -88,7 +97,7 @@ for (const loop of ["inverted", "uv"] as const) {
 
     it("drains promises and ticks after each turn, and flushes what they commit", async () => {
       const answered: string[] = [];
-      const driver = echoDriver(loop, {
+      const driver = echoDriver(mode, {
         received(slot, bytes, offset, length) {
           const text = Buffer.from(bytes.subarray(offset, offset + length)).toString();
           void Promise.resolve()
@@ -113,7 +122,7 @@ for (const loop of ["inverted", "uv"] as const) {
     });
 
     it("lets several threads have rings at once, and ends them while they sleep in the kernel", async () => {
-      const threads = await Promise.all([startWorker(loop), startWorker(loop), startWorker(loop)]);
+      const threads = await Promise.all([startWorker(mode), startWorker(mode), startWorker(mode)]);
       for (const { port } of threads) assert.equal(await echoOnce(port, "thread"), "thread");
       // With a connection open, so that a receive is in flight while its memory goes away.
       const sockets = await Promise.all(
@@ -131,7 +140,7 @@ for (const loop of ["inverted", "uv"] as const) {
     });
 
     it("hears messages from other threads while it sleeps", async () => {
-      const { worker } = await startWorker(loop);
+      const { worker } = await startWorker(mode);
       for (let round = 0; round < 20; round++) {
         worker.postMessage(round);
         assert.deepEqual(await once(worker, "message"), [{ answer: round }]);
@@ -142,7 +151,7 @@ for (const loop of ["inverted", "uv"] as const) {
     it("does not crash a process that exits while threads sleep in the kernel", async () => {
       const program = `
         const { Worker } = require("node:worker_threads");
-        const worker = new Worker(new URL(${JSON.stringify(FIXTURES.href)}), { workerData: { role: "echo", loop: "${loop}" } });
+        const worker = new Worker(new URL(${JSON.stringify(FIXTURES.href)}), { workerData: { role: "echo", mode: ${JSON.stringify(mode)} } });
         worker.once("message", () => process.exit(7));`;
       const result = await promisify(execFile)(process.execPath, ["-e", program]).catch((error: unknown) => error);
       assert.equal((result as { stderr?: unknown }).stderr, "");
@@ -152,7 +161,7 @@ for (const loop of ["inverted", "uv"] as const) {
     it("lets the process end when nothing is left to do", async () => {
       const program = `
         import { echoDriver, listenLocally } from ${JSON.stringify(FIXTURES.href)};
-        const driver = echoDriver("${loop}");
+        const driver = echoDriver(${JSON.stringify(mode)});
         const port = await listenLocally(driver);
         const { listener } = { listener: 0 };
         driver.stopListening(listener);`;

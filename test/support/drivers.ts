@@ -11,7 +11,7 @@ export interface DriverUnderTest {
 
 const SPINNING: Partial<DriverOptions> = { spin: { mode: "adaptive", microsMax: 50 } };
 
-export const driversUnderTest: readonly DriverUnderTest[] = (["portable", "uring"] as const)
+export const driversUnderTest: readonly DriverUnderTest[] = (["portable", "epoll", "uring"] as const)
   .filter((name) => isWanted(name))
   .map((name) => ({
     name,
@@ -19,13 +19,16 @@ export const driversUnderTest: readonly DriverUnderTest[] = (["portable", "uring
     create: (options, events) => createDriver(name, options, events),
   }));
 
-/** Every way to run each driver: `uring` also with libuv's own poll, and with a thread that spins before it sleeps. For the contract suite. */
+/** Every way to run each driver: the native ones also with libuv's own poll, and with a thread that spins before it sleeps. For the contract suite. */
 export const driverVariants: readonly (DriverUnderTest & { readonly label: string })[] = driversUnderTest.flatMap(
   (under) => [
     { ...under, label: under.name },
-    ...(under.name === "uring"
-      ? [variant(under, "uring, libuv's poll", { loop: "uv" }), variant(under, "uring, spinning", SPINNING)]
-      : []),
+    ...(under.name === "portable"
+      ? []
+      : [
+          variant(under, `${under.name}, libuv's poll`, { loop: "uv" }),
+          variant(under, `${under.name}, spinning`, SPINNING),
+        ]),
   ],
 );
 

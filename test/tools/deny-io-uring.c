@@ -1,10 +1,10 @@
 /*
  * Runs a program that may not use io_uring, as in a container with Docker's default profile:
  *
- *     deny-io-uring [--enosys] program [argument...]
+ *     deny-io-uring [--enosys | --enter-only] program [argument...]
  *
- * A seccomp filter answers io_uring_setup, io_uring_enter and io_uring_register with EPERM, or with ENOSYS, and lets everything else
- * through. The three numbers are the same on all architectures. See seccomp(2).
+ * A seccomp filter answers io_uring_setup, io_uring_enter and io_uring_register with EPERM, or with ENOSYS, or only io_uring_enter with EPERM,
+ * and lets everything else through. The three numbers are the same on all architectures. See seccomp(2).
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -16,23 +16,27 @@
 #include <unistd.h>
 
 #define IO_URING_SETUP 425
+#define IO_URING_ENTER 426
 #define IO_URING_REGISTER 427
 
 int main(int argc, char **argv) {
   int first = 1;
-  unsigned int error = EPERM;
+  unsigned int error = EPERM, lowest = IO_URING_SETUP, highest = IO_URING_REGISTER;
   if (argc > 1 && strcmp(argv[1], "--enosys") == 0) {
     error = ENOSYS;
     first = 2;
+  } else if (argc > 1 && strcmp(argv[1], "--enter-only") == 0) {
+    lowest = highest = IO_URING_ENTER;
+    first = 2;
   }
   if (argc <= first) {
-    fprintf(stderr, "usage: %s [--enosys] program [argument...]\n", argv[0]);
+    fprintf(stderr, "usage: %s [--enosys | --enter-only] program [argument...]\n", argv[0]);
     return 2;
   }
   struct sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, IO_URING_SETUP, 0, 2),
-      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, IO_URING_REGISTER, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, lowest, 0, 2),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, highest, 1, 0),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };

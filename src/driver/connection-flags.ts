@@ -1,10 +1,10 @@
-/** The state of a connection of the `uring` driver, as bits. */
+/** The state of a connection of the drivers on sockets, `uring` and `epoll`, as bits. */
 
-/** A receive is armed. */
+/** A receive is armed; on `epoll`: the set delivers what arrives. */
 export const RECEIVING = 1 << 0;
 /** The user asked for a pause. */
 export const PAUSED = 1 << 1;
-/** The armed receive has been asked to end. */
+/** The armed receive has been asked to end (`uring` only). */
 export const CANCELLING_RECEIVE = 1 << 2;
 /** The peer's end has arrived; `ended` may still wait behind held bytes. */
 export const PEER_ENDED = 1 << 3;
@@ -28,3 +28,5 @@ export const HOLDING = 1 << 11;
 export const RESUMING = 1 << 12;
 /** `reserve` gives room: connected, and no kind of end was asked for. */
 export const SENDABLE = 1 << 13;
+/** `adopt` gave the descriptor: others may have copies of it (`epoll` only). */
+export const ADOPTED = 1 << 14;

@@ -1,18 +1,26 @@
-/** The listening sockets of a `uring` driver: one multishot ACCEPT each, and an orderly end. */
+/** The listening sockets of the drivers `uring` and `epoll`: how they open, rest when descriptors run out, and end in order. */
 import { assert } from "../assert.js";
 import { LISTENERS_MAX } from "../constants.js";
 import { RingloomError } from "../errors.js";
-import { checkNative, type NativeAddress } from "../native.js";
-import type { Ring } from "../ring/ring.js";
-import { submitAccept, submitCancel } from "../ring/submissions.js";
-import { KIND_ACCEPT, packUserData } from "../ring/user-data.js";
-import { EAGAIN, ECONNABORTED, EINTR, IORING_CQE_F_MORE } from "../uapi.js";
+import { checkNative, type NativeAddon, type NativeAddress } from "../native.js";
+import { EAGAIN, ECONNABORTED, EINTR } from "../uapi.js";
 import type { ListenAddress, Listening } from "./contract.js";
 
 /** How long accepting rests when the process is out of descriptors: trying again at once would spin. */
 const ACCEPT_RETRY_MS = 50;
 /** Clients that connect faster than they are accepted must not keep a stop from ending. */
 const ACCEPTED_WHILE_STOPPING_MAX = 4096;
+
+/** How a driver accepts. */
+export interface Acceptor {
+  readonly native: NativeAddon;
+  /** Whether a listening descriptor must make its caller wait. */
+  readonly isBlocking: boolean;
+  /** Begins to accept: `completed` with the listener's index and `id` follows for each connection. Throws the kernel's code. */
+  start(fd: number, index: number, id: number): void;
+  /** Ends it; true when one more `completed`, with `more` 0, says that it has ended. */
+  stop(fd: number, index: number, id: number): boolean;
+}
 
 /** What the driver does for its listeners. */
 export interface ListenersOwner {
@@ -33,17 +41,19 @@ interface Listener {
 }
 
 /** The listeners of one driver, by number. */
-export class UringListeners {
+export class Listeners {
   count = 0;
-  readonly #ring: Ring;
+  readonly #acceptor: Acceptor;
+  readonly #native: NativeAddon;
   readonly #owner: ListenersOwner;
   readonly #entries: (Listener | undefined)[] = [];
   #generation = 0;
   /** By index: the descriptor to close when the thread dies, if it is ours; else -1. */
   readonly #owned: Int32Array;
 
-  constructor(ring: Ring, owner: ListenersOwner, owned: Int32Array) {
-    this.#ring = ring;
+  constructor(acceptor: Acceptor, owner: ListenersOwner, owned: Int32Array) {
+    this.#acceptor = acceptor;
+    this.#native = acceptor.native;
     this.#owner = owner;
     this.#owned = owned;
   }
@@ -63,10 +73,15 @@ export class UringListeners {
     const id = this.#generation * LISTENERS_MAX + index;
     this.#generation += 1;
     const entry: Listener = { id, fd: socket.fd, isOwned, isStopping: false, isArmed: false };
+    try {
+      this.#arm(entry);
+    } catch (error) {
+      if (isOwned) this.#native.closeDescriptor(socket.fd);
+      throw error;
+    }
     this.#entries[index] = entry;
     if (isOwned) this.#owned[index] = socket.fd;
     this.count += 1;
-    this.#arm(entry);
     return { listener: id, host: socket.host, port: socket.port };
   }
 
@@ -82,15 +97,18 @@ export class UringListeners {
   #stop(entry: Listener): void {
     if (entry.isStopping) return;
     entry.isStopping = true;
-    if (entry.isArmed) submitCancel(this.#ring, packUserData(KIND_ACCEPT, entry.id % LISTENERS_MAX), entry.id);
-    else this.#owner.later(() => this.#finish(entry));
+    const isEnding = entry.isArmed && this.#acceptor.stop(entry.fd, entry.id % LISTENERS_MAX, entry.id);
+    if (isEnding) return;
+    entry.isArmed = false;
+    // In the turn after this one: a user who then shuts down must not take back what this turn has committed and not yet flushed.
+    this.#owner.later(() => this.#owner.later(() => this.#finish(entry)));
   }
 
-  /** A completion of kind `KIND_ACCEPT`. */
-  completed(index: number, id: number, result: number, flags: number): void {
+  /** A connection (`result` is its descriptor), or a negative error number; `more` is not 0 when accepting goes on by itself. */
+  completed(index: number, id: number, result: number, more: number): void {
     const entry = this.#entries[index];
     assert(entry !== undefined && entry.id === id, "a listener lives until its accept has ended");
-    if ((flags & IORING_CQE_F_MORE) === 0) {
+    if (more === 0) {
       entry.isArmed = false;
       if (entry.isStopping) this.#owner.later(() => this.#finish(entry));
       else if (result >= 0 || result === -ECONNABORTED || result === -EINTR || result === -EAGAIN) this.#arm(entry);
@@ -99,42 +117,59 @@ export class UringListeners {
     if (result >= 0) this.#owner.acceptedSocket(id, result);
   }
 
+  /** Accepting failed for want of a descriptor or of memory: rests a while. For an acceptor that does not end by itself. */
+  failed(index: number, id: number): void {
+    const entry = this.#entries[index];
+    if (entry === undefined || entry.id !== id || !entry.isArmed) return;
+    this.#acceptor.stop(entry.fd, index, id);
+    entry.isArmed = false;
+    this.#retryLater(entry);
+  }
+
   #create(address: ListenAddress): NativeAddress & { readonly fd: number } {
     const { host, port, backlog, reusePort } = address;
-    const opened = this.#ring.native.listenSocket(host, port, backlog, reusePort ? 1 : 0);
-    return checkNative<NativeAddress & { readonly fd: number }>(opened, "listen", { host, port });
+    const opened = this.#native.listenSocket(host, port, backlog, reusePort ? 1 : 0);
+    const socket = checkNative<NativeAddress & { readonly fd: number }>(opened, "listen", { host, port });
+    checkNative(this.#native.setBlocking(socket.fd, this.#acceptor.isBlocking ? 1 : 0), "listen", { host, port });
+    return socket;
   }
 
   #borrow(fd: number): NativeAddress & { readonly fd: number } {
-    const name = checkNative<NativeAddress>(this.#ring.native.socketName(fd), "listen", { descriptor: fd });
-    checkNative(this.#ring.native.isListening(fd), "listen", { descriptor: fd });
-    checkNative(this.#ring.native.setBlocking(fd), "listen", { descriptor: fd });
+    const name = checkNative<NativeAddress>(this.#native.socketName(fd), "listen", { descriptor: fd });
+    checkNative(this.#native.isListening(fd), "listen", { descriptor: fd });
+    checkNative(this.#native.setBlocking(fd, this.#acceptor.isBlocking ? 1 : 0), "listen", { descriptor: fd });
     return { fd, host: name.host, port: name.port };
   }
 
   #arm(entry: Listener): void {
     assert(!entry.isArmed, "a listener is armed once");
+    this.#acceptor.start(entry.fd, entry.id % LISTENERS_MAX, entry.id);
     entry.isArmed = true;
-    submitAccept(this.#ring, entry.fd, packUserData(KIND_ACCEPT, entry.id % LISTENERS_MAX), entry.id);
   }
 
   #retryLater(entry: Listener): void {
     this.#owner.acceptStarved();
     setTimeout(() => {
-      if (entry === this.#entries[entry.id % LISTENERS_MAX] && !entry.isStopping) this.#arm(entry);
+      if (entry !== this.#entries[entry.id % LISTENERS_MAX] || entry.isStopping) return;
+      try {
+        this.#arm(entry);
+      } catch {
+        this.#retryLater(entry);
+      }
     }, ACCEPT_RETRY_MS).unref();
   }
 
   /** The kernel accepts no more for us: deliver those who wait, then let go. */
   #finish(entry: Listener): void {
+    if (this.#entries[entry.id % LISTENERS_MAX] !== entry) return;
     for (let accepted = 0; accepted < ACCEPTED_WHILE_STOPPING_MAX; accepted++) {
-      const fd = this.#ring.native.acceptWaiting(entry.fd);
+      const fd = this.#native.acceptWaiting(entry.fd);
       if (fd < 0) break;
       this.#owner.acceptedSocket(entry.id, fd);
     }
     const index = entry.id % LISTENERS_MAX;
     this.#owned[index] = -1;
-    if (entry.isOwned) this.#ring.native.closeDescriptor(entry.fd);
+    if (entry.isOwned) this.#native.closeDescriptor(entry.fd);
     this.#entries[index] = undefined;
     this.count -= 1;
     this.#owner.listenerStopped(entry.id);

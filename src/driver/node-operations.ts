@@ -1,5 +1,5 @@
 /**
- * One-shot operations of the portable driver, over node:fs and Node's timers. An operation is a slot and its generation, so that a stale id
+ * One-shot operations over node:fs and Node's timers, for the drivers without a ring: files go through libuv's pool of threads. An operation is a slot and its generation, so that a stale id
  * cancels nothing. Completions that exist at once (a nop, a cancelled timeout) wait in a list for the next turn, because a completion
  * never runs inside the call that causes it.
  */
@@ -26,7 +26,7 @@ export interface OperationsOwner {
 }
 
 /** {@link Operations} over Node's own calls. */
-export class PortableOperations implements Operations {
+export class NodeOperations implements Operations {
   readonly #owner: OperationsOwner;
   readonly #done: (OperationDone | undefined)[] = [];
   readonly #timers: (NodeJS.Timeout | undefined)[] = [];
@@ -183,7 +183,7 @@ export class PortableOperations implements Operations {
 }
 
 /** One function for all timers: it comes with the operations and the slot as arguments, so that a timeout makes no closure. */
-function onTimeout(operations: PortableOperations, slot: number): void {
+function onTimeout(operations: NodeOperations, slot: number): void {
   operations.timerFired(slot);
 }
 

@@ -1,0 +1,2 @@
+// The same fastify app as in bench/peers, served by Ringloom.
+export { default } from "../peers/fastify-app.js";

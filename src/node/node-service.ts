@@ -1,0 +1,64 @@
+/** An app of another framework as what a shard runs. */
+import { createDriver } from "../driver/choose.js";
+import type { ListenAddress, Listening } from "../driver/contract.js";
+import type { HttpLimits } from "../http/limits.js";
+import type { ServiceDrainReport, ShardService } from "../runtime/shard.js";
+import type { DrainOptions, ShardAssignment } from "../runtime/shard-protocol.js";
+import { applyLimits } from "./node-limits.js";
+import { NodeServer } from "./node-server.js";
+import { type NodeTarget, nodeTargetOf } from "./node-target.js";
+
+class NodeService implements ShardService {
+  readonly lifecycle: unknown;
+  readonly #node: NodeServer;
+  readonly #target: NodeTarget;
+
+  constructor(node: NodeServer, target: NodeTarget, lifecycle: unknown) {
+    this.#node = node;
+    this.#target = target;
+    this.lifecycle = lifecycle;
+  }
+
+  get driverStats(): object {
+    return this.#node.driver.stats;
+  }
+
+  get serviceStats(): object {
+    return this.#node.stats;
+  }
+
+  listen(target: number | ListenAddress): Promise<Listening> {
+    return this.#node.listen(target);
+  }
+
+  adopt(descriptor: number): boolean {
+    return this.#node.adopt(descriptor);
+  }
+
+  async drain(options: DrainOptions, listenerStopped: () => Promise<void>): Promise<ServiceDrainReport> {
+    const report = await this.#node.drain({ ...options, listenerStopped });
+    await this.#node.close();
+    await this.#target.close();
+    return report;
+  }
+
+  cut(): void {
+    this.#node.cut();
+  }
+}
+
+/** The service for what a module exports (its app, and its hooks, unchecked); undefined when the app is none that `node:http` could serve. */
+export async function nodeServiceOf(
+  { exported, lifecycle }: { readonly exported: unknown; readonly lifecycle: unknown },
+  assignment: ShardAssignment,
+  limits: Partial<HttpLimits>,
+): Promise<ShardService | undefined> {
+  const target = await nodeTargetOf(exported);
+  if (target === undefined) return undefined;
+  applyLimits(target.server, limits);
+  const node = new NodeServer(target.server, {
+    createDriver: (options, events) => createDriver(assignment.driver, options, events),
+    sizes: assignment.sizes,
+  });
+  return new NodeService(node, target, lifecycle);
+}

@@ -1,0 +1,107 @@
+/** What only the drivers with native code promise, beyond the contract. */
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { describe, test } from "node:test";
+import { requireNative } from "../../src/native.js";
+import { driversUnderTest } from "../support/drivers.js";
+import { pattern, withRig } from "./rig.js";
+import { runChild } from "./run-child.js";
+
+for (const under of driversUnderTest.filter(({ name }) => name !== "portable")) {
+  describe(`Driver ${under.name}`, { skip: under.skip, timeout: 120_000 }, () => {
+    test("accepting rests when the process is out of descriptors, and goes on when it has some", async () => {
+      const outcome = await runChild("accept-starved-child.js", under.name, { descriptorsMax: 128 });
+      const { enters, acceptedWithout, accepted } = outcome as Record<string, number>;
+      assert.deepEqual({ acceptedWithout, accepted }, { acceptedWithout: 0, accepted: 1 });
+      // A driver that tried again at once would have entered the kernel tens of thousands of times.
+      assert.ok((enters ?? Number.NaN) < 100, `${enters} system calls while it rested`);
+    });
+
+    test("connections that are ready together echo what fits no single receive, and see their ends", async () => {
+      await withRig(under, { connectionsMax: 256 }, async (rig) => {
+        rig.handlers.received = (slot, bytes, offset, length) => {
+          rig.send(slot, bytes.subarray(offset, offset + length));
+        };
+        rig.handlers.ended = (slot) => rig.driver.closeAfterFlush(slot);
+        const connections = [];
+        for (let index = 0; index < 150; index++) connections.push(await rig.open());
+        // Around the room that a receive of a batch has, 4 KiB.
+        const sizeOf = (index: number): number => [1, 4_095, 4_096, 4_097, 20_000][index % 5]!;
+        for (const [index, { peer }] of connections.entries()) peer.socket.end(pattern(index, 0, sizeOf(index)));
+        for (const [index, { peer, life }] of connections.entries()) {
+          await rig.closedLife(life);
+          await peer.ended();
+          assert.ok(peer.bytes.equals(pattern(index, 0, sizeOf(index))), `connection ${index} has its own bytes back`);
+          assert.deepEqual(life.events, ["accepted", "received", "ended", "closed"]);
+          assert.equal(life.errno, 0);
+        }
+      });
+    });
+  });
+}
+
+for (const under of driversUnderTest.filter(({ name }) => name === "epoll")) {
+  describe(`Driver ${under.name}`, { skip: under.skip, timeout: 120_000 }, () => {
+    test("senders that never stop hold up nobody when they fill the whole slab", async () => {
+      await withRig(under, { receiveSlabBytes: 64 * 1024 + 3 }, async (rig) => {
+        const flood = new Uint8Array(256 * 1024);
+        const floods = [await rig.open(), await rig.open(), await rig.open()];
+        let isFlooding = true;
+        const keepOn = (index: number): void => {
+          if (isFlooding) floods[index]?.peer.socket.write(flood, () => keepOn(index));
+        };
+        const floodSlots = new Set(floods.map(({ life }) => life.slot));
+        let floodedBytes = 0;
+        rig.handlers.received = (slot, _, __, length) => {
+          if (floodSlots.has(slot)) floodedBytes += length;
+          assert.ok(length <= 64 * 1024, "nobody gets more than its share of a turn");
+        };
+        for (const index of floods.keys()) keepOn(index);
+        await rig.signal.until("the slab to be too small", () => rig.driver.stats.receiveStarved > 10);
+        const { peer, life } = await rig.open();
+        for (let round = 1; round <= 20; round++) {
+          peer.send("ping");
+          await rig.receivedBytes(life, round * 4);
+        }
+        isFlooding = false;
+        assert.ok(floodedBytes > 0);
+      });
+    });
+
+    test("an event of a closed connection whose socket lives on elsewhere reaches nobody", async () => {
+      const native = requireNative();
+      await withRig(under, {}, async (rig) => {
+        const first = await rig.open();
+        // A copy, as a child process could have it: close() then neither ends the socket nor its registration.
+        const { port } = first.peer.socket.address() as AddressInfo;
+        const copy = native.duplicate(descriptorOfPeer(port));
+        try {
+          rig.driver.close(first.life.slot);
+          await rig.closedLife(first.life);
+          const second = await rig.open();
+          assert.equal(second.life.slot, first.life.slot, "the slot has its next user");
+          first.peer.send("too late");
+          await rig.signal.until("the event to be dropped", () => {
+            setImmediate(() => rig.signal.notify());
+            return rig.driver.stats.staleCompletions > 0;
+          });
+          second.peer.send("mine");
+          await rig.receivedBytes(second.life, 4);
+          assert.equal(Buffer.concat(second.life.received).toString(), "mine");
+        } finally {
+          native.closeDescriptor(copy);
+        }
+      });
+    });
+  });
+}
+
+/** The descriptor of this process that is connected to `port`. */
+function descriptorOfPeer(port: number): number {
+  for (const name of readdirSync("/proc/self/fd")) {
+    const address = requireNative().peerName(Number(name));
+    if (typeof address === "object" && address.port === port) return Number(name);
+  }
+  assert.fail(`no descriptor is connected to port ${port}`);
+}
