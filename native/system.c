@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -58,7 +59,11 @@ static napi_value describe_address(napi_env env, const union address *address, i
   return result;
 }
 
-/* listenSocket(host, port, backlog, reusePort): { fd, host, port }, or a negative error number. The socket blocks, as io_uring wants it. */
+/*
+ * listenSocket(host, port, backlog, sharing): { fd, host, port }, or a negative error number. The socket blocks, as io_uring wants it.
+ * sharing: 0 never, 1 with whoever shares already (SO_REUSEPORT), 2 alone at first and then with sockets that come later. The
+ * kernel judges a bind by the flags of that moment, so 2 proves that nobody listens here and leaves no moment in which somebody else could begin to.
+ */
 static napi_value listen_socket(napi_env env, napi_callback_info info) {
   napi_value args[4];
   union address address;
@@ -72,12 +77,14 @@ static napi_value listen_socket(napi_env env, napi_callback_info info) {
   /* Accepted sockets inherit it: answers leave as soon as they are written. */
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   if (address.any.sa_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
-  if (rl_int(env, args[3])) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+  int sharing = rl_int(env, args[3]);
+  if (sharing == 1) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
   if (bind(fd, &address.any, length) < 0 || listen(fd, rl_int(env, args[2])) < 0) {
     int error = errno;
     close(fd);
     return rl_number(env, -error);
   }
+  if (sharing == 2) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
   length = sizeof address;
   getsockname(fd, &address.any, &length);
   return describe_address(env, &address, fd);
@@ -93,7 +100,10 @@ static napi_value is_listening(napi_env env, napi_callback_info info) {
   return rl_number(env, listening ? 0 : -EINVAL);
 }
 
-/* acceptWaiting(fd): a connection that already waits, or -EAGAIN. Only for the end of a listener's life: it makes the socket non-blocking. */
+/*
+ * acceptWaiting(fd): a connection that already waits, or -EAGAIN. The socket is non-blocking for the duration of the call: an accept that a ring has
+ * armed on it keeps the mode that it was armed in, and one that is armed in this moment fails with EAGAIN and is armed again.
+ */
 static napi_value accept_waiting(napi_env env, napi_callback_info info) {
   napi_value args[1];
   if (!rl_args(env, info, 1, args)) return NULL;
@@ -104,7 +114,27 @@ static napi_value accept_waiting(napi_env env, napi_callback_info info) {
   int accepted;
   do accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
   while (accepted < 0 && (errno == EINTR || errno == ECONNABORTED));
-  return rl_number(env, accepted < 0 ? -errno : accepted);
+  int result = accepted < 0 ? -errno : accepted;
+  if (!(flags & O_NONBLOCK)) fcntl(fd, F_SETFL, flags);
+  return rl_number(env, result);
+}
+
+/*
+ * setSocketFilter(fd, option, program): a classic BPF program (bytes of struct sock_filter) for SO_ATTACH_FILTER or
+ * SO_ATTACH_REUSEPORT_CBPF; with an empty one the options that detach. 0, or a negative error number.
+ */
+static napi_value set_socket_filter(napi_env env, napi_callback_info info) {
+  napi_value args[3];
+  void *data = NULL;
+  size_t length = 0;
+  int none = 0;
+  if (!rl_args(env, info, 3, args)) return NULL;
+  if (napi_get_typedarray_info(env, args[2], NULL, &length, &data, NULL, NULL) != napi_ok) return rl_number(env, -EINVAL);
+  struct sock_fprog program = {.len = (unsigned short)(length / sizeof(struct sock_filter)), .filter = data};
+  bool detaches = length == 0;
+  int failed = setsockopt(rl_int(env, args[0]), SOL_SOCKET, rl_int(env, args[1]), detaches ? (void *)&none : (void *)&program,
+                          detaches ? sizeof none : sizeof program);
+  return rl_number(env, failed < 0 ? -errno : 0);
 }
 
 /* socketAddress(host, port): the bytes of a sockaddr, or a negative error number. */
@@ -241,6 +271,7 @@ void rl_system_exports(napi_env env, napi_value exports) {
   rl_export(env, exports, "listenSocket", listen_socket);
   rl_export(env, exports, "isListening", is_listening);
   rl_export(env, exports, "acceptWaiting", accept_waiting);
+  rl_export(env, exports, "setSocketFilter", set_socket_filter);
   rl_export(env, exports, "socketAddress", socket_address);
   rl_export(env, exports, "streamSocket", stream_socket);
   rl_export(env, exports, "connectSocket", connect_socket);

@@ -5,4 +5,6 @@ export { type LogFields, type Logger, log } from "./observe/log.js";
 export type { LogLevel } from "./observe/log-format.js";
 export type { LoopStats } from "./observe/loop-monitor.js";
 export type { MemoryBudget } from "./runtime/memory-plan.js";
-export { type RuntimeStats, runtimeStats, type ShardStats } from "./runtime/stats.js";
+export type { RosterEntry, ShardCondition } from "./runtime/roster.js";
+export { type InvokeOptions, invokeOnShard, type ShardFunction, shardFunction } from "./runtime/shard-functions.js";
+export { type RuntimeStats, runtimeStats, type ShardFigures, type ShardStats } from "./runtime/stats.js";

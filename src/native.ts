@@ -86,10 +86,13 @@ export interface NativeAddon {
     host: string,
     port: number,
     backlog: number,
-    reusePort: number,
+    /** 0 never, 1 with whoever shares already, 2 alone at first. */
+    sharing: number,
   ): (NativeAddress & { readonly fd: number }) | number;
   isListening(fd: number): number;
   acceptWaiting(fd: number): number;
+  /** `program` is the bytes of classic BPF instructions; empty where `option` detaches. */
+  setSocketFilter(fd: number, option: number, program: Uint8Array): number;
   socketAddress(host: string, port: number): ArrayBuffer | number;
   streamSocket(family: number): number;
   connectSocket(host: string, port: number): number;

@@ -50,6 +50,11 @@ export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const SHUT_WR = 1;
 
+/** Socket options that take programs, from asm-generic/socket.h. */
+export const SO_ATTACH_FILTER = 26;
+export const SO_ATTACH_REUSEPORT_CBPF = 51;
+export const SO_DETACH_REUSEPORT_BPF = 68;
+
 /** Error numbers that the drivers tell apart. */
 export const EINTR = 4;
 export const EAGAIN = 11;

@@ -1,8 +1,8 @@
 /**
  * The port of `ringloom dev`, which stays open while shards come and go: whoever connects in between waits and is served by the next one.
  *
- * With the addon the listening socket is the main thread's and each shard gets a duplicate of its descriptor, so that the queue of connections
- * outlives the shard that closes it. Without the addon no descriptor can be shared between threads; then the main thread listens
+ * With the addon the listening socket is the main thread's and each shard accepts from it, so that the queue of connections
+ * outlives the shard. Without the addon no descriptor can be shared between threads; then the main thread listens
  * itself and passes bytes on to a shard on a port of its own.
  */
 import { createServer, connect as openConnection, type Server, type Socket } from "node:net";
@@ -19,7 +19,7 @@ export interface DevPort {
   target(): number | ListenAddress;
   /** The shard serves, on that port of its own where it has one. */
   ready(port: number): void;
-  /** The shard accepts no more, and has closed the descriptor that it was given. */
+  /** The shard accepts no more. */
   listenerStopped(): void;
   /** The shard is gone. */
   gone(): void;
@@ -38,11 +38,11 @@ export interface DevPortRequest {
 export async function openDevPort(request: DevPortRequest): Promise<DevPort> {
   const native = loadNative();
   if (native === undefined) return RelayPort.open(request);
-  const listeners = await Listeners.open({ ...request, count: 1 });
+  const listeners = await Listeners.open({ ...request, count: 1, reusePort: false });
   const descriptor = listeners.targetFor(0);
   if (typeof descriptor !== "number") throw new RingloomError("ERR_RINGLOOM_CLOSED", "Cannot listen: no descriptor");
   try {
-    return new SharedPort(listeners, native, { descriptor, driver: request.driver });
+    return new SharedPort(listeners, native, descriptor);
   } catch (error) {
     listeners.closeAll();
     throw error;
@@ -53,43 +53,25 @@ class SharedPort implements DevPort {
   readonly host: string;
   readonly port: number;
   readonly #listeners: Listeners;
-  readonly #native: NativeAddon;
   readonly #descriptor: number;
-  readonly #driver: DriverName;
-  /** The shard's duplicate, until it has closed it. */
-  #lent: number | undefined;
 
-  constructor(
-    listeners: Listeners,
-    native: NativeAddon,
-    { descriptor, driver }: { readonly descriptor: number; readonly driver: DriverName },
-  ) {
+  constructor(listeners: Listeners, native: NativeAddon, descriptor: number) {
     this.#listeners = listeners;
-    this.#native = native;
     this.#descriptor = descriptor;
-    this.#driver = driver;
     const name = checkNative(native.socketName(descriptor), "listen");
     this.host = name.host;
     this.port = name.port;
   }
 
   target(): number {
-    // A shard on the portable driver makes its own duplicate.
-    if (this.#driver === "portable") return this.#descriptor;
-    this.#lent = checkNative<number>(this.#native.duplicate(this.#descriptor), "duplicate the listening socket");
-    return this.#lent;
+    return this.#descriptor;
   }
 
   ready(): void {}
 
-  listenerStopped(): void {
-    this.#lent = undefined;
-  }
+  listenerStopped(): void {}
 
-  gone(): void {
-    if (this.#lent !== undefined) this.#native.closeDescriptor(this.#lent);
-    this.#lent = undefined;
-  }
+  gone(): void {}
 
   close(): void {
     this.#listeners.closeAll();

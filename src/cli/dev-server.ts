@@ -15,10 +15,11 @@ import { BroadcastChannel } from "node:worker_threads";
 import { chooseDriver, type DriverChoice } from "../driver/choose.js";
 import { createPulses } from "../observe/pulse.js";
 import type { RuntimeOptions } from "../runtime/options.js";
+import { createRoster } from "../runtime/roster.js";
 import type { ShardAssignment } from "../runtime/shard-protocol.js";
 import { type ShardEnd, ShardThread } from "../runtime/shard-thread.js";
 import { readMachineFacts, type Sizing, sizeRuntime } from "../runtime/sizing.js";
-import { makeAssignments } from "../runtime/supervisor.js";
+import { assigner } from "../runtime/supervisor.js";
 import { packageFolder, pathOf } from "./dev-files.js";
 import { type DevPort, openDevPort } from "./dev-port.js";
 import { CHANNEL_OPTION } from "./dev-service.js";
@@ -72,6 +73,7 @@ export class DevServer {
   /** What the shard has loaded, in that order. */
   readonly #files: string[] = [];
   #shard: DevShard | undefined;
+  #generation = 0;
   #isStopping = false;
   /** Set when the shard is to be replaced, with the reason. */
   #wanted: string | undefined;
@@ -180,11 +182,17 @@ export class DevServer {
     const { module, options } = this.#request;
     const service = { ...this.#request.service, [CHANNEL_OPTION]: this.#channel.name };
     const target = this.#devPort.target();
-    const [assignment] = makeAssignments({ module, options, service }, this.choice, this.#sizing, [undefined], {
-      targetFor: () => target,
+    const assign = assigner({
+      request: { module, options, service },
+      choice: this.choice,
+      sizing: this.#sizing,
+      cpus: [undefined],
+      listeners: { targetFor: () => target },
+      roster: createRoster(1),
+      pulses: createPulses(1),
     });
-    if (assignment === undefined) throw new Error("One shard has one assignment");
-    return { ...assignment, pulses: createPulses(1) };
+    this.#generation += 1;
+    return assign(0, this.#generation);
   }
 
   #loaded(event: unknown): void {
@@ -223,7 +231,8 @@ class DevShard {
     this.#thread = new ShardThread(
       { shardMain: SHARD_MAIN, assignment },
       {
-        ready: (_shard, _host, portNumber) => {
+        loaded: (thread) => thread.listen(),
+        ready: (_thread, _host, portNumber) => {
           this.readyAtMs = performance.now();
           this.startMs = this.readyAtMs - startedMs;
           port.ready(portNumber);
@@ -233,7 +242,10 @@ class DevShard {
           port.listenerStopped();
           this.#thread.nobodyListens();
         },
-        gone: (end) => {
+        // There is one shard, so a call to another has nobody to go to; a rejection that nobody handles ends it, as it is by default.
+        call: (_shard, line) => line.close(),
+        trouble: () => undefined,
+        gone: (_thread, end) => {
           port.gone();
           onReady(false);
           onEnded(end);
@@ -245,8 +257,8 @@ class DevShard {
   /** Ends it in order, or by force where it does not obey: it may be in an endless loop, or stopped in a debugger. */
   async end(): Promise<void> {
     const { drainMs, drainGraceMs } = this.#options;
-    this.#thread.drain({ graceMs: Math.min(drainGraceMs, drainMs / 2), deadlineMs: drainMs });
-    const timer = setTimeout(() => this.#force(), drainMs + OBEY_MS);
+    this.#thread.drain({ graceMs: Math.min(drainGraceMs, drainMs / 2), deadlineMs: drainMs, hasSuccessor: false });
+    const timer = setTimeout(() => this.#force(), drainMs + this.#thread.closeMs + OBEY_MS);
     await this.ended;
     clearTimeout(timer);
     clearTimeout(this.#resumeTimer);

@@ -6,7 +6,7 @@ import { RingloomError } from "../errors.js";
 import { HTTP_LIMIT_OPTIONS, limitsFromOutside } from "../http/limit-options.js";
 import { resolveModule } from "../runtime/module.js";
 import { RUNTIME_OPTIONS, resolveRuntimeOptions } from "../runtime/options.js";
-import { fromShardError, type ShardError } from "../runtime/shard-protocol.js";
+import { fromShardError, type ShardError } from "../runtime/shard-error.js";
 import type { ShardEnd } from "../runtime/shard-thread.js";
 import { type ArgumentRules, parseArguments, UsageError } from "./arguments.js";
 import { DEV_DEFAULTS, DEV_OPTIONS, type DevOptions, resolveDevOptions } from "./dev-options.js";

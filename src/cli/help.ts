@@ -36,6 +36,7 @@ function serveHelp(terminal: Terminal): string {
     "",
     "Serves the module's default export, an App or an object with a fetch method, on every allowed CPU.",
     "SIGTERM or SIGINT stops in order: no new connections, begun requests are answered; a second signal cuts.",
+    "SIGHUP restarts the shards one after the other, with the module as it is now, and loses no request.",
     "A variable in parentheses sets the same; the option is stronger.",
     "",
     heading(terminal, "Options"),
@@ -47,7 +48,8 @@ function serveHelp(terminal: Terminal): string {
     ...Object.values(HTTP_LIMIT_OPTIONS).flatMap(describe),
     "",
     heading(terminal, "Exit codes"),
-    "  0 every shard drained   1 start failed, a shard failed, or the stop cut something   2 wrong options",
+    "  0 every shard drained   1 the start failed, or the stop cut something   2 wrong options",
+    "  3 shards died more often than --restarts-max allows",
   ].join("\n");
 }
 

@@ -11,7 +11,7 @@ import { systemTerminal, type Terminal } from "./terminal.js";
 export const EXIT = {
   /** All went well; after `serve`, every accepted request was answered. */
   ok: 0,
-  /** Something failed while running: the port, the module, a shard, or a stop that had to cut connections. */
+  /** Something failed while running: the port, the module, a hook, or a stop that had to cut connections. A spent restart budget is 3: see `StopReport.exitCode`. */
   failure: 1,
   /** The command line or an option is wrong. */
   usage: 2,

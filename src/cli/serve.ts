@@ -2,17 +2,17 @@
 
 import { RingloomError } from "../errors.js";
 import { HTTP_LIMIT_OPTIONS, limitsFromOutside } from "../http/limit-options.js";
-import { SHARD_MAIN } from "../http/serve-module.js";
+import { type Supervised, supervise } from "../http/supervise.js";
 import { configureLog, logSettings, resolveLogSettings, writeLog } from "../observe/log.js";
 import type { LogLevel } from "../observe/log-format.js";
 import { raiseInliningBudget } from "../runtime/inlining.js";
-import { resolveModule } from "../runtime/module.js";
-import { RUNTIME_OPTIONS, resolveRuntimeOptions } from "../runtime/options.js";
-import type { StopReport } from "../runtime/shard-group.js";
-import { fromShardError } from "../runtime/shard-protocol.js";
+import { RUNTIME_OPTIONS, type RuntimeOptions, resolveRuntimeOptions } from "../runtime/options.js";
+import type { RestartReport } from "../runtime/rolling-restart.js";
+import { fromShardError } from "../runtime/shard-error.js";
+import type { GroupEvents, Replacement } from "../runtime/shard-group.js";
 import type { ShardEnd } from "../runtime/shard-thread.js";
-import { stopOnSignals } from "../runtime/signals.js";
-import { Supervisor } from "../runtime/supervisor.js";
+import { restartOnHangup, stopOnSignals } from "../runtime/signals.js";
+import type { StopReport } from "../runtime/stop-report.js";
 import { type ArgumentRules, parseArguments, UsageError } from "./arguments.js";
 import { errorText } from "./error-text.js";
 import { startTable } from "./start-table.js";
@@ -30,10 +30,13 @@ interface PrintOptions {
 }
 
 /** Says what happens, as text or as one JSON object a line. */
-interface Voice {
-  listening(supervisor: Supervisor): void;
+interface Voice extends Required<GroupEvents> {
+  listening(server: Supervised, options: RuntimeOptions): void;
   signal(signal: NodeJS.Signals, isFirst: boolean): void;
-  shardLost(end: ShardEnd): void;
+  hangup(hasTerminal: boolean): void;
+  restarted(report: RestartReport): void;
+  restartFailed(error: unknown): void;
+  supervisorFailed(error: unknown): void;
   stopped(report: StopReport): void;
   failed(error: unknown): void;
 }
@@ -47,33 +50,62 @@ export async function serve(args: readonly string[], terminal: Terminal): Promis
   raiseInliningBudget();
   const flags = switches.has("json") ? { ...values, log: "json" } : values;
   let voice = flags.log === "json" ? jsonVoice() : textVoice(terminal);
-  let supervisor: Supervisor;
+  let server: Supervised;
+  let options: RuntimeOptions;
   try {
-    const options = resolveRuntimeOptions({ flags, environment: process.env });
+    options = resolveRuntimeOptions({ flags, environment: process.env });
     configureLog(resolveLogSettings(options.log, options.logLevel));
     if (options.log === "json") voice = jsonVoice();
-    supervisor = await Supervisor.start({
-      options,
-      service: { limits: limitsFromOutside({ flags: values, environment: process.env }) },
-      module: resolveModule(specifier, process.cwd()),
-      shardMain: SHARD_MAIN,
-      shardLost: (end) => voice.shardLost(end),
-    });
+    const service = { limits: limitsFromOutside({ flags: values, environment: process.env }) };
+    server = await supervise({ module: specifier, options, service, events: voice });
   } catch (error) {
     voice.failed(error);
     return error instanceof RingloomError && error.code === "ERR_RINGLOOM_INVALID_OPTION" ? 2 : 1;
   }
+  const { supervisor } = server;
+  surviveOwnErrors(server, voice);
   stopOnSignals(supervisor, (signal, isFirst) => voice.signal(signal, isFirst));
-  voice.listening(supervisor);
+  restartOnHangup(supervisor, {
+    heard: (hasTerminal) => voice.hangup(hasTerminal),
+    restarted: (report) => voice.restarted(report),
+    failed: (error) => voice.restartFailed(error),
+  });
+  voice.listening(server, options);
   const report = await supervisor.stopped;
   voice.stopped(report);
   return report.exitCode;
 }
 
+/**
+ * An error that nobody caught on this thread says that its state is not to be trusted; the shards do not depend on it. So they finish what they have, and the
+ * process ends with code 1. A second such error ends it at once.
+ */
+function surviveOwnErrors({ supervisor }: Supervised, voice: Voice): void {
+  let hasFailed = false;
+  process.on("uncaughtException", (error) => {
+    voice.supervisorFailed(error);
+    if (hasFailed) process.exit(1);
+    hasFailed = true;
+    void supervisor.stop({ cause: "supervisor-failed" });
+  });
+}
+
 function textVoice(terminal: Terminal): Voice {
   return {
-    listening({ url, host, choice, sizing }) {
-      for (const line of startTable({ url, host, choice, sizing, pid: process.pid }, terminal)) terminal.out(line);
+    listening({ supervisor, healthUrl }, { restartsMax, restartWindowMs }) {
+      const { url, host, choice, sizing, readyDelayMs } = supervisor;
+      const facts = {
+        url,
+        host,
+        choice,
+        sizing,
+        healthUrl,
+        readyDelayMs,
+        restartsMax,
+        restartWindowMs,
+        pid: process.pid,
+      };
+      for (const line of startTable(facts, terminal)) terminal.out(line);
       terminal.out(`listening ${url}`);
     },
     signal(signal, isFirst) {
@@ -81,11 +113,48 @@ function textVoice(terminal: Terminal): Voice {
         isFirst ? `${signal}: finishing what was begun (again to cut)` : `${signal}: cutting what is left`,
       );
     },
-    shardLost(end) {
-      terminal.error(`shard ${end.shard} ended unexpectedly (exit code ${end.exitCode}); the server stops`);
+    hangup(hasTerminal) {
+      terminal.error(hasTerminal ? "SIGHUP: restarting shard by shard" : "SIGHUP: the terminal is gone; stopping");
+    },
+    restarted(report) {
+      terminal.out(
+        `restarted: ${plural(report.shards, "shard")} in ${Math.round(report.ms)} ms, ` +
+          `${plural(report.requestsFinished, "request")} finished by the old ones, ${report.connectionsCut} cut`,
+      );
+    },
+    restartFailed(error) {
+      terminal.error("the restart failed; shards that were not restarted go on as they were");
+      terminal.error(errorText(error));
+    },
+    supervisorFailed(error) {
+      terminal.error("the supervisor failed; the server stops");
+      terminal.error(errorText(error));
+    },
+    shardLost(end, replacement) {
+      terminal.error(`shard ${end.shard} ${howItEnded(end)}; ${whatFollows(replacement)}`);
       if (end.error !== undefined) terminal.error(errorText(fromShardError(end.error, "run")));
     },
+    shardReplaced(shard, generation) {
+      terminal.error(`shard ${shard} serves again: generation ${generation}`);
+    },
+    shardStuck(shard, silentMs) {
+      terminal.error(
+        `shard ${shard} is stuck: no heartbeat for ${Math.round(silentMs)} ms; it gets no new connections`,
+      );
+    },
+    shardRecovered(shard) {
+      terminal.error(`shard ${shard} has recovered`);
+    },
+    trouble({ shard, kind, error }) {
+      const what = kind === "hook" ? "its ready hook failed" : "a rejection that nobody handled";
+      terminal.error(`shard ${shard}: ${what}`);
+      terminal.error(errorText(fromShardError(error, "run")));
+    },
     stopped(report) {
+      for (const { hook, shard, error } of report.hookFailures) {
+        terminal.error(`${shard === undefined ? "supervisor" : `shard ${shard}`}: the ${hook} hook failed`);
+        terminal.error(errorText(fromShardError(error, hook)));
+      }
       terminal.out(summary(report));
     },
     failed(error) {
@@ -94,52 +163,78 @@ function textVoice(terminal: Terminal): Voice {
   };
 }
 
-/** Everything is a record of the log, on descriptor 1. */
+function howItEnded(end: ShardEnd): string {
+  if (end.kind === "exited") return `called process.exit(${end.exitCode})`;
+  if (end.kind === "terminated") return "was terminated";
+  return `ended unexpectedly (exit code ${end.exitCode})`;
+}
+
+function whatFollows({ delayMs, used }: Replacement): string {
+  if (delayMs === undefined) return "the server stops";
+  const when = delayMs === 0 ? "now" : `in ${delayMs} ms`;
+  return `it is replaced ${when} (restart ${used} within the window)`;
+}
+
+/** Everything is a record of the log, on descriptor 1. `shard` in a record is the thread that wrote it, so what a record is about is `ofShard`. */
 function jsonVoice(): Voice {
   configureLog(resolveLogSettings("json", logSettings().level));
   function print(event: string, fields: object, { level = "info", msg = event }: PrintOptions = {}): void {
     writeLog(level, msg, { event, ...fields });
   }
   return {
-    listening({ url, host, port, choice, sizing }) {
-      print(
-        "listening",
-        {
-          url,
-          host,
-          port,
-          driver: choice.name,
-          driverReason: choice.reason,
-          shards: sizing.shards,
-          shardsReason: sizing.shardsReason,
-          connectionsMax: sizing.connectionsMax,
-          spin: sizing.spin,
-          spinReason: sizing.spinReason,
-          memory: sizing.memory,
-        },
-        { msg: `listening ${url}` },
-      );
-    },
+    listening: (server, options) =>
+      print("listening", listeningFields(server, options), { msg: `listening ${server.supervisor.url}` }),
     signal: (signal, isFirst) => print("signal", { signal, isFirst }),
-    shardLost: (end) =>
+    hangup: (hasTerminal) => print("signal", { signal: "SIGHUP", isFirst: true, hasTerminal }),
+    restarted: (report) => print("restarted", report),
+    restartFailed: (error) => print("restart-failed", errorFields(error), { level: "error" }),
+    supervisorFailed: (error) => print("supervisor-failed", errorFields(error), { level: "fatal" }),
+    shardLost: (end, replacement) =>
       print(
         "shard-lost",
-        { ...end, lostShard: end.shard },
-        { level: "error", msg: `shard ${end.shard} ended unexpectedly` },
+        { ...end, ofShard: end.shard, replacement },
+        { level: "error", msg: `shard ${end.shard} ${howItEnded(end)}; ${whatFollows(replacement)}` },
       ),
+    shardReplaced: (shard, generation) => print("shard-replaced", { ofShard: shard, generation }),
+    shardStuck: (shard, silentMs) => print("shard-stuck", { ofShard: shard, silentMs }, { level: "warn" }),
+    shardRecovered: (shard) => print("shard-recovered", { ofShard: shard }),
+    trouble: (trouble) => print("trouble", { ...trouble, ofShard: trouble.shard }, { level: "error" }),
     stopped: (report) => print("stopped", report, { msg: summary(report) }),
-    failed(error) {
-      const isOurs = error instanceof RingloomError;
-      print(
-        "failed",
-        {
-          code: isOurs ? error.code : undefined,
-          message: error instanceof Error ? error.message : String(error),
-          text: errorText(error),
-        },
-        { level: "fatal", msg: error instanceof Error ? error.message : String(error) },
-      );
-    },
+    failed: (error) =>
+      print("failed", errorFields(error), {
+        level: "fatal",
+        msg: error instanceof Error ? error.message : String(error),
+      }),
+  };
+}
+
+function listeningFields({ supervisor, healthUrl }: Supervised, options: RuntimeOptions): object {
+  const { url, host, port, choice, sizing, readyDelayMs } = supervisor;
+  return {
+    url,
+    host,
+    port,
+    healthUrl,
+    driver: choice.name,
+    driverReason: choice.reason,
+    shards: sizing.shards,
+    shardsReason: sizing.shardsReason,
+    connectionsMax: sizing.connectionsMax,
+    spin: sizing.spin,
+    spinReason: sizing.spinReason,
+    memory: sizing.memory,
+    readyDelayMs,
+    restartsMax: options.restartsMax,
+    restartWindowMs: options.restartWindowMs,
+  };
+}
+
+function errorFields(error: unknown): object {
+  const isOurs = error instanceof RingloomError;
+  return {
+    code: isOurs ? error.code : undefined,
+    message: error instanceof Error ? error.message : String(error),
+    text: errorText(error),
   };
 }
 
@@ -149,8 +244,17 @@ function summary(report: StopReport): string {
     report.shardsDrained === report.shards
       ? `${plural(report.shards, "shard")} drained`
       : `${report.shardsDrained} of ${report.shards} shards drained`;
-  return (
+  const { readyDelayMs, listenersMs, drainMs } = report.phases;
+  const waited = readyDelayMs < 1 ? "" : `${Math.round(readyDelayMs)} ms not ready, `;
+  const total =
     `stopped: ${drained} in ${Math.round(report.ms)} ms, ` +
-    `${plural(report.requestsFinished, "request")} finished, ${report.connectionsCut} cut`
-  );
+    `${plural(report.requestsFinished, "request")} finished, ${report.connectionsCut} cut`;
+  const phases = `(${waited}${Math.round(listenersMs)} ms to stop listening, ${Math.round(drainMs)} ms to drain)`;
+  return `${total} ${phases}${whyStopped(report)}`;
+}
+
+function whyStopped({ cause, exitCode }: StopReport): string {
+  if (cause === "restarts-spent") return `; shards died too often, exit code ${exitCode}`;
+  if (cause === "shard-exit") return `; the module called process.exit(${exitCode})`;
+  return "";
 }

@@ -11,21 +11,35 @@ export interface StartFacts {
   readonly choice: DriverChoice;
   readonly sizing: Sizing;
   readonly pid: number;
+  /** Where probes ask. */
+  readonly healthUrl?: string | undefined;
+  /** How long SIGTERM leaves it serving, in milliseconds. */
+  readonly readyDelayMs?: number;
+  readonly restartsMax?: number;
+  readonly restartWindowMs?: number;
 }
 
 /** The lines of the table. */
-export function startTable({ url, host, choice, sizing, pid }: StartFacts, terminal: Terminal): string[] {
+export function startTable(facts: StartFacts, terminal: Terminal): string[] {
+  const { url, host, choice, sizing, pid, healthUrl, readyDelayMs = 0, restartsMax, restartWindowMs = 0 } = facts;
   const { memory } = sizing;
+  const health: [string, string][] = healthUrl === undefined ? [] : [["health", `${healthUrl} (/livez, /readyz)`]];
+  const delay: [string, string][] =
+    readyDelayMs === 0 ? [] : [["stop", `SIGTERM: not ready and serving for ${readyDelayMs} ms, then the drain`]];
+  const restarts =
+    restartsMax === undefined ? "" : `, at most ${plural(restartsMax, "restart")} in ${restartWindowMs / 1_000} s`;
   const everywhere = host === "0.0.0.0" || host === "::" ? " (every interface)" : "";
   return table(terminal, [
     ["url", `${paint(terminal, "cyan", url)}${everywhere}`],
+    ...health,
     ["driver", `${paint(terminal, choice.name === "portable" ? "yellow" : "green", choice.name)}: ${choice.reason}`],
-    ["shards", `${sizing.shards} (${sizing.shardsReason}), spin ${sizing.spin.mode} (${sizing.spinReason})`],
+    ["shards", `${sizing.shards} (${sizing.shardsReason}), spin ${sizing.spin.mode} (${sizing.spinReason})${restarts}`],
     [
       "memory",
       `${formatBytes(memory.limitBytes)} allowed (${memory.limitFrom}); up to ${plural(sizing.connectionsMax, "connection")} a shard`,
     ],
     ["budget", budgetText(memory)],
+    ...delay,
     ["pid", String(pid)],
   ]);
 }

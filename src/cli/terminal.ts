@@ -10,10 +10,10 @@ export interface Terminal {
 /** The process's own streams. Colours only on a terminal, and never with NO_COLOR (no-color.org) or TERM=dumb. */
 export function systemTerminal(environment: NodeJS.ProcessEnv = process.env): Terminal {
   const refused = (environment.NO_COLOR ?? "") !== "" || environment.TERM === "dumb";
-  // Whoever read our output may go ("ringloom serve … | head"); the server must not die of that.
+  // Whoever read our output may go ("ringloom serve … | head"), and so may the terminal; the server must not die of that.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
+      if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
     });
   }
   return {

@@ -2,6 +2,22 @@
  * `ringloom/http`: the HTTP server. Everything here is experimental until 1.0: it may change in a minor version.
  * @experimental
  */
+
+export type { ServerHealth, ServerPhase, ShardHealth } from "../runtime/health.js";
+export type {
+  HookFailure,
+  HookName,
+  ProcessHookContext,
+  ProcessLifecycle,
+  ShardHookContext,
+  ShardLifecycle,
+} from "../runtime/lifecycle.js";
+export type { RestartReport } from "../runtime/rolling-restart.js";
+export type { ShardError } from "../runtime/shard-error.js";
+export type { GroupEvents, Replacement } from "../runtime/shard-group.js";
+export type { ShardTrouble } from "../runtime/shard-protocol.js";
+export type { ShardEnd } from "../runtime/shard-thread.js";
+export type { StopCause, StopPhases, StopReport } from "../runtime/stop-report.js";
 export {
   App,
   type AppOptions,

@@ -2,15 +2,15 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { RingloomError } from "../errors.js";
-import { resolveModule } from "../runtime/module.js";
+import type { ServerHealth } from "../runtime/health.js";
 import { type RuntimeOptions, resolveRuntimeOptions } from "../runtime/options.js";
-import type { StopReport } from "../runtime/shard-group.js";
-import { Supervisor } from "../runtime/supervisor.js";
+import type { RestartReport } from "../runtime/rolling-restart.js";
+import type { InvokeOptions } from "../runtime/shard-functions.js";
+import type { GroupEvents } from "../runtime/shard-group.js";
+import type { StopReport } from "../runtime/stop-report.js";
 import { limitsFromOutside } from "./limit-options.js";
 import { type HttpLimits, resolveHttpLimits } from "./limits.js";
-
-/** The module that each shard's thread runs. */
-export const SHARD_MAIN = new URL("./shard-main.js", import.meta.url);
+import { SHARD_MAIN, supervise } from "./supervise.js";
 
 /**
  * Options of {@link serveModule}: those of `ringloom serve`, by their names in code. `RINGLOOM_*` variables are stronger.
@@ -19,6 +19,8 @@ export const SHARD_MAIN = new URL("./shard-main.js", import.meta.url);
 export interface ServeModuleOptions extends Partial<RuntimeOptions> {
   /** Limits of HTTP, stronger than those that the module exports. */
   readonly limits?: Partial<HttpLimits>;
+  /** Told when a shard is lost, replaced, stuck or in trouble. */
+  readonly events?: GroupEvents;
 }
 
 /**
@@ -33,10 +35,28 @@ export interface ModuleServer {
   /** The driver's name, and why it is that one. */
   readonly driver: string;
   readonly driverReason: string;
-  /** Stops in order: no new connections, begun requests are answered, and what the deadline (`drainMs`) leaves is cut. */
-  stop(): Promise<StopReport>;
-  /** Resolves when the server has stopped, whoever wanted it, a shard that died included. Never rejects. */
+  /** Where the probes ask: `/livez` and `/readyz` below it; undefined without `healthPort`. */
+  readonly healthUrl: string | undefined;
+  /** Where the server is in its life and how each shard is, current. */
+  readonly health: ServerHealth;
+  /**
+   * Stops in order: no new connections, begun requests are answered, and what the deadline (`drainMs`) leaves is cut. With `readyDelayMs` the server
+   * is first not ready for so long and serves as before.
+   */
+  stop(options?: { readonly readyDelayMs?: number }): Promise<StopReport>;
+  /** Ends a stop now: what is unfinished is cut. */
+  cut(): void;
+  /** Resolves when the server has stopped, whoever wanted it, shards that died too often included. Never rejects. */
   readonly stopped: Promise<StopReport>;
+  /**
+   * Gives one shard after the other a new thread, which loads the module anew; no request is lost. Rejects when a new thread does not
+   * start (the old one then goes on), with `ERR_RINGLOOM_CLOSED` when the server stops, with `ERR_RINGLOOM_UNSUPPORTED` where a port cannot be shared.
+   */
+  restart(): Promise<RestartReport>;
+  /** Ends the thread of a shard at once, even inside a loop that never returns. Its connections close, and it is replaced like one that died. */
+  terminateShard(shard: number): void;
+  /** Calls a function that the module registered with `shardFunction`, by its name. Rejects as `invokeOnShard` does. */
+  invokeOnShard(name: string, options: InvokeOptions, ...args: readonly unknown[]): Promise<unknown>;
 }
 
 /**
@@ -55,14 +75,14 @@ export interface ModuleServer {
  * @experimental
  */
 export async function serveModule(module: string | URL, options: ServeModuleOptions = {}): Promise<ModuleServer> {
-  const { limits = {}, ...config } = options;
+  const { limits = {}, events, ...config } = options;
   if (!existsSync(SHARD_MAIN)) throw bundledError();
   resolveHttpLimits(limits);
-  const supervisor = await Supervisor.start({
-    module: resolveModule(String(module), process.cwd()),
-    shardMain: SHARD_MAIN,
+  const { supervisor, healthUrl } = await supervise({
+    module: String(module),
     options: resolveRuntimeOptions({ environment: process.env, config }),
     service: { limits: { ...limits, ...limitsFromOutside({ environment: process.env }) } },
+    ...(events === undefined ? {} : { events }),
   });
   const { url, host, port, choice, sizing, stopped } = supervisor;
   return {
@@ -72,8 +92,16 @@ export async function serveModule(module: string | URL, options: ServeModuleOpti
     shards: sizing.shards,
     driver: choice.name,
     driverReason: choice.reason,
-    stop: () => supervisor.stop(),
+    healthUrl,
+    get health() {
+      return supervisor.health;
+    },
+    stop: (stopOptions) => supervisor.stop(stopOptions),
+    cut: () => supervisor.cut(),
     stopped,
+    restart: () => supervisor.restart(),
+    terminateShard: (shard) => supervisor.terminateShard(shard),
+    invokeOnShard: (name, invokeOptions, ...args) => supervisor.invokeOnShard(name, invokeOptions, ...args),
   };
 }
 

@@ -170,6 +170,16 @@ export class HttpServer {
   }
 
   /**
+   * Serves a connection that somebody else has accepted, and owns its descriptor from then on. Returns false when there is no free slot; the
+   * descriptor then stays the caller's. Throws the kernel's code when it is no stream socket.
+   */
+  adopt(descriptor: number): boolean {
+    const slot = this.driver.adopt(descriptor);
+    if (slot >= 0) this.#connections.accepted(slot, -1);
+    return slot >= 0;
+  }
+
+  /**
    * Stops in order: accepts those who wait and no more; answers what has begun, with `Connection: close`; closes idle connections after
    * the grace time; cuts the rest at the deadline. Resolves when no connection is left. Calling it again returns the same promise.
    */

@@ -8,8 +8,8 @@ import { nodeServiceOf } from "../node/node-service.js";
 import { AccessLog } from "../observe/access-log.js";
 import { logSettings, writeLogLines } from "../observe/log.js";
 import { loadModule } from "../runtime/module.js";
-import { runShard, type ShardService } from "../runtime/shard.js";
-import type { DrainOptions, DrainReport, ShardAssignment } from "../runtime/shard-protocol.js";
+import { runShard, type ServiceDrainReport, type ShardService } from "../runtime/shard.js";
+import type { DrainOptions, ShardAssignment } from "../runtime/shard-protocol.js";
 import { App } from "./app.js";
 import { isFetchHandler } from "./fetch-handler.js";
 import type { HttpLimits } from "./limits.js";
@@ -17,10 +17,12 @@ import { poolLimitsFor } from "./pool-limits.js";
 import { HttpServer } from "./server.js";
 
 class HttpService implements ShardService {
+  readonly lifecycle: unknown;
   readonly #server: HttpServer;
 
-  constructor(server: HttpServer) {
+  constructor(server: HttpServer, lifecycle: unknown) {
     this.#server = server;
+    this.lifecycle = lifecycle;
   }
 
   get driverStats(): object {
@@ -35,7 +37,11 @@ class HttpService implements ShardService {
     return this.#server.listen(target);
   }
 
-  async drain(options: DrainOptions, listenerStopped: () => Promise<void>): Promise<DrainReport> {
+  adopt(descriptor: number): boolean {
+    return this.#server.adopt(descriptor);
+  }
+
+  async drain(options: DrainOptions, listenerStopped: () => Promise<void>): Promise<ServiceDrainReport> {
     const report = await this.#server.drain({ ...options, listenerStopped });
     await this.#server.close();
     return report;
@@ -55,8 +61,9 @@ async function load(assignment: ShardAssignment): Promise<ShardService> {
   const limits = { ...limitsOf(module.named("limits")), ...limitsOf(assignment.service.limits) };
   // A promise of an app is as good as the app, and CommonJS has no other way to wait for one.
   const exported = await module.defaultExport;
+  const lifecycle = module.named("lifecycle");
   if (!(exported instanceof App) && !isFetchHandler(exported)) {
-    const service = await nodeServiceOf(exported, assignment, limits);
+    const service = await nodeServiceOf({ exported, lifecycle }, assignment, limits);
     if (service !== undefined) return service;
     throw notAnApp(exported, assignment.module);
   }
@@ -68,7 +75,7 @@ async function load(assignment: ShardAssignment): Promise<ShardService> {
       ? { accessLog: new AccessLog(logSettings().format, assignment.shard, writeLogLines) }
       : {}),
   });
-  return new HttpService(server);
+  return new HttpService(server, lifecycle);
 }
 
 /** Says what was exported instead. */

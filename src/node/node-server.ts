@@ -128,6 +128,17 @@ export class NodeServer {
   }
 
   /**
+   * Serves a connection that somebody else has accepted on the same address, and owns its descriptor from then on. Returns false when there is no free slot; the
+   * descriptor then stays the caller's. Throws the kernel's code when it is no stream socket.
+   */
+  adopt(descriptor: number): boolean {
+    const slot = this.driver.adopt(descriptor);
+    const [listener = -1] = this.#sockets.addresses.keys();
+    if (slot >= 0) this.#sockets.accepted(slot, listener);
+    return slot >= 0;
+  }
+
+  /**
    * Stops in order: accepts those who wait and no more; answers what has begun, with `Connection: close` where the head has not left; closes
    * idle connections after the grace time; cuts the rest at the deadline, connections of other protocols included. Calling it again returns
    * the same promise.

@@ -2,19 +2,21 @@
 import { createDriver } from "../driver/choose.js";
 import type { ListenAddress, Listening } from "../driver/contract.js";
 import type { HttpLimits } from "../http/limits.js";
-import type { ShardService } from "../runtime/shard.js";
-import type { DrainOptions, DrainReport, ShardAssignment } from "../runtime/shard-protocol.js";
+import type { ServiceDrainReport, ShardService } from "../runtime/shard.js";
+import type { DrainOptions, ShardAssignment } from "../runtime/shard-protocol.js";
 import { applyLimits } from "./node-limits.js";
 import { NodeServer } from "./node-server.js";
 import { type NodeTarget, nodeTargetOf } from "./node-target.js";
 
 class NodeService implements ShardService {
+  readonly lifecycle: unknown;
   readonly #node: NodeServer;
   readonly #target: NodeTarget;
 
-  constructor(node: NodeServer, target: NodeTarget) {
+  constructor(node: NodeServer, target: NodeTarget, lifecycle: unknown) {
     this.#node = node;
     this.#target = target;
+    this.lifecycle = lifecycle;
   }
 
   get driverStats(): object {
@@ -29,7 +31,11 @@ class NodeService implements ShardService {
     return this.#node.listen(target);
   }
 
-  async drain(options: DrainOptions, listenerStopped: () => Promise<void>): Promise<DrainReport> {
+  adopt(descriptor: number): boolean {
+    return this.#node.adopt(descriptor);
+  }
+
+  async drain(options: DrainOptions, listenerStopped: () => Promise<void>): Promise<ServiceDrainReport> {
     const report = await this.#node.drain({ ...options, listenerStopped });
     await this.#node.close();
     await this.#target.close();
@@ -41,9 +47,9 @@ class NodeService implements ShardService {
   }
 }
 
-/** The service for what a module exports; undefined when it is no app that `node:http` could serve. */
+/** The service for what a module exports (its app, and its hooks, unchecked); undefined when the app is none that `node:http` could serve. */
 export async function nodeServiceOf(
-  exported: unknown,
+  { exported, lifecycle }: { readonly exported: unknown; readonly lifecycle: unknown },
   assignment: ShardAssignment,
   limits: Partial<HttpLimits>,
 ): Promise<ShardService | undefined> {
@@ -54,5 +60,5 @@ export async function nodeServiceOf(
     createDriver: (options, events) => createDriver(assignment.driver, options, events),
     sizes: assignment.sizes,
   });
-  return new NodeService(node, target);
+  return new NodeService(node, target, lifecycle);
 }

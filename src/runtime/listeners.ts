@@ -5,9 +5,12 @@
  */
 import { lookup } from "node:dns/promises";
 import { createServer, isIP } from "node:net";
-import type { DriverName, ListenAddress } from "../driver/contract.js";
+import type { ListenAddress } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import { checkNative, loadNative, type NativeAddon } from "../native.js";
+import { SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF, SO_DETACH_REUSEPORT_BPF } from "../uapi.js";
+import { laterNeighbours } from "./port-neighbours.js";
+import { chooseAmong, dropOpening, NO_PROGRAM, TARGETS_MAX } from "./socket-filters.js";
 
 /** What the listeners are for. */
 export interface ListenerRequest {
@@ -15,7 +18,8 @@ export interface ListenerRequest {
   readonly port: number;
   readonly backlog: number;
   readonly count: number;
-  readonly driver: DriverName;
+  /** Whether sockets of other processes may be on the same port. */
+  readonly reusePort: boolean;
 }
 
 /** Whether several shards can share a port here, and why not. */
@@ -25,17 +29,22 @@ export interface PortSharing {
   readonly reason: string;
 }
 
-/** The sockets of one server, one for each shard. */
+/** The most connections that one look into a queue takes, so that clients that connect without end cannot hold up the supervisor. */
+const TAKEN_MAX = 4_096;
+
+/** How a socket shares its port: the argument `sharing` of the addon's `listenSocket`. */
+const SHARING = { never: 0, withOthers: 1, withLater: 2 } as const;
+
+/** The sockets of one server, one for each shard. Their indexes in the kernel's group are the shards' numbers, because they stay open until the end. */
 export class Listeners {
   readonly #native: NativeAddon | undefined;
-  readonly #driver: DriverName;
   /** Open descriptors by shard; undefined once closed, or where the shard opens its own. */
   readonly #descriptors: (number | undefined)[];
   readonly #address: ListenAddress;
+  #isSteering = false;
 
-  private constructor(driver: DriverName, address: ListenAddress, descriptors: (number | undefined)[]) {
+  private constructor(address: ListenAddress, descriptors: (number | undefined)[]) {
     this.#native = loadNative();
-    this.#driver = driver;
     this.#address = address;
     this.#descriptors = descriptors;
   }
@@ -44,15 +53,22 @@ export class Listeners {
   static async open(request: ListenerRequest): Promise<Listeners> {
     const host = await resolveHost(request.host);
     const native = loadNative();
+    const isShared = request.count > 1 || request.reusePort;
     if (native !== undefined) {
       const { descriptors, port } = openDescriptors(native, host, request);
-      const address = { host, port, backlog: request.backlog, reusePort: request.count > 1 };
-      return new Listeners(request.driver, address, descriptors);
+      return new Listeners({ host, port, backlog: request.backlog, reusePort: isShared }, descriptors);
     }
     // Without the addon the shards listen by themselves: node:net can neither open a socket for another thread nor duplicate a descriptor.
-    const port = request.count > 1 ? await proveFreeByNode(host, request.port) : request.port;
-    const address = { host, port, backlog: request.backlog, reusePort: request.count > 1 };
-    return new Listeners(request.driver, address, new Array<undefined>(request.count).fill(undefined));
+    const mustProve = request.count > 1 && !request.reusePort;
+    const port = mustProve || request.port === 0 ? await proveFreeByNode(host, request.port) : request.port;
+    // A successor listens before its predecessor stops, so the port is shared wherever Node can.
+    const address = { host, port, backlog: request.backlog, reusePort: isShared || portSharing().isPossible };
+    return new Listeners(address, new Array<undefined>(request.count).fill(undefined));
+  }
+
+  /** Whether a successor of a shard can begin to listen before the shard has stopped. */
+  get canHandOver(): boolean {
+    return this.#native !== undefined || this.#address.reusePort;
   }
 
   /** What `shard` listens on. */
@@ -62,28 +78,75 @@ export class Listeners {
   }
 
   /**
-   * A drain begins. On the portable driver the shard's duplicate is then the only reference left, so that its own close ends the
-   * socket at once; on uring and epoll the shard closes the descriptor itself (see {@link forget}).
+   * Gives new connections to these shards only; to all when the list names all or none. Connections that wait already stay where they are:
+   * see {@link takeWaiting}. Does nothing where the kernel refuses, or there is no addon.
    */
-  beginDrain(shard: number): void {
-    if (this.#driver === "portable") this.close(shard);
+  steerTo(shards: readonly number[]): void {
+    const descriptor = this.#descriptors.find((candidate) => candidate !== undefined);
+    if (descriptor === undefined || this.#native === undefined || this.#descriptors.length === 1) return;
+    const takesAll = shards.length === 0 || shards.length === this.#descriptors.length;
+    if (takesAll && !this.#isSteering) return;
+    this.#isSteering = !takesAll;
+    if (takesAll) this.#native.setSocketFilter(descriptor, SO_DETACH_REUSEPORT_BPF, NO_PROGRAM);
+    else this.#native.setSocketFilter(descriptor, SO_ATTACH_REUSEPORT_CBPF, chooseAmong(shards));
   }
 
-  /** The shard is closing its descriptor, in the very turn in which it found nobody waiting. Whoever came later would be reset. */
-  forget(shard: number): void {
-    this.#descriptors[shard] = undefined;
+  /**
+   * The end is near: new connections go to the sockets of a later process that shares the port, or else wait for their second attempt,
+   * while handshakes that have begun come to their end. Returns false where nothing of this is possible; whoever connects just before a socket closes is then reset.
+   */
+  turnAway(): boolean {
+    const native = this.#native;
+    const open = this.#descriptors.filter((descriptor) => descriptor !== undefined);
+    const [first] = open;
+    if (native === undefined || first === undefined) return false;
+    const later = this.#address.reusePort ? laterNeighbours(open, this.#address.host.includes(":")) : 0;
+    if (later > 0) {
+      const indexes = Array.from({ length: Math.min(later, TARGETS_MAX) }, (_, index) => open.length + index);
+      this.#isSteering = native.setSocketFilter(first, SO_ATTACH_REUSEPORT_CBPF, chooseAmong(indexes)) === 0;
+      if (this.#isSteering) return true;
+    }
+    const results = open.map((descriptor) => native.setSocketFilter(descriptor, SO_ATTACH_FILTER, dropOpening()));
+    return results.every((result) => result === 0);
   }
 
-  /** Closes the socket of a shard. The kernel then gives new connections to the others. */
-  close(shard: number): void {
+  /** Accepts the connections that wait in a shard's queue. The caller owns their descriptors. */
+  takeWaiting(shard: number): number[] {
     const descriptor = this.#descriptors[shard];
-    if (descriptor === undefined) return;
-    this.#descriptors[shard] = undefined;
-    this.#native?.closeDescriptor(descriptor);
+    const taken: number[] = [];
+    if (descriptor === undefined || this.#native === undefined) return taken;
+    while (taken.length < TAKEN_MAX) {
+      const accepted = this.#native.acceptWaiting(descriptor);
+      if (accepted < 0) break;
+      taken.push(accepted);
+    }
+    return taken;
   }
 
-  closeAll(): void {
-    for (let shard = 0; shard < this.#descriptors.length; shard++) this.close(shard);
+  /**
+   * Closes all sockets; `waiting` gets what stood in each one's queue at the last moment. While new connections go to a later process, its
+   * sockets move to the front of the group as ours close (the last takes the place of the one that leaves), so after the first close index 0 is one of theirs.
+   * The program belongs to the group and would outlive us, so it goes with our last socket, which turns away what comes in this moment.
+   */
+  closeAll(waiting: (shard: number, descriptors: readonly number[]) => void = () => undefined): void {
+    const native = this.#native;
+    if (native === undefined) return;
+    const open = this.#descriptors.flatMap((descriptor, shard) =>
+      descriptor === undefined ? [] : [{ shard, descriptor }],
+    );
+    open.forEach(({ shard, descriptor }, position) => {
+      const isLast = position === open.length - 1;
+      if (this.#isSteering && isLast) {
+        native.setSocketFilter(descriptor, SO_ATTACH_FILTER, dropOpening());
+        native.setSocketFilter(descriptor, SO_DETACH_REUSEPORT_BPF, NO_PROGRAM);
+      } else if (this.#isSteering && position === 1) {
+        native.setSocketFilter(descriptor, SO_ATTACH_REUSEPORT_CBPF, chooseAmong([0]));
+      }
+      const taken = this.takeWaiting(shard);
+      this.#descriptors[shard] = undefined;
+      native.closeDescriptor(descriptor);
+      if (taken.length > 0) waiting(shard, taken);
+    });
   }
 }
 
@@ -104,16 +167,15 @@ function openDescriptors(
   host: string,
   request: ListenerRequest,
 ): { descriptors: number[]; port: number } {
-  const { backlog, count } = request;
-  const isShared = count > 1;
-  // SO_REUSEPORT would let a second server of the same user join silently. A bind without it fails if anybody listens. For port 0 the kernel never
-  // picks a port in use (inet_csk_find_open_port), so there is nothing to prove.
-  if (isShared && request.port !== 0) native.closeDescriptor(openOne(native, host, request.port, 1, false).fd);
+  const { backlog, count, reusePort } = request;
+  // SO_REUSEPORT alone would let a second server of the same user join silently. So the first socket is opened without it, which fails if anybody listens.
+  const firstSharing = reusePort ? SHARING.withOthers : count > 1 ? SHARING.withLater : SHARING.never;
   const descriptors: number[] = [];
   let port = request.port;
   try {
     for (let shard = 0; shard < count; shard++) {
-      const opened = openOne(native, host, port, backlog, isShared);
+      const sharing = shard === 0 ? firstSharing : SHARING.withOthers;
+      const opened = checkNative(native.listenSocket(host, port, backlog, sharing), "listen", { host, port });
       descriptors.push(opened.fd);
       port = opened.port;
     }
@@ -124,11 +186,7 @@ function openDescriptors(
   return { descriptors, port };
 }
 
-function openOne(native: NativeAddon, host: string, port: number, backlog: number, isShared: boolean) {
-  return checkNative(native.listenSocket(host, port, backlog, isShared ? 1 : 0), "listen", { host, port });
-}
-
-/** The same proof by node:net; returns the port, chosen by the system when `port` is 0. */
+/** Proves by node:net that nobody listens; returns the port, chosen by the system when `port` is 0. */
 function proveFreeByNode(host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();

@@ -44,10 +44,23 @@ export interface LoadedModule {
 }
 
 /**
- * Imports the module.
+ * Imports the module that is to be served.
  * Throws `ERR_RINGLOOM_MODULE_LOAD` with the user's error as `cause`, and `ERR_RINGLOOM_NOT_AN_APP` when there is no default export.
  */
 export async function loadModule(module: URL): Promise<LoadedModule> {
+  const loaded = await importModule(module);
+  if (loaded.defaultExport !== undefined) return loaded;
+  const path = fileURLToPath(module);
+  const { names } = loaded;
+  throw new RingloomError(
+    "ERR_RINGLOOM_NOT_AN_APP",
+    `Cannot serve ${path}: it has no default export${names.length === 0 ? "" : ` (only ${names.join(", ")})`}.`,
+    { operation: "load", details: { module: path } },
+  );
+}
+
+/** Imports a module, whatever it exports. Throws `ERR_RINGLOOM_MODULE_LOAD` with the user's error as `cause`. */
+export async function importModule(module: URL): Promise<LoadedModule & { readonly names: readonly string[] }> {
   const path = fileURLToPath(module);
   await startTypeScriptLoader(module, loaderFacts());
   const namespace: unknown = await import(module.href).catch((error: unknown) => {
@@ -57,16 +70,11 @@ export async function loadModule(module: URL): Promise<LoadedModule> {
   });
   const exported = property(namespace, "default");
   const isTranspiled = property(exported, "__esModule") === true;
-  const defaultExport = isTranspiled ? property(exported, "default") : exported;
-  if (defaultExport !== undefined) {
-    return { defaultExport, named: (name) => property(isTranspiled ? exported : namespace, name) };
-  }
-  const names = Object.keys(namespace ?? {}).filter((name) => name !== "module.exports");
-  throw new RingloomError(
-    "ERR_RINGLOOM_NOT_AN_APP",
-    `Cannot serve ${path}: it has no default export${names.length === 0 ? "" : ` (only ${names.join(", ")})`}.`,
-    { operation: "load", details: { module: path } },
-  );
+  return {
+    defaultExport: isTranspiled ? property(exported, "default") : exported,
+    named: (name) => property(isTranspiled ? exported : namespace, name),
+    names: Object.keys(namespace ?? {}).filter((name) => name !== "module.exports"),
+  };
 }
 
 function checkTypeScript(path: string, extension: string, facts: LoaderFacts): void {

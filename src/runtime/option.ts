@@ -87,11 +87,19 @@ export function integerOption(
 export function integerOrAutoOption(
   identity: Identity<number | "auto"> & { min: number; max: number },
 ): OptionDefinition<number | "auto"> {
+  return integerOrWordOption("auto", identity);
+}
+
+/** The same, or another word. */
+export function integerOrWordOption<const Word extends string>(
+  word: Word,
+  identity: Identity<number | Word> & { min: number; max: number },
+): OptionDefinition<number | Word> {
   const { min, max, ...rest } = identity;
   return {
     ...rest,
-    allowed: `auto, or a whole number from ${min} to ${max}`,
-    parse: (value) => (value === "auto" ? "auto" : parseInteger(value, min, max)),
+    allowed: `${word}, or a whole number from ${min} to ${max}`,
+    parse: (value) => (value === word ? word : parseInteger(value, min, max)),
   };
 }
 

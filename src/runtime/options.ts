@@ -1,6 +1,7 @@
 /** The options of the runtime: what the supervisor and the shards can be told. Those of HTTP stand in `src/http/`. */
 import { CONNECTIONS_MAX, RING_ENTRIES_DEFAULT, SPIN_MICROS_DEFAULT } from "../constants.js";
 import type { LogSettings } from "../observe/log.js";
+import { OPERATION_OPTIONS } from "./operation-options.js";
 import {
   choiceOption,
   integerOption,
@@ -49,6 +50,32 @@ export interface RuntimeOptions {
   readonly watchdogMs: number;
   /** Whether stacks of the shards point to the sources that source maps name. */
   readonly sourceMaps: "off" | "on";
+  /** Whether other processes may listen on the same port, as in a rollout. */
+  readonly reusePort: "off" | "on";
+  /** Port of `/livez` and `/readyz`. */
+  readonly healthPort: number | "off";
+  /** Address of the health port; `auto` is that of the server. */
+  readonly healthHost: string;
+  /** Without a heartbeat for so long a shard counts as stuck, in milliseconds. */
+  readonly stuckMs: number;
+  /** A shard stuck for so long is terminated and replaced, in milliseconds; 0 is never. */
+  readonly stuckReplaceMs: number;
+  /** A shard stuck for so long makes `/livez` fail, in milliseconds; 0 is never. */
+  readonly liveMs: number;
+  /** How long a server that was told to stop still serves everybody, in milliseconds. */
+  readonly readyDelayMs: number | "auto";
+  /** Shards that may be replaced within the window. */
+  readonly restartsMax: number;
+  readonly restartWindowMs: number;
+  readonly restartBackoffMs: number;
+  /** How long one hook of the module may take, in milliseconds; 0 is no limit. */
+  readonly hookMs: number;
+  /** Whether a rejection that nobody handles ends its shard, or is only reported. */
+  readonly unhandledRejections: "shard" | "report";
+  /** Whether a shard whose module calls `process.exit` is replaced, or stops the server. */
+  readonly shardExit: "replace" | "stop";
+  /** A module with hooks for the process, a path; `none` is none. */
+  readonly supervisorModule: string;
 }
 
 type Definitions = { readonly [Name in keyof RuntimeOptions]: OptionDefinition<RuntimeOptions[Name]> };
@@ -270,6 +297,7 @@ export const RUNTIME_OPTIONS: Definitions = {
     choices: ["off", "on"],
     description: "Whether stacks point to the sources of compiled files. Each map is read once; each stack costs more.",
   }),
+  ...OPERATION_OPTIONS,
 };
 
 /**
@@ -304,6 +332,20 @@ export function resolveRuntimeOptions(sources: OptionSources): RuntimeOptions {
     accessLog: pick("accessLog"),
     watchdogMs: pick("watchdogMs"),
     sourceMaps: pick("sourceMaps"),
+    reusePort: pick("reusePort"),
+    healthPort: pick("healthPort"),
+    healthHost: pick("healthHost"),
+    stuckMs: pick("stuckMs"),
+    stuckReplaceMs: pick("stuckReplaceMs"),
+    liveMs: pick("liveMs"),
+    readyDelayMs: pick("readyDelayMs"),
+    restartsMax: pick("restartsMax"),
+    restartWindowMs: pick("restartWindowMs"),
+    restartBackoffMs: pick("restartBackoffMs"),
+    hookMs: pick("hookMs"),
+    unhandledRejections: pick("unhandledRejections"),
+    shardExit: pick("shardExit"),
+    supervisorModule: pick("supervisorModule"),
   };
 }
 

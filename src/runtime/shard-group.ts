@@ -1,10 +1,27 @@
-/** The shards of one server together: all start or none does, and they stop together. */
+/**
+ * The shards of one server together: all start or none does; one that dies is replaced; one after the other is restarted on request; they stop together.
+ *
+ *     starting → running → leaving (not ready, still serving) → draining → stopped
+ *
+ * The listening sockets stay open from the first phase to the last, whatever happens to the threads that accept from them. At any time one thread
+ * accepts from a socket: a successor begins when its predecessor has stopped, and who waits in between waits in the kernel's queue.
+ */
+import type { MessagePort } from "node:worker_threads";
 import { assert } from "../assert.js";
 import { RingloomError } from "../errors.js";
+import { loadNative } from "../native.js";
+import { judgeHealth, type ServerHealth, type ServerPhase } from "./health.js";
+import { HEARTBEAT_MS } from "./heartbeat.js";
 import type { Listeners } from "./listeners.js";
 import type { RuntimeOptions } from "./options.js";
-import { fromShardError, type ShardAssignment } from "./shard-protocol.js";
-import { type ShardEnd, ShardThread } from "./shard-thread.js";
+import { RestartBudget } from "./restart-budget.js";
+import { RollingRestart } from "./rolling-restart.js";
+import { Roster, type ShardCondition } from "./roster.js";
+import { Seat } from "./seat.js";
+import { fromShardError } from "./shard-error.js";
+import type { ShardAssignment, ShardTrouble } from "./shard-protocol.js";
+import { type ShardEnd, ShardThread, type ShardThreadEvents } from "./shard-thread.js";
+import { makeReport, type StopCause, type StopPhases, type StopReport } from "./stop-report.js";
 
 /** How long after the deadline a shard may still take to report, in milliseconds; then its thread is terminated. */
 export const CUT_SLACK_MS = 1_000;
@@ -16,193 +33,480 @@ export const CUT_SLACK_MS = 1_000;
  */
 export const LISTENERS_STOP_MS_MAX = 1_000;
 
-/** Told at once when a shard ends that had served and was not asked to end. */
-export type ShardLost = (end: ShardEnd) => void;
+/** How long handshakes that had begun may take to come to their end before a listener stops, in milliseconds. */
+export const SETTLE_MS = 50;
 
 /**
- * Why and how a server stopped.
+ * What is about to happen in the place of a shard that ended.
  * @experimental
  */
-export interface StopReport {
-  /** `requested`, or the first shard that failed. */
-  readonly cause: "requested" | "shard-failed";
-  readonly shards: number;
-  readonly shardsDrained: number;
-  readonly requestsFinished: number;
-  readonly connectionsClosedIdle: number;
-  readonly connectionsCut: number;
-  readonly ms: number;
-  /** 0 when every shard drained and nothing was cut, else 1. */
-  readonly exitCode: 0 | 1;
-  /** The shards that did not drain, with their errors. */
-  readonly failures: readonly ShardEnd[];
+export interface Replacement {
+  /** After how many milliseconds a new thread starts; undefined when the budget is spent and the server stops instead. */
+  readonly delayMs: number | undefined;
+  /** Replacements within the window, this one included. */
+  readonly used: number;
+}
+
+/**
+ * What an operator wants to hear.
+ * @experimental
+ */
+export interface GroupEvents {
+  /** A shard ended that was not asked to, or its replacement did not start. */
+  shardLost?(end: ShardEnd, replacement: Replacement): void;
+  /** Another thread serves as this shard now: in the place of one that died, or in a rolling restart. */
+  shardReplaced?(shard: number, generation: number): void;
+  /** A shard's event loop has not turned for `silentMs`. */
+  shardStuck?(shard: number, silentMs: number): void;
+  shardRecovered?(shard: number): void;
+  trouble?(trouble: ShardTrouble): void;
+}
+
+/** What a group is made of. */
+export interface GroupParts {
+  readonly listeners: Listeners;
+  readonly options: RuntimeOptions;
+  readonly shardMain: URL;
+  readonly shardCount: number;
+  readonly roster: SharedArrayBuffer;
+  readonly assign: (shard: number, generation: number) => ShardAssignment;
+  readonly events: GroupEvents;
 }
 
 /** The shards of one server and what happens to them together. */
-export class ShardGroup {
+export class ShardGroup implements ShardThreadEvents {
   readonly stopped: Promise<StopReport>;
-  readonly #listeners: Listeners;
-  readonly #options: RuntimeOptions;
-  readonly #shardLost: ShardLost | undefined;
-  readonly #threads: ShardThread[] = [];
-  readonly #ends: ShardEnd[] = [];
-  #readyCount = 0;
+  readonly seats: readonly Seat[];
+  readonly #parts: GroupParts;
+  readonly #roster: Roster;
+  readonly #budget: RestartBudget;
+  readonly #rolling: RollingRestart;
+  #phase: ServerPhase = "starting";
   #onAllReady: ((address: { host: string; port: number }) => void) | undefined;
   #onStartFailed: ((error: unknown) => void) | undefined;
   #onStopped!: (report: StopReport) => void;
-  #stopCause: StopReport["cause"] | undefined;
-  #stopStartedMs = 0;
-  #deadline: NodeJS.Timeout | undefined;
-  readonly #listening = new Set<ShardThread>();
-  #listenersDeadline: NodeJS.Timeout | undefined;
+  #watchTimer: NodeJS.Timeout | undefined;
+  #watchedMs = 0;
 
-  constructor(listeners: Listeners, options: RuntimeOptions, shardLost: ShardLost | undefined) {
-    this.#shardLost = shardLost;
-    this.#listeners = listeners;
-    this.#options = options;
+  #stopCause: StopCause = "requested";
+  /** When each phase of the stop began. */
+  readonly #since = { leaving: 0, draining: 0, nobodyListens: 0 };
+  #phaseTimer: NodeJS.Timeout | undefined;
+  #deadline: NodeJS.Timeout | undefined;
+  #listenersDeadline: NodeJS.Timeout | undefined;
+  readonly #listening = new Set<ShardThread>();
+  readonly #ends: ShardEnd[] = [];
+  readonly #retiredEnds: ShardEnd[] = [];
+  #hasDrainBegun = false;
+  #hasClosedListeners = false;
+  #nextTaker = 0;
+
+  constructor(parts: GroupParts) {
+    this.#parts = parts;
+    this.seats = Array.from({ length: parts.shardCount }, (_, shard) => new Seat(shard));
+    this.#roster = new Roster(parts.roster);
+    const { restartsMax, restartWindowMs: windowMs, restartBackoffMs: backoffMs } = parts.options;
+    this.#budget = new RestartBudget({ restartsMax, windowMs, backoffMs });
+    this.#rolling = new RollingRestart(this.seats, {
+      spawn: (seat) => this.#spawn(seat),
+      isRunning: () => this.#phase === "running",
+      canHandOver: () => parts.listeners.canHandOver,
+    });
     this.stopped = new Promise((resolve) => {
       this.#onStopped = resolve;
     });
   }
 
+  get phase(): ServerPhase {
+    return this.#phase;
+  }
+
   /** Starts all threads; resolves with the address once all are ready, rejects once all are gone after a failure. */
-  async start(assignments: readonly ShardAssignment[], shardMain: URL): Promise<{ host: string; port: number }> {
+  async start(): Promise<{ host: string; port: number }> {
     const ready = new Promise<{ host: string; port: number }>((resolve, reject) => {
       this.#onAllReady = resolve;
       this.#onStartFailed = reject;
     });
-    const events = {
-      ready: (_shard: number, host: string, port: number) => this.#onReady(host, port),
-      listenerStopped: (shard: number) => this.#onListenerStopped(shard),
-      gone: (end: ShardEnd) => this.#onGone(end),
-    };
-    for (const assignment of assignments) {
-      this.#threads.push(new ShardThread({ shardMain, assignment }, events));
-    }
-    const timer = this.#startTimer();
+    for (const seat of this.seats) this.#spawn(seat);
     try {
       return await ready;
     } catch (error) {
       await this.stopped;
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 
-  stop(cause: StopReport["cause"]): void {
-    if (this.#stopCause !== undefined) return;
+  /** Restarts one shard after the other; see {@link RollingRestart}. */
+  restart(): ReturnType<RollingRestart["request"]> {
+    return this.#rolling.request();
+  }
+
+  /** Ends the thread of a shard at once, wherever it is; it is then replaced like one that died. */
+  terminate(shard: number): void {
+    this.#seat(shard).current?.terminate();
+  }
+
+  health(): ServerHealth {
+    const shards = this.seats.map((seat) => {
+      const { condition, generation, restarts } = this.#roster.read(seat.shard);
+      return { shard: seat.shard, condition, generation, restarts, silentMs: seat.current?.pulse.silentMs ?? 0 };
+    });
+    return judgeHealth(this.#phase, shards, this.#parts.options.liveMs);
+  }
+
+  /** Passes a caller's port to the thread that serves as `shard`; where there is none the port closes, and the caller hears of it. */
+  connect(shard: number, port: MessagePort): void {
+    const seat = this.#seat(shard);
+    // What is sent to a thread that is still loading waits until it has loaded.
+    const thread = seat.current ?? seat.successor;
+    if (thread === undefined) port.close();
+    else thread.addCaller(port);
+  }
+
+  /** Begins a stop: not ready, then `readyDelayMs` later the drain. A further call changes nothing. */
+  stop(cause: StopCause, readyDelayMs = 0): void {
+    if (this.#phase !== "running" && this.#phase !== "starting") return;
+    this.#phase = "leaving";
     this.#stopCause = cause;
-    this.#stopStartedMs = performance.now();
-    const { drainGraceMs, drainMs } = this.#options;
-    // Idle connections are closed before the deadline counts them among those that it cuts.
-    const graceMs = Math.min(drainGraceMs, drainMs / 2);
-    for (const thread of this.#threads) {
-      this.#listeners.beginDrain(thread.shard);
-      thread.drain({ graceMs, deadlineMs: drainMs });
-      if (thread.state === "draining") this.#listening.add(thread);
-    }
-    const waitMs = Math.min(LISTENERS_STOP_MS_MAX, drainMs / 2);
-    this.#listenersDeadline = setTimeout(() => this.#tellNobodyListens(), waitMs);
-    // The shards keep the deadline themselves. This is for one whose JavaScript does not return.
-    this.#deadline = setTimeout(() => this.#terminateAll(), drainMs + CUT_SLACK_MS);
-    this.#finishIfAllGone();
+    this.#since.leaving = performance.now();
+    if (readyDelayMs > 0) this.#phaseTimer = setTimeout(() => this.#beginDraining(), readyDelayMs);
+    else this.#beginDraining();
   }
 
+  /** Ends a stop now: what is unfinished is cut. */
   cut(): void {
-    if (this.#stopCause === undefined) this.stop("requested");
-    for (const thread of this.#threads) thread.cut();
+    this.stop("requested");
+    if (this.#phase === "leaving") this.#beginDraining();
+    this.#drainAll();
+    for (const thread of this.#threads()) thread.cut();
     clearTimeout(this.#deadline);
     this.#deadline = setTimeout(() => this.#terminateAll(), CUT_SLACK_MS);
     this.#finishIfAllGone();
   }
 
-  #startTimer(): NodeJS.Timeout | undefined {
-    const { startMs } = this.#options;
-    if (startMs === 0) return undefined;
-    return setTimeout(() => {
-      const waiting = this.#threads.filter((thread) => thread.state === "starting").map((thread) => thread.shard);
-      this.#failStart(
-        new RingloomError(
-          "ERR_RINGLOOM_TIMEOUT",
-          `Cannot start: after ${startMs} ms the module was not loaded on shard ${waiting.join(", ")}. Does its top level await something that never comes?`,
-          { operation: "start", details: { startMs, shards: waiting } },
-        ),
-      );
-    }, startMs);
+  // --- what the threads say
+
+  loaded(thread: ShardThread): void {
+    const seat = this.#seat(thread.shard);
+    if (seat.successor !== thread) return;
+    if (this.#phase === "starting") {
+      // A server of which one shard then fails to load has answered nobody.
+      const threads = this.seats.map((candidate) => candidate.successor);
+      if (threads.every((candidate) => candidate?.state === "loaded")) for (const each of threads) each?.listen();
+      return;
+    }
+    if (seat.current === undefined) thread.listen();
+    else this.#takeOver(seat, seat.current, thread);
   }
 
-  #onReady(host: string, port: number): void {
-    this.#readyCount++;
-    assert(this.#readyCount <= this.#threads.length, "a shard becomes ready once");
-    if (this.#readyCount === this.#threads.length) this.#onAllReady?.({ host, port });
+  ready(thread: ShardThread, host: string, port: number): void {
+    const seat = this.#seat(thread.shard);
+    assert(seat.successor === thread, "a thread becomes ready once, as a successor");
+    clearTimeout(seat.startTimer);
+    seat.successor = undefined;
+    seat.current = thread;
+    for (const old of seat.retiring) old.nobodyListens();
+    this.#note(seat, "serving");
+    if (this.#phase === "starting") {
+      if (!this.seats.every((candidate) => candidate.current !== undefined)) return;
+      this.#phase = "running";
+      this.#startWatching();
+      this.#onAllReady?.({ host, port });
+      return;
+    }
+    this.#steer();
+    this.#parts.events.shardReplaced?.(seat.shard, thread.generation);
+    this.#rolling.successorReady(seat);
   }
 
-  #onListenerStopped(shard: number): void {
-    this.#listeners.forget(shard);
-    this.#noLongerListening(shard);
+  listenerStopped(thread: ShardThread): void {
+    const seat = this.#seat(thread.shard);
+    if (seat.retiring.has(thread)) seat.successor?.listen();
+    this.#noLongerListening(thread);
   }
 
-  #noLongerListening(shard: number): void {
-    for (const thread of this.#listening) if (thread.shard === shard) this.#listening.delete(thread);
-    if (this.#stopCause !== undefined && this.#listening.size === 0) this.#tellNobodyListens();
+  call(shard: number, port: MessagePort): void {
+    this.connect(shard, port);
   }
 
-  #tellNobodyListens(): void {
-    clearTimeout(this.#listenersDeadline);
-    for (const thread of this.#threads) thread.nobodyListens();
+  trouble(trouble: ShardTrouble): void {
+    this.#parts.events.trouble?.(trouble);
   }
 
-  /**
-   * A shard ended. If nobody asked for it, the server stops as a whole: the others finish what they have, and the exit code tells.
-   * Replacing the shard belongs here: its listening socket is still open, and its connections' peers reconnect.
-   */
-  #onGone(end: ShardEnd): void {
-    this.#ends.push(end);
-    if (!end.wasReady) this.#failStart(startError(end));
-    else if (end.kind === "died" || end.kind === "failed") this.#shardLost?.(end);
-    // Whoever waits in a dead shard's queue would wait for ever; closing resets them, so that they can try again elsewhere.
-    this.#listeners.close(end.shard);
-    if (this.#stopCause === undefined) this.stop("shard-failed");
-    this.#noLongerListening(end.shard);
+  gone(thread: ShardThread, end: ShardEnd): void {
+    const seat = this.#seat(thread.shard);
+    for (const descriptor of thread.takeBack()) this.#place(seat.shard, descriptor);
+    if (seat.retiring.delete(thread)) {
+      if (this.#phase === "draining") this.#retiredEnds.push(end);
+      this.#rolling.oldGone(seat, end);
+      seat.successor?.listen();
+    } else if (seat.successor === thread) {
+      this.#successorGone(seat, end);
+    } else {
+      seat.current = undefined;
+      this.#currentGone(seat, end);
+    }
+    this.#noLongerListening(thread);
     this.#finishIfAllGone();
+  }
+
+  // --- one seat
+
+  #spawn(seat: Seat): void {
+    const { options, shardMain, assign } = this.#parts;
+    seat.generation += 1;
+    const assignment = assign(seat.shard, seat.generation);
+    const thread = new ShardThread({ shardMain, assignment }, this);
+    seat.successor = thread;
+    if (seat.current === undefined) this.#note(seat, "starting");
+    if (options.startMs > 0) seat.startTimer = setTimeout(() => this.#startTooLong(thread), options.startMs);
+  }
+
+  #startTooLong(thread: ShardThread): void {
+    const { startMs } = this.#parts.options;
+    const waiting = this.seats.filter((seat) => seat.successor !== undefined).map((seat) => seat.shard);
+    const error = new RingloomError(
+      "ERR_RINGLOOM_TIMEOUT",
+      `Cannot start: after ${startMs} ms the module was not loaded on shard ${waiting.join(", ")}. Does its top level await something that never comes?`,
+      { operation: "start", details: { startMs, shards: waiting } },
+    );
+    if (this.#phase === "starting") this.#failStart(error);
+    else thread.terminate(error);
+  }
+
+  /** The successor has loaded: the old thread stops accepting, and then the new one begins. */
+  #takeOver(seat: Seat, old: ShardThread, successor: ShardThread): void {
+    const { drainMs } = this.#parts.options;
+    seat.retiring.add(old);
+    seat.current = undefined;
+    seat.isStuck = false;
+    old.drain({ ...this.#drainTimes(), hasSuccessor: true });
+    // A shard that is busy for longer keeps accepting until it hears us; two threads may accept from one socket, if need be.
+    setTimeout(() => successor.listen(), LISTENERS_STOP_MS_MAX).unref();
+    setTimeout(() => old.terminate(), drainMs + old.closeMs + CUT_SLACK_MS).unref();
+  }
+
+  #successorGone(seat: Seat, end: ShardEnd): void {
+    clearTimeout(seat.startTimer);
+    seat.successor = undefined;
+    if (this.#phase === "starting") return this.#failStart(startError(end));
+    const isStopping = this.#phase === "draining";
+    if (this.#rolling.successorGone(seat, startError(end)) || isStopping) return;
+    this.#replace(seat, end);
+  }
+
+  #currentGone(seat: Seat, end: ShardEnd): void {
+    seat.lastEnd = end;
+    seat.isStuck = false;
+    if (this.#phase === "draining") {
+      this.#note(seat, "stopped");
+      this.#ends.push(end);
+      return;
+    }
+    if (this.#phase === "starting") return this.#failStart(startError(end));
+    this.#note(seat, "down");
+    this.#steer();
+    this.#rescue(seat);
+    this.#rolling.oldGone(seat, end);
+    if (end.kind === "exited" && this.#parts.options.shardExit === "stop") {
+      this.#parts.events.shardLost?.(end, { delayMs: undefined, used: this.#budget.used });
+      this.#stopNow("shard-exit");
+    } else {
+      this.#replace(seat, end);
+    }
+  }
+
+  #replace(seat: Seat, end: ShardEnd): void {
+    const delayMs = this.#budget.take(performance.now());
+    seat.lastEnd = end;
+    this.#parts.events.shardLost?.(end, { delayMs, used: this.#budget.used });
+    if (delayMs === undefined) return this.#stopNow("restarts-spent");
+    seat.restarts += 1;
+    this.#note(seat, "down");
+    if (seat.successor?.state === "loaded") seat.successor.listen();
+    else if (seat.successor === undefined) seat.restartTimer = setTimeout(() => this.#spawn(seat), delayMs);
+  }
+
+  #note(seat: Seat, condition: ShardCondition): void {
+    this.#roster.write(seat.shard, { condition, generation: seat.generation, restarts: seat.restarts });
+  }
+
+  #seat(shard: number): Seat {
+    const seat = this.seats[shard];
+    assert(seat !== undefined, "only existing shards have a seat");
+    return seat;
+  }
+
+  // --- watching
+
+  #startWatching(): void {
+    this.#watchedMs = performance.now();
+    this.#watchTimer = setInterval(() => this.#watch(), HEARTBEAT_MS);
+  }
+
+  #watch(): void {
+    const nowMs = performance.now();
+    // When this thread did not run either, nothing is known of the others.
+    const elapsedMs = Math.min(nowMs - this.#watchedMs, 2 * HEARTBEAT_MS);
+    this.#watchedMs = nowMs;
+    if (this.#phase === "draining") return;
+    for (const seat of this.seats) {
+      if (seat.current !== undefined) this.#feel(seat, seat.current, elapsedMs);
+      if (!seat.isServing) this.#rescue(seat);
+    }
+  }
+
+  #feel(seat: Seat, thread: ShardThread, elapsedMs: number): void {
+    const { stuckMs, stuckReplaceMs } = this.#parts.options;
+    thread.pulse.observe(elapsedMs);
+    const { silentMs } = thread.pulse;
+    const isStuck = silentMs >= stuckMs;
+    if (isStuck !== seat.isStuck) {
+      seat.isStuck = isStuck;
+      this.#note(seat, isStuck ? "stuck" : "serving");
+      this.#steer();
+      if (isStuck) this.#parts.events.shardStuck?.(seat.shard, silentMs);
+      else this.#parts.events.shardRecovered?.(seat.shard);
+    }
+    if (stuckReplaceMs > 0 && silentMs >= stuckReplaceMs) thread.terminate();
+  }
+
+  /** New connections go to the shards that take them. */
+  #steer(): void {
+    const serving = this.seats.filter((seat) => seat.isServing).map((seat) => seat.shard);
+    this.#parts.listeners.steerTo(serving);
+  }
+
+  /** Who waits in the queue of a shard that does not accept is given to one that serves, if there is one. */
+  #rescue(seat: Seat): void {
+    if (!this.seats.some((other) => other !== seat && other.isServing)) return;
+    for (const descriptor of this.#parts.listeners.takeWaiting(seat.shard)) this.#place(seat.shard, descriptor);
+  }
+
+  /** Gives an accepted connection to a shard, preferably not `from`; closes it when there is none. */
+  #place(from: number, descriptor: number): void {
+    const takers = this.seats.filter((seat) => seat.current?.state === "ready" || seat.current?.state === "draining");
+    const healthy = takers.filter((seat) => seat.shard !== from && !seat.isStuck);
+    const choice = healthy.length > 0 ? healthy : takers;
+    const thread = choice[this.#nextTaker++ % Math.max(choice.length, 1)]?.current;
+    if (thread === undefined) loadNative()?.closeDescriptor(descriptor);
+    else thread.adopt(descriptor);
+  }
+
+  // --- the stop
+
+  #stopNow(cause: StopCause): void {
+    if (this.#phase === "running") this.stop(cause);
+    else if (this.#phase === "leaving") this.#beginDraining();
+  }
+
+  #beginDraining(): void {
+    const { listeners, options } = this.#parts;
+    this.#phase = "draining";
+    this.#since.draining = performance.now();
+    clearTimeout(this.#phaseTimer);
+    for (const seat of this.seats) seat.clearTimers();
+    this.#rolling.cancel();
+    const serves = this.#threads().some((thread) => thread.state === "ready");
+    if (serves && listeners.turnAway()) {
+      this.#phaseTimer = setTimeout(() => this.#drainAll(), Math.min(SETTLE_MS, options.drainMs / 2));
+    } else {
+      this.#drainAll();
+    }
+  }
+
+  #drainAll(): void {
+    if (this.#hasDrainBegun) return;
+    this.#hasDrainBegun = true;
+    clearTimeout(this.#phaseTimer);
+    const { drainMs } = this.#parts.options;
+    for (const seat of this.seats) {
+      this.#note(seat, seat.current === undefined ? "stopped" : "draining");
+      seat.successor?.terminate();
+      if (seat.current === undefined) {
+        // A death that was being made good is no failure of a stop that somebody asked for.
+        if (seat.lastEnd !== undefined && this.#stopCause !== "requested") this.#ends.push(seat.lastEnd);
+        continue;
+      }
+      seat.current.drain({ ...this.#drainTimes(), hasSuccessor: false });
+      if (seat.current.state === "draining") this.#listening.add(seat.current);
+    }
+    this.#listenersDeadline = setTimeout(() => this.#closeListeners(), Math.min(LISTENERS_STOP_MS_MAX, drainMs / 2));
+    // The shards keep the deadline themselves. This is for one whose JavaScript does not return.
+    const closeMs = Math.max(0, ...this.#threads().map((thread) => thread.closeMs));
+    this.#deadline = setTimeout(() => this.#terminateAll(), drainMs + closeMs + CUT_SLACK_MS);
+    if (this.#listening.size === 0) this.#closeListeners();
+    this.#finishIfAllGone();
+  }
+
+  /** Idle connections are closed before the deadline counts them among those that it cuts. */
+  #drainTimes(): { graceMs: number; deadlineMs: number } {
+    const { drainGraceMs, drainMs } = this.#parts.options;
+    return { graceMs: Math.min(drainGraceMs, drainMs / 2), deadlineMs: drainMs };
+  }
+
+  #noLongerListening(thread: ShardThread): void {
+    this.#listening.delete(thread);
+    if (this.#hasDrainBegun && this.#listening.size === 0) this.#closeListeners();
+  }
+
+  /** Nobody accepts any more. Who came in the last moment is handed to a shard that drains; then clients may be sent elsewhere. */
+  #closeListeners(): void {
+    if (this.#hasClosedListeners) return;
+    this.#hasClosedListeners = true;
+    clearTimeout(this.#listenersDeadline);
+    this.#since.nobodyListens = performance.now();
+    this.#parts.listeners.closeAll((shard, descriptors) => {
+      for (const descriptor of descriptors) this.#place(shard, descriptor);
+    });
+    for (const thread of this.#threads()) thread.nobodyListens();
   }
 
   #failStart(error: unknown): void {
     this.#onStartFailed?.(error);
     this.#onStartFailed = undefined;
+    this.stop("requested");
     this.#terminateAll();
   }
 
   #terminateAll(): void {
-    for (const thread of this.#threads) thread.terminate();
+    for (const thread of this.#threads()) thread.terminate();
+  }
+
+  #threads(): ShardThread[] {
+    return this.seats.flatMap((seat) => seat.threads);
   }
 
   #finishIfAllGone(): void {
-    if (this.#stopCause === undefined || this.#ends.length < this.#threads.length) return;
+    if (!this.#hasDrainBegun || this.#phase === "stopped" || this.#threads().length > 0) return;
+    this.#closeListeners();
+    this.#phase = "stopped";
+    for (const seat of this.seats) {
+      seat.clearTimers();
+      this.#note(seat, "stopped");
+    }
     clearTimeout(this.#deadline);
-    clearTimeout(this.#listenersDeadline);
-    this.#listeners.closeAll();
-    this.#onStopped(makeReport(this.#stopCause, this.#ends, performance.now() - this.#stopStartedMs));
+    clearInterval(this.#watchTimer);
+    this.#onStopped(
+      makeReport({
+        cause: this.#stopCause,
+        shards: this.seats.length,
+        restarts: this.seats.reduce((sum, seat) => sum + seat.restarts, 0),
+        ends: this.#ends,
+        retired: this.#retiredEnds,
+        phases: this.#phases(),
+      }),
+    );
   }
-}
 
-function makeReport(cause: StopReport["cause"], ends: readonly ShardEnd[], ms: number): StopReport {
-  const drained = ends.filter((end) => end.kind === "drained");
-  const total = (count: (end: ShardEnd) => number | undefined) => ends.reduce((sum, end) => sum + (count(end) ?? 0), 0);
-  const connectionsCut = total((end) => end.report?.connectionsForced);
-  const isClean = cause === "requested" && drained.length === ends.length && connectionsCut === 0;
-  return {
-    cause,
-    shards: ends.length,
-    shardsDrained: drained.length,
-    requestsFinished: total((end) => end.report?.requestsFinished),
-    connectionsClosedIdle: total((end) => end.report?.connectionsClosedIdle),
-    connectionsCut,
-    ms,
-    exitCode: isClean ? 0 : 1,
-    failures: ends.filter((end) => end.kind !== "drained"),
-  };
+  #phases(): StopPhases {
+    const { leaving, draining, nobodyListens } = this.#since;
+    return {
+      readyDelayMs: draining - leaving,
+      listenersMs: nobodyListens - draining,
+      drainMs: performance.now() - nobodyListens,
+    };
+  }
 }
 
 /** The error of a shard that never became ready, as close to the original as a thread border allows. */

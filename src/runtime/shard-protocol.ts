@@ -1,8 +1,9 @@
 /** What the supervisor and a shard say to each other. Both sides are of one build, so messages are typed and not checked again. */
-import type { ResourceLimits } from "node:worker_threads";
+import type { MessagePort, ResourceLimits } from "node:worker_threads";
 import type { DriverName, ListenAddress, SpinPolicy } from "../driver/contract.js";
-import { RingloomError } from "../errors.js";
 import type { LogSettings } from "../observe/log.js";
+import type { HookFailure } from "./lifecycle.js";
+import type { ShardError } from "./shard-error.js";
 import type { RuntimeFacts } from "./stats.js";
 
 /** Sizes of one shard's driver. */
@@ -25,6 +26,8 @@ export interface ShardMemory {
 export interface ShardAssignment {
   readonly shard: number;
   readonly shardCount: number;
+  /** Which thread this is that serves as the shard: 1 for the first. */
+  readonly generation: number;
   readonly driver: DriverName;
   readonly sizes: DriverSizes;
   readonly memory: ShardMemory;
@@ -33,6 +36,12 @@ export interface ShardAssignment {
   /** The CPU to stay on. */
   readonly cpu: number | undefined;
   readonly counters: SharedArrayBuffer;
+  /** The word in which this thread's heart beats; see `heartbeat.ts`. */
+  readonly heart: SharedArrayBuffer;
+  /** How long a hook of the module may take, in milliseconds; 0 is no limit. */
+  readonly hookMs: number;
+  /** Whether a rejection that nobody handles ends this thread, or is only reported. */
+  readonly unhandledRejections: "shard" | "report";
   /** See `src/observe/pulse.ts`. */
   readonly pulses: SharedArrayBuffer;
   readonly log: LogSettings;
@@ -54,6 +63,12 @@ export interface DrainOptions {
   readonly deadlineMs: number;
 }
 
+/** The same for a whole shard. */
+export interface ShardDrainOptions extends DrainOptions {
+  /** Another thread takes over the shard's number, and with it the right to write its counters. */
+  readonly hasSuccessor: boolean;
+}
+
 /** What a drain did. */
 export interface DrainReport {
   /** Requests answered between the start of the drain and its end. */
@@ -63,58 +78,48 @@ export interface DrainReport {
   /** Connections that the deadline cut. */
   readonly connectionsForced: number;
   readonly ms: number;
-}
-
-/** An error that crosses threads: a structured clone keeps neither `code` nor our classes. */
-export interface ShardError {
-  readonly name: string;
-  readonly code: string | undefined;
-  readonly message: string;
-  readonly stack: string;
-  readonly cause: ShardError | undefined;
+  /** Hooks of the module that failed while it drained. */
+  readonly hookFailures: readonly HookFailure[];
 }
 
 /** What the supervisor tells a shard. */
 export type MessageToShard =
-  | ({ readonly type: "drain" } & DrainOptions)
-  /** No shard listens any more: clients may now be told to connect elsewhere. */
+  /** The shard may begin to accept: all are loaded, or the one that it replaces has stopped accepting. */
+  | { readonly type: "listen" }
+  | ({ readonly type: "drain" } & ShardDrainOptions)
+  /** No shard listens any more, or a successor does: clients may now be told to connect elsewhere. */
   | { readonly type: "nobodyListens" }
+  /**
+   * A connection that the supervisor accepted for a shard that could not. The descriptor stays the supervisor's: the shard takes a duplicate, so
+   * that neither can close a number which already names something else, whenever this thread dies.
+   */
+  | { readonly type: "adopt"; readonly descriptor: number }
+  /** Another thread wants to call functions of this shard; see `shard-functions.ts`. */
+  | { readonly type: "caller"; readonly port: MessagePort }
   /** Ends a drain now. */
   | { readonly type: "cut" };
 
 /** What a shard tells the supervisor. */
 export type MessageFromShard =
+  /** The module is loaded and its `start` hook is done. `closeMs` is how long its `close` hook may take. */
+  | { readonly type: "loaded"; readonly closeMs: number }
   | { readonly type: "ready"; readonly host: string; readonly port: number }
   | { readonly type: "failed"; readonly error: ShardError }
-  /** The shard closes its listening descriptor now, and the supervisor must not. */
+  /** The shard accepts no more. Its socket is the supervisor's to close or to pass on. */
   | { readonly type: "listenerStopped" }
+  | { readonly type: "adopted"; readonly descriptor: number }
+  /** This thread wants to call functions of `shard`. */
+  | { readonly type: "call"; readonly shard: number; readonly port: MessagePort }
+  /** Something that an operator should know and that does not end the shard. */
+  | { readonly type: "trouble"; readonly trouble: ShardTrouble }
   | { readonly type: "drained"; readonly report: DrainReport };
 
-/** Causes of causes that are kept. */
-const CAUSES_MAX = 5;
-
-/** Puts an error into the form that crosses threads. */
-export function toShardError(error: unknown, causesMax: number = CAUSES_MAX): ShardError {
-  if (!(error instanceof Error)) {
-    const message = `${typeof error} ${String(error)}`;
-    return { name: "Error", code: undefined, message, stack: message, cause: undefined };
-  }
-  const code: unknown = Reflect.get(error, "code");
-  return {
-    name: error.name,
-    code: typeof code === "string" ? code : undefined,
-    message: error.message,
-    stack: error.stack ?? `${error.name}: ${error.message}`,
-    cause: error.cause === undefined || causesMax === 0 ? undefined : toShardError(error.cause, causesMax - 1),
-  };
-}
-
-/** Makes an error of it again: one of ours, with the user's own as its cause, each with the stack that it had. */
-export function fromShardError(error: ShardError, operation: string): RingloomError {
-  const rebuilt = new RingloomError(error.code ?? "ERR_RINGLOOM_SHARD_FAILED", error.message, {
-    operation,
-    ...(error.cause === undefined ? {} : { cause: fromShardError(error.cause, operation) }),
-  });
-  rebuilt.stack = error.stack;
-  return rebuilt;
+/**
+ * A failure that a shard survives: a rejection that nobody handled (under the policy `report`), or a `ready` hook that failed.
+ * @experimental
+ */
+export interface ShardTrouble {
+  readonly shard: number;
+  readonly kind: "unhandled-rejection" | "hook";
+  readonly error: ShardError;
 }

@@ -1,19 +1,21 @@
 /**
  * The supervisor's side of one shard: its thread, what it said last, and how it ended.
  *
- *     starting → ready → draining → gone          any state → gone when the thread dies
+ *     starting → loaded → ready → draining → gone          any state → gone when the thread dies
  */
-import { Worker } from "node:worker_threads";
+import { type MessagePort, Worker } from "node:worker_threads";
 import { RingloomError } from "../errors.js";
+import { loadNative } from "../native.js";
+import { Pulse } from "./heartbeat.js";
+import { type ShardError, toShardError } from "./shard-error.js";
 import type {
-  DrainOptions,
   DrainReport,
   MessageFromShard,
   MessageToShard,
   ShardAssignment,
-  ShardError,
+  ShardDrainOptions,
+  ShardTrouble,
 } from "./shard-protocol.js";
-import { toShardError } from "./shard-protocol.js";
 
 /** What a shard's thread is called, for debuggers and for the watchdog. */
 export function shardThreadName(shard: number): string {
@@ -21,13 +23,18 @@ export function shardThreadName(shard: number): string {
 }
 
 /** Where a shard is in its life. */
-export type ShardState = "starting" | "ready" | "draining" | "gone";
+export type ShardState = "starting" | "loaded" | "ready" | "draining" | "gone";
 
-/** Why a shard is gone. */
+/**
+ * Why a shard's thread is gone.
+ * @experimental
+ */
 export interface ShardEnd {
   readonly shard: number;
-  /** `drained` is the only orderly end. */
-  readonly kind: "drained" | "failed" | "died" | "terminated";
+  /** Which thread of the shard it was, from 1. */
+  readonly generation: number;
+  /** `drained` is the only orderly end. `died` is an uncaught error or the heap limit, `exited` a call of `process.exit`. */
+  readonly kind: "drained" | "failed" | "died" | "exited" | "terminated";
   /** With `drained`. */
   readonly report: DrainReport | undefined;
   /** With `failed` and `died`, where there is one. */
@@ -39,9 +46,13 @@ export interface ShardEnd {
 
 /** What the supervisor wants to hear. Each `gone` comes once, last. */
 export interface ShardThreadEvents {
-  ready(shard: number, host: string, port: number): void;
-  listenerStopped(shard: number): void;
-  gone(end: ShardEnd): void;
+  loaded(thread: ShardThread): void;
+  ready(thread: ShardThread, host: string, port: number): void;
+  listenerStopped(thread: ShardThread): void;
+  /** The thread wants to call functions of another shard through this port. */
+  call(shard: number, port: MessagePort): void;
+  trouble(trouble: ShardTrouble): void;
+  gone(thread: ShardThread, end: ShardEnd): void;
 }
 
 /** What a shard is started with. */
@@ -54,9 +65,14 @@ export interface ShardThreadOptions {
 /** One shard's thread. */
 export class ShardThread {
   readonly shard: number;
+  readonly generation: number;
+  readonly pulse: Pulse;
   state: ShardState = "starting";
+  /** How long its module's `close` hook may take after the drain, in milliseconds. */
+  closeMs = 0;
   readonly #worker: Worker;
   readonly #events: ShardThreadEvents;
+  readonly #handed = new Set<number>();
   #wasReady = false;
   #wasTerminated = false;
   #report: DrainReport | undefined;
@@ -65,6 +81,8 @@ export class ShardThread {
 
   constructor(options: ShardThreadOptions, events: ShardThreadEvents) {
     this.shard = options.assignment.shard;
+    this.generation = options.assignment.generation;
+    this.pulse = new Pulse(options.assignment.heart);
     this.#events = events;
     this.#worker = new Worker(options.shardMain, {
       name: shardThreadName(this.shard),
@@ -80,10 +98,33 @@ export class ShardThread {
     this.#worker.on("exit", (code) => this.#onExit(code));
   }
 
-  /** Begins an orderly end. Before it is ready a shard has nothing to finish and is terminated. */
-  drain(options: DrainOptions): void {
+  /** Lets a loaded shard begin to accept. */
+  listen(): void {
+    if (this.state === "loaded") this.#send({ type: "listen" });
+  }
+
+  /** Hands it a connection whose descriptor the supervisor keeps until the shard has duplicated it; see {@link takeBack}. */
+  adopt(descriptor: number): void {
+    this.#handed.add(descriptor);
+    this.#send({ type: "adopt", descriptor });
+  }
+
+  /** The connections that it was handed and did not take: the caller owns their descriptors. */
+  takeBack(): number[] {
+    const descriptors = [...this.#handed];
+    this.#handed.clear();
+    return descriptors;
+  }
+
+  /** Passes on the port of a thread that wants to call its functions. */
+  addCaller(port: MessagePort): void {
+    this.#worker.postMessage({ type: "caller", port } satisfies MessageToShard, [port]);
+  }
+
+  /** Begins an orderly end. A shard that does not serve yet has nothing to finish and is terminated. */
+  drain(options: ShardDrainOptions): void {
     if (this.state === "gone" || this.state === "draining") return;
-    if (this.state === "starting") {
+    if (this.state !== "ready") {
       this.terminate();
       return;
     }
@@ -91,7 +132,7 @@ export class ShardThread {
     this.#send({ type: "drain", ...options });
   }
 
-  /** Tells a draining shard that no shard listens any more. */
+  /** Tells a draining shard that no shard listens any more, or that its successor does. */
   nobodyListens(): void {
     if (this.state === "draining") this.#send({ type: "nobodyListens" });
   }
@@ -101,9 +142,10 @@ export class ShardThread {
     if (this.state === "draining") this.#send({ type: "cut" });
   }
 
-  /** Ends the thread wherever it is, even inside a loop that never returns. */
-  terminate(): void {
+  /** Ends the thread wherever it is, even inside a loop that never returns. `why` is what its end is then reported with. */
+  terminate(why?: RingloomError): void {
     if (this.state === "gone" || this.#wasTerminated) return;
+    if (why !== undefined) this.#error ??= toShardError(why);
     this.#wasTerminated = true;
     void this.#worker.terminate();
   }
@@ -114,18 +156,33 @@ export class ShardThread {
 
   #onMessage(message: MessageFromShard): void {
     switch (message.type) {
-      case "ready":
+      case "loaded":
         if (this.state !== "starting") return;
+        this.state = "loaded";
+        this.closeMs = message.closeMs;
+        this.#events.loaded(this);
+        return;
+      case "ready":
+        if (this.state !== "loaded") return;
         this.state = "ready";
         this.#wasReady = true;
-        this.#events.ready(this.shard, message.host, message.port);
+        this.#events.ready(this, message.host, message.port);
         return;
       case "failed":
         this.#failed = true;
         this.#error = message.error;
         return;
       case "listenerStopped":
-        this.#events.listenerStopped(this.shard);
+        this.#events.listenerStopped(this);
+        return;
+      case "adopted":
+        if (this.#handed.delete(message.descriptor)) loadNative()?.closeDescriptor(message.descriptor);
+        return;
+      case "call":
+        this.#events.call(message.shard, message.port);
+        return;
+      case "trouble":
+        this.#events.trouble(message.trouble);
         return;
       case "drained":
         this.#report = message.report;
@@ -144,15 +201,21 @@ export class ShardThread {
 
   #onExit(exitCode: number): void {
     this.state = "gone";
-    const orderly = this.#report !== undefined;
-    const kind = orderly ? "drained" : this.#wasTerminated ? "terminated" : this.#failed ? "failed" : "died";
-    this.#events.gone({
+    this.#events.gone(this, {
       shard: this.shard,
-      kind,
+      generation: this.generation,
+      kind: this.#endKind(),
       report: this.#report,
       error: this.#error,
       exitCode,
       wasReady: this.#wasReady,
     });
+  }
+
+  #endKind(): ShardEnd["kind"] {
+    if (this.#report !== undefined) return "drained";
+    if (this.#wasTerminated) return "terminated";
+    if (this.#failed) return "failed";
+    return this.#error === undefined ? "exited" : "died";
   }
 }

@@ -1,23 +1,31 @@
 /**
- * The shard's side of its life: assigned, started, ready, draining, gone. It knows no protocol of the network: what it runs is a
+ * The shard's side of its life: assigned, loaded, listening, draining, gone. It knows no protocol of the network: what it runs is a
  * {@link ShardService}. Everything here runs on the shard's own thread.
  */
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { DriverStats, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
-import { checkNative, loadNative, requireNative } from "../native.js";
+import { checkNative, requireNative } from "../native.js";
 import { configureLog } from "../observe/log.js";
 import { LoopMonitor, libuvIdleMs } from "../observe/loop-monitor.js";
 import { Pulses } from "../observe/pulse.js";
-import {
-  type DrainOptions,
-  type DrainReport,
-  type MessageFromShard,
-  type MessageToShard,
-  type ShardAssignment,
-  toShardError,
+import { startHeart } from "./heartbeat.js";
+import { type HookFailure, Hooks, type ShardHookContext } from "./lifecycle.js";
+import { toShardError } from "./shard-error.js";
+import { ShardCallee, ShardCalls, setShardCalls } from "./shard-functions.js";
+import type {
+  DrainOptions,
+  DrainReport,
+  MessageFromShard,
+  MessageToShard,
+  ShardAssignment,
+  ShardDrainOptions,
+  ShardTrouble,
 } from "./shard-protocol.js";
 import { RuntimeView, setRuntimeView } from "./stats.js";
+
+/** What the service itself tells about its drain. */
+export type ServiceDrainReport = Omit<DrainReport, "hookFailures">;
 
 /** What a shard runs. */
 export interface ShardService {
@@ -25,12 +33,16 @@ export interface ShardService {
   readonly driverStats: object;
   /** Current counters of the service itself. */
   readonly serviceStats: object;
+  /** The module's export `lifecycle`, unchecked. */
+  readonly lifecycle?: unknown;
   listen(target: number | ListenAddress): Promise<Listening>;
+  /** Takes an open connection, and owns its descriptor from then on. Returns false, or throws, when it cannot. */
+  adopt(descriptor: number): boolean;
   /**
    * Finishes what was begun. Calls `listenerStopped` as soon as nobody waits to be accepted any more, and sends no client away
    * before its promise has resolved.
    */
-  drain(options: DrainOptions, listenerStopped: () => Promise<void>): Promise<DrainReport>;
+  drain(options: DrainOptions, listenerStopped: () => Promise<void>): Promise<ServiceDrainReport>;
   /** Cuts what is left; a drain in progress then ends soon. */
   cut(): void;
 }
@@ -48,25 +60,139 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
   const port = parentPort;
   // The cast is safe because the supervisor of the same build makes it.
   const assignment = workerData as ShardAssignment;
-  configureLog(assignment.log, assignment.shard);
+  const { shard, shardCount, generation, hookMs } = assignment;
+  configureLog(assignment.log, shard);
   try {
+    startHeart(assignment.heart);
     // Node reads the map of a module when it loads it, so this comes before the user's.
     if (assignment.sourceMaps) process.setSourceMapsEnabled(true);
     if (assignment.cpu !== undefined) {
       checkNative(requireNative().setAffinity([assignment.cpu]), "set the CPU affinity", { cpu: assignment.cpu });
     }
+    if (assignment.unhandledRejections === "report") reportRejections(port, shard);
     // The view exists before the module is loaded, so that its top level may already ask for statistics.
-    const view = new RuntimeView(assignment.counters, assignment.shard, assignment.facts);
+    const view = new RuntimeView(assignment.counters, shard, assignment.facts);
     setRuntimeView(view);
+    setShardCalls(
+      new ShardCalls(shardCount, (to, line) =>
+        port.postMessage({ type: "call", shard: to, port: line } satisfies MessageFromShard, [line]),
+      ),
+    );
     const service = await start(assignment);
-    view.start({ driver: () => service.driverStats, service: () => service.serviceStats });
-    view.monitor(monitorLoop(assignment, service));
-    const { host, port: portNumber } = await service.listen(ownTarget(assignment));
-    obey(port, service, view, assignment);
-    send(port, { type: "ready", host, port: portNumber });
+    const context: Omit<ShardHookContext, "signal"> = { shard, shardCount, generation };
+    const hooks = new Hooks(service.lifecycle, context, hookMs);
+    await hooks.run("start");
+    const life = new ShardLife(port, assignment, { service, view, hooks });
+    port.on("message", (message: MessageToShard) => life.obey(message));
+    send(port, { type: "loaded", closeMs: hooks.limitMs("close") });
   } catch (error) {
-    send(port, { type: "failed", error: toShardError(error) });
-    endThread(1);
+    fail(port, error);
+  }
+}
+
+/** What a shard that has loaded consists of. */
+interface ShardParts {
+  readonly service: ShardService;
+  readonly view: RuntimeView;
+  readonly hooks: Hooks;
+}
+
+/** A loaded shard, from its first connection to its last. */
+class ShardLife {
+  readonly #port: MessagePort;
+  readonly #assignment: ShardAssignment;
+  readonly #service: ShardService;
+  readonly #view: RuntimeView;
+  readonly #hooks: Hooks;
+  readonly #callee = new ShardCallee();
+  readonly #othersStopped: Promise<void>;
+  #nobodyListens: () => void = () => undefined;
+  #isDraining = false;
+  #readyHook: ReturnType<Hooks["attempt"]> = Promise.resolve(undefined);
+
+  constructor(port: MessagePort, assignment: ShardAssignment, parts: ShardParts) {
+    this.#port = port;
+    this.#assignment = assignment;
+    this.#service = parts.service;
+    this.#view = parts.view;
+    this.#hooks = parts.hooks;
+    this.#othersStopped = new Promise<void>((resolve) => {
+      this.#nobodyListens = resolve;
+    });
+  }
+
+  obey(message: MessageToShard): void {
+    switch (message.type) {
+      case "listen":
+        void this.#listen();
+        return;
+      case "drain":
+        if (!this.#isDraining) void this.#drain(message);
+        return;
+      case "nobodyListens":
+        this.#nobodyListens();
+        return;
+      case "adopt":
+        this.#adopt(message.descriptor);
+        return;
+      case "caller":
+        this.#callee.accept(message.port);
+        return;
+      case "cut":
+        this.#nobodyListens();
+        this.#service.cut();
+        return;
+    }
+  }
+
+  async #listen(): Promise<void> {
+    try {
+      const { shard } = this.#assignment;
+      // From now on this thread alone writes the shard's counters: the one before it has stopped to.
+      this.#view.start({ driver: () => this.#service.driverStats, service: () => this.#service.serviceStats });
+      this.#view.monitor(monitorLoop(this.#assignment, this.#service));
+      const { host, port } = await this.#service.listen(ownTarget(this.#assignment));
+      send(this.#port, { type: "ready", host, port });
+      this.#readyHook = this.#hooks.attempt("ready", shard);
+      const failure = await this.#readyHook;
+      if (failure !== undefined) tellTrouble(this.#port, { shard, kind: "hook", error: failure.error });
+    } catch (error) {
+      fail(this.#port, error);
+    }
+  }
+
+  #adopt(descriptor: number): void {
+    const native = requireNative();
+    const own = native.duplicate(descriptor);
+    if (own >= 0 && !takes(this.#service, own)) native.closeDescriptor(own);
+    send(this.#port, { type: "adopted", descriptor });
+  }
+
+  async #drain({ hasSuccessor, ...options }: ShardDrainOptions): Promise<void> {
+    this.#isDraining = true;
+    const { shard } = this.#assignment;
+    try {
+      this.#callee.retire();
+      // Hooks of one shard never overlap.
+      const drainHook = this.#readyHook.then(() => this.#hooks.attempt("drain", shard));
+      const report = await this.#service.drain(options, () => {
+        if (hasSuccessor) this.#view.stop();
+        send(this.#port, { type: "listenerStopped" });
+        return this.#othersStopped;
+      });
+      const failures = [await drainHook];
+      await Promise.race([
+        this.#callee.idle(),
+        new Promise((resolve) => setTimeout(resolve, options.deadlineMs).unref()),
+      ]);
+      failures.push(await this.#hooks.attempt("close", shard));
+      if (!hasSuccessor) this.#view.stop();
+      const hookFailures = failures.filter((failure): failure is HookFailure => failure !== undefined);
+      send(this.#port, { type: "drained", report: { ...report, hookFailures } });
+      endThread(0);
+    } catch (error) {
+      fail(this.#port, error);
+    }
   }
 }
 
@@ -86,68 +212,35 @@ function monitorLoop({ shard, pulses }: ShardAssignment, service: ShardService):
 
 /**
  * What this shard listens on. The portable driver closes what it is given, so it gets a duplicate, made at the last moment: one that is made before the module has
- * loaded would stay open if that fails. libuv makes the socket non-blocking, for the original too, which no other thread uses.
+ * loaded would stay open if that fails. libuv makes the socket non-blocking, for the original too, which no other thread uses meanwhile.
  */
 function ownTarget({ driver, shard, target }: ShardAssignment): number | ListenAddress {
   if (driver !== "portable" || typeof target !== "number") return target;
   return checkNative<number>(requireNative().duplicate(target), "duplicate the listening socket", { shard });
 }
 
-function obey(port: MessagePort, service: ShardService, view: RuntimeView, assignment: ShardAssignment): void {
-  let isDraining = false;
-  let nobodyListens: () => void = () => undefined;
-  const othersStopped = new Promise<void>((resolve) => {
-    nobodyListens = resolve;
-  });
-  port.on("message", (message: MessageToShard) => {
-    switch (message.type) {
-      case "drain":
-        if (isDraining) return;
-        isDraining = true;
-        void drain(port, service, view, message, () => {
-          closeListener(port, assignment);
-          return othersStopped;
-        });
-        return;
-      case "nobodyListens":
-        nobodyListens();
-        return;
-      case "cut":
-        nobodyListens();
-        service.cut();
-        return;
-    }
-  });
-}
-
-async function drain(
-  port: MessagePort,
-  service: ShardService,
-  view: RuntimeView,
-  options: DrainOptions,
-  listenerStopped: () => Promise<void>,
-): Promise<void> {
+function takes(service: ShardService, descriptor: number): boolean {
   try {
-    const report = await service.drain(options, listenerStopped);
-    view.stop();
-    send(port, { type: "drained", report });
-    endThread(0);
-  } catch (error) {
-    send(port, { type: "failed", error: toShardError(error) });
-    endThread(1);
+    return service.adopt(descriptor);
+  } catch {
+    // Such as a connection that its peer has reset meanwhile.
+    return false;
   }
 }
 
-/**
- * Closes the supervisor's descriptor in the turn in which nobody waited in its queue: each microsecond more is one in which a
- * connection could still arrive, to be reset. The message leaves first: should this thread end in between, a descriptor stays open,
- * whereas in the other order the supervisor could close a number that already names something else.
- */
-function closeListener(port: MessagePort, assignment: ShardAssignment): void {
-  send(port, { type: "listenerStopped" });
-  const { driver, target } = assignment;
-  // The portable driver has closed what it was given.
-  if (driver !== "portable" && typeof target === "number") loadNative()?.closeDescriptor(target);
+function reportRejections(port: MessagePort, shard: number): void {
+  process.on("unhandledRejection", (reason) => {
+    tellTrouble(port, { shard, kind: "unhandled-rejection", error: toShardError(reason) });
+  });
+}
+
+function tellTrouble(port: MessagePort, trouble: ShardTrouble): void {
+  send(port, { type: "trouble", trouble });
+}
+
+function fail(port: MessagePort, error: unknown): void {
+  send(port, { type: "failed", error: toShardError(error) });
+  endThread(1);
 }
 
 function send(port: MessagePort, message: MessageFromShard): void {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { StopReport } from "./shard-group.js";
-import { SIGNAL_ECHO_MS, stopOnSignals } from "./signals.js";
+import { restartOnHangup, SIGNAL_ECHO_MS, stopOnSignals } from "./signals.js";
+import type { StopReport } from "./stop-report.js";
 
 function setup() {
   const calls: string[] = [];
@@ -9,8 +9,9 @@ function setup() {
   const stopped = new Promise<StopReport>(() => undefined);
   const supervisor = {
     stopped,
-    stop: () => {
-      calls.push("stop");
+    readyDelayMs: 700,
+    stop: (options: { readyDelayMs?: number } = {}) => {
+      calls.push(`stop after ${options.readyDelayMs} ms`);
       return stopped;
     },
     cut: () => void calls.push("cut"),
@@ -27,7 +28,7 @@ test("stopOnSignals() stops at the first signal, and cuts at another one at once
   const { calls, release } = setup();
   process.emit("SIGTERM", "SIGTERM");
   process.emit("SIGINT", "SIGINT");
-  assert.deepEqual(calls, ["SIGTERM true", "stop", "SIGINT false", "cut"]);
+  assert.deepEqual(calls, ["SIGTERM true", "stop after 700 ms", "SIGINT false", "cut"]);
   release();
 });
 
@@ -36,7 +37,7 @@ test("stopOnSignals() takes the same signal for an echo when it comes again at o
   process.emit("SIGINT", "SIGINT");
   clock.nowMs += SIGNAL_ECHO_MS;
   process.emit("SIGINT", "SIGINT");
-  assert.deepEqual(calls, ["SIGINT true", "stop"]);
+  assert.deepEqual(calls, ["SIGINT true", "stop after 0 ms"]);
   clock.nowMs += 1;
   process.emit("SIGINT", "SIGINT");
   assert.deepEqual(calls.slice(2), ["SIGINT false", "cut"]);
@@ -49,4 +50,43 @@ test("stopOnSignals() hears nothing any more when it was released", () => {
   assert.equal(process.listenerCount("SIGTERM"), before + 1);
   release();
   assert.equal(process.listenerCount("SIGTERM"), before);
+});
+
+test("restartOnHangup() restarts, or stops when the terminal that there was is gone", async () => {
+  for (const [before, now, expected] of [
+    [false, false, "restart"],
+    [true, true, "restart"],
+    [true, false, "stop"],
+  ] as const) {
+    const calls: string[] = [];
+    let isTerminal = before as boolean;
+    let end: (report: StopReport) => void = () => undefined;
+    const stopped = new Promise<StopReport>((resolve) => (end = resolve));
+    const listeners = process.listenerCount("SIGHUP");
+    const supervisor = {
+      stopped,
+      stop: () => {
+        calls.push("stop");
+        return stopped;
+      },
+      restart: () => {
+        calls.push("restart");
+        return Promise.reject(new Error("as asked"));
+      },
+    };
+    const events = {
+      heard: (hasTerminal: boolean) => calls.push(String(hasTerminal)),
+      restarted: () => calls.push("restarted"),
+      failed: (error: unknown) => calls.push((error as Error).message),
+    };
+    restartOnHangup(supervisor, events, () => isTerminal);
+    isTerminal = now;
+    process.emit("SIGHUP", "SIGHUP");
+    await new Promise((resolve) => setImmediate(resolve));
+    const isStop = expected === "stop";
+    assert.deepEqual(calls, isStop ? ["false", "stop"] : ["true", "restart", "as asked"]);
+    end({} as StopReport);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(process.listenerCount("SIGHUP"), listeners, "the handler goes with the server");
+  }
 });

@@ -5,20 +5,29 @@ import { RingloomError } from "../errors.js";
 import type { LoopMonitor, LoopStats } from "../observe/loop-monitor.js";
 import { type CounterRecord, Counters } from "./counters.js";
 import type { MemoryBudget } from "./memory-plan.js";
+import { Roster, type RosterEntry } from "./roster.js";
 
 /**
- * The figures of one shard, at most a tenth of a second old; those of the calling shard are current.
+ * What one shard counts, or all of them together.
  * @experimental
  */
-export interface ShardStats {
-  readonly shard: number;
+export interface ShardFigures {
   readonly heapUsedBytes: number;
-  /** How busy its event loop is. */
-  readonly loop: LoopStats;
   /** The driver's counters: see `DriverStats`. */
   readonly driver: Readonly<Record<string, number>>;
   /** The counters of what the shard serves; for HTTP see `HttpStats`. */
   readonly service: Readonly<Record<string, number>>;
+}
+
+/**
+ * The figures of one shard, at most a tenth of a second old; those of the calling shard are current. They start over with each generation, that is
+ * when another thread takes the shard's place.
+ * @experimental
+ */
+export interface ShardStats extends ShardFigures, RosterEntry {
+  readonly shard: number;
+  /** How busy its event loop is. */
+  readonly loop: LoopStats;
 }
 
 /**
@@ -34,7 +43,7 @@ export interface RuntimeStats {
   readonly shard: number;
   readonly shards: readonly ShardStats[];
   /** Sums over all shards. */
-  readonly totals: Omit<ShardStats, "shard" | "loop">;
+  readonly totals: ShardFigures;
   readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number; readonly budget: MemoryBudget };
 }
 
@@ -45,6 +54,8 @@ export interface RuntimeFacts {
   readonly memoryBudget: MemoryBudget;
   /** `Date.now()` of the start. */
   readonly startedAtMs: number;
+  /** What the supervisor knows of each shard; see `roster.ts`. */
+  readonly roster: SharedArrayBuffer;
 }
 
 /** Gives the current counters of this thread's driver and service. */
@@ -104,7 +115,13 @@ export class RuntimeView {
   stats(): RuntimeStats {
     this.publish();
     const records = Array.from({ length: this.#counters.shardCount }, (_, shard) => this.#counters.read(shard));
-    const shards = records.map((record, shard) => ({ shard, loop: loopOf(record), ...divide(record) }));
+    const roster = new Roster(this.#facts.roster);
+    const shards = records.map((record, shard) => ({
+      shard,
+      ...roster.read(shard),
+      loop: loopOf(record),
+      ...divide(record),
+    }));
     const totals = divide(sum(records));
     return {
       pid: process.pid,
@@ -179,7 +196,7 @@ function loopOf(record: CounterRecord): LoopStats {
   ) as unknown as LoopStats;
 }
 
-function divide(record: CounterRecord): Omit<ShardStats, "shard" | "loop"> {
+function divide(record: CounterRecord): ShardFigures {
   const driver: Record<string, number> = {};
   const service: Record<string, number> = {};
   for (const [name, value] of Object.entries(record)) {

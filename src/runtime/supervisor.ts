@@ -1,9 +1,9 @@
 /**
  * The supervisor: the main thread's part of a server. It chooses and sizes, owns the listening sockets, starts one thread per
- * shard, watches them, and ends them in order. It runs no handler and knows no protocol.
+ * shard, watches and replaces them, and ends them in order. It runs no handler and knows no protocol.
  *
- *     start: choose driver → size → open sockets → start threads → all ready
- *     stop:  drain every shard, each closing its socket when nobody waits in it → all gone (or cut at the deadline) → report
+ *     start: choose driver → size → hook → open sockets → load every shard → all listen → hook
+ *     stop:  not ready → hook → drain every shard → close the sockets → all gone (or cut at the deadline) → hook → report
  *
  * Signals are the caller's: see `stopOnSignals` in `signals.ts`.
  */
@@ -13,12 +13,20 @@ import { loadNative, nativeProblem } from "../native.js";
 import { resolveLogSettings } from "../observe/log.js";
 import { createPulses } from "../observe/pulse.js";
 import { createCounters } from "./counters.js";
+import type { ServerHealth } from "./health.js";
+import { createHeart } from "./heartbeat.js";
+import { Hooks } from "./lifecycle.js";
 import { Listeners } from "./listeners.js";
 import { heapLimits } from "./memory-plan.js";
 import type { RuntimeOptions } from "./options.js";
-import { ShardGroup, type ShardLost, type StopReport } from "./shard-group.js";
+import type { RestartReport } from "./rolling-restart.js";
+import { createRoster } from "./roster.js";
+import { type InvokeOptions, ShardCalls } from "./shard-functions.js";
+import { type GroupEvents, ShardGroup } from "./shard-group.js";
 import type { ShardAssignment } from "./shard-protocol.js";
 import { type MachineFacts, readMachineFacts, type Sizing, sizeRuntime } from "./sizing.js";
+import type { RuntimeFacts } from "./stats.js";
+import type { StopCause, StopReport } from "./stop-report.js";
 import { watchShards } from "./watch-shards.js";
 
 /** What to supervise. */
@@ -30,8 +38,13 @@ export interface SupervisorRequest {
   readonly options: RuntimeOptions;
   /** Options of the service, handed to the shards as they are. */
   readonly service: Readonly<Record<string, unknown>>;
-  readonly shardLost?: ShardLost;
+  /** Hooks for the whole process: what a supervisor module exports as `lifecycle`, unchecked. */
+  readonly lifecycle?: unknown;
+  readonly events?: GroupEvents;
 }
+
+/** How long a server that gets SIGTERM in a Kubernetes pod goes on serving everybody, in milliseconds, unless an option says otherwise. */
+const READY_DELAY_MS_POD = 5_000;
 
 /** A running server, seen from the main thread. */
 export class Supervisor {
@@ -41,52 +54,60 @@ export class Supervisor {
   readonly port: number;
   /** Resolves when everything has stopped, whatever the cause. Never rejects. */
   readonly stopped: Promise<StopReport>;
+  /** How long {@link stop} goes on serving everybody when the signal is SIGTERM, in milliseconds. */
+  readonly readyDelayMs: number;
   readonly #group: ShardGroup;
+  readonly #hooks: Hooks;
+  readonly #calls: ShardCalls;
+  #drainHook: ReturnType<Hooks["attempt"]> | undefined;
 
-  private constructor(
-    group: ShardGroup,
-    choice: DriverChoice,
-    sizing: Sizing,
-    address: { host: string; port: number },
-  ) {
+  private constructor(parts: SupervisorParts, address: { host: string; port: number }) {
+    const { group, hooks, request } = parts;
     this.#group = group;
-    this.choice = choice;
-    this.sizing = sizing;
+    this.#hooks = hooks;
+    this.choice = parts.choice;
+    this.sizing = parts.sizing;
     this.host = address.host;
     this.port = address.port;
-    this.stopped = group.stopped;
+    this.readyDelayMs = readyDelay(request.options);
+    this.#calls = new ShardCalls(parts.sizing.shards, (shard, port) => group.connect(shard, port));
+    this.stopped = group.stopped.then((report) => this.#close(report));
   }
 
   /**
    * Starts a server and resolves once every shard serves.
    * Rejects with the kernel's code when the port cannot be had, with `ERR_RINGLOOM_DRIVER_UNAVAILABLE`, with the error of the user's
-   * module as it was thrown on the shard (`ERR_RINGLOOM_MODULE_LOAD`, `ERR_RINGLOOM_NOT_AN_APP`), or with
+   * module as it was thrown on the shard (`ERR_RINGLOOM_MODULE_LOAD`, `ERR_RINGLOOM_NOT_AN_APP`, `ERR_RINGLOOM_HOOK_FAILED`), or with
    * `ERR_RINGLOOM_TIMEOUT`; nothing is left running then.
    */
   static async start(request: SupervisorRequest): Promise<Supervisor> {
-    const { options } = request;
+    const { options, shardMain, events = {} } = request;
     const choice = chooseDriver(options.driver);
     const facts = readMachineFacts();
     const sizing = sizeRuntime(facts, options, choice.name);
     const cpus = assignCpus(options.cpu, facts, sizing.shards);
+    const hooks = new Hooks(request.lifecycle, { shardCount: sizing.shards }, options.hookMs);
+    await hooks.run("start");
     const { host, port, backlog } = options;
-    const listeners = await Listeners.open({ host, port, backlog, count: sizing.shards, driver: choice.name });
-    const group = new ShardGroup(listeners, options, request.shardLost);
+    const reusePort = options.reusePort === "on";
+    const listeners = await Listeners.open({ host, port, backlog, reusePort, count: sizing.shards });
+    const roster = createRoster(sizing.shards);
     const pulses = createPulses(sizing.shards);
+    const assign = assigner({ request, choice, sizing, cpus, listeners, roster, pulses });
+    const group = new ShardGroup({ listeners, options, shardMain, shardCount: sizing.shards, roster, assign, events });
     // Before the threads start, because the inspector attaches to a thread when that starts.
     const endWatch = await watchShards(pulses, options.watchdogMs);
     void group.stopped.then(endWatch);
+    let supervisor: Supervisor;
     try {
-      const assignments = makeAssignments(request, choice, sizing, cpus, listeners);
-      const address = await group.start(
-        assignments.map((assignment) => ({ ...assignment, pulses })),
-        request.shardMain,
-      );
-      return new Supervisor(group, choice, sizing, address);
+      supervisor = new Supervisor({ request, group, hooks, choice, sizing }, await group.start());
     } catch (error) {
       listeners.closeAll();
+      await hooks.attempt("close", undefined);
       throw error;
     }
+    await supervisor.#announce();
+    return supervisor;
   }
 
   /** The address for people and clients; the unspecified address is shown as the loopback one. */
@@ -95,9 +116,19 @@ export class Supervisor {
     return `http://${host.includes(":") ? `[${host}]` : host}:${this.port}`;
   }
 
-  /** Begins an orderly stop; a second call changes nothing. Resolves with the report. */
-  stop(): Promise<StopReport> {
-    this.#group.stop("requested");
+  /** Where the server is in its life, and how each shard is. */
+  get health(): ServerHealth {
+    return this.#group.health();
+  }
+
+  /**
+   * Begins an orderly stop; a second call changes nothing. Resolves with the report.
+   *
+   * @param options.readyDelayMs How long the server is not ready and still serves everybody, before it drains.
+   */
+  stop(options: { readonly readyDelayMs?: number; readonly cause?: StopCause } = {}): Promise<StopReport> {
+    this.#drainHook ??= this.#hooks.attempt("drain", undefined);
+    this.#group.stop(options.cause ?? "requested", options.readyDelayMs);
     return this.stopped;
   }
 
@@ -105,22 +136,89 @@ export class Supervisor {
   cut(): void {
     this.#group.cut();
   }
+
+  /** Gives one shard after the other a new thread, which loads the module anew, without losing a request; see `RollingRestart`. */
+  restart(): Promise<RestartReport> {
+    return this.#group.restart();
+  }
+
+  /** Ends the thread of a shard at once, even inside a loop that never returns; its connections close, and it is replaced. */
+  terminateShard(shard: number): void {
+    if (shard in this.#group.seats) return this.#group.terminate(shard);
+    throw new RingloomError("ERR_RINGLOOM_INVALID_OPTION", `Cannot terminate: there is no shard ${shard}.`, {
+      operation: "terminateShard",
+      details: { shard },
+    });
+  }
+
+  /** Calls a function that the module registered with `shardFunction`; see `invokeOnShard`. */
+  invokeOnShard(name: string, options: InvokeOptions, ...args: readonly unknown[]): Promise<unknown> {
+    return this.#calls.invoke(name, options, args);
+  }
+
+  async #announce(): Promise<void> {
+    try {
+      await this.#hooks.run("ready");
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** The last shard is gone: the last hooks, and their failures in the report. */
+  async #close(report: StopReport): Promise<StopReport> {
+    this.#calls.close();
+    const drain = await (this.#drainHook ?? this.#hooks.attempt("drain", undefined));
+    const close = await this.#hooks.attempt("close", undefined);
+    const failures = [drain, close].filter((failure) => failure !== undefined);
+    if (failures.length === 0) return report;
+    const hookFailures = [...report.hookFailures, ...failures];
+    return { ...report, hookFailures, exitCode: report.exitCode === 0 ? 1 : report.exitCode };
+  }
 }
 
-/** What each shard is given at birth. */
-export function makeAssignments(
-  request: Omit<SupervisorRequest, "shardMain" | "shardLost">,
-  choice: DriverChoice,
-  sizing: Sizing,
-  cpus: readonly (number | undefined)[],
-  listeners: Pick<Listeners, "targetFor">,
-): Omit<ShardAssignment, "pulses">[] {
-  const counters = createCounters(sizing.shards);
-  const { ringEntries, loop } = request.options;
+interface SupervisorParts {
+  readonly request: SupervisorRequest;
+  readonly group: ShardGroup;
+  readonly hooks: Hooks;
+  readonly choice: DriverChoice;
+  readonly sizing: Sizing;
+}
+
+function readyDelay(options: RuntimeOptions): number {
+  if (options.readyDelayMs !== "auto") return options.readyDelayMs;
+  // Set by the kubelet in each container.
+  return process.env.KUBERNETES_SERVICE_HOST === undefined ? 0 : READY_DELAY_MS_POD;
+}
+
+/** What the assignments of all threads are made of. */
+export interface AssignerParts {
+  readonly request: Pick<SupervisorRequest, "module" | "options" | "service">;
+  readonly choice: DriverChoice;
+  readonly sizing: Sizing;
+  readonly cpus: readonly (number | undefined)[];
+  readonly listeners: Pick<Listeners, "targetFor">;
+  readonly roster: SharedArrayBuffer;
+  readonly pulses: SharedArrayBuffer;
+}
+
+/** Returns what makes the assignment of one thread. */
+export function assigner(parts: AssignerParts): (shard: number, generation: number) => ShardAssignment {
+  const { request, choice, sizing, cpus, listeners, roster, pulses } = parts;
+  const { ringEntries, loop, hookMs, unhandledRejections } = request.options;
   const { connectionsMax, writePoolBytes, receiveSlabBytes, spin } = sizing;
-  return Array.from({ length: sizing.shards }, (_, shard) => ({
+  const counters = createCounters(sizing.shards);
+  const facts: RuntimeFacts = {
+    driver: choice.name,
+    driverReason: choice.reason,
+    memoryBudget: sizing.memory,
+    startedAtMs: Date.now(),
+    roster,
+  };
+  return (shard, generation) => ({
     shard,
     shardCount: sizing.shards,
+    generation,
     driver: choice.name,
     sizes: { connectionsMax, writePoolBytes, receiveSlabBytes, ringEntries, spin, loop },
     memory: { heapLimits: heapLimits(sizing.memory), servicePoolBytes: sizing.memory.servicePoolBytesPerShard },
@@ -129,16 +227,15 @@ export function makeAssignments(
     target: listeners.targetFor(shard),
     cpu: cpus[shard],
     counters,
-    facts: {
-      driver: choice.name,
-      driverReason: choice.reason,
-      memoryBudget: sizing.memory,
-      startedAtMs: Date.now(),
-    },
+    pulses,
+    heart: createHeart(),
+    hookMs,
+    unhandledRejections,
+    facts,
     module: request.module.href,
     sourceMaps: request.options.sourceMaps === "on",
     service: request.service,
-  }));
+  });
 }
 
 /** The CPU of each shard. Throws `ERR_RINGLOOM_INVALID_OPTION` for a CPU that this process may not use, or without the addon. */

@@ -76,6 +76,20 @@ export class Ringloom {
     return match;
   }
 
+  /** The `count`-th event of that name among the lines of `--json`, as soon as it is there. */
+  async event(name: string, count = 1): Promise<Readonly<Record<string, unknown>>> {
+    const mark = `"event":"${name}"`;
+    const found = () =>
+      this.stdout
+        .slice(0, this.stdout.lastIndexOf("\n"))
+        .split("\n")
+        .filter((line) => line.startsWith("{") && line.includes(mark));
+    await this.#signal.until(`event ${name} number ${count}`, () => found().length >= count || this.#hasEnded);
+    const line = found()[count - 1];
+    if (line === undefined) throw new Error(`It ended without event ${name}:\n${this.stdout}\n${this.stderr}`);
+    return JSON.parse(line);
+  }
+
   /** Resolves when standard error matches. */
   async complained(pattern: RegExp): Promise<void> {
     await this.#signal.until(`the message ${pattern}`, () => pattern.test(this.stderr) || this.#hasEnded);

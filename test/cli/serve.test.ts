@@ -10,7 +10,7 @@ import { Load } from "./load.js";
 import { DEMO, fixture, Ringloom, run, withServe } from "./ringloom.js";
 
 const PLAIN = fixture("plain.js");
-const STOPPED = /^stopped: (\d+) shards? drained in \d+ ms, (\d+) requests? finished, (\d+) cut$/m;
+const STOPPED = /^stopped: (\d+) shards? drained in \d+ ms, (\d+) requests? finished, (\d+) cut \(/m;
 
 const { isPossible, reason } = portSharing();
 const TWO_SHARDS = { skip: isPossible ? false : reason };
@@ -29,7 +29,10 @@ for (const { name: driver, skip } of driversUnderTest) {
         assert.equal(lines.length, 7, server.stdout);
         assert.equal(lines[0], `  url     ${url}`);
         assert.match(lines[1] ?? "", new RegExp(`^ {2}driver {2}${driver}: It was asked for\\..*$`));
-        assert.match(lines[2] ?? "", /^ {2}shards {2}1 \(as asked\), spin (adaptive|off) \(.+\)$/);
+        assert.match(
+          lines[2] ?? "",
+          /^ {2}shards {2}1 \(as asked\), spin (adaptive|off) \(.+\), at most 10 restarts in 60 s$/,
+        );
         assert.match(
           lines[3] ?? "",
           /^ {2}memory {2}.+iB allowed \((machine|cgroup v[12])\); up to \d+ connections a shard$/,
@@ -109,15 +112,19 @@ for (const { name: driver, skip } of driversUnderTest) {
       });
     });
 
-    test("stops, names the error with its stack, and exits with code 1 when a shard dies", TWO_SHARDS, async () => {
-      await withServe([PLAIN, ...ARGS, "--shards", "2"], {}, async (server, url) => {
-        await fetch(`${url}/die`).catch(() => undefined);
-        assert.equal(await server.ended(), 1);
-        assert.match(server.stderr, /^shard [01] ended unexpectedly \(exit code 1\); the server stops$/m);
-        assert.match(server.stderr, /Error: asked to die\n.* at fail .*plain\.js/);
-        assert.match(server.stdout, /^stopped: 1 of 2 shards drained in /m);
-      });
-    });
+    test(
+      "stops, names the error with its stack, and exits with code 3 when a shard dies and may not be replaced",
+      TWO_SHARDS,
+      async () => {
+        await withServe([PLAIN, ...ARGS, "--shards", "2", "--restarts-max", "0"], {}, async (server, url) => {
+          await fetch(`${url}/die`).catch(() => undefined);
+          assert.equal(await server.ended(), 3);
+          assert.match(server.stderr, /^shard [01] ended unexpectedly \(exit code 1\); the server stops$/m);
+          assert.match(server.stderr, /Error: asked to die\n.* at fail .*plain\.js/);
+          assert.match(server.stdout, /^stopped: 1 of 2 shards drained in /m);
+        });
+      },
+    );
 
     test("serves on both of two shards, which share their statistics", TWO_SHARDS, async () => {
       await withServe([DEMO, ...ARGS, "--shards", "2"], {}, async (server, url) => {

@@ -12,7 +12,7 @@ const SHARDS = portSharing().isPossible ? 2 : 1;
 for (const { name: driver, skip } of driversUnderTest) {
   describe(`shards on the ${driver} driver`, { skip }, () => {
     function start(): Promise<Supervisor> {
-      const config = { port: 0, driver, shards: SHARDS, receiveSlabMib: 2, writePoolMib: 2 };
+      const config = { port: 0, driver, shards: SHARDS, receiveSlabMib: 2, writePoolMib: 2, restartsMax: 0 };
       return Supervisor.start({
         module: shardMain,
         shardMain,
@@ -46,7 +46,7 @@ for (const { name: driver, skip } of driversUnderTest) {
       const peer = await Peer.open(supervisor.port);
       peer.send("die");
       const report = await supervisor.stopped;
-      assert.equal(report.exitCode, 1);
+      assert.equal(report.exitCode, 3);
       assert.equal(report.shardsDrained, SHARDS - 1);
       assert.match(report.failures[0]?.error?.message ?? "", /asked to die/);
       peer.socket.destroy();

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { loadNative } from "../../src/native.js";
 import { portSharing } from "../../src/runtime/listeners.js";
 import { resolveRuntimeOptions } from "../../src/runtime/options.js";
+import type { GroupEvents } from "../../src/runtime/shard-group.js";
 import type { ShardEnd } from "../../src/runtime/shard-thread.js";
 import { readMachineFacts } from "../../src/runtime/sizing.js";
 import type { RuntimeStats } from "../../src/runtime/stats.js";
@@ -19,16 +20,16 @@ interface Setup {
   config?: Record<string, unknown>;
   behaviour?: string;
   module?: URL;
-  shardLost?: (end: ShardEnd) => void;
+  events?: GroupEvents;
 }
 
-function start({ config = {}, behaviour = "serves", module = shardMain, shardLost }: Setup = {}): Promise<Supervisor> {
+function start({ config = {}, behaviour = "serves", module = shardMain, events }: Setup = {}): Promise<Supervisor> {
   return Supervisor.start({
     module,
     shardMain,
     options: resolveRuntimeOptions({ config: { ...BASE, ...config } }),
     service: { behaviour },
-    ...(shardLost === undefined ? {} : { shardLost }),
+    ...(events === undefined ? {} : { events }),
   });
 }
 
@@ -171,14 +172,14 @@ test("Supervisor.start() keeps the user's stack when the module throws on load",
   });
 });
 
-test("Supervisor.stopped reports exit code 1 and tells shardLost when a shard dies", async () => {
+test("Supervisor.stopped reports exit code 3 and tells shardLost when a shard dies and the restart budget is spent", async () => {
   const lost: ShardEnd[] = [];
-  const supervisor = await start({ shardLost: (end) => lost.push(end) });
+  const supervisor = await start({ config: { restartsMax: 0 }, events: { shardLost: (end) => lost.push(end) } });
   const socket = await dial(supervisor);
   socket.write("die\n");
   const report = await supervisor.stopped;
-  assert.equal(report.cause, "shard-failed");
-  assert.equal(report.exitCode, 1);
+  assert.equal(report.cause, "restarts-spent");
+  assert.equal(report.exitCode, 3);
   assert.equal(report.shardsDrained, BASE.shards - 1, "the others finish what they have");
   assert.equal(report.failures.length, 1);
   assert.equal(lost.length, 1);

@@ -1,0 +1,295 @@
+/**
+ * Calling a function on another shard: `shardFunction` registers one on each shard that loads the module, `invokeOnShard` calls it
+ * from any shard, and the server object from the main thread.
+ *
+ * A caller opens one MessagePort to a shard when it first calls there; the supervisor only passes the port on. When the shard's thread ends, its end
+ * of the port closes, and every call that is unanswered rejects: each call settles once, whatever the thread dies of.
+ */
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { RingloomError } from "../errors.js";
+import { fromShardError, type ShardError, toShardError } from "./shard-error.js";
+
+/** Calls that one thread may have unanswered at one shard. */
+export const CALLS_MAX = 10_000;
+
+/** How long a call may take unless it says otherwise, in milliseconds. */
+export const CALL_TIMEOUT_MS_DEFAULT = 30_000;
+
+/**
+ * A function that can be called on any shard.
+ * @experimental
+ */
+export interface ShardFunction<Args extends readonly unknown[], Result> {
+  readonly name: string;
+  readonly run: (...args: Args) => Result | Promise<Result>;
+}
+
+/**
+ * Where and for how long to call.
+ * @experimental
+ */
+export interface InvokeOptions {
+  /** The shard's number, from 0. */
+  readonly shard: number;
+  /** Gives up waiting; the function itself runs on. */
+  readonly signal?: AbortSignal;
+  /** When the call rejects, in milliseconds; 0 is never. Default 30,000. */
+  readonly timeoutMs?: number;
+}
+
+/** A call as it travels. */
+interface CallMessage {
+  readonly call: number;
+  readonly name: string;
+  readonly args: readonly unknown[];
+}
+
+/** What comes back; `retired` says that this thread takes no new calls because another serves as the shard now. */
+type ReplyMessage =
+  | { readonly call: number; readonly value: unknown }
+  | { readonly call: number; readonly error: ShardError; readonly isMissing: boolean }
+  | { readonly retired: true };
+
+type AnyFunction = (...args: readonly unknown[]) => unknown;
+
+const registered = new Map<string, AnyFunction>();
+
+/**
+ * Registers a function of this shard under a name that is the same on all. Call it at the module's top level.
+ * @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION` when the name is taken.
+ * @example
+ * ```ts
+ * import { invokeOnShard, shardFunction } from "ringloom";
+ * const sessions = new Map<string, number>();
+ * const sessionCount = shardFunction("sessionCount", () => sessions.size);
+ * export const onShardZero = () => invokeOnShard(sessionCount, { shard: 0 });
+ * ```
+ * @experimental
+ */
+export function shardFunction<Args extends readonly unknown[], Result>(
+  name: string,
+  run: (...args: Args) => Result | Promise<Result>,
+): ShardFunction<Args, Result> {
+  if (registered.has(name)) {
+    throw new RingloomError("ERR_RINGLOOM_INVALID_OPTION", `Cannot register "${name}": the name is taken.`, {
+      operation: "shardFunction",
+      details: { name },
+    });
+  }
+  registered.set(name, (...args) => Reflect.apply(run, undefined, args));
+  return { name, run };
+}
+
+/**
+ * Calls a registered function on a shard and resolves with what it returns there. Arguments and result are structured clones.
+ * @throws RingloomError `ERR_RINGLOOM_WRONG_THREAD` where no shard runs, `ERR_RINGLOOM_INVALID_OPTION` for a shard that does not exist,
+ * `ERR_RINGLOOM_NO_SUCH_FUNCTION`, `ERR_RINGLOOM_CALL_FAILED` with what the function threw as its cause (or what could not be
+ * cloned), `ERR_RINGLOOM_THREAD_LOST` when the shard ended before it answered, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_OVERLOADED`.
+ * @experimental
+ */
+export async function invokeOnShard<Args extends readonly unknown[], Result>(
+  target: ShardFunction<Args, Result>,
+  options: InvokeOptions,
+  ...args: Args
+): Promise<Result> {
+  if (calls === undefined) {
+    throw new RingloomError("ERR_RINGLOOM_WRONG_THREAD", "Cannot call a shard: this thread is no shard.", {
+      operation: "invokeOnShard",
+    });
+  }
+  // The cast is safe because the name was registered together with the function's type.
+  return (await calls.invoke(target.name, options, args)) as Result;
+}
+
+let calls: ShardCalls | undefined;
+
+/** Makes `next` what {@link invokeOnShard} uses on this thread. */
+export function setShardCalls(next: ShardCalls | undefined): void {
+  calls = next;
+}
+
+interface PendingCall {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: RingloomError) => void;
+}
+
+interface Line {
+  readonly port: MessagePort;
+  readonly pending: Map<number, PendingCall>;
+}
+
+/** The calling side of one thread. */
+export class ShardCalls {
+  readonly #shardCount: number;
+  readonly #connect: (shard: number, port: MessagePort) => void;
+  readonly #lines = new Map<number, Line>();
+  #nextCall = 0;
+
+  /** @param connect Passes the other end of a new port to the thread that serves as the shard. */
+  constructor(shardCount: number, connect: (shard: number, port: MessagePort) => void) {
+    this.#shardCount = shardCount;
+    this.#connect = connect;
+  }
+
+  /** See {@link invokeOnShard}. */
+  async invoke(name: string, options: InvokeOptions, args: readonly unknown[]): Promise<unknown> {
+    const { shard, signal, timeoutMs = CALL_TIMEOUT_MS_DEFAULT } = options;
+    this.#check(shard, timeoutMs);
+    if (signal?.aborted === true) throw aborted(name, shard, signal.reason);
+    const line = this.#lines.get(shard) ?? this.#open(shard);
+    if (line.pending.size >= CALLS_MAX) {
+      throw new RingloomError(
+        "ERR_RINGLOOM_OVERLOADED",
+        `Cannot call ${name}: ${CALLS_MAX} calls wait for shard ${shard}.`,
+      );
+    }
+    const call = this.#nextCall++;
+    let timer: NodeJS.Timeout | undefined;
+    let onAbort: (() => void) | undefined;
+    try {
+      return await new Promise<unknown>((resolve, reject) => {
+        line.pending.set(call, { resolve, reject });
+        if (timeoutMs > 0) timer = setTimeout(() => reject(timeout(name, shard, timeoutMs)), timeoutMs);
+        onAbort = () => reject(aborted(name, shard, signal?.reason));
+        signal?.addEventListener("abort", onAbort, { once: true });
+        send(line.port, { call, name, args });
+      });
+    } finally {
+      line.pending.delete(call);
+      clearTimeout(timer);
+      if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Lets every line go; unanswered calls reject. */
+  close(): void {
+    for (const { port } of this.#lines.values()) port.close();
+  }
+
+  #check(shard: number, timeoutMs: number): void {
+    const isShard = Number.isInteger(shard) && shard >= 0 && shard < this.#shardCount;
+    if (isShard && Number.isFinite(timeoutMs) && timeoutMs >= 0) return;
+    const what = isShard ? `timeoutMs ${timeoutMs}` : `shard ${shard} of ${this.#shardCount}`;
+    throw new RingloomError("ERR_RINGLOOM_INVALID_OPTION", `Cannot call: there is no ${what}.`, {
+      operation: "invokeOnShard",
+      details: { shard, timeoutMs },
+    });
+  }
+
+  #open(shard: number): Line {
+    const { port1, port2 } = new MessageChannel();
+    const line: Line = { port: port1, pending: new Map() };
+    this.#lines.set(shard, line);
+    port1.on("message", (reply: ReplyMessage) => {
+      if ("retired" in reply) this.#forget(shard, line);
+      else settle(line, reply);
+    });
+    port1.on("close", () => {
+      this.#forget(shard, line);
+      for (const { reject } of line.pending.values()) reject(lost(shard));
+    });
+    // The calls' own timers, and the shards, keep a thread alive.
+    port1.unref();
+    this.#connect(shard, port2);
+    return line;
+  }
+
+  #forget(shard: number, line: Line): void {
+    if (this.#lines.get(shard) === line) this.#lines.delete(shard);
+  }
+}
+
+/** The side of a shard that is called. */
+export class ShardCallee {
+  readonly #ports = new Set<MessagePort>();
+  readonly #running = new Set<Promise<void>>();
+
+  accept(port: MessagePort): void {
+    this.#ports.add(port);
+    port.on("message", (message: CallMessage) => {
+      const work = answer(port, message);
+      this.#running.add(work);
+      void work.finally(() => this.#running.delete(work));
+    });
+    port.on("close", () => this.#ports.delete(port));
+    port.unref();
+  }
+
+  /** Tells the callers that another thread serves as this shard now. */
+  retire(): void {
+    for (const port of this.#ports) port.postMessage({ retired: true } satisfies ReplyMessage);
+  }
+
+  /** Resolves when no call is running. */
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+}
+
+async function answer(port: MessagePort, { call, name, args }: CallMessage): Promise<void> {
+  try {
+    const run = registered.get(name);
+    if (run === undefined) {
+      const known = [...registered.keys()].join(", ") || "none";
+      const missing = new RingloomError(
+        "ERR_RINGLOOM_NO_SUCH_FUNCTION",
+        `No function "${name}" is registered there (known: ${known}).`,
+        { operation: "invokeOnShard", details: { name } },
+      );
+      port.postMessage({ call, error: toShardError(missing), isMissing: true } satisfies ReplyMessage);
+      return;
+    }
+    // A result that cannot be cloned throws here too.
+    port.postMessage({ call, value: await run(...args) } satisfies ReplyMessage);
+  } catch (error) {
+    port.postMessage({ call, error: toShardError(error), isMissing: false } satisfies ReplyMessage);
+  }
+}
+
+function settle(line: Line, reply: Exclude<ReplyMessage, { retired: true }>): void {
+  const pending = line.pending.get(reply.call);
+  // A call that was given up is answered all the same.
+  if (pending === undefined) return;
+  if ("value" in reply) return pending.resolve(reply.value);
+  const cause = fromShardError(reply.error, "invokeOnShard");
+  if (reply.isMissing) return pending.reject(cause);
+  pending.reject(callFailed(cause));
+}
+
+function send(port: MessagePort, message: CallMessage): void {
+  try {
+    port.postMessage(message);
+  } catch (error) {
+    throw callFailed(error);
+  }
+}
+
+function callFailed(cause: unknown): RingloomError {
+  const what = cause instanceof Error ? cause.message : String(cause);
+  return new RingloomError("ERR_RINGLOOM_CALL_FAILED", `The call failed: ${what}`, {
+    operation: "invokeOnShard",
+    cause,
+  });
+}
+
+function lost(shard: number): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_THREAD_LOST", `Shard ${shard} ended before it answered.`, {
+    operation: "invokeOnShard",
+    details: { shard },
+  });
+}
+
+function timeout(name: string, shard: number, timeoutMs: number): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_TIMEOUT", `${name} on shard ${shard} took longer than ${timeoutMs} ms.`, {
+    operation: "invokeOnShard",
+    details: { name, shard, timeoutMs },
+  });
+}
+
+function aborted(name: string, shard: number, cause: unknown): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_ABORTED", `The call of ${name} on shard ${shard} was given up.`, {
+    operation: "invokeOnShard",
+    details: { name, shard },
+    cause,
+  });
+}
