@@ -83,7 +83,7 @@ class RelayPort implements DevPort {
   readonly port: number;
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
-  /** Clients that no shard has taken yet. */
+  /** Clients that have sent something, and that no shard has taken yet. */
   readonly #waiting = new Set<Socket>();
   #shardPort: number | undefined;
 
@@ -96,7 +96,7 @@ class RelayPort implements DevPort {
 
   static open({ host, port, backlog }: DevPortRequest): Promise<RelayPort> {
     return new Promise((resolve, reject) => {
-      const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
+      const server = createServer({ allowHalfOpen: true, noDelay: true });
       server.once("error", (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
       server.listen({ host, port, backlog }, () => {
         const address = server.address();
@@ -135,8 +135,11 @@ class RelayPort implements DevPort {
       this.#clients.delete(client);
       this.#waiting.delete(client);
     });
-    this.#waiting.add(client);
-    if (this.#shardPort !== undefined) this.#pass(client, this.#shardPort);
+    // Not before it has said something: a shard that ends closes connections on which no request has come, and the client would lose the one that it is about to send.
+    client.once("readable", () => {
+      if (this.#shardPort !== undefined) this.#pass(client, this.#shardPort);
+      else this.#waiting.add(client);
+    });
   }
 
   #pass(client: Socket, port: number): void {
