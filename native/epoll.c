@@ -5,7 +5,7 @@
  *
  * Sockets are registered once, edge-triggered, for everything: a pause, a resume or a full send buffer then costs no system call. The price is
  * that an edge must be remembered (STATE_READABLE) until a receive has found the socket empty. A receive that got less than it asked for has,
- * unless the event also told of an end (epoll(7)). Listeners and libuv's descriptor are level-triggered, so they need no memory.
+ * unless the event also told of an end, or of urgent data, at whose mark a receive stops short (epoll(7), tcp(7)). Listeners and libuv's descriptor are level-triggered, so they need no memory.
  *
  * A socket that filled its room, or for which there was none, waits in the backlog, a queue: nobody takes more than RECEIVE_BYTES_MAX a turn.
  */
@@ -35,7 +35,7 @@ enum {
 enum {
   STATE_WANTED = 1,      /* TypeScript: bytes are wanted */
   STATE_READABLE = 2,    /* the kernel may have bytes, an end or an error */
-  STATE_ENDING = 4,      /* an end or an error is behind the bytes */
+  STATE_ENDING = 4,      /* an end, an error or an urgent mark is behind the bytes */
   STATE_QUEUED = 8,      /* it is in the backlog */
   STATE_CONNECTING = 16, /* TypeScript: connect() has not ended */
   STATE_BLOCKED = 32,    /* TypeScript: the kernel took no more to send */
@@ -160,17 +160,27 @@ static void socket_event(struct rl_epoll *set, uint32_t slot, int32_t generation
     *state &= ~STATE_BLOCKED;
     push(set, RL_KIND_SEND << RL_SLOT_BITS | slot, generation, 0, 0);
   }
-  if (!(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))) return;
+  if (!(events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))) return;
   *state |= STATE_READABLE;
-  if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) *state |= STATE_ENDING;
+  if (events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) *state |= STATE_ENDING;
   if ((*state & (STATE_WANTED | STATE_QUEUED)) == STATE_WANTED) set->due[set->due_count++] = slot;
+}
+
+/* Errors of a connection that is gone already, which Linux reports through accept, and nothing that concerns the listener (accept(2)). */
+static bool is_of_the_connection(int error) {
+  switch (error) {
+    case EINTR: case ECONNABORTED: case EPROTO: case ENETDOWN: case ENOPROTOOPT: case EHOSTDOWN: case ENONET: case EHOSTUNREACH: case ENETUNREACH:
+      return true;
+    default:
+      return false;
+  }
 }
 
 static void accept_all(struct rl_epoll *set, uint32_t index, int32_t generation) {
   /* What is left comes with the next call. */
   for (int count = 0; count < ACCEPTS_MAX && set->counts->records < RECORDS_BULK_MAX; count++) {
     int fd = accept4(set->listeners[index], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
+    if (fd < 0 && is_of_the_connection(errno)) continue;
     if (fd < 0 && errno == EAGAIN) return;
     push(set, RL_KIND_ACCEPT << RL_SLOT_BITS | index, generation, fd < 0 ? -errno : fd, 0);
     if (fd < 0) return;
@@ -332,7 +342,7 @@ static napi_value epoll_add(napi_env env, napi_callback_info info) {
   int fd = rl_int(env, args[1]);
   uint32_t low = (uint32_t)rl_int(env, args[2]), kind = low >> RL_SLOT_BITS;
   struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)(uint32_t)rl_int(env, args[3]) << 32 | low};
-  if (kind == RL_KIND_RECV) event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  if (kind == RL_KIND_RECV) event.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
   if (kind == RL_KIND_ACCEPT) set->listeners[low & RL_SLOT_MASK] = fd;
   return rl_number(env, epoll_ctl(set->source.fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0);
 }

@@ -6,7 +6,9 @@
  * Every system call on a socket has ended when it returns, so the kernel holds no memory of a connection between two calls: what is queued can be dropped at
  * once, and a slot is released in the turn that closes it. Files go through libuv's pool of threads, because epoll has no file operations.
  */
+
 import { assert } from "../assert.js";
+import { DRAIN_LOW_WATER_BYTES } from "../constants.js";
 import { errnoError } from "../errors.js";
 import { checkNative, type NativeAddon, type NativeAddress, requireNative } from "../native.js";
 import { CONTROL, readWaitTimes, SPIN_MODES, startLoop } from "../ring/loop.js";
@@ -150,7 +152,8 @@ class EpollDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner,
       this.#stats.rejected += 1;
       return -1;
     }
-    const result = this.#native.connectSocket(host, port);
+    // Straight into the table, from which the addon closes what a killed thread leaves behind.
+    const result = (this.#fd[slot] = this.#native.connectSocket(host, port));
     this.#updateKeepAlive();
     if (result >= 0) this.#open(slot, result, CONNECTING);
     else {
@@ -380,7 +383,10 @@ class EpollDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner,
     this.#drained = [];
     for (let index = 0; index < due.length; index += 2) {
       const slot = due[index]!;
-      if (this.generations[slot] === due[index + 1] && this.#isAudible(slot)) this.#events.drained(slot);
+      if (this.generations[slot] !== due[index + 1] || !this.#isAudible(slot)) continue;
+      // More may have been committed since.
+      if (this.#outbox.queuedBytes(slot) > DRAIN_LOW_WATER_BYTES) this.#outbox.requestDrained(slot);
+      else this.#events.drained(slot);
     }
   }
 

@@ -165,6 +165,8 @@ export class Listeners {
     for (let accepted = 0; accepted < ACCEPTED_WHILE_STOPPING_MAX; accepted++) {
       const fd = this.#native.acceptWaiting(entry.fd);
       if (fd < 0) break;
+      // The call gives blocking sockets, and a send from a blocking one would hold up the thread on epoll.
+      if (!this.#acceptor.isBlocking) this.#native.setBlocking(fd, 0);
       this.#owner.acceptedSocket(entry.id, fd);
     }
     const index = entry.id % LISTENERS_MAX;

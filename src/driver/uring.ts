@@ -151,7 +151,6 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     this.#lingering = new LingerQueue(this.generations, (slot) => this.#closeWith(slot, 0));
     const owned = new Int32Array(descriptors, options.connectionsMax * 4);
     this.#listeners = new Listeners(uringAcceptor(this.#ring), this, owned);
-
     this.#buffers = new ReceiveBuffers(this.#ring, options.receiveSlab);
     const writeAddress = native.addressOf(this.writeBytes.buffer as ArrayBuffer);
     this.#writeLow = lowWord(writeAddress);
@@ -294,8 +293,8 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
   }
 
   peerAddress(slot: number): NativeAddress | undefined {
-    if (!this.#slots.isLive(slot) || (this.#flags[slot]! & FINISHING) !== 0) return undefined;
-    const name = this.#native.peerName(this.#fd[slot]!);
+    const isKnown = this.#slots.isLive(slot) && (this.#flags[slot]! & FINISHING) === 0;
+    const name = isKnown ? this.#native.peerName(this.#fd[slot]!) : undefined;
     return typeof name === "number" ? undefined : name;
   }
 
@@ -327,8 +326,8 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     this.#pending[slot] = this.#pending[slot]! + 1;
     const low = (this.#writeLow + offset) | 0;
     const high = offset < this.#writeCarryFrom ? this.#writeHigh : this.#writeHigh + 1;
-    const generation = this.generations[slot]!;
-    submitSend(this.#ring, this.#fd[slot]!, low, high, length, packUserData(KIND_SEND, slot), generation);
+    const userData = packUserData(KIND_SEND, slot);
+    submitSend(this.#ring, this.#fd[slot]!, low, high, length, userData, this.generations[slot]!);
   }
 
   outboxEmptied(slot: number): void {

@@ -135,19 +135,11 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   /** Connects the driver, which is made after this object because it needs its events and its receive slab. */
   attach(driver: Driver): void {
-    const { app, fetchHandler, log, stats } = this.#options;
     this.#driver = driver;
     this.#encoder = new ResponseEncoder(driver, this.#clock);
     this.#bodies.attach(driver, this.#encoder);
-    this.#answering = new Answering({
-      control: this,
-      encoder: this.#encoder,
-      stats,
-      log,
-      queuedBytesMax: this.#limits.queuedBytesMax,
-      app,
-      fetchHandler,
-    });
+    const { queuedBytesMax } = this.#limits;
+    this.#answering = new Answering({ ...this.#options, control: this, encoder: this.#encoder, queuedBytesMax });
   }
 
   // Events of the driver.
@@ -279,12 +271,12 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       if (parser.inMessage) this.#saveMessage(slot, at, end);
       return end;
     }
-    if (errno === PARSER_PAUSED) {
-      this.#takeLastProgress(slot);
-      return parser.stoppedAt;
+    if (errno !== PARSER_PAUSED) {
+      this.refuseWith(slot, parser.refusal(errno));
+      return end;
     }
-    this.refuseWith(slot, parser.refusal(errno));
-    return end;
+    this.#takeLastProgress(slot);
+    return parser.stoppedAt;
   }
 
   #parseSaved(slot: number, at: number, end: number): number {
@@ -384,7 +376,9 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     this.table.phases[slot] = PHASE_BLOCKED;
     if (exchange !== undefined) this.table.deadlines[slot] = this.#timeouts.answerDeadline(exchange);
     this.#bodies.complete(slot, exchange);
-    if (exchange === undefined) this.#idle(slot);
+    if (exchange !== undefined) return;
+    this.table.deadlines[slot] = this.#timeouts.after(this.#limits.idleTimeoutMs);
+    this.#idle(slot);
   }
 
   #dispatch(slot: number, head: RequestHead, flags: number): void {
@@ -490,8 +484,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   committed(slot: number, count: number): void {
     const { table } = this;
     table.committed[slot] = table.committed[slot]! + count;
-    if ((table.flags[slot]! & PEER_ENDED) !== 0)
-      table.deadlines[slot] = this.#timeouts.after(this.#limits.halfClosedTimeoutMs);
+    if ((table.flags[slot]! & PEER_ENDED) === 0) return;
+    table.deadlines[slot] = this.#timeouts.after(this.#limits.halfClosedTimeoutMs);
   }
 
   queuedBytes(slot: number): number {

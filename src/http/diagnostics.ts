@@ -51,11 +51,11 @@ function announce(c: Context, run: () => void): void {
   startChannel.runStores(message, run);
 }
 
-/** Tells the subscribers that a request is over. */
+/** Tells the subscribers that a request is over, in a context that is nobody else's: it may happen in the driver's, which all requests share. */
 export function requestFinished(exchange: Exchange, isComplete: boolean): void {
   if (!finishChannel.hasSubscribers) return;
   assert(exchange instanceof Context, "an exchange is a context");
   const message = messages.get(exchange) ?? { request: exchange, isComplete };
   message.isComplete = isComplete;
-  finishChannel.publish(message);
+  new AsyncResource("RINGLOOM_REQUEST_END").runInAsyncScope(() => finishChannel.publish(message));
 }

@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import { Readable } from "node:stream";
 import { RingloomError } from "../errors.js";
 import { clientGone } from "./client-gone.js";
@@ -75,10 +76,13 @@ export async function pumpChunks(reader: ChunkReader, sink: BodySink, options: P
   const contentLength = options.contentLength ?? -1;
   let aborted = false;
   let sentBytes = 0;
-  sink.onAborted(() => {
-    aborted = true;
-    reader.cancel(clientGone());
-  });
+  // The connection ends in the driver's context. What the source does then belongs to the request.
+  sink.onAborted(
+    AsyncResource.bind(() => {
+      aborted = true;
+      reader.cancel(clientGone());
+    }),
+  );
   try {
     while (!aborted) {
       const chunk = await reader.read();

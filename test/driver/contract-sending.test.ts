@@ -220,6 +220,23 @@ for (const under of driverVariants) {
       });
     });
 
+    test("drained() waits for what is committed after it was asked for", async () => {
+      await withRig(under, {}, async (rig) => {
+        let queued = -1;
+        rig.handlers.drained = (slot) => {
+          queued = rig.driver.queuedBytes(slot);
+        };
+        rig.handlers.accepted = (slot) => {
+          rig.driver.requestDrained(slot);
+          queueMicrotask(() => rig.send(slot, pattern(8, 0, 1_000_000)));
+        };
+        const { peer } = await rig.open();
+        await peer.received(1_000_000);
+        await rig.signal.until("drained after all", () => queued >= 0);
+        assert.ok(queued <= DRAIN_LOW_WATER_BYTES, `${queued} bytes were queued`);
+      });
+    });
+
     test("drained() lets a writer send 24 MiB to a reader that stops and goes through a pool of 256 KiB", async () => {
       await withRig(under, { writePoolBytes: 4 * WRITE_BLOCK_BYTES_MAX }, async (rig) => {
         const size = 24 * 1024 * 1024;

@@ -1,7 +1,8 @@
 /** What only the drivers with native code promise, beyond the contract. */
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
-import type { AddressInfo } from "node:net";
+import { once } from "node:events";
+import { constants, readdirSync, readFileSync } from "node:fs";
+import { type AddressInfo, connect } from "node:net";
 import { describe, test } from "node:test";
 import { requireNative } from "../../src/native.js";
 import { driversUnderTest } from "../support/drivers.js";
@@ -43,6 +44,23 @@ for (const under of driversUnderTest.filter(({ name }) => name !== "portable")) 
 
 for (const under of driversUnderTest.filter(({ name }) => name === "epoll")) {
   describe(`Driver ${under.name}`, { skip: under.skip, timeout: 120_000 }, () => {
+    test("whoever waits when accepting ends gets a socket that cannot block the thread", async () => {
+      await withRig(under, {}, async (rig) => {
+        rig.handlers.ended = (slot) => rig.driver.close(slot);
+        const peers = Array.from({ length: 3 }, () => connect(rig.port, "127.0.0.1"));
+        rig.driver.stopListening(rig.listener);
+        await Promise.all(peers.map((peer) => once(peer, "connect")));
+        await rig.signal.until("all to be accepted", () => rig.driver.stats.connectionsNow === 3);
+        for (const peer of peers) {
+          const descriptor = descriptorOfPeer((peer.address() as AddressInfo).port);
+          const flags = /^flags:\s*([0-7]+)/m.exec(readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8"))?.[1];
+          assert.notEqual(Number.parseInt(flags ?? "0", 8) & constants.O_NONBLOCK, 0);
+          peer.destroy();
+        }
+        await rig.signal.until("all to be gone", () => rig.driver.stats.connectionsNow === 0);
+      });
+    });
+
     test("senders that never stop hold up nobody when they fill the whole slab", async () => {
       await withRig(under, { receiveSlabBytes: 64 * 1024 + 3 }, async (rig) => {
         const flood = new Uint8Array(256 * 1024);

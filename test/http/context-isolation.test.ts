@@ -176,6 +176,42 @@ for (const driver of driversUnderTest) {
       assert.deepEqual(seen, ["start /a", "finish GET 201 complete", "start /b", "finish GET 201 complete"]);
     });
 
+    test("a stream that is cancelled because its client went ends in its request's context, and leaves nothing behind", async () => {
+      const app = new App();
+      const seen: (string | undefined)[] = [];
+      const finished = (): void => store.enterWith("of a subscriber");
+      app.get("/stream/:id", (c) => {
+        store.enterWith(c.param("id"));
+        const stream = new ReadableStream<Uint8Array>({
+          pull: (controller) => sleep(1).then(() => controller.enqueue(new Uint8Array(8))),
+          cancel() {
+            seen.push(store.getStore());
+            store.enterWith("of a stream");
+          },
+        });
+        return c.stream(stream);
+      });
+      app.get("/", (c) => c.text(String(store.getStore())));
+      server = await SocketServer.start(driver, app);
+      subscribe("ringloom:http.request.finish", finished);
+      try {
+        for (const id of ["one", "two"]) {
+          const peer = await Peer.open(server.port);
+          peer.socket.write(`GET /stream/${id} HTTP/1.1\r\nHost: a\r\n\r\n`);
+          await once(peer.socket, "data");
+          peer.socket.resetAndDestroy();
+          await server.settle();
+          const { bytes } = await exchange(server.port, [Buffer.from("GET / HTTP/1.1\r\nHost: a\r\n\r\n")], {
+            end: true,
+          });
+          assert.equal(parseAnswers(bytes)[0]?.body.toString(), "undefined");
+        }
+      } finally {
+        unsubscribe("ringloom:http.request.finish", finished);
+      }
+      assert.deepEqual(seen, ["one", "two"]);
+    });
+
     test("a listener of an aborted request's signal leaves nothing behind for others", async () => {
       const app = new App();
       let isWaiting = (): void => undefined;

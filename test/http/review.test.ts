@@ -43,6 +43,19 @@ for (const driver of driversUnderTest) {
       return peer;
     }
 
+    test("a connection whose request was answered before its body came is idle after the body", async () => {
+      await start(
+        new App().post("/", (c) => c.text("early")),
+        { limits: { bodyTimeoutMs: 0, idleTimeoutMs: SHORT_MS } },
+      );
+      const peer = await open();
+      peer.socket.write(request("POST", "/", "Content-Length: 4\r\n"));
+      await peer.received(1);
+      peer.socket.write("body");
+      // The idle timeout ends it; without one this waits for ever.
+      await peer.ended();
+    });
+
     afterEach(async () => {
       for (const peer of peers.splice(0)) peer.socket.destroy();
       await server.settle();
