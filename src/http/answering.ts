@@ -288,6 +288,11 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
     if (exchange.state < STATE_ANSWERED) this.#control.cut(exchange);
   }
 
+  failRaw(exchange: Exchange, error: unknown): void {
+    this.#countFailure(exchange, error, 500);
+    this.cutRaw(exchange);
+  }
+
   mustClose(exchange: Exchange): boolean {
     return this.#control.mustClose(exchange);
   }

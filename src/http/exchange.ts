@@ -79,6 +79,8 @@ export interface ExchangeOwner {
   sendRaw(exchange: Exchange): BodySink | undefined;
   /** Cuts the connection under an answer that was begun with {@link sendRaw}, or never will be. */
   cutRaw(exchange: Exchange): void;
+  /** The program that answers through {@link sendRaw} failed after it had begun: reports `error`, and cuts the connection unless the answer is complete. */
+  failRaw(exchange: Exchange, error: unknown): void;
   /** Whether the connection has to end after the answer. */
   mustClose(exchange: Exchange): boolean;
   fail(exchange: Exchange, error: unknown): void;

@@ -44,6 +44,8 @@ export class ExchangeSocket extends EventEmitter {
   #held: Uint8Array[] = [];
   #heldCallbacks: Written[] = [];
   #isWaiting = false;
+  /** A write was told that there is no room, so somebody waits for "drain". */
+  #owesDrain = false;
 
   constructor(exchange: SocketExchange) {
     super();
@@ -89,11 +91,14 @@ export class ExchangeSocket extends EventEmitter {
     this.writableLength += bytes.length;
     if (written !== undefined) this.#heldCallbacks.push(written);
     if (this._writableState.corked === 0) this.#flush();
-    return this.writableLength < HIGH_WATER_BYTES && !this.#isWaiting;
+    const hasRoom = this.writableLength < HIGH_WATER_BYTES && !this.#isWaiting;
+    if (!hasRoom) this.#owesDrain = true;
+    return hasRoom;
   }
 
   /** Everything was written. `close` is whether the connection has to end behind it. */
   finish(): void {
+    if (this.destroyed) return;
     this._writableState.corked = 0;
     this.#flush();
     if (!this.#hasBegun) this.#sink = this.#begin();
@@ -176,12 +181,23 @@ export class ExchangeSocket extends EventEmitter {
     }
     const hasRoom = sink.write(bytes);
     for (const done of callbacks) process.nextTick(done);
-    if (hasRoom || this.#isWaiting) return;
+    if (this.#isWaiting) return;
+    if (hasRoom) {
+      // What was corked looked like too much, and was not: the sink has nothing to tell later.
+      if (this.#owesDrain) process.nextTick(() => this.#payDrain());
+      return;
+    }
     this.#isWaiting = true;
     void sink.drained().then(() => {
       this.#isWaiting = false;
-      if (!this.destroyed) this.#exchange.drained();
+      this.#payDrain();
     });
+  }
+
+  #payDrain(): void {
+    if (!this.#owesDrain || this.#isWaiting || this.destroyed) return;
+    this.#owesDrain = false;
+    this.#exchange.drained();
   }
 }
 

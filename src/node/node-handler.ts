@@ -2,11 +2,11 @@
  * Programs for `node:http` as handlers of an `App`: a service keeps its express or fastify app for all routes that have not been converted.
  * The request is parsed once, by Ringloom, and the response is framed once, by node:http. Both kinds of routes share ports and connections.
  */
-import { Server as HttpServerOfNode, type IncomingMessage, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
+import { Server as HttpServerOfNode, IncomingMessage, ServerResponse } from "node:http";
+import { Socket } from "node:net";
 import type { Handler } from "../http/app.js";
 import type { Context } from "../http/context.js";
-import { FLAG_HANDED_OVER, FLAG_HAS_BODY, STATE_ANSWERED } from "../http/exchange.js";
+import { FLAG_HANDED_OVER, FLAG_HAS_BODY, STATE_ANSWERED, STATE_OPEN } from "../http/exchange.js";
 import type { BodySink } from "../http/response-body.js";
 import { BodyPump, incomingMessageOf } from "./exchange-request.js";
 import { ExchangeSocket } from "./exchange-socket.js";
@@ -55,10 +55,23 @@ async function listenerOf(app: NodeApp): Promise<NodeListener> {
 function handOver(c: Context, listener: NodeListener): Context {
   const handed = new HandedOver(c);
   c.flags |= FLAG_HANDED_OVER;
-  listener(handed.request, handed.response);
+  try {
+    listener(handed.request, handed.response);
+  } catch (error) {
+    const isOpen = c.state === STATE_OPEN;
+    handed.failed(error);
+    // Nothing has left yet: it is answered like a handler that throws.
+    if (isOpen) throw error;
+    return c;
+  }
   if (c.state < STATE_ANSWERED) handed.watch();
   return c;
 }
+
+/** Where node:http remembers that a write found no room. */
+const NEEDS_DRAIN = Object.getOwnPropertySymbols(new ServerResponse(new IncomingMessage(new Socket()))).find(
+  ({ description }) => description === "kNeedDrain",
+);
 
 /** One request in the hands of a program for node:http. */
 class HandedOver {
@@ -90,12 +103,26 @@ class HandedOver {
     else signal.addEventListener("abort", () => this.#aborted(), { once: true });
   }
 
+  /** The listener threw: what it may still write counts no more. */
+  failed(error: unknown): void {
+    const { state, owner } = this.#c;
+    if (state !== STATE_OPEN) owner.failRaw(this.#c, error);
+    if (state >= STATE_ANSWERED) return;
+    this.#socket.closed();
+    if (state !== STATE_OPEN && !this.request.complete) this.request.destroy();
+    process.nextTick(closeResponse, this.response);
+  }
+
   begin(): BodySink | undefined {
     return this.#c.owner.sendRaw(this.#c);
   }
 
   drained(): void {
-    this.response.emit("drain");
+    const { response } = this;
+    if (!response.writableNeedDrain) return;
+    // As node:http does, or the next pipe into this response would wait for a "drain" that has been.
+    if (NEEDS_DRAIN !== undefined) Reflect.set(response, NEEDS_DRAIN, false);
+    response.emit("drain");
   }
 
   resume(): void {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener, request, type ServerResponse } from "node:http";
+import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { App } from "../../src/http/index.js";
@@ -148,6 +149,62 @@ for (const under of driversUnderTest) {
       }, app);
       const response = await ask(server, "/");
       assert.deepEqual([response.statusCode, await text(response)], [502, "hook: boom"]);
+      await end(server);
+    });
+
+    test("gives a pipe its drain where the pieces are as long as the high water mark", async () => {
+      const server = await start((incoming, response) => {
+        response.writeHead(200, { "content-length": "3000000" });
+        const pieces = Array.from({ length: 45 }, () => Buffer.alloc(65_536, "z"));
+        pieces.push(Buffer.alloc(3_000_000 - 45 * 65_536, "z"));
+        if (incoming.url !== "/twice") {
+          Readable.from(pieces, { objectMode: false }).pipe(response);
+          return;
+        }
+        const first = Readable.from(pieces.splice(0, 20), { objectMode: false });
+        first.on("end", () => Readable.from(pieces, { objectMode: false }).pipe(response));
+        first.pipe(response, { end: false });
+      });
+      for (const path of ["/", "/twice", "/"]) {
+        const body = await within(path, ask(server, path).then(text));
+        assert.equal(body.length, 3_000_000);
+      }
+      await end(server);
+    });
+
+    test("cuts and reports where the program throws behind its head, and goes on where behind its answer", async () => {
+      const diary = new Diary();
+      const server = await start((incoming, response) => {
+        response.on("close", () => diary.note(`close ${incoming.url}`));
+        if (incoming.url === "/after") response.end("whole");
+        else response.writeHead(200).flushHeaders();
+        throw new Error(`boom ${incoming.url}`);
+      });
+      const peer = await Peer.open(server.port);
+      peer.send("GET /after HTTP/1.1\r\nhost: x\r\n\r\n");
+      await peer.signal.until("the whole answer", () => peer.text.endsWith("whole"));
+      peer.send("GET /head HTTP/1.1\r\nhost: x\r\n\r\n");
+      await peer.ended();
+      peer.socket.destroy();
+      await diary.until("close /head");
+      const messages = server.log.map(({ error }) => (error as Error).message);
+      assert.deepEqual(messages, ["boom /after", "boom /head"]);
+      assert.equal(server.stats.handlerErrors, 2);
+      await end(server);
+    });
+
+    test("lets nothing of a program through that threw while onError answers later", async () => {
+      const app = new App().onError(async (_error, c) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        return c.text("hook", 502);
+      });
+      const server = await start((_incoming, response) => {
+        response.write("held");
+        setImmediate(() => response.end("late"));
+        throw new Error("boom");
+      }, app);
+      const response = await ask(server, "/");
+      assert.deepEqual([response.statusCode, await text(response)], [502, "hook"]);
       await end(server);
     });
 
