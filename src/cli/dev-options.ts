@@ -6,6 +6,7 @@ import {
   resolveOption,
   textOption,
 } from "../runtime/option.js";
+import type { RuntimeOptions } from "../runtime/options.js";
 
 /** Where the inspector listens. */
 export interface InspectorAddress {
@@ -28,6 +29,29 @@ const INSPECTOR_DEFAULT: InspectorAddress = { host: "127.0.0.1", port: 9229 };
 
 /** Defaults of development that differ from those of `serve`: a restart should be quick, and a stack should point to what was written. */
 export const DEV_DEFAULTS = { drainMs: 1_000, drainGraceMs: 50, sourceMaps: "on" } as const;
+
+/**
+ * Options of `serve` that mean nothing here and are refused: there is one shard, which is replaced after a change and not by a policy, may
+ * stand at a breakpoint for as long as somebody likes, and has no supervisor. Their variables are ignored, because a shell may have them for `serve`.
+ */
+export const SERVE_ONLY = [
+  "shards",
+  "cpu",
+  "startMs",
+  "watchdogMs",
+  "reusePort",
+  "healthPort",
+  "healthHost",
+  "stuckMs",
+  "stuckReplaceMs",
+  "liveMs",
+  "readyDelayMs",
+  "restartsMax",
+  "restartWindowMs",
+  "restartBackoffMs",
+  "shardExit",
+  "supervisorModule",
+] as const satisfies readonly (keyof RuntimeOptions)[];
 
 type Definitions = { readonly [Name in keyof DevOptions]: OptionDefinition<DevOptions[Name]> };
 

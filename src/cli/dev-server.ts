@@ -16,7 +16,7 @@ import { chooseDriver, type DriverChoice } from "../driver/choose.js";
 import { createPulses } from "../observe/pulse.js";
 import type { RuntimeOptions } from "../runtime/options.js";
 import { createRoster } from "../runtime/roster.js";
-import type { ShardAssignment } from "../runtime/shard-protocol.js";
+import type { ShardAssignment, ShardTrouble } from "../runtime/shard-protocol.js";
 import { type ShardEnd, ShardThread } from "../runtime/shard-thread.js";
 import { readMachineFacts, type Sizing, sizeRuntime } from "../runtime/sizing.js";
 import { assigner } from "../runtime/supervisor.js";
@@ -42,6 +42,8 @@ export interface DevEvents {
   restarting(why: string): void;
   /** The module did not load, or the shard ended by itself; `isReplaced` says whether the next one starts at once; `files` were loaded, the last one first. */
   failed(end: ShardEnd, isReplaced: boolean, files: readonly string[]): void;
+  /** Something that the shard survives: a rejection under `--unhandled-rejections report`, or a `ready` hook that failed. */
+  trouble(trouble: ShardTrouble): void;
   /** Files cannot be watched; they are polled. */
   polling(reason: string): void;
 }
@@ -145,7 +147,11 @@ export class DevServer {
     this.#wanted = undefined;
     const entry = fileURLToPath(this.#request.module);
     this.#watch.begin(entry);
-    const shard = new DevShard(this.#assign(), this.#devPort, this.#request.options);
+    const shard = new DevShard(this.#request.options, {
+      assignment: this.#assign(),
+      port: this.#devPort,
+      trouble: this.#events.trouble,
+    });
     this.#shard = shard;
     void shard.ready.then((isReady) => {
       if (isReady) this.#events.ready(shard.startMs, this.#watch.count);
@@ -203,6 +209,12 @@ export class DevServer {
   }
 }
 
+interface DevShardParts {
+  readonly assignment: ShardAssignment;
+  readonly port: DevPort;
+  readonly trouble: DevEvents["trouble"];
+}
+
 /** One shard's thread, with promises for what happens to it. */
 class DevShard {
   /** Whether it became ready; settles when it did, or has ended. */
@@ -217,7 +229,8 @@ class DevShard {
   #letGo: (() => void) | undefined;
   #resumeTimer: NodeJS.Timeout | undefined;
 
-  constructor(assignment: ShardAssignment, port: DevPort, options: RuntimeOptions) {
+  constructor(options: RuntimeOptions, parts: DevShardParts) {
+    const { assignment, port, trouble } = parts;
     this.#options = options;
     const startedMs = performance.now();
     let onReady: (isReady: boolean) => void;
@@ -242,9 +255,9 @@ class DevShard {
           port.listenerStopped();
           this.#thread.nobodyListens();
         },
-        // There is one shard, so a call to another has nobody to go to; a rejection that nobody handles ends it, as it is by default.
+        // There is one shard, so a call to another has nobody to go to.
         call: (_shard, line) => line.close(),
-        trouble: () => undefined,
+        trouble,
         gone: (_thread, end) => {
           port.gone();
           onReady(false);

@@ -9,7 +9,7 @@ import { RUNTIME_OPTIONS, resolveRuntimeOptions } from "../runtime/options.js";
 import { fromShardError, type ShardError } from "../runtime/shard-error.js";
 import type { ShardEnd } from "../runtime/shard-thread.js";
 import { type ArgumentRules, parseArguments, UsageError } from "./arguments.js";
-import { DEV_DEFAULTS, DEV_OPTIONS, type DevOptions, resolveDevOptions } from "./dev-options.js";
+import { DEV_DEFAULTS, DEV_OPTIONS, type DevOptions, resolveDevOptions, SERVE_ONLY } from "./dev-options.js";
 import { type DevEvents, DevServer } from "./dev-server.js";
 import { errorText } from "./error-text.js";
 import { syntaxPlace } from "./syntax-place.js";
@@ -20,7 +20,7 @@ const RULES: ArgumentRules = {
     ...[...Object.values(RUNTIME_OPTIONS), ...Object.values(HTTP_LIMIT_OPTIONS)].map((option) => option.flag),
     DEV_OPTIONS.watchPath.flag,
     DEV_OPTIONS.watchPollMs.flag,
-  ].filter((flag) => flag !== RUNTIME_OPTIONS.shards.flag),
+  ].filter((flag) => !SERVE_ONLY.some((name) => RUNTIME_OPTIONS[name].flag === flag)),
   switches: ["help"],
   optional: [DEV_OPTIONS.inspect.flag, DEV_OPTIONS.inspectWait.flag],
   short: { h: "help" },
@@ -119,6 +119,10 @@ function devVoice(terminal: Terminal): DevEvents {
         });
       }
       terminal.error(isReplaced ? "the shard starts again" : "waiting for a change, or r and Enter");
+    },
+    trouble({ kind, error }) {
+      terminal.error(kind === "hook" ? "the ready hook failed" : "a rejection that nobody handled");
+      terminal.error(errorText(fromShardError(error, "run")));
     },
     polling(reason) {
       terminal.error(`files are polled, because they cannot be watched: ${reason}`);

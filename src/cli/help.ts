@@ -2,7 +2,7 @@
 import { HTTP_LIMIT_OPTIONS } from "../http/limit-options.js";
 import type { OptionDefinition } from "../runtime/option.js";
 import { RUNTIME_OPTIONS } from "../runtime/options.js";
-import { DEV_DEFAULTS, DEV_OPTIONS } from "./dev-options.js";
+import { DEV_DEFAULTS, DEV_OPTIONS, SERVE_ONLY } from "./dev-options.js";
 import { paint, type Terminal } from "./terminal.js";
 
 /** `ringloom --help`. */
@@ -64,7 +64,8 @@ function devHelp(terminal: Terminal): string {
     ...Object.values(DEV_OPTIONS).flatMap(describe),
     "",
     heading(terminal, "Options and limits of serve"),
-    `  All but --${RUNTIME_OPTIONS.shards.flag} and --json; see "ringloom serve --help".`,
+    '  See "ringloom serve --help"; all but --json and these, which mean nothing with one shard that is replaced after each change:',
+    ...chunk(SERVE_ONLY.map((name) => `--${RUNTIME_OPTIONS[name].flag}`)).map((flags) => `    ${flags.join(" ")}`),
     `  --${RUNTIME_OPTIONS.drainMs.flag} is ${DEV_DEFAULTS.drainMs} and --${RUNTIME_OPTIONS.drainGraceMs.flag} ${DEV_DEFAULTS.drainGraceMs} here, --${RUNTIME_OPTIONS.sourceMaps.flag} ${DEV_DEFAULTS.sourceMaps}.`,
     "",
     heading(terminal, "Exit codes"),
@@ -98,4 +99,12 @@ function describe(definition: OptionDefinition<unknown>): string[] {
 
 function heading(terminal: Terminal, text: string): string {
   return paint(terminal, "bold", `${text}:`);
+}
+
+/** Lines of so many flags as a terminal is wide. */
+function chunk(flags: readonly string[]): string[][] {
+  const perLine = 6;
+  const lines: string[][] = [];
+  for (let index = 0; index < flags.length; index += perLine) lines.push(flags.slice(index, index + perLine));
+  return lines;
 }

@@ -3,7 +3,7 @@
  * loop, so the last words of a dying thread would be lost; a system call made here is done when the function returns.
  *
  * Two threads may write at the same time. A write of up to PIPE_BUF bytes (4,096 on Linux) is atomic on a pipe (pipe(7)), and one to a
- * file opened for appending always is. So no write here is longer, except for a single line that cannot be made shorter.
+ * file opened for appending always is. So no record is longer (`log-format.ts`), and no more share a write than fit (`access-log.ts`).
  */
 import { writeSync } from "node:fs";
 

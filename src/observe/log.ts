@@ -4,7 +4,7 @@
  */
 import { isatty } from "node:tty";
 import { LineWriter } from "./line-writer.js";
-import { jsonLine, LOG_LEVELS, type LogLevel, textLine } from "./log-format.js";
+import { jsonLine, LOG_LEVELS, type LogLevel, type LogRecord, textLine, textOf } from "./log-format.js";
 
 /** How and where this process logs, as data that reaches every thread. */
 export interface LogSettings {
@@ -63,15 +63,37 @@ export function resolveLogSettings(
   return { format: format === "text" || isTerminal ? "text" : "json", fd: STDERR, level };
 }
 
-/** Writes a record of that level. */
+/** Writes a record of that level. Never throws, whatever `msg` and `fields` are: a record is mostly written where something has gone wrong already. */
 export function writeLog(level: LogLevel, msg: string, fields: LogFields = NO_FIELDS): void {
   if (settings.level === "silent" || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(settings.level)) return;
   const lost = writer.dropped;
-  const all = lost === 0 ? fields : { ...fields, linesDropped: lost };
-  const record = { level, time: Date.now(), pid: process.pid, shard: shardOfThread, msg: String(msg), fields: all };
-  writer.write(settings.format === "json" ? jsonLine(record) : textLine(record));
+  writer.write(lineOf(level, msg, { fields, lost }));
   // Said once: what this write itself lost stays for the next one.
   if (lost > 0 && writer.dropped === lost) writer.dropped = 0;
+}
+
+function lineOf(level: LogLevel, msg: unknown, more: { readonly fields: unknown; readonly lost: number }): string {
+  const record = { level, time: Date.now(), pid: process.pid, shard: shardOfThread, msg: textOf(msg) };
+  const dropped = more.lost === 0 ? NO_FIELDS : { linesDropped: more.lost };
+  try {
+    const fields = fieldsOf(more.fields);
+    return format({ ...record, fields: more.lost === 0 ? fields : { ...fields, ...dropped } });
+  } catch {
+    // Objects can refuse even to be asked what they are (proxies); the message is what matters most.
+    return format({ ...record, fields: { ...dropped, unprintable: true } });
+  }
+}
+
+function format(record: LogRecord): string {
+  return settings.format === "json" ? jsonLine(record) : textLine(record);
+}
+
+/** Fields out of what callers without types hand over; an error in their place is what other loggers take first. */
+function fieldsOf(given: unknown): LogFields {
+  if (given === null || given === undefined) return NO_FIELDS;
+  if (given instanceof Error) return { err: given };
+  // The cast is safe because every object can be read by names.
+  return typeof given === "object" ? (given as LogFields) : { fields: given };
 }
 
 /** Writes lines that are records already, such as those of the access log. */

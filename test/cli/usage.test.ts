@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { DEV_DEFAULTS, DEV_OPTIONS } from "../../src/cli/dev-options.js";
+import { DEV_DEFAULTS, DEV_OPTIONS, SERVE_ONLY } from "../../src/cli/dev-options.js";
 import { HTTP_LIMIT_OPTIONS } from "../../src/http/limit-options.js";
 import { RUNTIME_OPTIONS } from "../../src/runtime/options.js";
 import { run } from "./ringloom.js";
@@ -61,8 +61,39 @@ test("ringloom dev --help and docs/configuration.md name every option that only 
     const row = text.split("\n").find((line) => line.startsWith(`| \`--${flag}\``)) ?? "";
     for (const part of [...environment, fallbackText, allowed]) assert.ok(row.includes(part), `${part} of --${flag}`);
   }
+  const [, development = ""] = text.split("\n## Development\n");
+  const [section = ""] = development.split("\n## ");
+  const guide = readFileSync(new URL("../../../docs/development.md", import.meta.url), "utf8");
+  for (const name of SERVE_ONLY) {
+    const { flag } = RUNTIME_OPTIONS[name];
+    for (const where of [stdout, section, guide]) assert.ok(new RegExp(`--${flag}(?![-a-z])`).test(where), flag);
+  }
+  const rows = [...section.matchAll(/^\| `--([a-z-]+)`/gm)].map((match) => match[1]);
+  assert.deepEqual(
+    rows,
+    Object.values(DEV_OPTIONS).map((option) => option.flag),
+    "only dev's own have a row there",
+  );
   for (const value of Object.values(DEV_DEFAULTS)) assert.ok(stdout.includes(String(value)));
 });
+
+const SERVE_VALUES: Readonly<Record<string, string>> = {
+  cpu: "auto",
+  reusePort: "on",
+  healthHost: "::1",
+  shardExit: "stop",
+};
+
+for (const name of [...SERVE_ONLY, ...(["drainMs", "hookMs"] as const)]) {
+  const { flag } = RUNTIME_OPTIONS[name];
+  const isRefused = SERVE_ONLY.some((refused) => refused === name);
+  test(`ringloom dev ${isRefused ? "refuses" : "takes"} --${flag}`, async () => {
+    // The module is missing, so that what takes the option ends as well.
+    const { code, stderr } = await run(["dev", "/nonexistent/app.js", `--${flag}`, SERVE_VALUES[name] ?? "1000"]);
+    assert.equal(code, isRefused ? 2 : 1, stderr);
+    assert.equal(stderr.startsWith(`ringloom: Unknown option --${flag}.`), isRefused, stderr);
+  });
+}
 
 test("ringloom doctor --help describes the command", async () => {
   const { code, stdout } = await run(["doctor", "-h"]);
