@@ -215,7 +215,7 @@ export const RUNTIME_OPTIONS: Definitions = {
     environment: ["RINGLOOM_HEAP_MIB"],
     placeholder: "MIB",
     fallback: "auto",
-    fallbackText: "Node's own limit",
+    fallbackText: "from the memory limit, at most 4096",
     min: 16,
     max: 1_048_576,
     description: "JavaScript heap (old generation) of one shard, in MiB. A shard that exceeds it ends.",
