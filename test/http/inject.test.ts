@@ -105,8 +105,11 @@ test("app.request() streams both ways at once", async () => {
   assert.equal((await reader.read()).done, true);
 });
 
-// There Node's Readable.toWeb() was seen to take an endless answer that nobody reads; the cause is not known yet.
-const HELD_BACK_SKIP = Number(process.versions.node.split(".")[0]) >= 26 ? "not held back on Node 26" : false;
+// A known defect, not a missing feature: on Node 26 an endless answer that nobody reads grew without bound in 7 of 8 runs of this file. The cause is not known.
+const HELD_BACK_SKIP =
+  Number(process.versions.node.split(".")[0]) >= 26
+    ? "known defect: an unread answer is not held back on Node 26"
+    : false;
 
 test("app.request() holds an answer back that nobody reads", { skip: HELD_BACK_SKIP }, async () => {
   let produced = 0;
