@@ -19,8 +19,8 @@ export interface DevPort {
   target(): number | ListenAddress;
   /** The shard serves, on that port of its own where it has one. */
   ready(port: number): void;
-  /** The shard accepts no more. */
-  listenerStopped(): void;
+  /** The shard is about to be told to stop accepting: nobody may be on the way to its queue when it closes that. */
+  draining(): void;
   /** The shard is gone. */
   gone(): void;
   close(): void;
@@ -69,7 +69,7 @@ class SharedPort implements DevPort {
 
   ready(): void {}
 
-  listenerStopped(): void {}
+  draining(): void {}
 
   gone(): void {}
 
@@ -115,7 +115,7 @@ class RelayPort implements DevPort {
     for (const client of this.#waiting) this.#pass(client, port);
   }
 
-  listenerStopped(): void {
+  draining(): void {
     this.#shardPort = undefined;
   }
 

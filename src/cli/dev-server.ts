@@ -226,12 +226,14 @@ class DevShard {
   readyAtMs = 0;
   readonly #thread: ShardThread;
   readonly #options: RuntimeOptions;
+  readonly #port: DevPort;
   #letGo: (() => void) | undefined;
   #resumeTimer: NodeJS.Timeout | undefined;
 
   constructor(options: RuntimeOptions, parts: DevShardParts) {
     const { assignment, port, trouble } = parts;
     this.#options = options;
+    this.#port = port;
     const startedMs = performance.now();
     let onReady: (isReady: boolean) => void;
     let onEnded: (end: ShardEnd) => void;
@@ -251,10 +253,7 @@ class DevShard {
           port.ready(portNumber);
           onReady(true);
         },
-        listenerStopped: () => {
-          port.listenerStopped();
-          this.#thread.nobodyListens();
-        },
+        listenerStopped: () => this.#thread.nobodyListens(),
         // There is one shard, so a call to another has nobody to go to.
         call: (_shard, line) => line.close(),
         trouble,
@@ -270,6 +269,7 @@ class DevShard {
   /** Ends it in order, or by force where it does not obey: it may be in an endless loop, or stopped in a debugger. */
   async end(): Promise<void> {
     const { drainMs, drainGraceMs } = this.#options;
+    this.#port.draining();
     this.#thread.drain({ graceMs: Math.min(drainGraceMs, drainMs / 2), deadlineMs: drainMs, hasSuccessor: false });
     const timer = setTimeout(() => this.#force(), drainMs + this.#thread.closeMs + OBEY_MS);
     await this.ended;
