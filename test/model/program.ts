@@ -1,0 +1,25 @@
+/** What the model checker runs: a few threads over a few words of shared memory, and what must hold. */
+import type { Words } from "../../src/shared/words.js";
+
+/** A thread of a program: ordinary synchronous code. It is run from its start many times, so it must be a function of what it reads from `words` alone. */
+export type ModelThread = (words: Words) => void;
+
+/** A program over one structure, or over a protocol across several. */
+export interface ModelProgram {
+  readonly name: string;
+  /** How many words it needs, all 0 at first. */
+  readonly length: number;
+  /** Prepares the words, before any thread starts; not interleaved. */
+  readonly setup?: (words: Words) => void;
+  readonly threads: readonly ModelThread[];
+  /** Runs after all threads have ended, not interleaved: throws when something was lost, doubled or invented. `killed` are the indexes of threads that died. */
+  readonly finish: (words: Words, killed: readonly number[]) => void;
+  /** Threads that may be killed before any of their steps, by index; at most one dies in an execution. None if absent. */
+  readonly mortal?: readonly number[];
+  /** What runs after a thread was killed, as a further thread that interleaves with the rest: the reaper. */
+  readonly reaper?: (words: Words, killed: number) => void;
+  /** For a planted bug: the checker must find a failure whose message matches. */
+  readonly mustFail?: RegExp;
+  /** Only with `--deep`. */
+  readonly isDeep?: boolean;
+}
