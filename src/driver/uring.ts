@@ -194,7 +194,9 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
       this.#stats.rejected += 1;
       return -1;
     }
-    const fd = this.#native.streamSocket(host.includes(":") ? AF_INET6 : AF_INET);
+    const family = host.includes(":") ? AF_INET6 : AF_INET;
+    // Straight into the table: a thread can be killed at any call, and the addon closes only what it finds there.
+    const fd = (this.#fd[slot] = this.#native.streamSocket(family));
     this.#open(slot, fd, CONNECTING);
     this.#updateKeepAlive();
     if (fd < 0) {

@@ -19,6 +19,10 @@ for (const under of driversUnderTest.filter(({ name }) => name !== "portable")) 
       assert.ok((enters ?? Number.NaN) < 100, `${enters} system calls while it rested`);
     });
 
+    test("a thread that is killed while it connects leaves no socket open", async () => {
+      assert.deepEqual(await runChild("killed-child.js", under.name, { args: ["40"] }), { left: 0 });
+    });
+
     test("connections that are ready together echo what fits no single receive, and see their ends", async () => {
       await withRig(under, { connectionsMax: 256 }, async (rig) => {
         rig.handlers.received = (slot, bytes, offset, length) => {
