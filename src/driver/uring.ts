@@ -649,10 +649,12 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
   finishSlot(slot: number): void {
     assert(this.#pending[slot] === 0, "a finished slot has nothing in flight");
     const fd = this.#fd[slot]!;
-    this.#fd[slot] = -1;
     // A submission that has to wait for room in the queue would be lost with the thread.
-    if (fd >= 0 && this.#ring.waitingNow > 0) this.#native.closeDescriptor(fd);
-    else if (fd >= 0) submitClose(this.#ring, fd);
+    const isQueued = fd >= 0 && this.#ring.waitingNow === 0;
+    // Should the thread be killed here, the descriptor is in the queue as well as in the table, which the addon recognises.
+    if (isQueued) submitClose(this.#ring, fd);
+    this.#fd[slot] = -1;
+    if (fd >= 0 && !isQueued) this.#native.closeDescriptor(fd);
     this.#outbox.drop(slot);
     this.#events.closed(slot, this.#errno[slot]!);
     this.#flags[slot] = 0;
