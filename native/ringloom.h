@@ -77,7 +77,7 @@ void rl_source_exports(napi_env env, napi_value exports);
 /* batch.c */
 enum { RL_BATCH_MAX = 128, RL_BATCH_NOT_RUN = INT32_MIN };
 struct rl_batch;
-struct rl_batch *rl_batch_new(void);
+struct rl_batch *rl_batch_new(uint32_t *calls);
 void rl_batch_free(struct rl_batch *batch);
 bool rl_batch_add(struct rl_batch *batch, int fd, bool is_send, const void *data, size_t size);
 const int32_t *rl_batch_run(struct rl_batch *batch);

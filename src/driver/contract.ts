@@ -153,6 +153,8 @@ export interface DriverStats {
   /** Times that the kernel reported completions beyond the completion queue. */
   completionOverflows: number;
   turns: number;
+  /** Receives and sends that shared a system call with others (`epoll`). */
+  batched: number;
   /** Calls of `io_uring_enter` or `epoll_wait`. */
   enters: number;
   /** Time that the thread slept in the driver's own wait, in microseconds. 0 where libuv does the waiting. */

@@ -127,6 +127,7 @@ class EpollDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner,
     stats.receiveBuffersNow = this.#held.chunksNow;
     stats.staleCompletions = this.#set.stale;
     stats.receiveStarved = this.#set.starved;
+    stats.batched = this.#set.batched;
     stats.enters = this.#set.waits;
     readWaitTimes(this.#set, stats);
     return stats;
