@@ -254,8 +254,8 @@ class DevShard {
           onReady(true);
         },
         listenerStopped: () => this.#thread.nobodyListens(),
-        // There is one shard, so a call to another has nobody to go to.
-        call: (_shard, line) => line.close(),
+        // There is one shard, which calls itself.
+        call: (_shard, line) => this.#thread.addCaller(line),
         trouble,
         gone: (_thread, end) => {
           port.gone();
