@@ -32,7 +32,7 @@
  * CLOSING: `end(slot)` half-closes after what is queued; when the peer has ended too, the driver closes. `close(slot)` is at once: what is queued is dropped. `closeAfterFlush(slot)`
  * sends what is queued, half-closes, discards what still arrives (RFC 9112, section 9.6: an early close would reset the
  * connection and destroy the answer on its way) and closes when the peer ends, or after `LINGER_MS`. After `close` or `closeAfterFlush`,
- * and after `closed`, `reserve` returns -1 and the other calls do nothing, except that `close` still cuts a `closeAfterFlush` short; the only
+ * and after `closed`, `reserve` returns -1 and the other calls do nothing, except that `close` still cuts a `closeAfterFlush` short and `queuedBytes` tells what that one has left to send; the only
  * event that follows is `closed` (so a `connected` or `drained` that was due is not delivered). After `end` only `reserve` returns -1:
  * receiving goes on, and so do `pause`, `resume`, `requestDrained` and both ways to close. When both sides have ended, what
  * was queued has left and `ended` has been delivered, the driver closes the connection itself, with errno 0.

@@ -198,7 +198,8 @@ class EpollDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner,
   }
 
   queuedBytes(slot: number): number {
-    return this.#isAudible(slot) ? this.#outbox.queuedBytes(slot) : 0;
+    const isOpen = this.#slots.isLive(slot) && (this.#flags[slot]! & CLOSING) === 0;
+    return isOpen ? this.#outbox.queuedBytes(slot) : 0;
   }
 
   requestDrained(slot: number): void {
