@@ -15,6 +15,7 @@ export function newDriverStats(): DriverStats {
     completionOverflows: 0,
     turns: 0,
     batched: 0,
+    rung: 0,
     enters: 0,
     asleepMicros: 0,
     spinningMicros: 0,
