@@ -27,6 +27,7 @@ struct rl_control {
   double spin_total_micros; /* hook: time spent spinning */
   int32_t error;         /* hook: the last error number of a wait that it could not handle */
   int32_t operations;    /* TypeScript: one-shot operations in flight, which may write into the thread's memory */
+  double turn_micros_max; /* hook: the longest turn of the event loop since TypeScript put 0 here, of an inverted loop */
 };
 
 /* What src/ring/user-data.ts says: user_data is kind (12 bits) | slot (20 bits) in the low word. */

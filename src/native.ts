@@ -82,6 +82,8 @@ export interface NativeAddon {
   stopLoop(handle: object): void;
   keepAlive(handle: object, on: number): void;
   backendFd(): number;
+  hasInvertedLoop(): boolean;
+  publishPulse(handle: object, words: Int32Array): number;
   listenSocket(
     host: string,
     port: number,

@@ -11,7 +11,15 @@ import { assert } from "../assert.js";
 import { DRAIN_LOW_WATER_BYTES } from "../constants.js";
 import { errnoError } from "../errors.js";
 import { checkNative, type NativeAddon, type NativeAddress, requireNative } from "../native.js";
-import { CONTROL, readWaitTimes, SPIN_MODES, startLoop } from "../ring/loop.js";
+import {
+  CONTROL,
+  mayInvert,
+  publishPulse,
+  readWaitTimes,
+  SPIN_MODES,
+  startLoop,
+  takeLongestTurn,
+} from "../ring/loop.js";
 import { KIND_ACCEPT, KIND_CONNECT, KIND_RECV, KIND_SEND, userDataKind, userDataSlot } from "../ring/user-data.js";
 import { EAGAIN, ECANCELED, EINVAL, SHUT_WR } from "../uapi.js";
 import { checkConnectTarget, checkDescriptor, checkListenTarget, closedError } from "./arguments.js";
@@ -93,7 +101,7 @@ class EpollDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner,
   #shutdown: Promise<void> | undefined;
 
   constructor(native: NativeAddon, options: DriverOptions, events: DriverEvents) {
-    const inverted = options.loop === "inverted";
+    const inverted = mayInvert(native, options.loop);
     const { bytes, offset, length } = options.receiveSlab;
     this.#native = native;
     this.#events = new ContainedEvents(events, (error) => this.handlerThrew(error));
@@ -247,6 +255,14 @@ class EpollDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner,
     if (!this.#slots.isLive(slot) || this.#fd[slot]! < 0) return undefined;
     const name = this.#native.peerName(this.#fd[slot]!);
     return typeof name === "number" ? undefined : name;
+  }
+
+  publishPulse(words: Int32Array): boolean {
+    return publishPulse(this.#set, words);
+  }
+
+  takeLongestTurnMicros(): number {
+    return takeLongestTurn(this.#set);
   }
 
   ref(): void {

@@ -13,7 +13,15 @@ import { assert } from "../assert.js";
 import { COMPLETIONS_PER_TURN_MAX, LISTENERS_MAX } from "../constants.js";
 import { errnoError } from "../errors.js";
 import { checkNative, type NativeAddon, type NativeAddress, requireNative } from "../native.js";
-import { CONTROL, readWaitTimes, SPIN_MODES, startLoop } from "../ring/loop.js";
+import {
+  CONTROL,
+  mayInvert,
+  publishPulse,
+  readWaitTimes,
+  SPIN_MODES,
+  startLoop,
+  takeLongestTurn,
+} from "../ring/loop.js";
 import { Ring } from "../ring/ring.js";
 import {
   highWord,
@@ -129,7 +137,7 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
   #shutdown: Promise<void> | undefined;
 
   constructor(native: NativeAddon, options: DriverOptions, events: DriverEvents) {
-    const inverted = options.loop === "inverted";
+    const inverted = mayInvert(native, options.loop);
     this.#native = native;
     this.#events = new ContainedEvents(events, (error) => this.#threw(error));
     this.#ring = new Ring(native, { entries: options.ringEntries, inverted });
@@ -296,6 +304,14 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     const isKnown = this.#slots.isLive(slot) && (this.#flags[slot]! & FINISHING) === 0;
     const name = isKnown ? this.#native.peerName(this.#fd[slot]!) : undefined;
     return typeof name === "number" ? undefined : name;
+  }
+
+  publishPulse(words: Int32Array): boolean {
+    return publishPulse(this.#ring, words);
+  }
+
+  takeLongestTurnMicros(): number {
+    return takeLongestTurn(this.#ring);
   }
 
   ref(): void {
