@@ -218,11 +218,10 @@ export interface Driver {
 
   /**
    * Lets the driver write into word 0 of `words`, from now on and at each turn, whether this thread is awake or asleep in the driver's own wait;
-   * see `src/observe/heartbeat.ts`. Returns false where libuv does the waiting. A driver without the method never does its own.
+   * see `src/observe/heartbeat.ts`. Returns what takes the longest turn of the event loop since the last call, in microseconds; undefined where libuv does
+   * the waiting. A driver without the method never does its own. At most once.
    */
-  publishPulse?(words: Int32Array): boolean;
-  /** The longest turn of the event loop since the last call, in microseconds; 0 where libuv does the waiting. */
-  takeLongestTurnMicros?(): number;
+  publishPulse?(words: Int32Array): (() => number) | undefined;
 
   /** Keeps the thread's event loop alive (the default while a listener or a connection exists) or lets it end. */
   ref(): void;

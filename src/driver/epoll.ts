@@ -11,15 +11,7 @@ import { assert } from "../assert.js";
 import { DRAIN_LOW_WATER_BYTES } from "../constants.js";
 import { errnoError } from "../errors.js";
 import { checkNative, type NativeAddon, type NativeAddress, requireNative } from "../native.js";
-import {
-  CONTROL,
-  mayInvert,
-  publishPulse,
-  readWaitTimes,
-  SPIN_MODES,
-  startLoop,
-  takeLongestTurn,
-} from "../ring/loop.js";
+import { CONTROL, mayInvert, publishPulse, readWaitTimes, SPIN_MODES, startLoop } from "../ring/loop.js";
 import { KIND_ACCEPT, KIND_CONNECT, KIND_RECV, KIND_SEND, userDataKind, userDataSlot } from "../ring/user-data.js";
 import { EAGAIN, ECANCELED, EINVAL, SHUT_WR } from "../uapi.js";
 import { checkConnectTarget, checkDescriptor, checkListenTarget, closedError } from "./arguments.js";
@@ -257,12 +249,8 @@ class EpollDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner,
     return typeof name === "number" ? undefined : name;
   }
 
-  publishPulse(words: Int32Array): boolean {
+  publishPulse(words: Int32Array): (() => number) | undefined {
     return publishPulse(this.#set, words);
-  }
-
-  takeLongestTurnMicros(): number {
-    return takeLongestTurn(this.#set);
   }
 
   ref(): void {

@@ -13,15 +13,7 @@ import { assert } from "../assert.js";
 import { COMPLETIONS_PER_TURN_MAX, LISTENERS_MAX } from "../constants.js";
 import { errnoError } from "../errors.js";
 import { checkNative, type NativeAddon, type NativeAddress, requireNative } from "../native.js";
-import {
-  CONTROL,
-  mayInvert,
-  publishPulse,
-  readWaitTimes,
-  SPIN_MODES,
-  startLoop,
-  takeLongestTurn,
-} from "../ring/loop.js";
+import { CONTROL, mayInvert, publishPulse, readWaitTimes, SPIN_MODES, startLoop } from "../ring/loop.js";
 import { Ring } from "../ring/ring.js";
 import {
   highWord,
@@ -306,12 +298,8 @@ class UringDriver implements Driver, OutboxOwner, ListenersOwner, DeferredOwner 
     return typeof name === "number" ? undefined : name;
   }
 
-  publishPulse(words: Int32Array): boolean {
+  publishPulse(words: Int32Array): (() => number) | undefined {
     return publishPulse(this.#ring, words);
-  }
-
-  takeLongestTurnMicros(): number {
-    return takeLongestTurn(this.#ring);
   }
 
   ref(): void {

@@ -1,6 +1,6 @@
 /** An app of another framework as what a shard runs. */
 import { createDriver } from "../driver/choose.js";
-import type { ListenAddress, Listening } from "../driver/contract.js";
+import type { Driver, ListenAddress, Listening } from "../driver/contract.js";
 import type { HttpLimits } from "../http/limits.js";
 import type { ServiceDrainReport, ShardService } from "../runtime/shard.js";
 import type { DrainOptions, ShardAssignment } from "../runtime/shard-protocol.js";
@@ -17,6 +17,10 @@ class NodeService implements ShardService {
     this.#node = node;
     this.#target = target;
     this.lifecycle = lifecycle;
+  }
+
+  get driver(): Driver {
+    return this.#node.driver;
   }
 
   get driverStats(): object {

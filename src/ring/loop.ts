@@ -62,21 +62,19 @@ export function mayInvert(native: NativeAddon, wanted: "inverted" | "uv"): boole
 }
 
 /**
- * Lets the hook write into word 0 of `words` whether this thread is awake; see `src/observe/heartbeat.ts`. False where libuv does the waiting, so that the
- * hook does not see it.
+ * Lets the hook write into word 0 of `words` whether this thread is awake; see `src/observe/heartbeat.ts`. Returns what takes the longest turn since the
+ * last call, in microseconds; undefined where libuv does the waiting, so that the hook does not see it.
  */
-export function publishPulse(source: LoopSource, words: Int32Array): boolean {
-  const result = source.native.publishPulse(source.handle, words);
-  if (result === -ENOTSUP) return false;
+export function publishPulse(source: LoopSource & TimedSource, words: Int32Array): (() => number) | undefined {
+  const { native, handle, controlTimes } = source;
+  const result = native.publishPulse(handle, words);
+  if (result === -ENOTSUP) return undefined;
   checkNative(result, "publish the pulse");
-  return true;
-}
-
-/** The longest turn of the event loop since the last call, in microseconds; 0 where libuv does the waiting. */
-export function takeLongestTurn(source: TimedSource): number {
-  const micros = source.controlTimes[CONTROL_TIMES.turnMax] ?? 0;
-  source.controlTimes[CONTROL_TIMES.turnMax] = 0;
-  return micros;
+  return function takeLongestTurnMicros() {
+    const micros = controlTimes[CONTROL_TIMES.turnMax] ?? 0;
+    controlTimes[CONTROL_TIMES.turnMax] = 0;
+    return micros;
+  };
 }
 
 /** How long the hook has slept and watched so far, in microseconds. */
