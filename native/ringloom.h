@@ -29,6 +29,7 @@ struct rl_control {
   int32_t operations;    /* TypeScript: one-shot operations in flight, which may write into the thread's memory */
   int32_t asks_to_park;  /* TypeScript: 1 when the hook must ask before it blocks */
   int32_t parking;       /* the hook: 1 asks. TypeScript: 2 agrees, 0 refuses, or has noticed that the sleep is over */
+  double turn_micros_max; /* hook: the longest turn of the event loop since TypeScript put 0 here, of an inverted loop */
 };
 
 /* What src/ring/user-data.ts says: user_data is kind (12 bits) | slot (20 bits) in the low word. */

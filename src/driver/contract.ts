@@ -181,7 +181,10 @@ export interface DriverOptions {
   /** Submission entries of the ring, a power of two (uring only). */
   readonly ringEntries: number;
   readonly spin: SpinPolicy;
-  /** `inverted` sleeps in the ring or in epoll and watches libuv from there; `uv` sleeps in libuv, which watches them (not on portable). */
+  /**
+   * `inverted` sleeps in the ring or in epoll and watches libuv from there; `uv` sleeps in libuv, which watches them (not on portable). One driver of a
+   * thread can do the former: a further one is polled by libuv, whatever it asks for.
+   */
   readonly loop: "inverted" | "uv";
   /** Default: no other thread can wake this one, and nothing is watched or called for it. */
   readonly wake?: DriverWake | undefined;
@@ -272,6 +275,13 @@ export interface Driver {
 
   /** The peer's address, such as `"127.0.0.1"` and its port; undefined when it is not known any more. */
   peerAddress(slot: number): { readonly host: string; readonly port: number } | undefined;
+
+  /**
+   * Lets the driver write into word 0 of `words`, from now on and at each turn, whether this thread is awake or asleep in the driver's own wait;
+   * see `src/observe/heartbeat.ts`. Returns what takes the longest turn of the event loop since the last call, in microseconds; undefined where libuv does
+   * the waiting. A driver without the method never does its own. At most once.
+   */
+  publishPulse?(words: Int32Array): (() => number) | undefined;
 
   /** Keeps the thread's event loop alive (the default while a listener or a connection exists) or lets it end. */
   ref(): void;

@@ -7,7 +7,7 @@
  */
 import { errnoError } from "../errors.js";
 import { checkNative, type NativeAddon, type NativeAddress } from "../native.js";
-import { CONTROL, type LoopSource, PARKING, readWaitTimes, SPIN_MODES, startLoop } from "../ring/loop.js";
+import { CONTROL, type LoopSource, PARKING, publishPulse, readWaitTimes, SPIN_MODES, startLoop } from "../ring/loop.js";
 import { SHUT_WR } from "../uapi.js";
 import { checkDescriptor, checkListenTarget, closedError } from "./arguments.js";
 import {
@@ -56,6 +56,8 @@ export interface SocketDriverParts {
   readonly pool: WritePool;
   /** What the loop hook waits on. */
   readonly source: LoopSource;
+  /** Whether it sleeps in libuv's place; see {@link mayInvert}. */
+  readonly inverted: boolean;
   readonly acceptor: Acceptor;
   /** By slot, then by owned listener: the open descriptor, or -1. The addon closes what it finds here when the thread dies before a shutdown. */
   readonly descriptors: Int32Array;
@@ -90,7 +92,8 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   readonly #pool: WritePool;
   /** What `received` passes. */
   readonly #slab: Uint8Array;
-  readonly #options: DriverOptions;
+  readonly #inverted: boolean;
+  readonly #wakeOptions: DriverWake | undefined;
   #watch: WakeWatch | undefined;
   readonly #held = new HeldBytes();
   readonly #errno: Int32Array;
@@ -117,7 +120,8 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     this.#slots = slots;
     this.#pool = pool;
     this.#slab = options.receiveSlab.bytes;
-    this.#options = options;
+    this.#inverted = parts.inverted;
+    this.#wakeOptions = options.wake;
     this.#errno = new Int32Array(slots.capacity);
     this.#lingering = new LingerQueue(this.generations, (slot) => this.closeWith(slot, 0));
     this.#control[CONTROL.spinMode] = SPIN_MODES[options.spin.mode];
@@ -259,6 +263,10 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     return typeof name === "number" ? undefined : name;
   }
 
+  publishPulse(words: Int32Array): (() => number) | undefined {
+    return publishPulse(this.#source, words);
+  }
+
   ref(): void {
     this.#isRefWanted = true;
     this.updateKeepAlive();
@@ -362,11 +370,10 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
 
   /** From now on turns run. */
   protected start(): void {
-    const { loop, wake } = this.#options;
-    const isInverted = loop === "inverted";
-    if (wake === undefined) startLoop(this.#source, () => this.#turn(), isInverted);
-    else this.#startWithWake(wake, isInverted);
-    if (isInverted) this.watchBackend();
+    const wake = this.#wakeOptions;
+    if (wake === undefined) startLoop(this.#source, () => this.#turn(), this.#inverted);
+    else this.#startWithWake(wake, this.#inverted);
+    if (this.#inverted) this.watchBackend();
     this.updateKeepAlive();
   }
 

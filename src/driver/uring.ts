@@ -12,7 +12,7 @@
 import { assert } from "../assert.js";
 import { COMPLETIONS_PER_TURN_MAX, LISTENERS_MAX } from "../constants.js";
 import { checkNative, type NativeAddon, requireNative } from "../native.js";
-import { CONTROL } from "../ring/loop.js";
+import { CONTROL, mayInvert } from "../ring/loop.js";
 import { Ring } from "../ring/ring.js";
 import {
   highWord,
@@ -93,12 +93,13 @@ class UringDriver extends SocketDriver {
   readonly #writeCarryFrom: number;
 
   constructor(native: NativeAddon, options: DriverOptions, events: DriverEvents) {
-    const ring = new Ring(native, { entries: options.ringEntries, inverted: options.loop === "inverted" });
+    const inverted = mayInvert(native, options.loop);
+    const ring = new Ring(native, { entries: options.ringEntries, inverted });
     const slots = new SlotTable(options.connectionsMax);
     const pool = new WritePool(options.writePoolBytes);
     const table = native.descriptorTable(ring.handle, options.connectionsMax + LISTENERS_MAX);
     const descriptors = new Int32Array(checkNative<ArrayBuffer>(table, "allocate the descriptor table"));
-    super(options, events, { native, slots, pool, source: ring, acceptor: uringAcceptor(ring), descriptors });
+    super(options, events, { native, slots, pool, inverted, source: ring, acceptor: uringAcceptor(ring), descriptors });
     this.#ring = ring;
     this.#pending = new Int32Array(options.connectionsMax);
     this.operations = new UringOperations(ring, () => this.updateKeepAlive());

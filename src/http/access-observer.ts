@@ -1,6 +1,6 @@
 /** Follows each request from its dispatch to its end, for the access log. Where there is no access log, there is no observer. */
 import type { AccessLog } from "../observe/access-log.js";
-import { monotonicMs } from "../observe/pulse.js";
+import { monotonicMs } from "../observe/monotonic.js";
 import { AccessTurn } from "./access-turn.js";
 import { type Exchange, STATE_OPEN } from "./exchange.js";
 import { METHOD_NAMES } from "./methods.js";

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { AccessTurn } from "../http/access-turn.js";
 import type { AccessLog } from "../observe/access-log.js";
-import { monotonicMs } from "../observe/pulse.js";
+import { monotonicMs } from "../observe/monotonic.js";
 
 /** Notes requests when their responses close. */
 export class AccessNotes {

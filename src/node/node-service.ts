@@ -1,6 +1,6 @@
 /** An app of another framework as what a shard runs. */
 import { createDriver } from "../driver/choose.js";
-import type { ListenAddress, Listening } from "../driver/contract.js";
+import type { Driver, ListenAddress, Listening } from "../driver/contract.js";
 import type { HttpLimits } from "../http/limits.js";
 import { AccessLog } from "../observe/access-log.js";
 import { logSettings, writeLogLines } from "../observe/log.js";
@@ -19,6 +19,10 @@ class NodeService implements ShardService {
     this.#node = node;
     this.#target = target;
     this.lifecycle = lifecycle;
+  }
+
+  get driver(): Driver {
+    return this.#node.driver;
   }
 
   get driverStats(): object {
