@@ -205,7 +205,7 @@ export class Explorer implements StepTaker {
     if (this.#options.schedule !== undefined && depth < this.#options.schedule.length) return this.#chooseScheduled();
     if (this.#todo[depth] === 0) {
       const ready = this.#readyThreads();
-      if (ready === 0) return this.#end("complete");
+      if (ready === 0) return this.#end(this.#isSomebodyCut() ? "cut" : "complete");
       const awake = ready & ~this.#sleeping[depth]!;
       if (awake === 0) return this.#end("redundant");
       // Going on with the same thread costs nothing; the others come when something depends on them.
@@ -213,9 +213,7 @@ export class Explorer implements StepTaker {
       this.#todo[depth] = this.#isReduced ? first : awake;
     }
     const open = this.#todo[depth]! & ~this.#sleeping[depth]!;
-    const next = (open & (1 << this.#running)) !== 0 ? this.#running : 31 - Math.clz32(open & -open);
-    if (this.#logs[next]!.length >= this.#stepsMax) return this.#end("cut");
-    return next;
+    return (open & (1 << this.#running)) !== 0 ? this.#running : 31 - Math.clz32(open & -open);
   }
 
   #chooseScheduled(): number {
@@ -238,10 +236,16 @@ export class Explorer implements StepTaker {
     for (let thread = 0; thread < this.#threads.length; thread++) {
       if (this.#machine.stateOf(thread) !== LIVE) continue;
       const log = this.#logs[thread]!;
+      // A thread that has made too many steps stays where it is and the others go on: what they do may have been what it looked for.
+      if (log.length >= this.#stepsMax) continue;
       if (log.kind === WAKE && !this.#machine.isNotified(thread) && !this.#mayTimeOut(log)) continue;
       ready |= 1 << thread;
     }
     return ready;
+  }
+
+  #isSomebodyCut(): boolean {
+    return this.#logs.some((log, thread) => log.length >= this.#stepsMax && this.#machine.stateOf(thread) === LIVE);
   }
 
   #mayTimeOut(log: ThreadLog): boolean {
@@ -466,5 +470,6 @@ function withReaper({ threads, reaper }: ModelProgram, death: Death | undefined)
 function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const place = error.stack?.split("\n").find((line) => /^\s+at .*\/dist\//.test(line) && !line.includes("/assert.js"));
-  return `${error.name}: ${error.message}${place === undefined ? "" : ` (${place.trim().replace(/file:.*\/dist\//, "")})`}`;
+  const [message] = error.message.split("\n");
+  return `${error.name}: ${message}${place === undefined ? "" : ` (${place.trim().replace(/file:.*\/dist\//, "")})`}`;
 }

@@ -38,7 +38,10 @@ function randomStep(random: (below: number) => number, { hasWaits, hasPayload }:
   const kinds: RandomStep[] = [
     (words) => words.load(word),
     (words) => words.load(word),
-    (words, before) => (words.store(word, value + (before & 1)), before),
+    (words, before) => {
+      words.store(word, value + (before & 1));
+      return before;
+    },
     (words) => words.add(word, value),
     (words, before) => words.or(word, before & 1),
     (words) => words.and(word, value),
@@ -53,7 +56,10 @@ function randomStep(random: (below: number) => number, { hasWaits, hasPayload }:
   }
   if (hasPayload) {
     kinds.push((words) => words.read(PAYLOAD_WORD));
-    kinds.push((words, before) => (words.write(PAYLOAD_WORD, value), before));
+    kinds.push((words, before) => {
+      words.write(PAYLOAD_WORD, value);
+      return before;
+    });
   }
   const chosen = kinds[random(kinds.length)]!;
   // Some steps are only made in some executions.
