@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Words } from "../../src/shared/words.js";
 import { checkProgram, replaySchedule, type Verdict } from "./check.js";
+import { Explorer } from "./explorer.js";
 import type { ModelProgram, ModelThread } from "./program.js";
 import textbook from "./programs/textbook.js";
 
@@ -248,6 +249,21 @@ describe("checkProgram() and death", () => {
     assert.equal(failure, undefined);
     // 111: the one that dies was notified and the other one was still asleep for the reaper. 101: the dead one was not in the way of the other.
     assert.deepEqual([...outcomes].sort(), ["0", "1", "100", "101", "110", "111"]);
+  });
+
+  test("lets a thread die between the notification and its waking, so that the wake-up is lost with it", () => {
+    const passOn: ModelThread = (words) => {
+      words.wait(0, 0);
+      words.notify(0, 1);
+    };
+    const begin: ModelThread = (words) => {
+      words.store(0, 1);
+      words.notify(0, 1);
+    };
+    const chain = program([passOn, passOn, begin], { mortal: [0] });
+    const asleep = new Explorer(chain, { death: { thread: 0, position: 2 } }).run();
+    assert.equal(asleep.failure, "lost wake-up: thread b waits for ever and nobody is left to notify");
+    assert.equal(checkProgram({ ...chain, reaper: (words) => void words.notify(0) }).failure, undefined);
   });
 
   test("gives finish the thread that has died, and kills nobody who is not mortal", () => {

@@ -62,6 +62,8 @@ export interface MachineOptions {
 
 export class Machine {
   readonly journal: Journal;
+  /** The words of memory as they are now; not a copy. */
+  readonly memory: Int32Array;
   readonly threads: number;
   readonly hasTimeouts: boolean;
   readonly reaper: number;
@@ -106,12 +108,9 @@ export class Machine {
     this.#woken = take(threads);
     this.#dead = take(1);
     this.journal = new Journal(end);
+    this.memory = this.journal.words.subarray(0, length);
   }
 
-  /** The words of memory as they are now; not a copy. */
-  get memory(): Int32Array {
-    return this.journal.words.subarray(0, this.#length);
-  }
 
   stateOf(thread: number): number {
     return this.journal.words[this.#states + thread]!;
