@@ -187,6 +187,16 @@ describe("checkProgram() and sleep", () => {
     assert.match(failureOf([wait, wait, single]), /^lost wake-up: thread [ab] waits for ever/);
   });
 
+  test("finds a wake-up that comes too early although a store could have kept the thread awake", () => {
+    // A random program found this: a wait that does not sleep depends on the notify all the same, or this order is left out.
+    const threads: ModelThread[] = [
+      (words) => void words.wait(0, 0),
+      (words) => words.store(0, 1),
+      (words) => void words.notify(0),
+    ];
+    assert.match(failureOf(threads), /^lost wake-up: thread a/);
+  });
+
   test("lets a wait time out only if the program says so", () => {
     const timed: ModelThread = (words) => {
       if (words.wait(0, 0, 5) === "timed-out") throw new Error("timed out");

@@ -22,6 +22,7 @@ import {
   NOTIFY,
   nameOfKind,
   READ,
+  RING,
   START,
   type Step,
   WAIT,
@@ -91,8 +92,8 @@ export class Explorer implements StepTaker {
   readonly #trace: Trace;
   readonly #logs: ThreadLog[];
   readonly #words: ModelWords;
-  readonly #footprint: Footprint = { looksAt: -1, changes: -1 };
-  readonly #otherFootprint: Footprint = { looksAt: -1, changes: -1 };
+  readonly #footprint: Footprint = { looksAt: -1, changes: -1, changesToo: -1 };
+  readonly #otherFootprint: Footprint = { looksAt: -1, changes: -1, changesToo: -1 };
 
   /** For each depth: threads still to run and threads that sleep, as masks; marks to go back to; how long the log of the step's thread was. */
   readonly #todo: number[] = [0];
@@ -377,6 +378,7 @@ export class Explorer implements StepTaker {
     const queue = this.program.length + index;
     footprint.looksAt = -1;
     footprint.changes = -1;
+    footprint.changesToo = -1;
     switch (kind) {
       case START:
         return;
@@ -390,10 +392,16 @@ export class Explorer implements StepTaker {
         return;
       case WAIT:
         footprint.looksAt = index;
-        if (this.memory[index] === first) footprint.changes = queue;
+        // Also when it will not sleep. Whether two steps depend on each other may change only by steps on which both depend, and a store to the word is none for a notify.
+        footprint.changes = queue;
         return;
       case NOTIFY:
         if ((first === ALL || first > 0) && this.#machine.firstSleeper(index) >= 0) footprint.changes = queue;
+        else footprint.looksAt = queue;
+        return;
+      case RING:
+        footprint.changes = index;
+        if (this.#machine.firstSleeper(index) >= 0) footprint.changesToo = queue;
         else footprint.looksAt = queue;
         return;
       case WAKE:

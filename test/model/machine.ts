@@ -23,6 +23,7 @@ import {
   NOTIFY,
   OR,
   READ,
+  RING,
   SLEPT,
   START,
   STORE,
@@ -111,7 +112,6 @@ export class Machine {
     this.memory = this.journal.words.subarray(0, length);
   }
 
-
   stateOf(thread: number): number {
     return this.journal.words[this.#states + thread]!;
   }
@@ -189,6 +189,10 @@ export class Machine {
         this.#count(thread);
         return before;
       case STORE:
+        break;
+      case RING:
+        this.#notify(stamp, thread, index, ALL);
+        this.#acquire(thread, this.#releases + index * this.threads);
         break;
       default:
         this.#acquire(thread, this.#releases + index * this.threads);
@@ -328,6 +332,8 @@ export class Machine {
 /** What a step that writes leaves in the word. */
 function written(kind: number, before: number, first: number, second: number): number {
   switch (kind) {
+    case RING:
+      return (before + 1) | 0;
     case ADD:
       return (before + first) | 0;
     case OR:

@@ -2,7 +2,7 @@
  * What a thread of a program can do in one step, as numbers, and how a step is spelled out for people.
  *
  * {@link START}, {@link WAKE} and {@link DIE} are not calls of `Words`: the checker adds them, so that a thread's start, the end of its sleep and its
- * death are steps like any other.
+ * death are steps like any other; {@link RING} is a doorbell of the kernel's (`doorbell.ts`).
  */
 
 export const START = 0;
@@ -20,6 +20,7 @@ export const READ = 11;
 export const WRITE = 12;
 export const DIE = 13;
 export const END = 14;
+export const RING = 15;
 
 /** Results of {@link WAIT}; the first means that the thread sleeps, and what becomes of it is the result of its {@link WAKE}. */
 export const SLEPT = 0;
@@ -66,6 +67,7 @@ const NAMES = [
   "write",
   "death",
   "end",
+  "ring",
 ] as const;
 
 /** The name of a kind, as the methods of `Words` are called. */
@@ -104,6 +106,8 @@ export function describeStep(step: Step, nameOf: (index: number) => string): str
       return `read(${word}) = ${result}`;
     case WRITE:
       return `write(${word}, ${first})`;
+    case RING:
+      return `ring(${word}) = ${result}, now ${(result + 1) | 0}`;
     case DIE:
       return "dies";
     default:

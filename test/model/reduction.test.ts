@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Words } from "../../src/shared/words.js";
+import { Doorbell } from "./doorbell.js";
 import { Explorer } from "./explorer.js";
 import type { ModelProgram, ModelThread } from "./program.js";
 import type { Death } from "./schedule.js";
@@ -53,6 +54,10 @@ function randomStep(random: (below: number) => number, { hasWaits, hasPayload }:
     kinds.push((words) => ["ok", "not-equal", "timed-out"].indexOf(words.wait(word, value & 1, 10)));
     kinds.push((words) => words.notify(word, 1));
     kinds.push((words) => words.notify(word));
+    kinds.push((words, before) => {
+      new Doorbell(words, word).ring();
+      return before;
+    });
   }
   if (hasPayload) {
     kinds.push((words) => words.read(PAYLOAD_WORD));

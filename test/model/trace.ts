@@ -9,17 +9,22 @@
  */
 import { Journal } from "./journal.js";
 
-/** What a step touches: one object that it looks at and one that it changes, -1 for none. */
+/** What a step touches: one object that it looks at and up to two that it changes, -1 for none. */
 export interface Footprint {
   looksAt: number;
   changes: number;
+  changesToo: number;
 }
 
 /** Whether the order of two steps matters. */
 export function areDependent(one: Footprint, other: Footprint): boolean {
-  const { looksAt, changes } = other;
-  if (one.changes >= 0 && (one.changes === changes || one.changes === looksAt)) return true;
-  return one.looksAt >= 0 && one.looksAt === changes;
+  if (one.changes >= 0 && touches(other, one.changes)) return true;
+  if (one.changesToo >= 0 && touches(other, one.changesToo)) return true;
+  return one.looksAt >= 0 && (one.looksAt === other.changes || one.looksAt === other.changesToo);
+}
+
+function touches({ looksAt, changes, changesToo }: Footprint, object: number): boolean {
+  return object === looksAt || object === changes || object === changesToo;
 }
 
 /** A race: thread `threads`, as a mask any one of them, has to be run at `depth` too. */
@@ -89,13 +94,17 @@ export class Trace {
   }
 
   /** The latest steps of other threads that this one depends on and that are not ordered before it by what its thread did earlier. */
-  #collect(depth: number, thread: number, { looksAt, changes }: Footprint): void {
+  #collect(depth: number, thread: number, { looksAt, changes, changesToo }: Footprint): void {
     this.#candidates.length = 0;
+    if (looksAt >= 0) this.#consider(depth, thread, this.#last.words[looksAt]!);
+    if (changes >= 0) this.#collectAll(depth, thread, changes);
+    if (changesToo >= 0) this.#collectAll(depth, thread, changesToo);
+  }
+
+  #collectAll(depth: number, thread: number, object: number): void {
     const { words } = this.#last;
-    if (looksAt >= 0) this.#consider(depth, thread, words[looksAt]!);
-    if (changes < 0) return;
-    if (changes !== looksAt) this.#consider(depth, thread, words[changes]!);
-    const reads = this.#lastReads + changes * this.#threads;
+    this.#consider(depth, thread, words[object]!);
+    const reads = this.#lastReads + object * this.#threads;
     for (let other = 0; other < this.#threads; other++) this.#consider(depth, thread, words[reads + other]!);
   }
 
@@ -148,15 +157,17 @@ export class Trace {
     this.#onRace(early, initials, thread);
   }
 
-  #remember(depth: number, thread: number, { looksAt, changes }: Footprint): void {
-    const last = this.#last;
-    if (looksAt >= 0) last.set(this.#lastReads + looksAt * this.#threads + thread, depth + 1);
-    if (changes >= 0) {
-      last.set(changes, depth + 1);
-      const reads = this.#lastReads + changes * this.#threads;
-      for (let other = 0; other < this.#threads; other++) last.set(reads + other, 0);
-    }
-    last.set(this.#lastOfThreads + thread, depth + 1);
+  #remember(depth: number, thread: number, { looksAt, changes, changesToo }: Footprint): void {
+    if (looksAt >= 0) this.#last.set(this.#lastReads + looksAt * this.#threads + thread, depth + 1);
+    if (changes >= 0) this.#rememberChange(depth, changes);
+    if (changesToo >= 0) this.#rememberChange(depth, changesToo);
+    this.#last.set(this.#lastOfThreads + thread, depth + 1);
+  }
+
+  #rememberChange(depth: number, object: number): void {
+    this.#last.set(object, depth + 1);
+    const reads = this.#lastReads + object * this.#threads;
+    for (let other = 0; other < this.#threads; other++) this.#last.set(reads + other, 0);
   }
 
   #grow(): void {

@@ -2,6 +2,7 @@
  * Small algorithms that everybody knows, right and broken: a look at how programs are written, and a proof with each run that the checker finds what it must.
  */
 import type { Words } from "../../../src/shared/words.js";
+import { Doorbell } from "../doorbell.js";
 import type { ModelProgram, ModelThread } from "../program.js";
 
 /** Two threads that enter a section if the other one has not announced itself: Dekker's first step, without the waiting. */
@@ -52,6 +53,33 @@ function parking(isRechecked: boolean): readonly ModelThread[] {
       if (words.exchange(parked, 0) === 1) words.notify(parked, 1);
     },
   ];
+}
+
+/** A thread that blocks in the kernel when there is nothing, another one that rings only if it must, and may die before it does. */
+function doorbell(isReaperRinging: boolean): Pick<ModelProgram, "length" | "threads" | "mortal" | "reaper" | "finish"> {
+  const [items, parked, bell, ended] = [0, 1, 2, 3];
+  return {
+    length: 4,
+    threads: [
+      (words) => {
+        while (words.load(items) === 0 && words.load(ended) === 0) {
+          words.store(parked, 1);
+          if (words.load(items) === 0 && words.load(ended) === 0) new Doorbell(words, bell).sleep();
+          words.store(parked, 0);
+        }
+      },
+      (words) => {
+        words.add(items, 1);
+        if (words.load(parked) === 1) new Doorbell(words, bell).ring();
+      },
+    ],
+    mortal: [1],
+    reaper: (words) => {
+      words.store(ended, 1);
+      if (isReaperRinging) new Doorbell(words, bell).ring();
+    },
+    finish: () => {},
+  };
 }
 
 /**
@@ -212,6 +240,12 @@ const programs: readonly ModelProgram[] = [
     length: 2,
     threads: parking(false),
     finish: () => {},
+    mustFail: /lost wake-up: thread a/,
+  },
+  { name: "textbook: a doorbell of the kernel, rung by the reaper too", ...doorbell(true) },
+  {
+    name: "textbook: a doorbell of the kernel, not rung by the reaper",
+    ...doorbell(false),
     mustFail: /lost wake-up: thread a/,
   },
   { name: "textbook: Treiber's stack, pops with a count in the head", ...treiberPops(8) },
