@@ -170,6 +170,7 @@ describe("checkProgram() and payload", () => {
     );
     assert.equal(failureOf([(words) => void words.load(8)]), "thread a touches word 8, but the program has 8 words");
     assert.match(failureOf([(words) => words.write(-1, 0)]), /^thread a touches word -1/);
+    assert.match(failureOf([(words) => void words.load(Number.NaN)]), /^thread a touches word NaN/);
   });
 });
 
@@ -234,7 +235,7 @@ describe("checkProgram() and death", () => {
       },
     );
     assert.equal(verdict.failure, undefined);
-    assert.equal(verdict.deaths, 5);
+    assert.equal(verdict.deaths, 6);
     // Nothing, half a payload, all of it, the first store, all but the end; and nobody dead.
     assert.deepEqual([...seen].sort(), [
       "0 10 0 0 0 0",
@@ -430,6 +431,11 @@ describe("replaySchedule()", () => {
     const one = program([(words) => words.store(0, 1)]);
     assert.throws(() => replaySchedule(one, "hello there"), /^SyntaxError: Cannot replay "hello there"/);
     assert.throws(() => replaySchedule(one, "a3"), /^RangeError: Cannot replay: at step 3 of the schedule thread a/);
+    const long = program([(words) => void (words.add(0, 1) + words.add(0, 1)), (words) => words.store(1, 1)]);
+    assert.throws(
+      () => replaySchedule(long, "a2b3a"),
+      /^RangeError: Cannot replay: at step 5 of the schedule thread b/,
+    );
     assert.throws(() => replaySchedule(one, "c"), /^RangeError: Cannot replay: at step 1 of the schedule thread c/);
   });
 });

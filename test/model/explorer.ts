@@ -14,11 +14,11 @@ import { ModelWords, type StepTaker } from "./model-words.js";
 import {
   ALL,
   COMPARE_EXCHANGE,
-  changesNothing,
   DIE,
   END,
   isPayload,
   LOAD,
+  leavesNoTrace,
   NOTIFY,
   nameOfKind,
   READ,
@@ -106,6 +106,8 @@ export class Explorer implements StepTaker {
   #running = 0;
   #next = UNDECIDED;
   #ending: Ending = "complete";
+  /** Why the schedule to replay is none of this program. */
+  #misfit: string | undefined;
   /** Whose next step the memory refuses, or -1. */
   #misstep = -1;
   #isStopping = false;
@@ -137,7 +139,11 @@ export class Explorer implements StepTaker {
     this.#words = new ModelWords(length, this, this.#logs[0]!);
   }
 
-  /** Explores, up to the first failure. */
+  /**
+   * Explores, up to the first failure.
+   *
+   * @throws RangeError when the program has no execution with the schedule that was given
+   */
   run(): Exploration {
     this.#prepare();
     const { result } = this;
@@ -149,6 +155,7 @@ export class Explorer implements StepTaker {
         this.#advance(next);
         continue;
       }
+      if (this.#misfit !== undefined) throw new RangeError(this.#misfit);
       this.#endExecution();
       if (result.failure !== undefined || this.#options.schedule !== undefined || !mayGoOn()) break;
       if (!this.#goBack()) {
@@ -221,7 +228,9 @@ export class Explorer implements StepTaker {
     const next = this.#options.schedule![this.#depth]!;
     if (next >= this.#threads.length || (this.#readyThreads() & (1 << next)) === 0) {
       const name = nameOfThread(this.program, next);
-      throw new RangeError(`Cannot replay: at step ${this.#depth + 1} of the schedule ${name} has no step to make`);
+      // Not thrown here: this may run inside of a thread, whose own error it would seem to be.
+      this.#misfit = `Cannot replay: at step ${this.#depth + 1} of the schedule ${name} has no step to make`;
+      return NOBODY;
     }
     this.#todo[this.#depth] = 1 << next;
     return next;
@@ -294,6 +303,10 @@ export class Explorer implements StepTaker {
     }
     const thread = this.#running;
     const log = this.#logs[thread]!;
+    if (index >>> 0 !== index || index >= this.program.length) {
+      const name = nameOfThread(this.program, thread);
+      this.#fail(`${name} touches word ${index}, but the program has ${this.program.length} words`);
+    }
     const isDying = this.#isDeathPoint(thread, kind);
     if (isDying) log.expect(DIE, index, kind, 0);
     else log.expect(kind, index, first, second);
@@ -332,7 +345,7 @@ export class Explorer implements StepTaker {
 
   /** Whether the thread is to die before this step of its; notes the positions where that makes a difference. */
   #isDeathPoint(thread: number, kind: number): boolean {
-    if (changesNothing(kind)) return false;
+    if (leavesNoTrace(kind)) return false;
     const { length } = this.#logs[thread]!;
     this.deathPositions[thread]![length] = 1;
     const { death } = this.#options;
@@ -346,7 +359,7 @@ export class Explorer implements StepTaker {
     this.#traceMarks[depth] = this.#trace.mark();
     this.#logLengths[depth] = log.length;
     this.#running = thread;
-    const problem = this.#machine.problemWith(thread, log);
+    const problem = this.#machine.problemWith(log);
     if (problem !== undefined) {
       this.#misstep = thread;
       this.#fail(problem);

@@ -68,7 +68,6 @@ export class Machine {
   readonly threads: number;
   readonly hasTimeouts: boolean;
   readonly reaper: number;
-  readonly #length: number;
   readonly #nameOf: (index: number) => string;
   readonly #nameOfThread: (thread: number) => string;
   /** Where each kind of word begins; memory itself begins at 0. */
@@ -90,7 +89,6 @@ export class Machine {
     this.threads = threads;
     this.reaper = reaper;
     this.hasTimeouts = hasTimeouts;
-    this.#length = length;
     this.#nameOf = nameOf;
     this.#nameOfThread = nameOfThread;
     let end = length;
@@ -139,14 +137,14 @@ export class Machine {
     return this.journal.words[this.#dead]! - 1;
   }
 
-  /** What is wrong with a step that is no payload access: a word that does not exist or that is payload elsewhere. */
-  problemWith(thread: number, { kind, index }: NextStep): string | undefined {
-    return kind === START || kind === DIE || kind === WAKE ? undefined : this.#misuse(thread, index, CONTROL);
+  /** What is wrong with a step that is no payload access: a word that is payload elsewhere. */
+  problemWith({ kind, index }: NextStep): string | undefined {
+    return kind === START || kind === DIE || kind === WAKE ? undefined : this.#misuse(index, CONTROL);
   }
 
   /** What is wrong with a plain access: the same, or a data race. */
   problemWithPayload(thread: number, kind: number, index: number): string | undefined {
-    const misuse = this.#misuse(thread, index, PAYLOAD);
+    const misuse = this.#misuse(index, PAYLOAD);
     if (misuse !== undefined) return misuse;
     const { words } = this.journal;
     const writer = words[this.#writers + index]! - 1;
@@ -224,10 +222,7 @@ export class Machine {
     return 0;
   }
 
-  #misuse(thread: number, index: number, usage: typeof CONTROL | typeof PAYLOAD): string | undefined {
-    if (!(index >= 0 && index < this.#length && Number.isInteger(index))) {
-      return `${this.#nameOfThread(thread)} touches word ${index}, but the program has ${this.#length} words`;
-    }
+  #misuse(index: number, usage: typeof CONTROL | typeof PAYLOAD): string | undefined {
     const before = this.journal.words[this.#usage + index]!;
     if (before === 0 || before === usage) return undefined;
     return `word ${this.#nameOf(index)} is touched both atomically and plainly`;

@@ -21,6 +21,8 @@ import {
 } from "./operation.js";
 import type { ThreadLog } from "./thread-log.js";
 
+const COUNT_MAX = 1_000_000;
+
 /** Whom the words ask when a thread does something for the first time. */
 export interface StepTaker {
   /** Takes the step, now or never: it gives the result, or throws to stop the thread. The log then has one entry more. */
@@ -93,7 +95,7 @@ export class ModelWords implements Words {
   }
 
   notify(index: number, count = Number.POSITIVE_INFINITY): number {
-    return this.#access(NOTIFY, index, count === Number.POSITIVE_INFINITY ? ALL : Math.max(0, Math.trunc(count)), 0);
+    return this.#access(NOTIFY, index, count > COUNT_MAX ? ALL : Math.max(0, count | 0), 0);
   }
 
   /** Adds 1 and wakes all, in one step. Not part of `Words`: the kernel does it. */

@@ -46,9 +46,12 @@ export function isPayload(kind: number): boolean {
   return kind === READ || kind === WRITE;
 }
 
-/** `true` when nobody could tell whether a thread that dies here has died before or after this step. */
-export function changesNothing(kind: number): boolean {
-  return kind === LOAD || kind === READ;
+/**
+ * `true` when nobody could tell whether a thread that dies here has died before or after this step. After a load one can: what the thread has learned from it,
+ * its reaper knows too.
+ */
+export function leavesNoTrace(kind: number): boolean {
+  return kind === READ;
 }
 
 const NAMES = [
