@@ -451,7 +451,7 @@ export class Explorer implements StepTaker {
     const asleep = this.#threads.flatMap((_, thread) => (this.#machine.stateOf(thread) === LIVE ? [thread] : []));
     if (asleep.length > 0) {
       const names = asleep.map((thread) => nameOfThread(program, thread)).join(" and ");
-      result.failure = `lost wake-up: ${names} waits for ever and nobody is left to notify`;
+      result.failure = `lost wake-up: ${names} ${asleep.length === 1 ? "waits" : "wait"} for ever and nobody is left to notify`;
       return;
     }
     try {
