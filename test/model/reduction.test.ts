@@ -7,11 +7,11 @@ import { Explorer } from "./explorer.js";
 import type { ModelProgram, ModelThread } from "./program.js";
 import type { Death } from "./schedule.js";
 
-const PROGRAMS = Number(process.env["RINGLOOM_FUZZ_RUNS"] ?? 150);
+const PROGRAMS = Number(process.env.RINGLOOM_FUZZ_RUNS ?? 150);
 const STEPS_IN_ALL = 7;
 const CONTROL_WORDS = 2;
 const PAYLOAD_WORD = 2;
-const seed = Number(process.env["RINGLOOM_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+const seed = Number(process.env.RINGLOOM_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 /** A generator of whole numbers (mulberry32): `random(n)` is below n. */
 function randomFrom(start: number): (below: number) => number {
