@@ -1,7 +1,7 @@
 /** Driving load at an HTTP server: our own generator `http-load`, and `wrk` as a second opinion or where no compiler is present. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { cacheDirectory, pinned } from "./machine.js";
+import { type Cores, cacheDirectory, pinned } from "./machine.js";
 import { programPath } from "./prepare.js";
 import { type RunningServer, run } from "./processes.js";
 
@@ -22,7 +22,7 @@ export interface HttpCase {
 }
 
 export interface LoadOptions {
-  readonly core: number | undefined;
+  readonly core: Cores | undefined;
   readonly warmupSeconds: number;
   /** How long to count; with `requests`, the time limit. */
   readonly seconds: number;
@@ -142,7 +142,7 @@ async function runWrkOnce(
   url: string,
   httpCase: HttpCase,
   seconds: number,
-  core: number | undefined,
+  core: Cores | undefined,
 ): Promise<string> {
   // wrk counts in whole seconds.
   const duration = Math.max(1, Math.round(seconds));
