@@ -24,13 +24,18 @@ const chunk = Math.max(1, Math.floor(256 / width));
 let batches = 0;
 let sum = 0;
 
+// Node ends with this code when a promise can never settle any more.
+process.on("exit", (code) => {
+  if (code === 13) process.stderr.write("error: the pool left a promise of run() or close() unsettled\n");
+});
+
 const kernelNs = measureKernel();
 const { open } = await import(pathToFileURL(resolve(module)).href);
 const pool = await open(executors);
 await runFor(warmupSeconds);
 const counted = await runFor(seconds);
-await pool.close();
 process.stdout.write(`${JSON.stringify({ ...counted, totalBatches: batches, sum, kernelNs })}\n`);
+await pool.close();
 
 async function runFor(limitSeconds) {
   const before = batches;
