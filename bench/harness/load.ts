@@ -117,8 +117,8 @@ export interface PacedLoad {
   readonly connections: number;
   readonly path: string;
   readonly expectBody: string;
-  /** The share of the requests, 0 to 1, that ask for something else. */
-  readonly second: { readonly share: number; readonly path: string; readonly expectBody: string };
+  /** One of every so many requests, at an irregular place, asks for something else. */
+  readonly second: { readonly every: number; readonly path: string; readonly expectBody: string };
   /** Requests a second, of both kinds. */
   readonly rate: number;
   readonly warmupSeconds: number;
@@ -155,7 +155,7 @@ export async function runPacedLoad(
     programPath("http-load"),
     ...[server.host, server.port, connections, 1, seconds, path].map(String),
     ...["--expect-body", expectBody, "--rate", String(rate), "--warmup", String(warmupSeconds)],
-    ...["--drain", String(drainSeconds), "--second", `${second.share} ${second.path} ${second.expectBody}`],
+    ...["--drain", String(drainSeconds), "--second", `${second.every} ${second.path} ${second.expectBody}`],
   ];
   const timeoutMs = (warmupSeconds + seconds + drainSeconds) * 1_000 + 15_000;
   const { code, stdout, stderr } = await run(pinned(cores, command), { timeoutMs });

@@ -13,14 +13,14 @@
  *     --expect-body TEXT  each response's body must be TEXT
  *     --rate R            open loop: R requests a second in all, each due at its own time
  *     --drain S           open loop: wait so long for the last answers; what is missing then has failed (default 1)
- *     --second "F PATH BODY"  open loop: the fraction F of the requests asks for PATH and must get BODY; reported apart
+ *     --second "N PATH BODY"  open loop: one of every N requests asks for PATH and must get BODY; reported apart
  *     --cpu-of PID        report the CPU time of this process in the window, any number of times
  *
  * Closed loop: each connection sends DEPTH requests in one piece and sends the next DEPTH when the last answer is in, as wrk's
  * pipelining does. Open loop: latency counts from the moment at which a request was due, not at which it was sent, so a
  * stalled server is charged for the requests that it kept from being sent (no coordinated omission). A request goes out on whichever connection is idle, so a slow
- * answer holds up nothing but its own connection. Counted are the requests that were due in the window, whenever their answers come; which ones are of the
- * second kind is drawn from a fixed seed, the same in every run.
+ * answer holds up nothing but its own connection. Counted are the requests that were due in the window, whenever their answers come; which one of each N is of
+ * the second kind is drawn from a fixed seed: they come irregularly, but the same in every run.
  *
  * Checked for every response: the status line is 200, Content-Length is there and as expected, as many body bytes follow, the body is as
  * expected. A head that equals, byte by byte, the last head that passed the full parse takes a shortcut past the parser.
@@ -94,7 +94,7 @@ struct kind {
 };
 
 static struct kind kinds[2] = { { .expected_length = -1 }, { .expected_length = -1 } };
-static uint64_t second_threshold; /* of 2^32 */
+static uint64_t second_every; /* 0: there is no second kind */
 
 static uint32_t idle[CONNECTIONS_MAX]; /* open loop: a queue of connections without a request */
 static uint32_t idle_head;
@@ -130,7 +130,7 @@ static int64_t clock_ns(clockid_t id)
 static void usage(void)
 {
 	fprintf(stderr, "usage: http-load HOST PORT CONNECTIONS DEPTH SECONDS PATH [--warmup S] [--requests N] [--header \"A: b\"]... [--body N]\n"
-			"       [--expect-length N] [--expect-body TEXT] [--rate R [--drain S] [--second \"F PATH BODY\"]] [--cpu-of PID]...\n");
+			"       [--expect-length N] [--expect-body TEXT] [--rate R [--drain S] [--second \"N PATH BODY\"]] [--cpu-of PID]...\n");
 	exit(2);
 }
 
@@ -250,10 +250,11 @@ static int64_t due_ns(void)
 /* Which kind a request is depends on its number alone (the finaliser of splitmix64), so every run draws the same sequence. */
 static uint8_t kind_of(uint64_t number)
 {
-	uint64_t x = (number + 1) * 0x9e3779b97f4a7c15ULL;
+	if (second_every == 0) return 0;
+	uint64_t x = (number / second_every + 1) * 0x9e3779b97f4a7c15ULL;
 	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
 	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-	return ((x ^ (x >> 31)) & 0xffffffffU) < second_threshold;
+	return (x ^ (x >> 31)) % second_every == number % second_every;
 }
 
 static int is_in_window(uint64_t number)
@@ -575,16 +576,16 @@ static char *build_request(const char *host, int port, const char *path, char **
 	return all;
 }
 
-/* "F PATH BODY": its pieces stay in `text`. Returns the path. */
+/* "N PATH BODY": its pieces stay in `text`. Returns the path. */
 static char *parse_second(char *text)
 {
 	char *path = strchr(text, ' ');
 	char *body = path == NULL ? NULL : strchr(path + 1, ' ');
-	double fraction = atof(text);
-	if (body == NULL || fraction <= 0 || fraction > 1) usage();
+	long every = atol(text);
+	if (body == NULL || every < 1) usage();
 	*path = 0;
 	*body = 0;
-	second_threshold = (uint64_t)(fraction * 4294967296.0);
+	second_every = (uint64_t)every;
 	kinds[1].expected_body = body + 1;
 	kinds[1].expected_length = (int64_t)strlen(body + 1);
 	return path + 1;
@@ -683,6 +684,11 @@ int main(int argc, char **argv)
 	int64_t own_before_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	int64_t begin_ns = now_ns;
 	rate_start_ns = now_ns;
+	if (rate > 0) {
+		/* The window is a range of requests. Those before it that are still due when it begins go out first. */
+		rate_counted_from = (uint64_t)(warmup_seconds * rate);
+		rate_counted_to = rate_counted_from + (uint64_t)(seconds * rate);
+	}
 	for (uint32_t i = 0; i < connection_count; i++) open_connection(i);
 	if (requests_max == 0) {
 		run_until(now_ns + (int64_t)(warmup_seconds * 1e9));
@@ -690,12 +696,6 @@ int main(int argc, char **argv)
 		begin_ns = clock_ns(CLOCK_MONOTONIC);
 		servers_before_ns = servers_cpu_ns();
 		own_before_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	}
-	if (rate > 0) {
-		/* The window is a range of requests. Those before it that are still due go out first, as they would. */
-		rate_counted_from = (uint64_t)(warmup_seconds * rate);
-		rate_counted_to = rate_counted_from + (uint64_t)(seconds * rate);
-		if (rate_issued > rate_counted_from) rate_counted_from = rate_issued;
 	}
 	run_until(begin_ns + (int64_t)((seconds + (rate > 0 ? drain_seconds : 0)) * 1e9));
 	int64_t end_ns = clock_ns(CLOCK_MONOTONIC);

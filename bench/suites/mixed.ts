@@ -19,7 +19,8 @@ import {
 import { mixedSubjects } from "./mixed-subjects.js";
 
 const CONNECTIONS = 64;
-const WORK_SHARE = 0.01;
+/** One of so many requests is `GET /work`. */
+const WORK_EVERY = 100;
 const WORK_MS = 20;
 /** The rate of the case `light`: the work alone takes 0.4 of a core, so a server of one thread still keeps up. */
 const LIGHT_RATE = 2_000;
@@ -240,7 +241,7 @@ function loadAt(rate: number, plan: Plan, isStep: boolean): PacedLoad {
     connections: CONNECTIONS,
     path: "/hello",
     expectBody: "hello",
-    second: { share: WORK_SHARE, path: `/work?ms=${WORK_MS}`, expectBody: expectedWork() },
+    second: { every: WORK_EVERY, path: `/work?ms=${WORK_MS}`, expectBody: expectedWork() },
     rate,
     warmupSeconds: isStep ? plan.stepWarmupSeconds : plan.warmupSeconds,
     seconds: isStep ? plan.stepSeconds : plan.seconds,

@@ -17,6 +17,12 @@ export const EXECUTORS = 2;
 
 /** All subjects. */
 export const taskSubjects: readonly ProgramSubject[] = [
+  pool(
+    "inline",
+    () => `no threads: the submitter does each task, Node ${process.versions.node}`,
+    "bench/peers/pools/inline.js",
+    [],
+  ),
   peer("piscina", "defaults"),
   peer("piscina", "concurrentTasksPerWorker 8", "piscina-8"),
   peer("tinypool", "defaults"),
