@@ -1,14 +1,23 @@
 /** Brings about what a subject needs: the C programs, the packages of the peers, the built project. Each answer is cached for the run. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cacheDirectory, findTool, peersDirectory, root } from "./machine.js";
 import { run } from "./processes.js";
 import { progress } from "./progress.js";
 
 /** What a subject or the harness may need. */
-export type Need = "responder" | "load-generator" | "peers" | "ringloom" | "futex" | "msg-ring" | "tokio" | "go";
+export type Need =
+  | "responder"
+  | "load-generator"
+  | "peers"
+  | "ringloom"
+  | "lane"
+  | "futex"
+  | "msg-ring"
+  | "tokio"
+  | "go";
 
 /** Undefined when the need is met, else the reason why it cannot be. */
 export type Unmet = string | undefined;
@@ -44,6 +53,8 @@ function meet(need: Need): Promise<Unmet> {
       return installPeers();
     case "ringloom":
       return Promise.resolve(findRingloom());
+    case "lane":
+      return Promise.resolve(findFile("dist/src/shared/lane.js"));
     case "futex":
       return compile("futex-pair");
     case "msg-ring":
@@ -93,7 +104,9 @@ async function compile(name: string): Promise<Unmet> {
 async function buildTokio(): Promise<Unmet> {
   if (findTool("cargo") === undefined) return "not built: no cargo (Debian: cargo, librust-tokio-dev)";
   const directory = join(peersDirectory, "tokio");
-  const isPackaged = debianTokio() !== undefined;
+  const isPackaged = hasPackagedTokio();
+  // One that another version of cargo made may be unreadable to this one.
+  rmSync(join(directory, "Cargo.lock"), { force: true });
   const debian = [
     "--offline",
     ...["--config", 'source.crates-io.replace-with="debian"'],
@@ -121,8 +134,8 @@ export function tokioVersion(): string {
   }
 }
 
-function debianTokio(): string | undefined {
-  return existsSync(DEBIAN_CRATES) ? readdirSync(DEBIAN_CRATES).find((name) => name.startsWith("tokio-1")) : undefined;
+function hasPackagedTokio(): boolean {
+  return existsSync(DEBIAN_CRATES) && readdirSync(DEBIAN_CRATES).some((name) => name.startsWith("tokio-1"));
 }
 
 async function buildGo(): Promise<Unmet> {
@@ -164,10 +177,11 @@ async function installPeers(): Promise<Unmet> {
 }
 
 function findRingloom(): Unmet {
-  for (const path of ["bin/ringloom.js", "dist/src/http/index.js"]) {
-    if (!existsSync(join(root, path))) return `${path} does not exist`;
-  }
-  return undefined;
+  return findFile("bin/ringloom.js") ?? findFile("dist/src/http/index.js");
+}
+
+function findFile(path: string): Unmet {
+  return existsSync(join(root, path)) ? undefined : `${path} does not exist`;
 }
 
 /** The version of a package in bench/peers/node_modules, or undefined. */

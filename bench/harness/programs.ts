@@ -115,7 +115,7 @@ async function runOnce(
   const { code, stdout, stderr } = await run(command, { cwd: root, timeoutMs });
   if (code !== 0) {
     const lines = stderr.trim().split("\n");
-    const words = lines.find((line) => /error|cannot|killed/i.test(line)) ?? lines.at(-1);
+    const words = lines.find((line) => /^\w*error( \[|:)|^killed after/i.test(line)) ?? lines.at(-1);
     return { missing: words || `ended with code ${code}`, isUnavailable: code === EXIT_UNAVAILABLE };
   }
   try {

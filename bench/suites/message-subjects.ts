@@ -2,8 +2,8 @@
  * The subjects of the suite `messages`, and the one place where Ringloom's lanes join it.
  *
  * A pair over shared memory joins as a link module with `BYTES` and `open(buffer, side, regime)` (see peers/pairs/sync-pair.js) and a line here; what answers through its loop,
- * as a shard does, joins as a pair module (see peers/pairs/main.js). Ringloom's are to be `bench/apps/lane-link.js` over `src/shared/lane.ts` for two threads that block,
- * and `bench/apps/shard-pair.js` for two shards that block in their drivers, as `ringloom` and `ringloom-epoll`:
+ * as a shard does, joins as a pair module (see peers/pairs/main.js). `ringloom-lane` is the bare structure between two threads, once `src/shared/lane.ts` is there. The subjects
+ * `ringloom` and `ringloom-epoll` are to be `bench/apps/shard-pair.js`, two shards that send and await messages and block in their drivers:
  *
  *     node("ringloom", "two shards, uring driver", ["bench/apps/shard-pair.js", "uring"]),
  */
@@ -23,6 +23,14 @@ export const messageSubjects: readonly ProgramSubject[] = [
     "bench/peers/pairs/sync-pair.js",
     "bench/peers/pairs/words.js",
   ]),
+  {
+    ...node(
+      "ringloom-lane",
+      "src/shared/lane.ts between two threads, Atomics.wait and notify; one way, published in batches of 64",
+      ["bench/peers/pairs/sync-pair.js", "bench/apps/lane-link.js"],
+    ),
+    needs: ["ringloom", "lane"],
+  },
   tokio("tokio", "one runtime, 2 workers, may hand over on one thread", "workers", [
     "rtt-adaptive",
     "one-way",

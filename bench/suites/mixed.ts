@@ -131,8 +131,8 @@ async function run(context: Context): Promise<void> {
     results.miss({ suite: "mixed", case: undefined, subject: "all", kind: "failed", reason: `no load: ${reason}` });
     return;
   }
-  const plan = makePlan(context);
   const subjects = await availableSubjects("mixed", select(mixedSubjects, options.subjects), results);
+  const plan = makePlan(context);
   const place = bothCores(placement) ?? "of this machine, unpinned";
   notes.add(`mixed: server and load generator share the cores ${place}`);
   notes.add(
