@@ -94,6 +94,8 @@ interface Plan {
   readonly stepWarmupSeconds: number;
   readonly stepSeconds: number;
   readonly drainSeconds: number;
+  /** Short, for what a server can only answer by catching up afterwards is more than it can hold. */
+  readonly stepDrainSeconds: number;
   readonly search: SearchPlan;
   readonly deadlineMs: number;
 }
@@ -115,7 +117,8 @@ function makePlan({ options }: Context): Plan {
     warmupSeconds: isQuick ? 0.4 : 1,
     seconds,
     stepWarmupSeconds: isQuick ? 0.1 : 0.5,
-    stepSeconds: isQuick ? Math.min(seconds, 0.4) : Math.min(seconds, 2),
+    stepSeconds: isQuick ? Math.min(seconds, 0.5) : Math.min(seconds, 3),
+    stepDrainSeconds: isQuick ? 0.1 : 0.3,
     drainSeconds: isQuick ? 0.2 : 1,
     search: isQuick
       ? { first: 1_500, factor: 1.8, halvings: 1, tries: 1 }
@@ -245,7 +248,7 @@ function loadAt(rate: number, plan: Plan, isStep: boolean): PacedLoad {
     rate,
     warmupSeconds: isStep ? plan.stepWarmupSeconds : plan.warmupSeconds,
     seconds: isStep ? plan.stepSeconds : plan.seconds,
-    drainSeconds: plan.drainSeconds,
+    drainSeconds: isStep ? plan.stepDrainSeconds : plan.drainSeconds,
   };
 }
 

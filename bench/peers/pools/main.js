@@ -24,18 +24,22 @@ const chunk = Math.max(1, Math.floor(256 / width));
 let batches = 0;
 let sum = 0;
 
-// Node ends with this code when a promise can never settle any more.
+// Node ends a program whose promise can never settle any more, and says nothing.
+let step = "open()";
 process.on("exit", (code) => {
-  if (code === 13) process.stderr.write("error: the pool left a promise of run() or close() unsettled\n");
+  if (step !== "" && code !== 1) process.stderr.write(`error: the pool left a promise of ${step} unsettled\n`);
 });
 
 const kernelNs = measureKernel();
 const { open } = await import(pathToFileURL(resolve(module)).href);
 const pool = await open(executors);
+step = "run()";
 await runFor(warmupSeconds);
 const counted = await runFor(seconds);
 process.stdout.write(`${JSON.stringify({ ...counted, totalBatches: batches, sum, kernelNs })}\n`);
+step = "close()";
 await pool.close();
+step = "";
 
 async function runFor(limitSeconds) {
   const before = batches;
