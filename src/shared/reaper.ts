@@ -92,7 +92,7 @@ export class Reaper {
       if (phase === FREE) return;
       if (phase === DONE) {
         // The origin is dead and whoever ran it is through with it: nobody else writes this state any more.
-        table.free(slot);
+        table.free(slot, state);
         this.#orphaned++;
         return;
       }
