@@ -89,6 +89,7 @@ const programs: readonly ModelProgram[] = [
       executor(2),
     ],
     isDeep: true,
+    isBounded: "three whole scheduler loops have more interleavings than the budget",
     finish: endsOnce,
   },
   {
