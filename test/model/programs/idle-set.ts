@@ -101,6 +101,24 @@ const programs: readonly ModelProgram[] = [
     finish: mustBeTaken(1),
   },
   {
+    name: "idle set: the searcher dies, with or without what it found",
+    length: LENGTH,
+    setup: (words) => words.store(ITEMS, 1),
+    threads: [
+      (words) => {
+        search(words, 0, parts(words, "fetch").idle);
+      },
+      sleeper(1, "fetch"),
+      pusher(1, "fetch"),
+    ],
+    mortal: [0],
+    reaper: reap,
+    finish: (words) => {
+      if (words.load(TAKEN) + words.load(ITEMS) < 1 || words.load(TAKEN) > 2)
+        throw new Error("an item was lost or doubled");
+    },
+  },
+  {
     name: "idle set, planted: no look at the items after the announcement",
     length: LENGTH,
     threads: [pusher(1, "fetch"), sleeper(1, "fetch", false)],

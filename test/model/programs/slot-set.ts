@@ -136,6 +136,17 @@ const programs: readonly ModelProgram[] = [
     finish: finishInjector(2),
   },
   {
+    name: "injector: a shard is emptied while it is filled",
+    length: LENGTH,
+    setup: (words) => new Injector(words, INJECTOR, 0).insert(1),
+    threads: [
+      (words) => new Injector(words, INJECTOR, 0).insert(0),
+      (words) => new TakeLog(words, LOG, 1).note(new Injector(words, INJECTOR, 0).take()),
+      (words) => new TakeLog(words, LOG, 2).note(new Injector(words, INJECTOR, 1).take()),
+    ],
+    finish: finishInjector(2),
+  },
+  {
     name: "slot set, planted: a summary bit cleared without looking again",
     length: LENGTH,
     setup: inserter(2),
