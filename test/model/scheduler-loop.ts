@@ -30,6 +30,8 @@ export class Loop {
   readonly #words: Words;
   readonly #self: number;
   readonly #omission: Omission | undefined;
+  /** A recheck has found something: the next look is at other threads' queues even if another thread is the searcher, so that nobody waits for that one. */
+  #hasSeen = false;
 
   constructor(words: Words, self: number, omission?: Omission) {
     this.#words = words;
@@ -74,6 +76,7 @@ export class Loop {
     if (!idle.announce(this.#self, "word")) return;
     if (this.#omission !== "recheck") {
       const hasWork = isExecutor && (!inboxes[this.#self]!.isEmpty() || !this.segment.hasNoStealable());
+      this.#hasSeen = hasWork;
       if (hasWork || this.origin.hasSettled() || isDone()) {
         idle.retract(this.#self);
         return;
@@ -112,7 +115,8 @@ export class Loop {
     let slot = this.queue.pop();
     if (slot === -1) slot = inboxes[this.#self]!.take();
     if (slot === -1) slot = injector.take();
-    if (slot !== -1 || !idle.beginSearch(this.#self)) return slot;
+    if (slot !== -1 || (!idle.beginSearch(this.#self) && !this.#hasSeen)) return slot;
+    this.#hasSeen = false;
     for (let victim = 0; victim < SUPERVISOR && slot === -1; victim++) {
       if (victim !== this.#self) slot = this.segment.stealFrom(victim, this.queue, 2);
     }

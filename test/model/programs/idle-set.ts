@@ -28,8 +28,9 @@ function take(words: Words): boolean {
   return false;
 }
 
-function search(words: Words, self: number, idle: IdleSet): boolean {
-  if (!idle.beginSearch(self)) return false;
+/** `hasSeen`: a recheck has found something, and then the thread looks even if another one is the searcher. */
+function search(words: Words, self: number, idle: IdleSet, hasSeen = false): boolean {
+  if (!idle.beginSearch(self) && !hasSeen) return false;
   const isFound = take(words);
   idle.endSearch(self);
   if (isFound && words.load(ITEMS) > 0) idle.wakeOne();
@@ -40,9 +41,12 @@ function search(words: Words, self: number, idle: IdleSet): boolean {
 function sleeper(self: number, form: NotifyForm, isRechecking = true): ModelThread {
   return (words) => {
     const { idle } = parts(words, form);
-    while (!search(words, self, idle)) {
+    let hasSeen = false;
+    while (!search(words, self, idle, hasSeen)) {
+      hasSeen = false;
       if (!idle.announce(self, "word")) continue;
-      if (isRechecking && words.load(ITEMS) > 0) idle.retract(self);
+      hasSeen = isRechecking && words.load(ITEMS) > 0;
+      if (hasSeen) idle.retract(self);
       else idle.sleep(self);
     }
   };
