@@ -50,6 +50,23 @@ export const LISTENERS_MAX = 64;
 /** The longest time that an adaptive spin watches before it sleeps, in microseconds. */
 export const SPIN_MICROS_DEFAULT = 25;
 
+/** Threads that one shared segment serves; a thread's id has 6 bits in a task's state. */
+export const THREADS_MAX = 64;
+/** The most task slots of all threads together. */
+export const TASK_SLOTS_MAX = 1 << 20;
+/** Tasks that one thread can have spawned and not yet seen settled, unless told otherwise. */
+export const TASK_SLOTS_PER_THREAD_DEFAULT = 4096;
+/** Hints that a thread's run queue holds unless told otherwise; what is more goes to the injector. */
+export const RUN_QUEUE_CAPACITY_DEFAULT = 256;
+/** LIFO slots in front of a run queue unless told otherwise, and the most there can be. */
+export const LIFO_SLOTS_DEFAULT = 1;
+export const LIFO_SLOTS_MAX = 4;
+/** Tasks that a thread takes from its LIFO slots in a row while its queue holds others. */
+export const LIFO_RUNS_MAX = 3;
+/** Shards of the injector unless told otherwise, and the most there can be: one bit each in the occupancy mask. */
+export const INJECTOR_SHARDS_DEFAULT = 1;
+export const INJECTOR_SHARDS_MAX = 32;
+
 assert(
   WRITE_BLOCK_BYTES_MIN << (WRITE_TIERS - 1) === WRITE_BLOCK_BYTES_MAX,
   "tiers double from the smallest block to the largest",
@@ -58,3 +75,4 @@ assert(RECEIVE_BUFFERS_FIRST <= RECEIVE_BUFFERS_MAX, "the first receive buffers 
 assert(RECEIVE_BUFFERS_MAX <= 1 << 15, "a buffer ring has at most 2^15 entries");
 assert(DRAIN_LOW_WATER_BYTES <= WRITE_BLOCK_BYTES_MAX, "a drained connection has at most one block queued");
 assert(CONNECTIONS_DEFAULT <= CONNECTIONS_MAX, "slots fit their bits");
+assert(TASK_SLOTS_PER_THREAD_DEFAULT * THREADS_MAX <= TASK_SLOTS_MAX, "every thread can have its default of task slots");

@@ -1,0 +1,217 @@
+/**
+ * A thread's run queue: a bounded ring of hints that its owner fills and that everybody empties.
+ *
+ *     line 0: [tail …]   line 1: [head …]   then capacity cells: 0, or a slot + 1
+ *
+ * Modelled on the queues of Go's and tokio's schedulers, with one difference that makes it simple: *a hint is taken by exchanging its cell with 0*, by the owner and by thieves alike.
+ * Whoever gets it out of the cell has it and nobody else does, whichever round of the ring it belongs to. So there is no pair of heads in one word, no compare-and-swap that an old value could deceive,
+ * and the owner's pop is wait-free: it passes each cell once and never waits for a thief.
+ *
+ * - `tail`: the owner alone writes it, after the cell. Thieves load it to know where to stop.
+ * - `head`: the owner alone writes it. Every cell before it is empty. Thieves load it to know where to begin, and skip what other thieves have emptied.
+ * - a cell: the owner stores a hint into an empty one; anybody exchanges it with 0. Storing it pairs with the exchange that takes it.
+ *
+ * Both indexes run freely modulo 2^indexBits and are compared by their difference, which is at most the capacity: so `indexBits` must exceed the capacity's logarithm by one, and no more is needed.
+ * An index that a thief has loaded long ago makes it look into cells in vain or take a hint out of turn; both are harmless. A push that is complete before a thief looks is found by it
+ * unless another push has followed, and who pushes wakes a thread that looks again.
+ *
+ * A thread that dies takes at most the hints with it that it held in its hands; the reaper adds every queued task of the table to the injector again.
+ */
+import { assert } from "../assert.js";
+import type { Words } from "./words.js";
+
+const LINE_WORDS = 16;
+const TAIL = 0;
+const HEAD = LINE_WORDS;
+const CELLS = 2 * LINE_WORDS;
+const INDEX_BITS = 31;
+
+/** Where a run queue is, and how large. Its owner and its thieves must be given the same. */
+export interface RunQueueShape {
+  /** Index of its first word, a multiple of 16. */
+  readonly base: number;
+  /** Hints that it holds, a power of two. */
+  readonly capacity: number;
+  /** Bits of head and tail; 31 unless a test wants them to wrap early. */
+  readonly indexBits?: number;
+}
+
+/** Words that a run queue of `capacity` hints takes. */
+export function runQueueLength(capacity: number): number {
+  return CELLS + Math.ceil(capacity / LINE_WORDS) * LINE_WORDS;
+}
+
+/** The owner's end. One thread uses it. */
+export class RunQueue {
+  readonly #words: Words;
+  readonly #base: number;
+  readonly #cells: number;
+  readonly #capacity: number;
+  readonly #mask: number;
+  readonly #indexMask: number;
+  /** Where the next hint goes; the shared word is behind by what is staged. */
+  #tail: number;
+  #head: number;
+
+  constructor(words: Words, shape: RunQueueShape) {
+    checkShape(words, shape);
+    this.#words = words;
+    this.#base = shape.base;
+    this.#cells = shape.base + CELLS;
+    this.#capacity = shape.capacity;
+    this.#mask = shape.capacity - 1;
+    this.#indexMask = indexMaskOf(shape);
+    // The successor of a dead owner continues where that one was.
+    this.#tail = words.load(shape.base + TAIL);
+    this.#head = words.load(shape.base + HEAD);
+  }
+
+  /** Adds a hint at the back. False when the queue is full: then nothing was added. */
+  push(slot: number): boolean {
+    if (!this.stage(slot)) return false;
+    this.publish();
+    return true;
+  }
+
+  /** Puts a hint at the back where only the owner finds it until {@link publish}. False when the queue is full. */
+  stage(slot: number): boolean {
+    const cell = this.#cells + (this.#tail & this.#mask);
+    if (this.#words.load(cell) !== 0) return false;
+    // The cell at the tail is empty, so if that is also the cell at the head, thieves have taken that one: indexes are never further apart than the capacity.
+    if (((this.#tail - this.#head) & this.#indexMask) === this.#capacity) this.#advanceHead();
+    this.#words.store(cell, slot + 1);
+    this.#tail = (this.#tail + 1) & this.#indexMask;
+    return true;
+  }
+
+  /** Shows thieves what was staged. It pairs with their load of `tail`. */
+  publish(): void {
+    this.#words.store(this.#base + TAIL, this.#tail);
+  }
+
+  /** Whether the next {@link stage} or {@link push} will succeed. */
+  hasRoom(): boolean {
+    return this.#words.load(this.#cells + (this.#tail & this.#mask)) === 0;
+  }
+
+  /** Takes the oldest hint, or -1 if there is none. Wait-free. */
+  pop(): number {
+    while (this.#head !== this.#tail) {
+      const hint = this.#words.exchange(this.#cells + (this.#head & this.#mask), 0);
+      this.#advanceHead();
+      if (hint !== 0) return hint - 1;
+    }
+    return -1;
+  }
+
+  /** Whether the owner has nothing to pop. Costs one load for each cell that thieves have emptied. */
+  isEmpty(): boolean {
+    for (let at = this.#head; at !== this.#tail; at = (at + 1) & this.#indexMask) {
+      if (this.#words.load(this.#cells + (at & this.#mask)) !== 0) return false;
+    }
+    return true;
+  }
+
+  /** Hints that it holds, or a few more when thieves were here. For statistics and for picking a victim. */
+  get depth(): number {
+    return (this.#tail - this.#head) & this.#indexMask;
+  }
+
+  #advanceHead(): void {
+    this.#head = (this.#head + 1) & this.#indexMask;
+    this.#words.store(this.#base + HEAD, this.#head);
+  }
+}
+
+/** A thief's view of another thread's run queue. */
+export class RunQueueThief {
+  readonly #words: Words;
+  readonly #base: number;
+  readonly #cells: number;
+  readonly #capacity: number;
+  readonly #mask: number;
+  readonly #indexMask: number;
+
+  constructor(words: Words, shape: RunQueueShape) {
+    checkShape(words, shape);
+    this.#words = words;
+    this.#base = shape.base;
+    this.#cells = shape.base + CELLS;
+    this.#capacity = shape.capacity;
+    this.#mask = shape.capacity - 1;
+    this.#indexMask = indexMaskOf(shape);
+  }
+
+  /** Takes the oldest hint, or -1 if there is none. */
+  stealOne(): number {
+    // Head before tail: then what lies between them includes everything that was there when the head was loaded.
+    let at = this.#words.load(this.#base + HEAD);
+    for (let left = this.#depthFrom(at); left > 0; left--) {
+      const hint = this.#take(at);
+      if (hint !== 0) return hint - 1;
+      at = (at + 1) & this.#indexMask;
+    }
+    return -1;
+  }
+
+  /**
+   * Takes half of what is there, rounded up, `countMax` at most. The oldest is returned (-1 if there was none); the others go to the back of `own`, in order, and become visible to other
+   * thieves at once when all are there. Stops early when `own` is full.
+   */
+  stealHalf(own: RunQueue, countMax: number): number {
+    let at = this.#words.load(this.#base + HEAD);
+    let left = this.#depthFrom(at);
+    const wanted = Math.min((left + 1) >>> 1, countMax);
+    let first = -1;
+    let count = 0;
+    // Room is made sure of before a hint is taken, because one that was taken has no other place. Only `own`'s owner, who is calling, fills it.
+    while (left > 0 && count < wanted && (first === -1 || own.hasRoom())) {
+      const hint = this.#take(at);
+      at = (at + 1) & this.#indexMask;
+      left--;
+      if (hint === 0) continue;
+      count++;
+      if (first === -1) first = hint - 1;
+      else assert(own.stage(hint - 1), "a queue with room takes a hint");
+    }
+    if (count > 1) own.publish();
+    return first;
+  }
+
+  /** Whether there is nothing to steal. */
+  isEmpty(): boolean {
+    let at = this.#words.load(this.#base + HEAD);
+    for (let left = this.#depthFrom(at); left > 0; left--) {
+      if (this.#words.load(this.#cells + (at & this.#mask)) !== 0) return false;
+      at = (at + 1) & this.#indexMask;
+    }
+    return true;
+  }
+
+  /** Hints that it holds, or more when other thieves were here. */
+  get depth(): number {
+    return this.#depthFrom(this.#words.load(this.#base + HEAD));
+  }
+
+  #take(at: number): number {
+    const cell = this.#cells + (at & this.#mask);
+    // Looked at first, because an exchange takes the cell's cache line away from its owner.
+    return this.#words.load(cell) === 0 ? 0 : this.#words.exchange(cell, 0);
+  }
+
+  #depthFrom(head: number): number {
+    const depth = (this.#words.load(this.#base + TAIL) - head) & this.#indexMask;
+    return depth > this.#capacity ? this.#capacity : depth;
+  }
+}
+
+function indexMaskOf(shape: RunQueueShape): number {
+  return 2 ** (shape.indexBits ?? INDEX_BITS) - 1;
+}
+
+function checkShape(words: Words, shape: RunQueueShape): void {
+  const { base, capacity } = shape;
+  assert(capacity > 0 && (capacity & (capacity - 1)) === 0, "the capacity of a run queue is a power of two");
+  assert(indexMaskOf(shape) >= 2 * capacity - 1, "head and tail tell a full queue from an empty one");
+  assert(base + runQueueLength(capacity) <= words.length, "a run queue fits its memory");
+}

@@ -1,0 +1,93 @@
+/** All structures of the scheduler's memory, as one thread sees them. Each thread makes its own from the same words. */
+import { assert } from "../assert.js";
+import { IdleSet } from "./idle-set.js";
+import { Injector } from "./injector.js";
+import type { Layout, ThreadLayout } from "./layout.js";
+import { isLifoEmpty, LifoSlots, stealLifo } from "./lifo-slots.js";
+import { LocalQueue } from "./local-queue.js";
+import { type Notified, Parkers } from "./parkers.js";
+import { RunQueue, RunQueueThief } from "./run-queue.js";
+import { SlotSet } from "./slot-set.js";
+import { TaskOrigin } from "./task-origin.js";
+import { TaskTable } from "./task-table.js";
+import type { Words } from "./words.js";
+
+/** One thread's view. A thread that owns no queue, as the reaper's, never calls {@link Segment.openQueue} and {@link Segment.openOrigin}. */
+export class Segment {
+  readonly layout: Layout;
+  readonly self: number;
+  readonly table: TaskTable;
+  readonly parkers: Parkers;
+  readonly idle: IdleSet;
+  readonly injector: Injector;
+  /** By thread: whose tasks are done. */
+  readonly settled: readonly SlotSet[];
+  /** By thread: tasks that are pinned to it. */
+  readonly inboxes: readonly SlotSet[];
+  /** By thread: its run queue, for others. */
+  readonly thieves: readonly RunQueueThief[];
+  readonly #words: Words;
+
+  constructor(words: Words, layout: Layout, self: number) {
+    assert(self >= 0 && self < layout.threads.length, "a thread id is within the segment");
+    this.#words = words;
+    this.layout = layout;
+    this.self = self;
+    this.table = new TaskTable(words, layout.tasks);
+    this.parkers = new Parkers(words, layout.parkers);
+    this.idle = new IdleSet(words, this.parkers, layout.idle);
+    this.injector = new Injector(words, layout.injector, self);
+    this.settled = layout.threads.map((thread) => new SlotSet(words, thread.settled));
+    this.inboxes = layout.threads.map((thread) => new SlotSet(words, thread.inbox));
+    this.thieves = layout.threads.map((thread) => new RunQueueThief(words, thread.queue));
+  }
+
+  /** The thread's own queue: to be opened once, by its owner. */
+  openQueue(): LocalQueue {
+    const { lifo, queue } = this.#own();
+    return new LocalQueue(new LifoSlots(this.#words, lifo), new RunQueue(this.#words, queue), this.injector);
+  }
+
+  /** The thread's own tasks: to be opened once, by their origin. */
+  openOrigin(): TaskOrigin {
+    return new TaskOrigin(this.table, this.settled[this.self]!, this.self);
+  }
+
+  /**
+   * Tells the origin of a task that is done. "loop" asks the caller to ring the doorbell of that thread; it is asked for only when that thread sleeps.
+   */
+  settle(slot: number): Notified {
+    const origin = this.table.originOf(slot);
+    this.settled[origin]!.insert(slot - this.table.firstOf(origin));
+    return origin === this.self ? "none" : this.parkers.notify(origin);
+  }
+
+  /** Takes a hint from another thread: half of its run queue, the rest of which goes to `own`, else one from its LIFO slots. -1 if there is none. */
+  stealFrom(victim: number, own: LocalQueue, countMax: number): number {
+    const slot =
+      countMax === 1 ? this.thieves[victim]!.stealOne() : this.thieves[victim]!.stealHalf(own.queue, countMax);
+    return slot === -1 ? stealLifo(this.#words, this.layout.threads[victim]!.lifo) : slot;
+  }
+
+  /** Whether no thread has a hint that anybody may take: what is rechecked before parking, besides the thread's own settled set and inbox. */
+  hasNoStealable(): boolean {
+    if (!this.injector.isEmpty()) return false;
+    for (let thread = 0; thread < this.thieves.length; thread++) {
+      if (!this.thieves[thread]!.isEmpty() || !isLifoEmpty(this.#words, this.layout.threads[thread]!.lifo))
+        return false;
+    }
+    return true;
+  }
+
+  /** Takes every hint out of a dead thread's queue, LIFO slots, inbox and settled set, for its successor to begin with none. */
+  clearThread(thread: number): void {
+    while (this.thieves[thread]!.stealOne() !== -1);
+    while (stealLifo(this.#words, this.layout.threads[thread]!.lifo) !== -1);
+    while (this.inboxes[thread]!.take() !== -1);
+    while (this.settled[thread]!.take() !== -1);
+  }
+
+  #own(): ThreadLayout {
+    return this.layout.threads[this.self]!;
+  }
+}

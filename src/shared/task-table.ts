@@ -1,0 +1,256 @@
+/**
+ * The table of all tasks: the truth about each of them. What stands in queues and sets are hints that lead here.
+ *
+ *     slot:  one cache line    [ state | function | argument | result | 12 words of inline payload ]
+ *     cold:  apart             what only spawning, tracing and failing look at
+ *
+ * The slots are divided among the threads by *origin*, who spawns: thread t has the slots from t × slotsPerThread on, allocates and frees them without asking anybody, and writes arguments there.
+ *
+ * | transition | who | how | published by it, or what it pairs with |
+ * |---|---|---|---|
+ * | FREE → QUEUED | the origin | store | function, argument, payload; pairs with the claim |
+ * | QUEUED → RUNNING | any thread, its own id in the same step | compare-and-swap | gives the claimer the payload words |
+ * | QUEUED → DONE + CANCELLED | whoever cancels | compare-and-swap | |
+ * | RUNNING + CANCELLED | whoever cancels | compare-and-swap | |
+ * | RUNNING → DONE | who runs it | compare-and-swap | result, payload; pairs with the origin's load before it settles |
+ * | RUNNING → DONE + LOST, RUNNING → QUEUED | the reaper, of a dead thread's task | compare-and-swap | |
+ * | DONE → FREE, next generation | the origin; the reaper if the origin is dead | store | |
+ *
+ * Between claiming and DONE, the payload words are the runner's; before QUEUED and after DONE, the origin's. A compare-and-swap that fails because a flag changed tries again: at most one flag
+ * each can change, so no loop is longer than the number of flags. Function, argument, result and payload are plain words: the state word is what makes reading them sound.
+ *
+ * A task may be run again if it is idempotent and its thread died, so the runner of such a task leaves its arguments as they are: its result has the result word alone.
+ *
+ * Three references keep a slot, and each is dropped in exactly one place: the origin's list of its tasks (`task-origin.ts`), the queue entry (the phases QUEUED and RUNNING, dropped with DONE), and the join
+ * handle (`JOIN_INTEREST`, dropped by {@link TaskTable.detach}). Only the origin frees, and only a task that is DONE.
+ */
+import { assert } from "../assert.js";
+import { TASK_SLOTS_MAX, THREADS_MAX } from "../constants.js";
+import {
+  CANCELLED,
+  DONE,
+  doneFrom,
+  FREE,
+  freeFrom,
+  generationOf,
+  JOIN_INTEREST,
+  PINNED,
+  phaseOf,
+  QUEUED,
+  queuedFrom,
+  RUNNING,
+  requeuedFrom,
+  runningFrom,
+  threadOf,
+} from "./task-state.js";
+import type { Words } from "./words.js";
+
+const LINE_WORDS = 16;
+const FUNCTION = 1;
+const ARGUMENT = 2;
+const RESULT = 3;
+const PAYLOAD = 4;
+
+/** Words of inline payload in a slot. */
+export const TASK_PAYLOAD_WORDS = LINE_WORDS - PAYLOAD;
+/** Words of a slot's cold part. */
+export const TASK_COLD_WORDS = 8;
+
+/** Where the table is, and how large. All its users must be given the same. */
+export interface TaskTableShape {
+  /** Index of its first word, a multiple of 16. */
+  readonly base: number;
+  readonly threads: number;
+  readonly slotsPerThread: number;
+  /** Words of a slot: 16, a cache line, unless the checker wants them fewer. */
+  readonly slotWords?: number;
+}
+
+/** Words that a table takes. */
+export function taskTableLength(shape: Omit<TaskTableShape, "base">): number {
+  return shape.threads * shape.slotsPerThread * ((shape.slotWords ?? LINE_WORDS) + TASK_COLD_WORDS);
+}
+
+/** What {@link TaskTable.cancel} found. */
+export type CancelOutcome =
+  /** It had not begun and never will: it is done, and its origin has to be told. */
+  | "dequeued"
+  /** It runs. It was asked to end, and may. */
+  | "requested"
+  /** It was done before, or the handle is of an earlier task. Nothing happened. */
+  | "late";
+
+/** Access to the table, the same for every thread. */
+export class TaskTable {
+  readonly threads: number;
+  readonly slotsPerThread: number;
+  /** Slots of all threads together. */
+  readonly capacity: number;
+  readonly #words: Words;
+  readonly #base: number;
+  readonly #cold: number;
+  readonly #slotWords: number;
+
+  constructor(words: Words, shape: TaskTableShape) {
+    this.threads = shape.threads;
+    this.slotsPerThread = shape.slotsPerThread;
+    this.capacity = shape.threads * shape.slotsPerThread;
+    this.#words = words;
+    this.#base = shape.base;
+    this.#slotWords = shape.slotWords ?? LINE_WORDS;
+    this.#cold = shape.base + this.capacity * this.#slotWords;
+    assert(this.threads > 0 && this.threads <= THREADS_MAX, "a segment serves 1 to 64 threads");
+    assert(this.capacity > 0 && this.capacity <= TASK_SLOTS_MAX, "the slots of all threads are within the limit");
+    assert(this.#slotWords > PAYLOAD && this.#slotWords <= LINE_WORDS, "a slot has room for its words");
+    assert(shape.base + taskTableLength(shape) <= words.length, "a task table fits its memory");
+  }
+
+  /** The thread that spawns into a slot and settles what is there. */
+  originOf(slot: number): number {
+    return Math.trunc(slot / this.slotsPerThread);
+  }
+
+  /** The first slot of a thread. */
+  firstOf(thread: number): number {
+    return thread * this.slotsPerThread;
+  }
+
+  /** The state word, for the functions of `task-state.ts`. */
+  stateOf(slot: number): number {
+    return this.#words.load(this.#at(slot));
+  }
+
+  /** The function to call. Readable for who has claimed the task, and for the origin. */
+  functionOf(slot: number): number {
+    return this.#words.read(this.#at(slot) + FUNCTION);
+  }
+
+  /** A reference to the arguments, in the origin's slab. */
+  argumentOf(slot: number): number {
+    return this.#words.read(this.#at(slot) + ARGUMENT);
+  }
+
+  /** A reference to the result. Readable for the origin when the task is done and not lost. */
+  resultOf(slot: number): number {
+    return this.#words.read(this.#at(slot) + RESULT);
+  }
+
+  /** Who has claimed the task writes its result before {@link complete}. */
+  setResult(slot: number, reference: number): void {
+    this.#words.write(this.#at(slot) + RESULT, reference);
+  }
+
+  /** A word of inline payload, arguments before the task runs and results after. */
+  payloadOf(slot: number, index: number): number {
+    assert(index >= 0 && index < this.#slotWords - PAYLOAD, "a payload word is within the slot");
+    return this.#words.read(this.#at(slot) + PAYLOAD + index);
+  }
+
+  /** Writes a word of inline payload: the origin before {@link publish}, the runner before {@link complete}. */
+  setPayload(slot: number, index: number, value: number): void {
+    assert(index >= 0 && index < this.#slotWords - PAYLOAD, "a payload word is within the slot");
+    this.#words.write(this.#at(slot) + PAYLOAD + index, value);
+  }
+
+  /** A word of the cold part. */
+  coldOf(slot: number, index: number): number {
+    assert(index >= 0 && index < TASK_COLD_WORDS, "a cold word is within its part");
+    return this.#words.read(this.#cold + slot * TASK_COLD_WORDS + index);
+  }
+
+  /** Writes a word of the cold part; who may is as with the payload. */
+  setCold(slot: number, index: number, value: number): void {
+    assert(index >= 0 && index < TASK_COLD_WORDS, "a cold word is within its part");
+    this.#words.write(this.#cold + slot * TASK_COLD_WORDS + index, value);
+  }
+
+  /** The origin says what to call with what, before {@link publish}. */
+  setCall(slot: number, functionId: number, argument: number): void {
+    this.#words.write(this.#at(slot) + FUNCTION, functionId);
+    this.#words.write(this.#at(slot) + ARGUMENT, argument);
+  }
+
+  /** The origin makes a free slot a queued task; then it adds the hint. `thread` counts only with `PINNED`. Gives the state, whose generation belongs into handles. */
+  publish(slot: number, flags: number, thread = 0): number {
+    const word = this.#at(slot);
+    const free = this.#words.load(word);
+    assert(phaseOf(free) === FREE, "only a free slot becomes a task");
+    const queued = queuedFrom(free, flags, thread);
+    this.#words.store(word, queued);
+    return queued;
+  }
+
+  /**
+   * Claims the task that a hint led to: gives its state, or 0 if there is nothing that `thread` may run here, because somebody else has it, it was cancelled or it is pinned elsewhere.
+   * Then the hint is used up.
+   */
+  claim(slot: number, thread: number): number {
+    const word = this.#at(slot);
+    let state = this.#words.load(word);
+    while (phaseOf(state) === QUEUED) {
+      if ((state & PINNED) !== 0 && threadOf(state) !== thread) return 0;
+      const running = runningFrom(state, thread);
+      const found = this.#words.compareExchange(word, state, running);
+      if (found === state) return running;
+      state = found;
+    }
+    return 0;
+  }
+
+  /** `thread` is done with a task that it claimed: `flags` are 0 or `FAILED`. Gives the state, then its origin has to be told. */
+  complete(slot: number, thread: number, flags = 0): number {
+    const word = this.#at(slot);
+    let state = this.#words.load(word);
+    for (;;) {
+      assert(phaseOf(state) === RUNNING && threadOf(state) === thread, "a task is completed by who claimed it");
+      const done = doneFrom(state, flags);
+      const found = this.#words.compareExchange(word, state, done);
+      if (found === state) return done;
+      state = found;
+    }
+  }
+
+  /** Asks a task to end. `generation` is that of the handle; anybody may call it at any time. */
+  cancel(slot: number, generation: number): CancelOutcome {
+    const word = this.#at(slot);
+    let state = this.#words.load(word);
+    while (generationOf(state) === generation && (phaseOf(state) === QUEUED || phaseOf(state) === RUNNING)) {
+      const isQueued = phaseOf(state) === QUEUED;
+      if (!isQueued && (state & CANCELLED) !== 0) return "requested";
+      const next = isQueued ? doneFrom(state, CANCELLED) : state | CANCELLED;
+      const found = this.#words.compareExchange(word, state, next);
+      if (found === state) return isQueued ? "dequeued" : "requested";
+      state = found;
+    }
+    return "late";
+  }
+
+  /** The origin drops the join handle: nobody waits for the outcome any more. Gives the state after; one that is DONE was too late for the runner to see. */
+  detach(slot: number): number {
+    return this.#words.and(this.#at(slot), ~JOIN_INTEREST) & ~JOIN_INTEREST;
+  }
+
+  /** The origin (or the reaper in its place) frees a slot whose task is done. */
+  free(slot: number): void {
+    const word = this.#at(slot);
+    const state = this.#words.load(word);
+    assert(phaseOf(state) === DONE, "only a task that is done is freed");
+    this.#words.store(word, freeFrom(state));
+  }
+
+  /**
+   * The reaper decides about a task of a dead thread: replaces the state that it saw, if it is still there. False if it was not.
+   */
+  replace(slot: number, seen: number, state: number): boolean {
+    return this.#words.compareExchange(this.#at(slot), seen, state) === seen;
+  }
+
+  /** The reaper's view of a task that is to run again; see `requeuedFrom`. */
+  requeue(slot: number, seen: number): boolean {
+    return this.replace(slot, seen, requeuedFrom(seen));
+  }
+
+  #at(slot: number): number {
+    return this.#base + slot * this.#slotWords;
+  }
+}
