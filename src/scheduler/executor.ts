@@ -1,0 +1,231 @@
+/**
+ * Running tasks on this thread: finds a hint, claims the task, calls its function, and writes the outcome where its origin finds it.
+ *
+ *     own queue → inbox → injector → other threads' queues
+ *
+ * The injector comes first now and then, so that nothing starves there (`injector-interval.ts`).
+ */
+import { AsyncResource } from "node:async_hooks";
+import type { LocalQueue } from "../shared/local-queue.js";
+import type { Segment } from "../shared/segment.js";
+import { InjectorInterval } from "../shared/injector-interval.js";
+import { StealOrder } from "../shared/steal-order.js";
+import { FAILED } from "../shared/task-state.js";
+import { TaskFunctions } from "./task-functions.js";
+import type { TaskValues } from "./task-values.js";
+import type { Ringer } from "./ringer.js";
+import type { FunctionTable } from "./function-table.js";
+
+/** Hints that one look into the injector or the inbox takes. */
+const BATCH = 32;
+/** Hints that one theft takes at most. */
+const STEAL_MAX = 128;
+/** Tasks that a thread may have begun and not finished: each is an async function that waits for something. */
+export const RUNNING_MAX = 1024;
+
+/** Figures of one executing thread. */
+export interface ExecutorCounts {
+  executed: number;
+  failed: number;
+  stealAttempts: number;
+  stealSuccesses: number;
+  /** Hints that led to no task, because another thread had it or it was cancelled. */
+  staleHints: number;
+}
+
+/** What an executor consists of. */
+export interface ExecutorParts {
+  readonly segment: Segment;
+  readonly queue: LocalQueue;
+  readonly values: TaskValues;
+  readonly functions: FunctionTable;
+  readonly ringer: Ringer;
+  /** Threads that run tasks: the only ones to steal from. */
+  readonly executors: number;
+}
+
+/** One thread's executor. */
+export class Executor {
+  readonly counts: ExecutorCounts = { executed: 0, failed: 0, stealAttempts: 0, stealSuccesses: 0, staleHints: 0 };
+  /** Tasks that were begun and wait for something. */
+  runningNow = 0;
+  readonly #parts: ExecutorParts;
+  readonly #self: number;
+  readonly #functions: TaskFunctions;
+  readonly #order: StealOrder | undefined;
+  readonly #interval = new InjectorInterval();
+  readonly #batch = new Int32Array(BATCH);
+  /** Calls the function of the task that {@link run} is about; a field, so that entering its async context makes no closure. */
+  #called: unknown;
+
+  constructor(parts: ExecutorParts) {
+    this.#parts = parts;
+    this.#self = parts.segment.self;
+    this.#functions = new TaskFunctions(parts.functions);
+    this.#order = parts.executors > 1 ? new StealOrder({ self: this.#self, threads: parts.executors }) : undefined;
+  }
+
+  /** The average time of a task, in microseconds. */
+  get averageMicros(): number {
+    return this.#interval.averageMicros;
+  }
+
+  /** Whether the thread may begin another task. */
+  get hasRoom(): boolean {
+    return this.runningNow < RUNNING_MAX;
+  }
+
+  /** Runs tasks until there are none, `count` were run, or as many as may be are waiting. Says how many were begun. */
+  runMany(count: number): number {
+    const startMs = performance.now();
+    let ran = 0;
+    while (ran < count && this.hasRoom) {
+      const slot = this.#next();
+      if (slot === -1) break;
+      if (this.#run(slot)) ran += 1;
+    }
+    if (ran > 0) this.#interval.observe((performance.now() - startMs) * 1_000, ran);
+    return ran;
+  }
+
+  /** Whether there is nothing that this thread could run: what is rechecked before it parks. */
+  isIdle(): boolean {
+    const { segment, queue } = this.#parts;
+    return queue.isEmpty() && segment.inboxes[this.#self]!.isEmpty() && segment.hasNoStealable();
+  }
+
+  /** The searcher hands its name on: another thread is woken if there may be more work. */
+  endSearch(hasFound: boolean): void {
+    const { segment, ringer } = this.#parts;
+    segment.idle.endSearch(this.#self);
+    if (hasFound && !segment.hasNoStealable()) ringer.wakeOne();
+  }
+
+  #next(): number {
+    const { queue } = this.#parts;
+    if (this.#interval.isDue()) {
+      const shared = this.#fromShared();
+      if (shared !== -1) return shared;
+    }
+    const own = queue.pop();
+    if (own !== -1) return own;
+    const shared = this.#fromShared();
+    return shared === -1 ? this.#steal() : shared;
+  }
+
+  /** A hint of the inbox or the injector; what the same look found besides goes to the own queue. */
+  #fromShared(): number {
+    const { segment } = this.#parts;
+    const inbox = segment.inboxes[this.#self]!;
+    if (!inbox.isEmpty()) {
+      const slot = inbox.take();
+      if (slot !== -1) return slot;
+    }
+    if (segment.injector.isEmpty()) return -1;
+    const count = segment.injector.takeMany(this.#batch, this.#share());
+    if (count === 0) return -1;
+    for (let index = 1; index < count; index++) this.#parts.queue.pushBack(this.#batch[index]!);
+    // Between the take and here the rest could be seen nowhere, so whoever parked meanwhile is told.
+    if (count > 1) this.#parts.ringer.wakeOne();
+    return this.#batch[0]!;
+  }
+
+  /** A thread takes no more than its part of what may be there, so that the others find some too. */
+  #share(): number {
+    return Math.max(1, Math.trunc(BATCH / this.#parts.executors));
+  }
+
+  #steal(): number {
+    const order = this.#order;
+    const { segment, queue, ringer } = this.#parts;
+    if (order === undefined || !segment.idle.beginSearch(this.#self)) return -1;
+    order.begin();
+    let found = -1;
+    for (let victim = order.next(); victim !== -1; victim = order.next()) {
+      this.counts.stealAttempts += 1;
+      found = segment.stealFrom(victim, queue, STEAL_MAX);
+      if (found !== -1) {
+        this.counts.stealSuccesses += 1;
+        order.succeeded(victim);
+        break;
+      }
+      order.failed(victim);
+    }
+    segment.idle.endSearch(this.#self);
+    if (found !== -1 && !segment.hasNoStealable()) ringer.wakeOne();
+    return found;
+  }
+
+  /** Runs the task that a hint led to. False when there is none for this thread. */
+  #run(slot: number): boolean {
+    const { segment, values } = this.#parts;
+    const state = segment.table.claim(slot, this.#self);
+    if (state === 0) {
+      this.counts.staleHints += 1;
+      return false;
+    }
+    const number = segment.table.functionOf(slot);
+    const run = this.#functions.known(number);
+    if (run === undefined) {
+      this.runningNow += 1;
+      void this.#runWhenLoaded(slot, number, state);
+      return true;
+    }
+    let args: readonly unknown[];
+    try {
+      args = values.readArguments(slot);
+    } catch (error) {
+      this.#settle(slot, error, true);
+      return true;
+    }
+    const resource = new AsyncResource("RINGLOOM_TASK");
+    try {
+      const outcome: unknown = resource.runInAsyncScope(run, undefined, ...args);
+      if (isThenable(outcome)) this.#await(slot, outcome);
+      else this.#settle(slot, outcome, false);
+    } catch (error) {
+      this.#settle(slot, error, true);
+    }
+    return true;
+  }
+
+  async #runWhenLoaded(slot: number, number: number, _state: number): Promise<void> {
+    try {
+      const run = await this.#functions.load(number);
+      const args = this.#parts.values.readArguments(slot);
+      const resource = new AsyncResource("RINGLOOM_TASK");
+      this.#settle(slot, await resource.runInAsyncScope(run, undefined, ...args), false);
+    } catch (error) {
+      this.#settle(slot, error, true);
+    } finally {
+      this.runningNow -= 1;
+    }
+  }
+
+  #await(slot: number, outcome: PromiseLike<unknown>): void {
+    this.runningNow += 1;
+    outcome.then(
+      (value) => {
+        this.runningNow -= 1;
+        this.#settle(slot, value, false);
+      },
+      (error: unknown) => {
+        this.runningNow -= 1;
+        this.#settle(slot, error, true);
+      },
+    );
+  }
+
+  #settle(slot: number, outcome: unknown, isFailure: boolean): void {
+    const { segment, values, ringer } = this.#parts;
+    const hasFailed = values.writeOutcome(slot, outcome, isFailure);
+    this.counts.executed += 1;
+    if (hasFailed) this.counts.failed += 1;
+    segment.table.complete(slot, this.#self, hasFailed ? FAILED : 0);
+    ringer.settle(slot);
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
