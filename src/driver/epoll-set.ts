@@ -14,7 +14,7 @@
 import { assert } from "../assert.js";
 import { LISTENERS_MAX, RECEIVE_BUFFER_BYTES } from "../constants.js";
 import { checkNative, type NativeAddon, type NativeEpoll } from "../native.js";
-import { CONTROL } from "../ring/loop.js";
+import type { LoopSource } from "../ring/loop.js";
 import { KIND_ACCEPT, KIND_LOOP, KIND_RECV, packUserData } from "../ring/user-data.js";
 import type { Acceptor } from "./listeners.js";
 
@@ -44,7 +44,7 @@ export interface EpollSetOptions {
 }
 
 /** One epoll instance with its batches. */
-export class EpollSet implements Acceptor {
+export class EpollSet implements Acceptor, LoopSource {
   readonly native: NativeAddon;
   readonly handle: object;
   /** The words shared with the loop hook. */
@@ -191,9 +191,8 @@ export class EpollSet implements Acceptor {
     return this.#counts[STARVED]!;
   }
 
-  /** Calls of `epoll_wait`. */
-  get waits(): number {
-    return this.control[CONTROL.enters]! >>> 0;
+  closed(): void {
+    this.isClosed = true;
   }
 
   // --- as an Acceptor

@@ -5,12 +5,13 @@ import { checkNative, type NativeAddon } from "../native.js";
 export interface LoopSource {
   readonly native: NativeAddon;
   readonly handle: object;
-}
-
-/** A source whose words are mapped. */
-export interface TimedSource {
-  /** The control words as 64-bit floats. */
+  /** The words shared with the hook: see {@link CONTROL}. */
+  readonly control: Int32Array;
+  /** The same words as 64-bit floats: see {@link CONTROL_TIMES}. */
   readonly controlTimes: Float64Array;
+  readonly isClosed: boolean;
+  /** The hook is about to close it. */
+  closed(): void;
 }
 
 /** Indexes into the words that both share, 32-bit ones. */
@@ -52,7 +53,7 @@ export function startLoop(source: LoopSource, turn: () => void, inverted: boolea
 }
 
 /** How long the hook has slept and watched so far, in microseconds. */
-export function readWaitTimes(source: TimedSource, into: { asleepMicros: number; spinningMicros: number }): void {
+export function readWaitTimes(source: LoopSource, into: { asleepMicros: number; spinningMicros: number }): void {
   into.asleepMicros = source.controlTimes[CONTROL_TIMES.idle] ?? 0;
   into.spinningMicros = source.controlTimes[CONTROL_TIMES.spin] ?? 0;
 }
