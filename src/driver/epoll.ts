@@ -17,6 +17,7 @@ import { EAGAIN, ECANCELED, EINVAL } from "../uapi.js";
 import { checkConnectTarget } from "./arguments.js";
 import { ADOPTED, CLOSING, CONNECTING, PAUSED, PEER_ENDED } from "./connection-flags.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats } from "./contract.js";
+import { checkDoorbell } from "./doorbell.js";
 import { EpollSet } from "./epoll-set.js";
 import { NodeOperations, type OperationsOwner } from "./node-operations.js";
 import { SlotTable } from "./slots.js";
@@ -32,6 +33,7 @@ const SENDS_PER_TURN_MAX = 8;
  * @experimental
  */
 export function createEpollDriver(options: DriverOptions, events: DriverEvents): Driver {
+  checkDoorbell("epoll", options.wake);
   return new EpollDriver(requireNative(), options, events);
 }
 
@@ -257,5 +259,9 @@ class EpollDriver extends SocketDriver implements OperationsOwner {
 
   protected watchBackend(): void {
     this.#set.watchBackend();
+  }
+
+  protected watchDoorbell(fd: number): void {
+    this.#set.watchDoorbell(fd);
   }
 }

@@ -6,8 +6,8 @@
  * a driver have one target each and cost what a call within the driver would.
  */
 import { errnoError } from "../errors.js";
-import type { NativeAddon, NativeAddress } from "../native.js";
-import { CONTROL, type LoopSource, readWaitTimes, SPIN_MODES, startLoop } from "../ring/loop.js";
+import { checkNative, type NativeAddon, type NativeAddress } from "../native.js";
+import { CONTROL, type LoopSource, PARKING, readWaitTimes, SPIN_MODES, startLoop } from "../ring/loop.js";
 import { SHUT_WR } from "../uapi.js";
 import { checkDescriptor, checkListenTarget, closedError } from "./arguments.js";
 import {
@@ -32,11 +32,13 @@ import type {
   DriverName,
   DriverOptions,
   DriverStats,
+  DriverWake,
   ListenAddress,
   Listening,
   Operations,
 } from "./contract.js";
 import { type DeferredOwner, DeferredWork } from "./deferred-work.js";
+import { bellWords } from "./doorbell.js";
 import { newDriverStats } from "./driver-stats.js";
 import { HeldBytes } from "./held-bytes.js";
 import { LingerQueue } from "./linger-queue.js";
@@ -44,6 +46,7 @@ import { type Acceptor, Listeners, type ListenersOwner } from "./listeners.js";
 import { Outbox, type OutboxOwner } from "./outbox.js";
 import { reportError } from "./report-error.js";
 import type { SlotTable } from "./slots.js";
+import { WakeWatch } from "./wake-watch.js";
 import type { WritePool } from "./write-pool.js";
 
 /** What a driver is built on. */
@@ -87,7 +90,8 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   readonly #pool: WritePool;
   /** What `received` passes. */
   readonly #slab: Uint8Array;
-  readonly #isInverted: boolean;
+  readonly #options: DriverOptions;
+  #watch: WakeWatch | undefined;
   readonly #held = new HeldBytes();
   readonly #errno: Int32Array;
   readonly #deferred = new DeferredWork(this);
@@ -113,7 +117,7 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     this.#slots = slots;
     this.#pool = pool;
     this.#slab = options.receiveSlab.bytes;
-    this.#isInverted = options.loop === "inverted";
+    this.#options = options;
     this.#errno = new Int32Array(slots.capacity);
     this.#lingering = new LingerQueue(this.generations, (slot) => this.closeWith(slot, 0));
     this.#control[CONTROL.spinMode] = SPIN_MODES[options.spin.mode];
@@ -144,6 +148,8 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   protected abstract flush(): void;
   /** Watches libuv's own descriptor, for the inverted loop. */
   protected abstract watchBackend(): void;
+  /** Watches the descriptor of a doorbell. */
+  protected abstract watchDoorbell(fd: number): void;
   protected abstract fillStats(stats: DriverStats): void;
 
   // --- the contract
@@ -356,9 +362,24 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
 
   /** From now on turns run. */
   protected start(): void {
-    startLoop(this.#source, () => this.#turn(), this.#isInverted);
-    if (this.#isInverted) this.watchBackend();
+    const { loop, wake } = this.#options;
+    const isInverted = loop === "inverted";
+    if (wake === undefined) startLoop(this.#source, () => this.#turn(), isInverted);
+    else this.#startWithWake(wake, isInverted);
+    if (isInverted) this.watchBackend();
     this.updateKeepAlive();
+  }
+
+  #startWithWake(wake: DriverWake, isInverted: boolean): void {
+    const { doorbell, idle } = wake;
+    const watch = new WakeWatch(wake, (error) => this.handlerThrew(error));
+    const result = this.native.watchBell(this.#source.handle, bellWords(doorbell));
+    checkNative(result, "watch the doorbell");
+    if (doorbell.kind === "eventfd") this.watchDoorbell(doorbell.fd);
+    startLoop(this.#source, () => this.#turnOrPark(watch), isInverted);
+    this.#watch = watch;
+    this.#control[CONTROL.asksToPark] = idle !== undefined && isInverted ? 1 : 0;
+    watch.begin(!isInverted);
   }
 
   /** A slot for a new connection, or -1. */
@@ -456,6 +477,15 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
 
   // --- one turn
 
+  #turnOrPark(watch: WakeWatch): void {
+    if (this.#control[CONTROL.parking] === PARKING.asked) {
+      if (!watch.agreesToPark(this.#control)) this.wake();
+      return;
+    }
+    watch.resume(this.#control);
+    this.#turn();
+  }
+
   #turn(): void {
     this.#control[CONTROL.dirty] = 0;
     this.#takeLoopError();
@@ -463,6 +493,7 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     this.#isInTurn = true;
     this.counters.turns += 1;
     this.runCompletions();
+    if (this.#watch?.deliver()) this.counters.rung += 1;
     this.#deferred.run();
     this.events.turnEnded();
     this.flush();
@@ -483,6 +514,7 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     const resolve = this.#onShutdown;
     this.#onShutdown = undefined;
     this.#lingering.clear();
+    this.#watch?.end();
     this.#source.closed();
     this.native.stopLoop(this.#source.handle);
     resolve?.();

@@ -22,11 +22,13 @@ import {
   submitClose,
   submitConnect,
   submitPoll,
+  submitPollMultishot,
   submitReceive,
   submitSend,
 } from "../ring/submissions.js";
 import {
   KIND_ACCEPT,
+  KIND_BELL,
   KIND_CONNECT,
   KIND_LOOP,
   KIND_OPERATION,
@@ -57,6 +59,7 @@ import {
   RECEIVING,
 } from "./connection-flags.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats } from "./contract.js";
+import { checkDoorbell } from "./doorbell.js";
 import { ReceiveBuffers } from "./receive-buffers.js";
 import { SlotTable } from "./slots.js";
 import { SocketDriver } from "./socket-driver.js";
@@ -70,6 +73,7 @@ import { WritePool } from "./write-pool.js";
  * @experimental
  */
 export function createUringDriver(options: DriverOptions, events: DriverEvents): Driver {
+  checkDoorbell("uring", options.wake);
   return new UringDriver(requireNative(), options, events);
 }
 
@@ -265,6 +269,11 @@ class UringDriver extends SocketDriver {
     submitPoll(this.#ring, this.native.backendFd(), packUserData(KIND_LOOP, 0));
   }
 
+  /** Each write to the descriptor is a completion of its own, so nobody needs to read the count back. The upper word carries the descriptor. */
+  protected watchDoorbell(fd: number): void {
+    submitPollMultishot(this.#ring, fd, packUserData(KIND_BELL, 0), fd);
+  }
+
   /** Runs completions until a callback of an operation throws; the error is reported and the next call goes on behind it. */
   #runFrom(start: number, count: number): number {
     let index = start;
@@ -307,6 +316,10 @@ class UringDriver extends SocketDriver {
         // The poll leaves with the next submission, which is after libuv has had its turn.
         this.#ring.control[CONTROL.backendReady] = 1;
         this.watchBackend();
+        return;
+      case KIND_BELL:
+        // The ring rang; all that is to do is to watch on, should the kernel have stopped for want of room.
+        if ((flags & IORING_CQE_F_MORE) === 0 && result >= 0) this.watchDoorbell(generation);
         return;
       default:
         return;

@@ -36,6 +36,10 @@ export const CONTROL = {
   error: 12,
   /** Ours: one-shot operations in flight, which may write into memory of this thread. */
   operations: 13,
+  /** Ours: 1 when the hook must ask before it blocks. */
+  asksToPark: 14,
+  /** 0, or where a sleep stands: see {@link PARKING}. */
+  parking: 15,
 } as const;
 
 /** Indexes into the same words as 64-bit floats: times in microseconds. */
@@ -46,6 +50,9 @@ export const CONTROL_TIMES = {
 
 /** Values of `CONTROL.spinMode`. */
 export const SPIN_MODES = { off: 0, fixed: 1, adaptive: 2 } as const;
+
+/** Values of `CONTROL.parking`. The hook asks through a call of `turn`; the answer is stored before that returns. */
+export const PARKING = { none: 0, asked: 1, agreed: 2 } as const;
 
 /** Starts the hook: from now on `turn` runs whenever the source has something, or `CONTROL.dirty` is set. */
 export function startLoop(source: LoopSource, turn: () => void, inverted: boolean): void {
