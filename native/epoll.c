@@ -219,7 +219,8 @@ static int epoll_enter(struct rl_source *source, int timeout_ms) {
     uint32_t kind = low >> RL_SLOT_BITS;
     if (kind == RL_KIND_RECV) socket_event(set, low & RL_SLOT_MASK, generation, set->events[index].events);
     else if (kind == RL_KIND_ACCEPT) accept_all(set, low & RL_SLOT_MASK, generation);
-    else source->control->backend_ready = 1;
+    /* A doorbell needs no record: its word says that it has rung. */
+    else if (kind == RL_KIND_LOOP) source->control->backend_ready = 1;
   }
   receive_due(set);
   return 0;
@@ -343,6 +344,8 @@ static napi_value epoll_add(napi_env env, napi_callback_info info) {
   uint32_t low = (uint32_t)rl_int(env, args[2]), kind = low >> RL_SLOT_BITS;
   struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)(uint32_t)rl_int(env, args[3]) << 32 | low};
   if (kind == RL_KIND_RECV) event.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET;
+  /* Each write is an edge, so nobody needs to read the count back. */
+  if (kind == RL_KIND_BELL) event.events = EPOLLIN | EPOLLET;
   if (kind == RL_KIND_ACCEPT) set->listeners[low & RL_SLOT_MASK] = fd;
   return rl_number(env, epoll_ctl(set->source.fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0);
 }

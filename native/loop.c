@@ -58,6 +58,8 @@ extern void uv_ref(uv_handle_t *handle);
 extern void uv_unref(uv_handle_t *handle);
 extern void uv_close(uv_handle_t *handle, uv_handle_cb callback);
 
+/* Words of a doorbell, as in src/shared/bell.ts: other threads write the first, this one the second. */
+enum { BELL_RUNG = 0, BELL_ASLEEP = 16, BELL_WORDS = 32 };
 enum { SPIN_OFF = 0, SPIN_FIXED = 1, SPIN_ADAPTIVE = 2 };
 enum { SCORE_MAX = 256, SCORE_PAYS = 96, WAKE_COST_MICROS = 40 };
 
@@ -102,35 +104,62 @@ static bool run_turn(struct rl_loop *loop) {
   return alive && !loop->stopped;
 }
 
-/* Waits at most `timeout_ms` (-1: for ever). Watches for work before it sleeps where that has paid lately. */
-static int spin_or_sleep(struct rl_loop *loop, int timeout_ms) {
+/* Another thread has rung the doorbell, and no turn has taken notice yet. */
+static bool has_rung(const struct rl_source *source) {
+  return source->bell != NULL && __atomic_load_n(source->bell + BELL_RUNG, __ATOMIC_SEQ_CST) != 0;
+}
+
+static bool has_work(const struct rl_source *source) {
+  return source->kind->ready(source) || source->control->dirty || has_rung(source);
+}
+
+/* Watches for work where that has paid lately. False when none came and it is time to sleep, else `result` is that of the last look. */
+static bool spin(struct rl_loop *loop, int *result) {
   struct rl_source *source = loop->source;
   struct rl_control *control = source->control;
   int mode = control->spin_mode;
-  if (mode == SPIN_FIXED || (mode == SPIN_ADAPTIVE && control->spin_score >= SCORE_PAYS)) {
-    int result = source->kind->enter(source, 0);
-    if (result < 0 || source->kind->ready(source)) return result;
-    double start = now_micros(), now = start;
-    bool hit = false;
-    while (!hit && now - start < control->spin_micros) {
-      for (int pause = 0; pause < 16 && !hit; pause++) {
-        hit = source->kind->peek(source);
+  if (mode != SPIN_FIXED && (mode != SPIN_ADAPTIVE || control->spin_score < SCORE_PAYS)) return false;
+  *result = source->kind->enter(source, 0);
+  if (*result < 0 || source->kind->ready(source)) return true;
+  double start = now_micros(), now = start;
+  bool hit = false;
+  while (!hit && now - start < control->spin_micros) {
+    for (int pause = 0; pause < 16 && !hit; pause++) {
+      hit = has_rung(source) || source->kind->peek(source);
 #if defined(__x86_64__) || defined(__i386__)
-        __builtin_ia32_pause();
+      __builtin_ia32_pause();
 #endif
-      }
-      now = now_micros();
     }
-    control->spin_total_micros += now - start;
-    control->spin_score += hit ? (SCORE_MAX - control->spin_score) / 8 : -(control->spin_score / 8);
-    if (hit) {
-      control->spin_hits++;
-      return source->kind->ready(source) ? 0 : source->kind->enter(source, 0);
-    }
+    now = now_micros();
   }
+  control->spin_total_micros += now - start;
+  control->spin_score += hit ? (SCORE_MAX - control->spin_score) / 8 : -(control->spin_score / 8);
+  if (!hit) return false;
+  control->spin_hits++;
+  *result = has_work(source) ? 0 : source->kind->enter(source, 0);
+  return true;
+}
+
+/* Asks TypeScript whether the thread may block. What it does then can leave work, or change how long libuv may sleep. */
+static bool ask_to_park(struct rl_loop *loop, int *timeout_ms) {
+  loop->source->control->parking = 1;
+  if (!run_turn(loop)) return false;
+  uv_update_time(loop->uv);
+  *timeout_ms = uv_backend_timeout(loop->uv);
+  return true;
+}
+
+/* Waits at most `timeout_ms` (-1: for ever). */
+static int sleep_in_kernel(struct rl_loop *loop, int timeout_ms) {
+  struct rl_source *source = loop->source;
+  struct rl_control *control = source->control;
+  int mode = control->spin_mode;
   control->sleeps++;
   double start = now_micros();
-  int result = source->kind->enter(source, timeout_ms);
+  /* Who rings behind the store sees it and writes to the descriptor; who rang before it is seen by the load. */
+  if (source->bell != NULL) __atomic_store_n(source->bell + BELL_ASLEEP, 1, __ATOMIC_SEQ_CST);
+  int result = source->kind->enter(source, has_work(source) ? 0 : timeout_ms);
+  if (source->bell != NULL) __atomic_store_n(source->bell + BELL_ASLEEP, 0, __ATOMIC_SEQ_CST);
   double slept = now_micros() - start;
   control->idle_micros += slept;
   /* A short sleep would have been a successful spin; that is how an adaptive spin that was given up starts again. */
@@ -149,16 +178,20 @@ static void on_idle(uv_handle_t *handle) {
 static bool hook_pass(struct rl_loop *loop) {
   struct rl_source *source = loop->source;
   struct rl_control *control = source->control;
-  if (control->dirty && !run_turn(loop)) return false;
+  if ((control->dirty || has_rung(source)) && !run_turn(loop)) return false;
   uv_update_time(loop->uv);
   int timeout = uv_backend_timeout(loop->uv);
   int result;
   /* A turn can leave work for the next one: microtasks behind it may commit. */
-  if (timeout == 0 || control->dirty || source->kind->ready(source)) result = source->kind->enter(source, 0);
-  else result = spin_or_sleep(loop, timeout);
+  if (timeout == 0 || has_work(source)) {
+    result = source->kind->enter(source, 0);
+  } else if (!spin(loop, &result)) {
+    if (control->asks_to_park && !ask_to_park(loop, &timeout)) return false;
+    result = sleep_in_kernel(loop, timeout);
+  }
   /* EINTR: a signal. ETIME: a libuv timer is due. EAGAIN, EBUSY: the kernel wants completions reaped first. Anything else is a bug of ours. */
   if (result < 0 && result != -EINTR && result != -ETIME && result != -EAGAIN && result != -EBUSY) control->error = -result;
-  if ((source->kind->ready(source) || control->dirty || control->error) && !run_turn(loop)) return false;
+  if ((has_work(source) || control->error || control->parking) && !run_turn(loop)) return false;
   if (control->backend_ready) {
     control->backend_ready = 0;
     return false;
@@ -176,10 +209,10 @@ static void on_prepare(uv_handle_t *handle) {
 static void on_prepare_uv(uv_handle_t *handle) {
   struct rl_loop *loop = uv_handle_get_data(handle);
   struct rl_source *source = loop->source;
-  if (source->control->dirty && !run_turn(loop)) return;
+  if ((source->control->dirty || has_rung(source)) && !run_turn(loop)) return;
   if (source->kind->settle(source) && !run_turn(loop)) return;
   /* What the turn left for the next one must not wait for libuv's sleep to end. */
-  if (source->control->dirty || source->kind->ready(source)) uv_idle_start(loop->idle, on_idle);
+  if (has_work(source)) uv_idle_start(loop->idle, on_idle);
   else uv_idle_stop(loop->idle);
 }
 
@@ -208,6 +241,7 @@ static void stop_loop(struct rl_loop *loop) {
   uv_prepare_stop(loop->prepare);
   uv_idle_stop(loop->idle);
   if (loop->poll != NULL) uv_poll_stop(loop->poll);
+  loop->source->bell = NULL;
   rl_source_close(loop->source);
   if (loop->callback != NULL) napi_delete_reference(loop->source->env, loop->callback);
   if (loop->context != NULL) napi_async_destroy(loop->source->env, loop->context);
@@ -289,6 +323,20 @@ static napi_value stop_loop_call(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* watchBell(handle, words): from now on the hook watches these words, which lie in shared memory and must outlive it. */
+static napi_value watch_bell(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  napi_typedarray_type type;
+  size_t length = 0;
+  void *words = NULL;
+  if (!rl_args(env, info, 2, args)) return NULL;
+  struct rl_source *source = rl_source_unwrap(env, args[0], NULL);
+  if (source == NULL) return NULL;
+  bool fits = napi_get_typedarray_info(env, args[1], &type, &length, &words, NULL, NULL) == napi_ok && type == napi_int32_array && length >= BELL_WORDS;
+  if (fits) source->bell = words;
+  return rl_number(env, fits ? 0 : -EINVAL);
+}
+
 /* keepAlive(handle, on): whether the hook keeps the thread's event loop alive. */
 static napi_value keep_alive(napi_env env, napi_callback_info info) {
   napi_value args[2];
@@ -311,6 +359,7 @@ static napi_value backend_fd(napi_env env, napi_callback_info info) {
 void rl_loop_exports(napi_env env, napi_value exports) {
   rl_export(env, exports, "startLoop", start_loop);
   rl_export(env, exports, "stopLoop", stop_loop_call);
+  rl_export(env, exports, "watchBell", watch_bell);
   rl_export(env, exports, "keepAlive", keep_alive);
   rl_export(env, exports, "backendFd", backend_fd);
 }

@@ -27,6 +27,8 @@ struct rl_control {
   double spin_total_micros; /* hook: time spent spinning */
   int32_t error;         /* hook: the last error number of a wait that it could not handle */
   int32_t operations;    /* TypeScript: one-shot operations in flight, which may write into the thread's memory */
+  int32_t asks_to_park;  /* TypeScript: 1 when the hook must ask before it blocks */
+  int32_t parking;       /* the hook: 1 asks. TypeScript: 2 agrees, 0 refuses, or has noticed that the sleep is over */
 };
 
 /* What src/ring/user-data.ts says: user_data is kind (12 bits) | slot (20 bits) in the low word. */
@@ -38,6 +40,7 @@ struct rl_control {
 #define RL_KIND_SEND 4u
 #define RL_KIND_CONNECT 5u
 #define RL_KIND_OPERATION 6u
+#define RL_KIND_BELL 8u
 
 struct rl_loop;
 struct rl_source;
@@ -61,6 +64,7 @@ struct rl_source {
   int32_t *descriptors; /* TypeScript writes them: what must be closed when the thread dies; -1 for none */
   size_t descriptors_size;
   struct rl_control *control;
+  int32_t *bell; /* the doorbell's words in shared memory (src/shared/bell.ts), or NULL */
   struct rl_loop *loop;
 };
 

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -224,6 +225,21 @@ static napi_value duplicate(napi_env env, napi_callback_info info) {
   return rl_number(env, fd < 0 ? -errno : fd);
 }
 
+/* eventDescriptor(): a descriptor that `signalEvent` makes readable, close-on-exec; or a negative error number. */
+static napi_value event_descriptor(napi_env env, napi_callback_info info) {
+  (void)info;
+  int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return rl_number(env, fd < 0 ? -errno : fd);
+}
+
+/* signalEvent(fd): wakes who waits for it, from any thread, and never blocks. 0, or a negative error number. */
+static napi_value signal_event(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  uint64_t one = 1;
+  if (!rl_args(env, info, 1, args)) return NULL;
+  return rl_number(env, write(rl_int(env, args[0]), &one, sizeof one) < 0 ? -errno : 0);
+}
+
 /* closeDescriptor(fd): 0, or a negative error number. */
 static napi_value close_descriptor(napi_env env, napi_callback_info info) {
   napi_value args[1];
@@ -280,6 +296,8 @@ void rl_system_exports(napi_env env, napi_value exports) {
   rl_export(env, exports, "peerName", peer_name);
   rl_export(env, exports, "socketName", socket_name);
   rl_export(env, exports, "duplicate", duplicate);
+  rl_export(env, exports, "eventDescriptor", event_descriptor);
+  rl_export(env, exports, "signalEvent", signal_event);
   rl_export(env, exports, "closeDescriptor", close_descriptor);
   rl_export(env, exports, "setAffinity", set_affinity);
   rl_export(env, exports, "getAffinity", get_affinity);

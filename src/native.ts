@@ -80,6 +80,8 @@ export interface NativeAddon {
   addressOf(buffer: ArrayBuffer): number;
   startLoop(handle: object, turn: () => void, inverted: number): number;
   stopLoop(handle: object): void;
+  /** `words` lie in shared memory. */
+  watchBell(handle: object, words: Int32Array): number;
   keepAlive(handle: object, on: number): void;
   backendFd(): number;
   listenSocket(
@@ -101,6 +103,8 @@ export interface NativeAddon {
   peerName(fd: number): NativeAddress | number;
   socketName(fd: number): NativeAddress | number;
   duplicate(fd: number): number;
+  eventDescriptor(): number;
+  signalEvent(fd: number): number;
   closeDescriptor(fd: number): number;
   setAffinity(cpus: readonly number[]): number;
   getAffinity(): number[] | number;

@@ -39,6 +39,7 @@ export const IORING_CQE_BUFFER_SHIFT = 16;
 /** Per-operation flags. */
 export const IORING_ACCEPT_MULTISHOT = 1 << 0;
 export const IORING_RECV_MULTISHOT = 1 << 1;
+export const IORING_POLL_ADD_MULTI = 1 << 0;
 export const IORING_ASYNC_CANCEL_ALL = 1 << 0;
 export const IORING_ASYNC_CANCEL_FD = 1 << 1;
 export const IORING_FSYNC_DATASYNC = 1 << 0;

@@ -36,6 +36,17 @@
  * event that follows is `closed` (so a `connected` or `drained` that was due is not delivered). After `end` only `reserve` returns -1:
  * receiving goes on, and so do `pause`, `resume`, `requestDrained` and both ways to close. When both sides have ended, what
  * was queued has left and `ended` has been delivered, the driver closes the connection itself, with errno 0.
+ *
+ * WAKING. Another thread makes this one look for work with `ringDoorbell` (`doorbell.ts`); `wake.rung` is then called once, in a turn, after the events of
+ * its completions, however often was rung since the last time. What the ringer published before it rang is there for `rung` to find, and no ring is
+ * lost: one that comes while the thread works, spins or goes to sleep has the same effect as one that wakes it. A thread that watches (`SpinPolicy`)
+ * watches the doorbell's word too, so that waking it costs nobody a system call.
+ * `wake.idle` sees the sleep of the thread, for the protocol "announce, look again, park": `prepare` is the last call before the thread blocks, after it has watched; when that
+ * returns false, a turn runs instead, and the thread asks again before it next blocks. `resume` is called once for each `prepare` that agreed, before any other event. Both are called
+ * outside of a turn, so what they commit leaves in the next. On `portable`, and where libuv does the waiting (`loop: "uv"`), the
+ * block cannot be seen: the two are never called, and the thread counts as always asleep, so that each first ring costs a wake-up.
+ * The doorbell stays its creator's: a shutdown does not close it, a ring after that does nothing, and the next driver that is created with it, on whatever
+ * thread, answers for the rings that nobody has answered.
  */
 
 /**
@@ -115,6 +126,49 @@ export interface SpinPolicy {
 }
 
 /**
+ * A doorbell, as plain data that any thread can be posted. `createDoorbell` makes one.
+ * @experimental
+ */
+export type Doorbell =
+  | {
+      /** For `uring` and `epoll`: an eventfd in their own wait. */
+      readonly kind: "eventfd";
+      readonly buffer: SharedArrayBuffer;
+      /** Where its words begin, in bytes. */
+      readonly byteOffset: number;
+      readonly fd: number;
+    }
+  | {
+      /** For `portable`: `Atomics.notify`, to which `Atomics.waitAsync` wakes libuv. */
+      readonly kind: "atomics";
+      readonly buffer: SharedArrayBuffer;
+      readonly byteOffset: number;
+    };
+
+/**
+ * What a driver's user does around the sleep of its thread.
+ * @experimental
+ */
+export interface IdleHooks {
+  /** The thread would block now. False when there is work after all: then a turn runs. */
+  prepare(): boolean;
+  /** The thread, which `prepare` let block, goes on. */
+  resume(): void;
+}
+
+/**
+ * How other threads wake the driver's thread.
+ * @experimental
+ */
+export interface DriverWake {
+  /** One driver at a time answers to a doorbell. */
+  readonly doorbell: Doorbell;
+  /** Somebody has rung since the last call. */
+  rung(): void;
+  readonly idle?: IdleHooks | undefined;
+}
+
+/**
  * What a driver is created with.
  * @experimental
  */
@@ -129,6 +183,8 @@ export interface DriverOptions {
   readonly spin: SpinPolicy;
   /** `inverted` sleeps in the ring or in epoll and watches libuv from there; `uv` sleeps in libuv, which watches them (not on portable). */
   readonly loop: "inverted" | "uv";
+  /** Default: no other thread can wake this one, and nothing is watched or called for it. */
+  readonly wake?: DriverWake | undefined;
 }
 
 /**
@@ -153,6 +209,8 @@ export interface DriverStats {
   /** Times that the kernel reported completions beyond the completion queue. */
   completionOverflows: number;
   turns: number;
+  /** Turns that found the doorbell rung. */
+  rung: number;
   /** Calls of `io_uring_enter` or `epoll_wait`. */
   enters: number;
   /** Time that the thread slept in the driver's own wait, in microseconds. 0 where libuv does the waiting. */

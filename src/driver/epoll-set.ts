@@ -14,8 +14,8 @@
 import { assert } from "../assert.js";
 import { LISTENERS_MAX, RECEIVE_BUFFER_BYTES } from "../constants.js";
 import { checkNative, type NativeAddon, type NativeEpoll } from "../native.js";
-import { CONTROL } from "../ring/loop.js";
-import { KIND_ACCEPT, KIND_LOOP, KIND_RECV, packUserData } from "../ring/user-data.js";
+import type { LoopSource } from "../ring/loop.js";
+import { KIND_ACCEPT, KIND_BELL, KIND_LOOP, KIND_RECV, packUserData } from "../ring/user-data.js";
 import type { Acceptor } from "./listeners.js";
 
 const RECORD_WORDS = 4;
@@ -44,7 +44,7 @@ export interface EpollSetOptions {
 }
 
 /** One epoll instance with its batches. */
-export class EpollSet implements Acceptor {
+export class EpollSet implements Acceptor, LoopSource {
   readonly native: NativeAddon;
   readonly handle: object;
   /** The words shared with the loop hook. */
@@ -95,6 +95,11 @@ export class EpollSet implements Acceptor {
   watchBackend(): void {
     const result = this.native.epollAdd(this.handle, this.native.backendFd(), packUserData(KIND_LOOP, 0), 0);
     checkNative(result, "watch the event loop");
+  }
+
+  /** Lets a doorbell's descriptor end a wait. */
+  watchDoorbell(fd: number): void {
+    checkNative(this.native.epollAdd(this.handle, fd, packUserData(KIND_BELL, 0), 0), "watch the doorbell");
   }
 
   /** Records of this turn: `wordAt(index, 0..3)`. They stay until `emptyRecords`. */
@@ -191,9 +196,8 @@ export class EpollSet implements Acceptor {
     return this.#counts[STARVED]!;
   }
 
-  /** Calls of `epoll_wait`. */
-  get waits(): number {
-    return this.control[CONTROL.enters]! >>> 0;
+  closed(): void {
+    this.isClosed = true;
   }
 
   // --- as an Acceptor

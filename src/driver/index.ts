@@ -13,11 +13,14 @@ export {
 } from "./availability.js";
 export { chooseDriver, createDriver, type DriverChoice } from "./choose.js";
 export type {
+  Doorbell,
   Driver,
   DriverEvents,
   DriverName,
   DriverOptions,
   DriverStats,
+  DriverWake,
+  IdleHooks,
   ListenAddress,
   Listening,
   OperationDone,
@@ -25,6 +28,7 @@ export type {
   ReceiveSlab,
   SpinPolicy,
 } from "./contract.js";
+export { closeDoorbell, createDoorbell, forceDoorbell, type RingResult, ringDoorbell } from "./doorbell.js";
 export { createEpollDriver } from "./epoll.js";
 export { createPortableDriver } from "./portable.js";
 export { createUringDriver } from "./uring.js";

@@ -11,8 +11,10 @@ import { constants } from "node:os";
 import { assert } from "../assert.js";
 import { errnoError, RingloomError } from "../errors.js";
 import { checkConnectTarget, checkDescriptor, closedError } from "./arguments.js";
+import { AtomicsDoorbell } from "./atomics-doorbell.js";
 import { ContainedEvents } from "./contained-events.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
+import { checkDoorbell } from "./doorbell.js";
 import { newDriverStats } from "./driver-stats.js";
 import { LingerQueue } from "./linger-queue.js";
 import { NodeOperations, type OperationsOwner } from "./node-operations.js";
@@ -55,6 +57,7 @@ interface SlotSocket extends Socket {
  * @experimental
  */
 export function createPortableDriver(options: DriverOptions, events: DriverEvents): Driver {
+  checkDoorbell("portable", options.wake);
   return new PortableDriver(options, events);
 }
 
@@ -81,6 +84,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   #drained: number[] = [];
   #held: number[] = [];
   readonly #stats: DriverStats = newDriverStats();
+  readonly #doorbell: AtomicsDoorbell | undefined;
   #isTurnScheduled = false;
   #isReferenced = true;
   #shutdown: Promise<void> | undefined;
@@ -100,6 +104,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#lingering = new LingerQueue(this.generations, (slot) => this.#socketOf(slot).destroy());
     this.writeBytes = this.#pool.bytes;
     this.operations = new NodeOperations(this);
+    if (options.wake !== undefined) this.#doorbell = new AtomicsDoorbell(options.wake, this);
   }
 
   get stats(): DriverStats {
@@ -364,13 +369,15 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   runTurn(): void {
     this.#stats.turns += 1;
     this.operations.deliver();
+    if (this.#doorbell?.deliver()) this.#stats.rung += 1;
     this.#deliverDrained();
     this.#deliverHeld();
     this.#events.turnEnded();
     // Until here a turn counts as scheduled, because what these events committed leaves with the flush below.
     this.#isTurnScheduled = false;
     this.#outbox.flush();
-    if (this.operations.hasFinished || this.#drained.length > 0 || this.#held.length > 0) this.scheduleTurn();
+    const hasHeld = this.#drained.length > 0 || this.#held.length > 0;
+    if (this.operations.hasFinished || hasHeld || this.#doorbell?.isDue) this.scheduleTurn();
   }
 
   #take(slot: number, socket: Socket, flags: number): void {
@@ -463,6 +470,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.operations.close();
     for (let index = 0; index < this.#slots.count; index++) this.close(this.#slots.live[index]!);
     this.#lingering.clear();
+    this.#doorbell?.end();
     await this.#listeners.closeAll();
     await new Promise<void>((resolve) => {
       this.#shutdownStep = () => {

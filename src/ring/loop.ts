@@ -5,12 +5,13 @@ import { checkNative, type NativeAddon } from "../native.js";
 export interface LoopSource {
   readonly native: NativeAddon;
   readonly handle: object;
-}
-
-/** A source whose words are mapped. */
-export interface TimedSource {
-  /** The control words as 64-bit floats. */
+  /** The words shared with the hook: see {@link CONTROL}. */
+  readonly control: Int32Array;
+  /** The same words as 64-bit floats: see {@link CONTROL_TIMES}. */
   readonly controlTimes: Float64Array;
+  readonly isClosed: boolean;
+  /** The hook is about to close it. */
+  closed(): void;
 }
 
 /** Indexes into the words that both share, 32-bit ones. */
@@ -35,6 +36,10 @@ export const CONTROL = {
   error: 12,
   /** Ours: one-shot operations in flight, which may write into memory of this thread. */
   operations: 13,
+  /** Ours: 1 when the hook must ask before it blocks. */
+  asksToPark: 14,
+  /** 0, or where a sleep stands: see {@link PARKING}. */
+  parking: 15,
 } as const;
 
 /** Indexes into the same words as 64-bit floats: times in microseconds. */
@@ -46,13 +51,16 @@ export const CONTROL_TIMES = {
 /** Values of `CONTROL.spinMode`. */
 export const SPIN_MODES = { off: 0, fixed: 1, adaptive: 2 } as const;
 
+/** Values of `CONTROL.parking`. The hook asks through a call of `turn`; the answer is stored before that returns. */
+export const PARKING = { none: 0, asked: 1, agreed: 2 } as const;
+
 /** Starts the hook: from now on `turn` runs whenever the source has something, or `CONTROL.dirty` is set. */
 export function startLoop(source: LoopSource, turn: () => void, inverted: boolean): void {
   checkNative(source.native.startLoop(source.handle, turn, inverted ? 1 : 0), "start the loop hook");
 }
 
 /** How long the hook has slept and watched so far, in microseconds. */
-export function readWaitTimes(source: TimedSource, into: { asleepMicros: number; spinningMicros: number }): void {
+export function readWaitTimes(source: LoopSource, into: { asleepMicros: number; spinningMicros: number }): void {
   into.asleepMicros = source.controlTimes[CONTROL_TIMES.idle] ?? 0;
   into.spinningMicros = source.controlTimes[CONTROL_TIMES.spin] ?? 0;
 }

@@ -10,6 +10,7 @@ import {
   IORING_OP_POLL_ADD,
   IORING_OP_RECV,
   IORING_OP_SEND,
+  IORING_POLL_ADD_MULTI,
   IORING_RECV_MULTISHOT,
   IOSQE_BUFFER_SELECT,
   IOSQE_CQE_SKIP_SUCCESS,
@@ -90,6 +91,11 @@ export function submitClose(ring: Ring, fd: number): void {
 /** Completes once, when `fd` is readable. */
 export function submitPoll(ring: Ring, fd: number, low: number): void {
   ring.submit(IORING_OP_POLL_ADD, fd, 0, 0, 0, POLLIN, low, 0);
+}
+
+/** Completes each time that `fd` becomes readable anew, until the ring closes. */
+export function submitPollMultishot(ring: Ring, fd: number, low: number, generation: number): void {
+  ring.submit(IORING_OP_POLL_ADD, fd, 0, 0, IORING_POLL_ADD_MULTI, POLLIN, low, generation);
 }
 
 /** Cancels the submission with this `user_data`, which then completes with ECANCELED. */

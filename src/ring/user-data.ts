@@ -19,6 +19,9 @@ export const KIND_OPERATION = 6;
 /** Nobody waits for these: they complete only to report a failure that their target reports as well. */
 export const KIND_IGNORED = 7;
 
+/** A doorbell's descriptor: another thread wakes this one. */
+export const KIND_BELL = 8;
+
 /** The low word. */
 export function packUserData(kind: number, slot: number): number {
   return (kind << SLOT_BITS) | slot;

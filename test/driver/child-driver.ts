@@ -1,9 +1,9 @@
 /** Creates the driver that a test's child process was told to use: its name is the first argument. */
 import { openSync } from "node:fs";
 import { createDriver } from "../../src/driver/choose.js";
-import type { Driver, DriverEvents, DriverName } from "../../src/driver/contract.js";
+import type { Driver, DriverEvents, DriverName, DriverWake } from "../../src/driver/contract.js";
 
-export function childDriver(events: Partial<DriverEvents>): Driver {
+export function childDriver(events: Partial<DriverEvents>, wake?: DriverWake): Driver {
   const slabBytes = 1024 * 1024;
   const nothing = (): void => {};
   return createDriver(
@@ -15,6 +15,7 @@ export function childDriver(events: Partial<DriverEvents>): Driver {
       ringEntries: 256,
       spin: { mode: "off", microsMax: 0 },
       loop: "inverted",
+      wake,
     },
     {
       accepted: nothing,

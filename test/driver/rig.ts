@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { CONNECTIONS_MAX } from "../../src/constants.js";
-import type { Driver, DriverEvents, DriverOptions, Operations } from "../../src/driver/contract.js";
+import type { Driver, DriverEvents, DriverOptions, DriverWake, Operations } from "../../src/driver/contract.js";
 import type { DriverUnderTest } from "../support/drivers.js";
 import { Peer } from "../support/peer.js";
 import { Signal, within } from "../support/signal.js";
@@ -18,6 +18,7 @@ export interface RigOptions {
   readonly connectionsMax?: number;
   readonly writePoolBytes?: number;
   readonly receiveSlabBytes?: number;
+  readonly wake?: DriverWake;
 }
 
 /** One life of a connection as its events told it. */
@@ -70,6 +71,7 @@ export class Rig {
       ringEntries: 256,
       spin: { mode: "off", microsMax: 0 },
       loop: "inverted",
+      wake: options.wake,
     };
     this.driver = this.#guard(under.create(driverOptions, this.#recorder()));
     this.#receiveBuffersAtStart = this.driver.stats.receiveBuffersNow;
