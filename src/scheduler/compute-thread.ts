@@ -66,7 +66,7 @@ async function park(runner: Executor): Promise<void> {
     runner.isWoken = idle.sleep(self);
     return;
   }
-  await Promise.race([bell.next(), turn()]);
+  await bell.next();
   runner.isWoken = idle.retract(self);
 }
 

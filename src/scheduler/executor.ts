@@ -49,14 +49,14 @@ export class Executor {
   readonly counts: ExecutorCounts = { executed: 0, failed: 0, stealAttempts: 0, stealSuccesses: 0, staleHints: 0 };
   /** Tasks that were begun and wait for something. */
   runningNow = 0;
+  /** This thread was woken to search, so it must hand that on: to nobody, or to the next thread if there may be more. */
+  isWoken = false;
   readonly #parts: ExecutorParts;
   readonly #self: number;
   readonly #functions: TaskFunctions;
   readonly #order: StealOrder | undefined;
   readonly #interval = new InjectorInterval();
   readonly #batch = new Int32Array(BATCH);
-  /** Calls the function of the task that {@link run} is about; a field, so that entering its async context makes no closure. */
-  #called: unknown;
 
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
@@ -81,6 +81,7 @@ export class Executor {
     let ran = 0;
     while (ran < count && this.hasRoom) {
       const slot = this.#next();
+      if (this.isWoken) this.#handOn(slot !== -1);
       if (slot === -1) break;
       if (this.#run(slot)) ran += 1;
     }
@@ -94,9 +95,10 @@ export class Executor {
     return queue.isEmpty() && segment.inboxes[this.#self]!.isEmpty() && segment.hasNoStealable();
   }
 
-  /** The searcher hands its name on: another thread is woken if there may be more work. */
-  endSearch(hasFound: boolean): void {
+  /** Before the task that was found runs, because it may run long. */
+  #handOn(hasFound: boolean): void {
     const { segment, ringer } = this.#parts;
+    this.isWoken = false;
     segment.idle.endSearch(this.#self);
     if (hasFound && !segment.hasNoStealable()) ringer.wakeOne();
   }
@@ -137,7 +139,7 @@ export class Executor {
 
   #steal(): number {
     const order = this.#order;
-    const { segment, queue, ringer } = this.#parts;
+    const { segment, queue } = this.#parts;
     if (order === undefined || !segment.idle.beginSearch(this.#self)) return -1;
     order.begin();
     let found = -1;
@@ -151,8 +153,7 @@ export class Executor {
       }
       order.failed(victim);
     }
-    segment.idle.endSearch(this.#self);
-    if (found !== -1 && !segment.hasNoStealable()) ringer.wakeOne();
+    this.#handOn(found !== -1);
     return found;
   }
 
@@ -168,7 +169,7 @@ export class Executor {
     const run = this.#functions.known(number);
     if (run === undefined) {
       this.runningNow += 1;
-      void this.#runWhenLoaded(slot, number, state);
+      void this.#runWhenLoaded(slot, number);
       return true;
     }
     let args: readonly unknown[];
@@ -189,7 +190,7 @@ export class Executor {
     return true;
   }
 
-  async #runWhenLoaded(slot: number, number: number, _state: number): Promise<void> {
+  async #runWhenLoaded(slot: number, number: number): Promise<void> {
     try {
       const run = await this.#functions.load(number);
       const args = this.#parts.values.readArguments(slot);

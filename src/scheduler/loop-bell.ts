@@ -21,15 +21,16 @@ export class LoopBell {
   constructor(doorbell: Doorbell) {
     this.#bell = bellOf(doorbell);
     this.#words = bellWords(doorbell);
-    // It cannot be seen whether libuv sleeps, so every first ring wakes.
-    this.#bell.fallAsleep();
   }
 
-  /** Resolves when it was rung since the last time. What was published before that ring is visible then. */
+  /** Resolves when it was rung since the last time. What was published before that ring is visible then. Only while this waits does a ring cost more than two atomics. */
   async next(): Promise<void> {
     while (!this.#bell.take()) {
-      const waiting = (Atomics as unknown as AsyncWaiting).waitAsync(this.#words, RUNG, 0);
-      if (waiting.async) await waiting.value;
+      if (this.#bell.fallAsleep()) {
+        const waiting = (Atomics as unknown as AsyncWaiting).waitAsync(this.#words, RUNG, 0);
+        if (waiting.async) await waiting.value;
+      }
+      this.#bell.wokeUp();
     }
   }
 }

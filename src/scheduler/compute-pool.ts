@@ -1,0 +1,161 @@
+/** The supervisor's side of a scheduler: makes its memory, starts the compute threads, and buries and replaces those that die. */
+import { isMainThread, Worker, type WorkerOptions } from "node:worker_threads";
+import { assert } from "../assert.js";
+import type { Doorbell } from "../driver/contract.js";
+import { createDoorbell, forceDoorbell, ringDoorbell } from "../driver/doorbell.js";
+import { RingloomError } from "../errors.js";
+import type { SegmentOptions } from "../shared/layout.js";
+import { Reaper } from "../shared/reaper.js";
+import { lifeOf } from "../shared/slab.js";
+import type { ComputeAssignment } from "./compute-thread.js";
+import { createFunctionTable } from "./function-table.js";
+import { createSchedulerWords, type SchedulerAssignment, type SchedulerShare, viewScheduler } from "./scheduler-memory.js";
+import { Seat } from "./seat.js";
+
+const COMPUTE_MAIN = new URL("./compute-thread.js", import.meta.url);
+
+/** Threads that die before they have run for so long are replaced only after a pause, in milliseconds. */
+const STABLE_MS = 1_000;
+const RESTART_PAUSE_MS = 500;
+
+/** What a pool is made of. */
+export interface ComputePoolOptions {
+  /** Threads that run tasks. */
+  readonly compute: number;
+  /** Threads besides those that spawn tasks; the supervisor is the first of them. */
+  readonly origins: number;
+  readonly nice: number;
+  readonly spinMicros: number;
+  /** Tasks that each thread may have in flight. */
+  readonly tasksMax: number;
+  readonly resourceLimits?: WorkerOptions["resourceLimits"];
+}
+
+/** What has happened to the pool's threads. */
+export interface ComputePoolCounts {
+  /** Threads that died and were replaced. */
+  deaths: number;
+  /** Tasks that were rejected because their thread was lost. */
+  lost: number;
+  /** Tasks that were begun again on another thread. */
+  requeued: number;
+}
+
+interface Member {
+  worker: Worker | undefined;
+  startedMs: number;
+  restartTimer: NodeJS.Timeout | undefined;
+}
+
+/** The threads of one scheduler. The main thread has one at most. */
+export class ComputePool {
+  readonly counts: ComputePoolCounts = { deaths: 0, lost: 0, requeued: 0 };
+  readonly share: SchedulerShare;
+  /** The supervisor's own seat. */
+  readonly seat: Seat;
+  readonly #options: ComputePoolOptions;
+  readonly #members: Member[] = [];
+  readonly #view: ReturnType<typeof viewScheduler>;
+  readonly #reaper: Reaper;
+  #livesGiven = 0;
+  #isClosed = false;
+
+  constructor(options: ComputePoolOptions, flight?: (isInFlight: boolean) => void) {
+    assert(isMainThread, "the main thread supervises");
+    this.#options = options;
+    const { compute, origins, tasksMax } = options;
+    const threads = compute + origins;
+    const segment: SegmentOptions = { threads, slotsPerThread: tasksMax };
+    this.share = {
+      words: createSchedulerWords(segment),
+      functions: createFunctionTable(),
+      executors: compute,
+      doorbells: Array.from({ length: threads }, (): Doorbell => createDoorbell("portable")),
+    };
+    this.#view = viewScheduler(this.share.words, compute);
+    for (let thread = compute; thread < threads; thread++) this.#giveLife(thread);
+    this.seat = new Seat(this.assignmentOf(compute), flight);
+    this.#reaper = new Reaper(this.#view.segment, (slot) => this.seat.values.release(slot));
+    for (let thread = 0; thread < compute; thread++) {
+      this.#members.push({ worker: undefined, startedMs: 0, restartTimer: undefined });
+      this.#start(thread);
+    }
+  }
+
+  /** What the thread with that id is told. */
+  assignmentOf(thread: number): SchedulerAssignment {
+    return { ...this.share, thread };
+  }
+
+  /** Ends the threads at once; tasks that are in flight reject with `ERR_RINGLOOM_THREAD_LOST`. Resolves when all are gone. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const { restartTimer } of this.#members) clearTimeout(restartTimer);
+    await Promise.all(this.#members.map(({ worker }) => worker?.terminate()));
+    this.seat.drainSettled();
+  }
+
+  /** Ends one thread wherever it is, even inside a loop that never returns; it is replaced. */
+  async terminate(thread: number): Promise<void> {
+    await this.#members[thread]?.worker?.terminate();
+  }
+
+  /** Whether the threads keep the process alive. */
+  setReferenced(isReferenced: boolean): void {
+    for (const { worker } of this.#members) {
+      if (isReferenced) worker?.ref();
+      else worker?.unref();
+    }
+  }
+
+  #start(thread: number): void {
+    const member = this.#members[thread]!;
+    this.#giveLife(thread);
+    const { nice, spinMicros, resourceLimits } = this.#options;
+    const workerData: ComputeAssignment = { ...this.assignmentOf(thread), nice, spinMicros };
+    const worker = new Worker(COMPUTE_MAIN, {
+      name: `ringloom-compute-${thread}`,
+      workerData,
+      ...(resourceLimits === undefined ? {} : { resourceLimits }),
+    });
+    member.worker = worker;
+    member.startedMs = performance.now();
+    worker.on("error", (error) => this.#complain(thread, error));
+    worker.on("exit", () => this.#bury(thread));
+    if (this.seat.liveCount === 0) worker.unref();
+  }
+
+  #bury(thread: number): void {
+    const member = this.#members[thread]!;
+    member.worker = undefined;
+    const { words, slab } = this.#view;
+    words.store(slab.lives + thread, 0);
+    words.add(slab.deaths, 1);
+    const report = this.#reaper.reap(thread, { isReplaced: !this.#isClosed });
+    this.counts.deaths += 1;
+    this.counts.lost += report.lost;
+    this.counts.requeued += report.requeued;
+    for (const other of report.ring) {
+      const doorbell = this.share.doorbells[other];
+      if (doorbell !== undefined) forceDoorbell(doorbell);
+    }
+    for (let origin = this.share.executors; origin < this.share.doorbells.length; origin++) {
+      const doorbell = this.share.doorbells[origin];
+      if (doorbell !== undefined) ringDoorbell(doorbell);
+    }
+    if (this.#isClosed) return;
+    const pauseMs = performance.now() - member.startedMs < STABLE_MS ? RESTART_PAUSE_MS : 0;
+    member.restartTimer = setTimeout(() => this.#start(thread), pauseMs);
+    if (this.seat.liveCount === 0) member.restartTimer.unref();
+  }
+
+  #giveLife(thread: number): void {
+    this.#livesGiven += 1;
+    this.#view.words.store(this.#view.slab.lives + thread, lifeOf(thread, this.#livesGiven));
+  }
+
+  #complain(thread: number, error: unknown): void {
+    const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    process.emitWarning(new RingloomError("ERR_RINGLOOM_THREAD_LOST", `Compute thread ${thread} died: ${what}`));
+  }
+}
