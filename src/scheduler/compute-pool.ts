@@ -1,8 +1,12 @@
-/** The supervisor's side of a scheduler: makes its memory, starts the compute threads, and buries and replaces those that die. */
+/**
+ * The supervisor's side of a scheduler: makes its memory, gives out ids and lives, starts the compute threads, and buries and replaces those that die.
+ *
+ *     ids: [ compute threads ] [ the supervisor ] [ guests: threads that only spawn, such as shards ]
+ */
 import { isMainThread, Worker, type WorkerOptions } from "node:worker_threads";
 import { assert } from "../assert.js";
-import type { Doorbell } from "../driver/contract.js";
-import { createDoorbell, forceDoorbell, ringDoorbell } from "../driver/doorbell.js";
+import type { Doorbell, DriverName } from "../driver/contract.js";
+import { closeDoorbell, createDoorbell, forceDoorbell } from "../driver/doorbell.js";
 import { RingloomError } from "../errors.js";
 import type { SegmentOptions } from "../shared/layout.js";
 import { Reaper } from "../shared/reaper.js";
@@ -22,8 +26,10 @@ const RESTART_PAUSE_MS = 500;
 export interface ComputePoolOptions {
   /** Threads that run tasks. */
   readonly compute: number;
-  /** Threads besides those that spawn tasks; the supervisor is the first of them. */
-  readonly origins: number;
+  /** Threads besides those and the supervisor that may spawn tasks at the same time. */
+  readonly guests: number;
+  /** What the guests sleep in. */
+  readonly guestDriver: DriverName;
   readonly nice: number;
   readonly spinMicros: number;
   /** Tasks that each thread may have in flight. */
@@ -57,34 +63,54 @@ export class ComputePool {
   readonly #members: Member[] = [];
   readonly #view: ReturnType<typeof viewScheduler>;
   readonly #reaper: Reaper;
+  /** Ids of guests that nobody has. */
+  readonly #vacant: number[] = [];
   #livesGiven = 0;
+  #isStarted = false;
   #isClosed = false;
 
   constructor(options: ComputePoolOptions, flight?: (isInFlight: boolean) => void) {
     assert(isMainThread, "the main thread supervises");
     this.#options = options;
-    const { compute, origins, tasksMax } = options;
-    const threads = compute + origins;
+    const { compute, guests, guestDriver, tasksMax } = options;
+    const threads = compute + 1 + guests;
     const segment: SegmentOptions = { threads, slotsPerThread: tasksMax };
     this.share = {
       words: createSchedulerWords(segment),
       functions: createFunctionTable(),
       executors: compute,
-      doorbells: Array.from({ length: threads }, (): Doorbell => createDoorbell("portable")),
+      doorbells: Array.from({ length: threads }, (_, thread): Doorbell => createDoorbell(thread > compute ? guestDriver : "portable")),
     };
     this.#view = viewScheduler(this.share.words, compute);
-    for (let thread = compute; thread < threads; thread++) this.#giveLife(thread);
-    this.seat = new Seat(this.assignmentOf(compute), flight);
+    this.#giveLife(compute);
+    this.seat = new Seat(this.#assignment(compute), flight);
     this.#reaper = new Reaper(this.#view.segment, (slot) => this.seat.values.release(slot));
+    for (let guest = compute + 1; guest < threads; guest++) this.#vacant.push(guest);
     for (let thread = 0; thread < compute; thread++) {
       this.#members.push({ worker: undefined, startedMs: 0, restartTimer: undefined });
-      this.#start(thread);
     }
   }
 
-  /** What the thread with that id is told. */
-  assignmentOf(thread: number): SchedulerAssignment {
-    return { ...this.share, thread };
+  /** Starts the compute threads, unless they were. Tasks that were spawned before wait for them. */
+  start(): void {
+    if (this.#isStarted || this.#isClosed) return;
+    this.#isStarted = true;
+    for (let thread = 0; thread < this.#members.length; thread++) this.#start(thread);
+  }
+
+  /** A seat for a thread that will only spawn, or undefined when all are taken. {@link leave} ends it. */
+  admit(): SchedulerAssignment | undefined {
+    const thread = this.#vacant.shift();
+    if (thread === undefined) return undefined;
+    this.#giveLife(thread);
+    return this.#assignment(thread);
+  }
+
+  /** A guest's thread has ended: its tasks are nobody's any more, and its id is free. */
+  leave(thread: number): void {
+    assert(thread > this.share.executors && !this.#vacant.includes(thread), "only a guest leaves");
+    this.#reap(thread, false);
+    this.#vacant.push(thread);
   }
 
   /** Ends the threads at once; tasks that are in flight reject with `ERR_RINGLOOM_THREAD_LOST`. Resolves when all are gone. */
@@ -93,6 +119,7 @@ export class ComputePool {
     for (const { restartTimer } of this.#members) clearTimeout(restartTimer);
     await Promise.all(this.#members.map(({ worker }) => worker?.terminate()));
     this.seat.drainSettled();
+    for (const doorbell of this.share.doorbells) closeDoorbell(doorbell);
   }
 
   /** Ends one thread wherever it is, even inside a loop that never returns; it is replaced. */
@@ -112,7 +139,7 @@ export class ComputePool {
     const member = this.#members[thread]!;
     this.#giveLife(thread);
     const { nice, spinMicros, resourceLimits } = this.#options;
-    const workerData: ComputeAssignment = { ...this.assignmentOf(thread), nice, spinMicros };
+    const workerData: ComputeAssignment = { ...this.#assignment(thread), nice, spinMicros };
     const worker = new Worker(COMPUTE_MAIN, {
       name: `ringloom-compute-${thread}`,
       workerData,
@@ -128,25 +155,27 @@ export class ComputePool {
   #bury(thread: number): void {
     const member = this.#members[thread]!;
     member.worker = undefined;
-    const { words, slab } = this.#view;
-    words.store(slab.lives + thread, 0);
-    words.add(slab.deaths, 1);
-    const report = this.#reaper.reap(thread, { isReplaced: !this.#isClosed });
     this.counts.deaths += 1;
-    this.counts.lost += report.lost;
-    this.counts.requeued += report.requeued;
-    for (const other of report.ring) {
-      const doorbell = this.share.doorbells[other];
-      if (doorbell !== undefined) forceDoorbell(doorbell);
-    }
-    for (let origin = this.share.executors; origin < this.share.doorbells.length; origin++) {
-      const doorbell = this.share.doorbells[origin];
-      if (doorbell !== undefined) ringDoorbell(doorbell);
-    }
+    this.#reap(thread, !this.#isClosed);
     if (this.#isClosed) return;
     const pauseMs = performance.now() - member.startedMs < STABLE_MS ? RESTART_PAUSE_MS : 0;
     member.restartTimer = setTimeout(() => this.#start(thread), pauseMs);
     if (this.seat.liveCount === 0) member.restartTimer.unref();
+  }
+
+  #reap(thread: number, isReplaced: boolean): void {
+    const { words, slab } = this.#view;
+    words.store(slab.lives + thread, 0);
+    words.add(slab.deaths, 1);
+    const report = this.#reaper.reap(thread, { isReplaced });
+    this.counts.lost += report.lost;
+    this.counts.requeued += report.requeued;
+    // Whoever died may have rung and not woken, so everybody who sleeps in a loop is woken, whatever the words say.
+    for (const doorbell of this.share.doorbells) forceDoorbell(doorbell);
+  }
+
+  #assignment(thread: number): SchedulerAssignment {
+    return { ...this.share, thread };
   }
 
   #giveLife(thread: number): void {

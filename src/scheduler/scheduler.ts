@@ -97,10 +97,12 @@ class ProcessScheduler implements Scheduler {
     const nice = checked("nice", options.nice ?? 0, [0, NICE_MAX]);
     const spinMicros = checked("spinMicros", options.spinMicros ?? SPIN_MICROS_DEFAULT, [0, SPIN_MICROS_MAX]);
     const tasksMax = checked("tasksMax", options.tasksMax ?? TASK_SLOTS_PER_THREAD_DEFAULT, [1, TASKS_MAX]);
-    this.#pool = new ComputePool({ compute: this.compute, origins: 1, nice, spinMicros, tasksMax }, (isInFlight) =>
-      this.#pool.setReferenced(isInFlight),
+    this.#pool = new ComputePool(
+      { compute: this.compute, guests: 0, guestDriver: "portable", nice, spinMicros, tasksMax },
+      (isInFlight) => this.#pool.setReferenced(isInFlight),
     );
     this.seat = this.#pool.seat;
+    this.#pool.start();
     void this.#listen(spinMicros);
   }
 
@@ -150,7 +152,9 @@ function checked(option: keyof SchedulerOptions | "thread", value: number, [leas
   );
 }
 
-setDefaultSeat(() => {
-  running ??= new ProcessScheduler({});
-  return running.seat;
-});
+if (isMainThread) {
+  setDefaultSeat(() => {
+    running ??= new ProcessScheduler({});
+    return running.seat;
+  });
+}

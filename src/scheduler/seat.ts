@@ -3,7 +3,6 @@
  *
  * A task is settled once. Its promise may be rejected earlier, by a signal or a timeout; then the slot stays taken until whoever runs the task is through with it.
  */
-import { isMainThread } from "node:worker_threads";
 import { assert } from "../assert.js";
 import { RingloomError } from "../errors.js";
 import type { LocalQueue } from "../shared/local-queue.js";
@@ -245,14 +244,14 @@ export function setSeat(seat: Seat | undefined): void {
   current = seat;
 }
 
-/** How the main thread gets a seat when it first needs one. */
+/** How this thread gets a seat when it first needs one. */
 export function setDefaultSeat(open: () => Seat): void {
   openDefault = open;
 }
 
 /** This thread's seat. Throws `ERR_RINGLOOM_WRONG_THREAD` on a thread that is none of the scheduler's. */
 export function currentSeat(operation: string): Seat {
-  if (current === undefined && isMainThread) current = openDefault?.();
+  current ??= openDefault?.();
   if (current !== undefined) return current;
   throw new RingloomError("ERR_RINGLOOM_WRONG_THREAD", `Cannot use ${operation}: this thread was not started by Ringloom.`, {
     operation,
