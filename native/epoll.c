@@ -45,7 +45,7 @@ enum {
 struct counts {
   int32_t records;
   uint32_t backlog_head, backlog_tail;
-  uint32_t stale, starved;
+  uint32_t stale, starved, batched;
 };
 
 struct rl_epoll {
@@ -100,17 +100,19 @@ static bool has_room(struct rl_epoll *set) {
   return result;
 }
 
-static void receive(struct rl_epoll *set, uint32_t slot) {
+/* Receives what is left of the share of a socket that has had `taken` bytes in this call. */
+static void receive(struct rl_epoll *set, uint32_t slot, size_t taken) {
   for (;;) {
     if (!has_room(set)) return try_later(set, slot);
     size_t room = set->slab_size - set->slab_used, offset = set->slab_used;
-    if (room > RECEIVE_BYTES_MAX) room = RECEIVE_BYTES_MAX;
+    if (room > RECEIVE_BYTES_MAX - taken) room = RECEIVE_BYTES_MAX - taken;
     ssize_t count = recv(set->source.descriptors[slot], set->slab + offset, room, MSG_DONTWAIT);
     if (count < 0 && errno == EINTR) continue;
     /* Records start at multiples of 8, where words are read fastest. */
     if (count > 0) set->slab_used += ((size_t)count + 7) & ~(size_t)7;
     if (!received(set, slot, count < 0 ? -errno : (int)count, room, offset)) return;
     if ((size_t)count == room) return try_later(set, slot);
+    taken += (size_t)count;
   }
 }
 
@@ -124,7 +126,7 @@ static void receive_batch(struct rl_epoll *set, int first, int count) {
   for (int index = 0; index < count; index++) {
     uint32_t slot = set->due[first + index];
     bool more = results[index] == RL_BATCH_NOT_RUN || received(set, slot, results[index], BATCH_ROOM, offset + (size_t)index * BATCH_ROOM);
-    if (more) receive(set, slot);
+    if (more) receive(set, slot, results[index] > 0 ? (size_t)results[index] : 0);
   }
 }
 
@@ -136,7 +138,7 @@ static void receive_due(struct rl_epoll *set) {
                 set->counts->records + count < RECORDS_BULK_MAX;
     if (set->batch != NULL && count >= BATCH_MIN && fits) receive_batch(set, first, count);
     else
-      for (int index = 0; index < count; index++) receive(set, set->due[first + index]);
+      for (int index = 0; index < count; index++) receive(set, set->due[first + index], 0);
   }
   set->due_count = 0;
 }
@@ -194,7 +196,7 @@ static void serve_backlog(struct rl_epoll *set) {
     uint32_t slot = (uint32_t)set->backlog[set->counts->backlog_head++ & set->backlog_mask];
     int32_t *state = set->states + slot;
     *state &= ~STATE_QUEUED;
-    if ((*state & (STATE_WANTED | STATE_READABLE)) == (STATE_WANTED | STATE_READABLE)) receive(set, slot);
+    if ((*state & (STATE_WANTED | STATE_READABLE)) == (STATE_WANTED | STATE_READABLE)) receive(set, slot, 0);
   }
 }
 
@@ -208,7 +210,6 @@ static int epoll_enter(struct rl_source *source, int timeout_ms) {
   struct rl_epoll *set = (struct rl_epoll *)source;
   if (set->counts->records > 0 || source->fd < 0) return 0;
   set->slab_used = 0;
-  serve_backlog(set);
   if (epoll_ready(source)) timeout_ms = 0;
   source->control->enters++;
   int count = epoll_wait(source->fd, set->events, EVENTS_MAX, timeout_ms);
@@ -222,6 +223,8 @@ static int epoll_enter(struct rl_source *source, int timeout_ms) {
     /* A doorbell needs no record: its word says that it has rung. */
     else if (kind == RL_KIND_LOOP) source->control->backend_ready = 1;
   }
+  /* Behind the events, so that who is served from the backlog is not due as well; before those that are, because it has waited. */
+  serve_backlog(set);
   receive_due(set);
   return 0;
 }
@@ -313,7 +316,7 @@ static napi_value setup_epoll(napi_env env, napi_callback_info info) {
     rl_source_unref(&set->source);
     return rl_number(env, -error);
   }
-  set->batch = rl_batch_new();
+  set->batch = rl_batch_new(&set->counts->batched);
   set->generations = (const int32_t *)(uintptr_t)rl_double(env, args[2]);
   set->slab = (uint8_t *)(uintptr_t)rl_double(env, args[3]);
   /* Whole multiples of 8, as the records' lengths are rounded up to: a receive that fills the slab ends at its end. */

@@ -20,6 +20,10 @@
  * hears nothing from the source. Hence the idle handle, active whenever the hook is not running.
  *
  * The other mode, `uv`, polls the source's descriptor with libuv (a ring has no DEFER_TASKRUN then) and is what remains if a future libuv breaks the above.
+ *
+ * Several sources on one thread: two inverted hooks would keep each other awake, because each makes libuv's timeout zero while the other one
+ * asks for it. So TypeScript inverts one (`hasInvertedLoop`) and lets libuv poll the others. Their own hook comes too seldom while the inverted one goes
+ * round without libuv, and libuv runs prepare callbacks in an order that is not ours; so the inverted hook settles them before each sleep.
  */
 #define _GNU_SOURCE
 #include "ringloom.h"
@@ -54,16 +58,25 @@ extern int uv_poll_stop(uv_handle_t *handle);
 extern int uv_backend_timeout(const uv_loop_t *loop);
 extern int uv_backend_fd(const uv_loop_t *loop);
 extern void uv_update_time(uv_loop_t *loop);
+extern uint64_t uv_now(const uv_loop_t *loop);
 extern void uv_ref(uv_handle_t *handle);
 extern void uv_unref(uv_handle_t *handle);
 extern void uv_close(uv_handle_t *handle, uv_handle_cb callback);
 
 /* Words of a doorbell, as in src/shared/bell.ts: other threads write the first, this one the second. */
 enum { BELL_RUNG = 0, BELL_ASLEEP = 16, BELL_WORDS = 32 };
+/* The loops of one thread, the addon's instance data. */
+struct rl_thread {
+  struct rl_loop *loops;
+};
+
 enum { SPIN_OFF = 0, SPIN_FIXED = 1, SPIN_ADAPTIVE = 2 };
 enum { SCORE_MAX = 256, SCORE_PAYS = 96, WAKE_COST_MICROS = 40 };
 
 struct rl_loop {
+  struct rl_thread *thread;
+  struct rl_loop *next; /* of this thread */
+  bool inverted;
   struct rl_source *source;
   uv_loop_t *uv;
   uv_handle_t *prepare;
@@ -72,9 +85,21 @@ struct rl_loop {
   napi_ref callback;
   napi_async_context context;
   napi_async_cleanup_hook_handle cleanup;
+  napi_ref pulse_owner;
+  uint32_t *pulse;         /* shared memory, `src/observe/heartbeat.ts`; this thread is its only writer. NULL: nobody wants to know */
+  double turn_began_micros; /* 0: not yet */
   bool stopped;
   int closing;
 };
+
+/* Whoever watches us sees an odd word that does not change when this thread hangs; an even one is asleep, and well. Pairs with Pulse.observe. */
+static void publish_awake(struct rl_loop *loop) {
+  if (loop->pulse != NULL) __atomic_store_n(loop->pulse, (*loop->pulse + 1) | 1, __ATOMIC_RELEASE);
+}
+
+static void publish_asleep(struct rl_loop *loop) {
+  if (loop->pulse != NULL) __atomic_store_n(loop->pulse, (*loop->pulse + 1) & ~1u, __ATOMIC_RELEASE);
+}
 
 static double now_micros(void) {
   struct timespec time;
@@ -156,11 +181,14 @@ static int sleep_in_kernel(struct rl_loop *loop, int timeout_ms) {
   int mode = control->spin_mode;
   control->sleeps++;
   double start = now_micros();
+  publish_asleep(loop);
   /* Who rings behind the store sees it and writes to the descriptor; who rang before it is seen by the load. */
   if (source->bell != NULL) __atomic_store_n(source->bell + BELL_ASLEEP, 1, __ATOMIC_SEQ_CST);
   int result = source->kind->enter(source, has_work(source) ? 0 : timeout_ms);
   if (source->bell != NULL) __atomic_store_n(source->bell + BELL_ASLEEP, 0, __ATOMIC_SEQ_CST);
-  double slept = now_micros() - start;
+  publish_awake(loop);
+  loop->turn_began_micros = now_micros();
+  double slept = loop->turn_began_micros - start;
   control->idle_micros += slept;
   /* A short sleep would have been a successful spin; that is how an adaptive spin that was given up starts again. */
   if (mode == SPIN_ADAPTIVE && control->spin_score < SCORE_PAYS && slept < control->spin_micros + WAKE_COST_MICROS)
@@ -174,12 +202,40 @@ static void on_idle(uv_handle_t *handle) {
   (void)handle;
 }
 
+/* Runs what a source that libuv polls can do without waiting. */
+static void settle_polled(struct rl_loop *loop) {
+  struct rl_source *source = loop->source;
+  if ((source->control->dirty || has_rung(source)) && !run_turn(loop)) return;
+  if (source->kind->settle(source) && !run_turn(loop)) return;
+  /* What the turn left for the next one must not wait for libuv's sleep to end. */
+  if (has_work(source)) uv_idle_start(loop->idle, on_idle);
+  else uv_idle_stop(loop->idle);
+}
+
+/* A turn may stop any loop of the thread. A stopped one keeps its memory and its place in the list until libuv has closed its handles, so the walk goes on. */
+static void settle_others(struct rl_loop *loop) {
+  for (struct rl_loop *other = loop->thread->loops; other != NULL; other = other->next)
+    if (!other->inverted && !other->stopped) settle_polled(other);
+}
+
+/* Notes how long the turn took that ends now. By libuv's clock, which has been read: whole milliseconds, of CLOCK_MONOTONIC. */
+static void note_turn(struct rl_loop *loop) {
+  double now = (double)uv_now(loop->uv) * 1e3;
+  double micros = loop->turn_began_micros == 0 ? 0 : now - loop->turn_began_micros;
+  if (micros > loop->source->control->turn_micros_max) loop->source->control->turn_micros_max = micros;
+  loop->turn_began_micros = now;
+}
+
 /* One pass; true while the hook may go round again, false when it is libuv's turn. */
 static bool hook_pass(struct rl_loop *loop) {
   struct rl_source *source = loop->source;
   struct rl_control *control = source->control;
+  publish_awake(loop);
   if ((control->dirty || has_rung(source)) && !run_turn(loop)) return false;
+  settle_others(loop);
+  if (loop->stopped) return false;
   uv_update_time(loop->uv);
+  note_turn(loop);
   int timeout = uv_backend_timeout(loop->uv);
   int result;
   /* A turn can leave work for the next one: microtasks behind it may commit. */
@@ -207,13 +263,7 @@ static void on_prepare(uv_handle_t *handle) {
 }
 
 static void on_prepare_uv(uv_handle_t *handle) {
-  struct rl_loop *loop = uv_handle_get_data(handle);
-  struct rl_source *source = loop->source;
-  if ((source->control->dirty || has_rung(source)) && !run_turn(loop)) return;
-  if (source->kind->settle(source) && !run_turn(loop)) return;
-  /* What the turn left for the next one must not wait for libuv's sleep to end. */
-  if (has_work(source)) uv_idle_start(loop->idle, on_idle);
-  else uv_idle_stop(loop->idle);
+  settle_polled(uv_handle_get_data(handle));
 }
 
 static void on_poll_uv(uv_handle_t *handle, int status, int events) {
@@ -229,6 +279,9 @@ static void on_closed(uv_handle_t *handle) {
   free(handle);
   if (--loop->closing > 0) return;
   napi_async_cleanup_hook_handle cleanup = loop->cleanup;
+  struct rl_loop **place = &loop->thread->loops;
+  while (*place != loop) place = &(*place)->next;
+  *place = loop->next;
   loop->source->loop = NULL;
   rl_source_unref(loop->source);
   free(loop);
@@ -245,8 +298,11 @@ static void stop_loop(struct rl_loop *loop) {
   rl_source_close(loop->source);
   if (loop->callback != NULL) napi_delete_reference(loop->source->env, loop->callback);
   if (loop->context != NULL) napi_async_destroy(loop->source->env, loop->context);
+  if (loop->pulse_owner != NULL) napi_delete_reference(loop->source->env, loop->pulse_owner);
   loop->callback = NULL;
   loop->context = NULL;
+  loop->pulse_owner = NULL;
+  loop->pulse = NULL;
   loop->closing = loop->poll == NULL ? 2 : 3;
   uv_close(loop->prepare, on_closed);
   uv_close(loop->idle, on_closed);
@@ -276,10 +332,11 @@ static napi_value start_loop(napi_env env, napi_callback_info info) {
   struct rl_loop *loop = calloc(1, sizeof *loop);
   if (loop == NULL) return rl_number(env, -ENOMEM);
   bool inverted = rl_int(env, args[2]) != 0;
+  loop->inverted = inverted;
   loop->prepare = new_handle(UV_PREPARE, "prepare");
   loop->idle = new_handle(UV_IDLE, "idle");
   if (!inverted) loop->poll = new_handle(UV_POLL, "poll");
-  bool ready = loop->prepare != NULL && loop->idle != NULL && (inverted || loop->poll != NULL) &&
+  bool ready = napi_get_instance_data(env, (void **)&loop->thread) == napi_ok && loop->thread != NULL && loop->prepare != NULL && loop->idle != NULL && (inverted || loop->poll != NULL) &&
                napi_get_uv_event_loop(env, (struct uv_loop_s **)&loop->uv) == napi_ok &&
                napi_create_reference(env, args[1], 1, &loop->callback) == napi_ok &&
                napi_create_string_utf8(env, "ringloom", NAPI_AUTO_LENGTH, &name) == napi_ok &&
@@ -295,6 +352,8 @@ static napi_value start_loop(napi_env env, napi_callback_info info) {
     return rl_number(env, -ENOTSUP);
   }
   loop->source = source;
+  loop->next = loop->thread->loops;
+  loop->thread->loops = loop;
   source->loop = loop;
   source->references++;
   uv_prepare_init(loop->uv, loop->prepare);
@@ -337,6 +396,44 @@ static napi_value watch_bell(napi_env env, napi_callback_info info) {
   return rl_number(env, fits ? 0 : -EINVAL);
 }
 
+/* hasInvertedLoop(): whether a source of this thread sleeps instead of libuv. A second one must not. */
+static napi_value has_inverted_loop(napi_env env, napi_callback_info info) {
+  (void)info;
+  struct rl_thread *thread = NULL;
+  napi_value result;
+  bool found = false;
+  napi_get_instance_data(env, (void **)&thread);
+  for (struct rl_loop *loop = thread == NULL ? NULL : thread->loops; loop != NULL; loop = loop->next)
+    if (loop->inverted && !loop->stopped) found = true;
+  napi_get_boolean(env, found, &result);
+  return result;
+}
+
+/*
+ * publishPulse(handle, words): from now on word 0 of the Int32Array tells whether the thread is awake, and changes with each turn. 0, or a negative
+ * error number: -ENOTSUP where libuv does the waiting, so that only a timer can tell.
+ */
+static napi_value publish_pulse(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  if (!rl_args(env, info, 2, args)) return NULL;
+  struct rl_source *source = rl_source_unwrap(env, args[0], NULL);
+  if (source == NULL) return NULL;
+  struct rl_loop *loop = source->loop;
+  if (loop == NULL || loop->stopped || !loop->inverted) return rl_number(env, -ENOTSUP);
+  napi_typedarray_type type = napi_int8_array;
+  size_t length = 0;
+  void *data = NULL;
+  if (napi_get_typedarray_info(env, args[1], &type, &length, &data, NULL, NULL) != napi_ok || type != napi_int32_array || length == 0) {
+    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "Cannot publish the pulse: the value is not an Int32Array with a word");
+    return NULL;
+  }
+  if (loop->pulse_owner != NULL) return rl_number(env, -EALREADY);
+  if (napi_create_reference(env, args[1], 1, &loop->pulse_owner) != napi_ok) return rl_number(env, -ENOMEM);
+  loop->pulse = data;
+  publish_awake(loop);
+  return rl_number(env, 0);
+}
+
 /* keepAlive(handle, on): whether the hook keeps the thread's event loop alive. */
 static napi_value keep_alive(napi_env env, napi_callback_info info) {
   napi_value args[2];
@@ -356,7 +453,18 @@ static napi_value backend_fd(napi_env env, napi_callback_info info) {
   return rl_number(env, uv_backend_fd(uv));
 }
 
+static void free_thread(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  free(data);
+}
+
 void rl_loop_exports(napi_env env, napi_value exports) {
+  /* Without memory for it no loop can be started, which `startLoop` says. */
+  struct rl_thread *thread = calloc(1, sizeof *thread);
+  if (thread != NULL && napi_set_instance_data(env, thread, free_thread, NULL) != napi_ok) free(thread);
+  rl_export(env, exports, "hasInvertedLoop", has_inverted_loop);
+  rl_export(env, exports, "publishPulse", publish_pulse);
   rl_export(env, exports, "startLoop", start_loop);
   rl_export(env, exports, "stopLoop", stop_loop_call);
   rl_export(env, exports, "watchBell", watch_bell);

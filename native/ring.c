@@ -55,7 +55,7 @@ struct rl_ring {
   size_t buffer_ring_size;
   uint32_t *sq_head, *sq_tail, *sq_flags, *cq_head, *cq_tail;
   uint8_t *cq_events;
-  uint32_t cq_mask;
+  uint32_t sq_mask, cq_mask;
 };
 
 static int ring_setup(uint32_t entries, struct io_uring_params *params) {
@@ -97,6 +97,18 @@ static void close_unclaimed(const struct rl_ring *ring) {
   uint32_t tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
   for (uint32_t head = *ring->cq_head; head != tail; head++)
     if (kind_of(event_at(ring, head)) == RL_KIND_ACCEPT && event_at(ring, head)->res >= 0) close(event_at(ring, head)->res);
+}
+
+/* A descriptor that TypeScript has given to the ring to close may still be in the table: only one of them may close it. */
+static void forget_closing(struct rl_ring *ring) {
+  const struct io_uring_sqe *entries = (const struct io_uring_sqe *)ring->entries;
+  struct rl_source *source = &ring->source;
+  for (uint32_t at = __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE); at != *ring->sq_tail; at++) {
+    const struct io_uring_sqe *entry = entries + (at & ring->sq_mask);
+    if (entry->opcode != IORING_OP_CLOSE) continue;
+    for (size_t index = 0; index < source->descriptors_size / sizeof(int32_t); index++)
+      if (source->descriptors[index] == entry->fd) source->descriptors[index] = -1;
+  }
 }
 
 /* Whether every one-shot operation has completed. */
@@ -166,6 +178,7 @@ static void ring_quiesce(struct rl_source *source) {
   struct rl_ring *ring = (struct rl_ring *)source;
   /* A ring that was never mapped has nothing in flight. */
   if (ring->entries == NULL) return;
+  forget_closing(ring);
   cancel_everything(ring);
   close_unclaimed(ring);
 }
@@ -208,6 +221,7 @@ static bool map_ring(struct rl_ring *ring, const struct io_uring_params *params)
   ring->cq_head = (uint32_t *)(ring->rings + params->cq_off.head);
   ring->cq_tail = (uint32_t *)(ring->rings + params->cq_off.tail);
   ring->cq_events = ring->rings + params->cq_off.cqes;
+  ring->sq_mask = params->sq_entries - 1;
   ring->cq_mask = params->cq_entries - 1;
   /* Entry i of the ring is always submission i: the indirection is filled once and never touched again. */
   uint32_t *array = (uint32_t *)(ring->rings + params->sq_off.array);

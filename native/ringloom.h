@@ -29,6 +29,7 @@ struct rl_control {
   int32_t operations;    /* TypeScript: one-shot operations in flight, which may write into the thread's memory */
   int32_t asks_to_park;  /* TypeScript: 1 when the hook must ask before it blocks */
   int32_t parking;       /* the hook: 1 asks. TypeScript: 2 agrees, 0 refuses, or has noticed that the sleep is over */
+  double turn_micros_max; /* hook: the longest turn of the event loop since TypeScript put 0 here, of an inverted loop */
 };
 
 /* What src/ring/user-data.ts says: user_data is kind (12 bits) | slot (20 bits) in the low word. */
@@ -81,7 +82,7 @@ void rl_source_exports(napi_env env, napi_value exports);
 /* batch.c */
 enum { RL_BATCH_MAX = 128, RL_BATCH_NOT_RUN = INT32_MIN };
 struct rl_batch;
-struct rl_batch *rl_batch_new(void);
+struct rl_batch *rl_batch_new(uint32_t *calls);
 void rl_batch_free(struct rl_batch *batch);
 bool rl_batch_add(struct rl_batch *batch, int fd, bool is_send, const void *data, size_t size);
 const int32_t *rl_batch_run(struct rl_batch *batch);

@@ -84,6 +84,8 @@ export interface NativeAddon {
   watchBell(handle: object, words: Int32Array): number;
   keepAlive(handle: object, on: number): void;
   backendFd(): number;
+  hasInvertedLoop(): boolean;
+  publishPulse(handle: object, words: Int32Array): number;
   listenSocket(
     host: string,
     port: number,

@@ -71,3 +71,4 @@ export const ETIME = 62;
 export const EPERM = 1;
 export const EINVAL = 22;
 export const ENOSYS = 38;
+export const ENOTSUP = 95;

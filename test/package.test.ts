@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, normalize } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -68,7 +68,7 @@ describe("package contents", () => {
     for (const target of targets) assert.ok(packed.includes(target.replace(/^\.\//, "")), `${target} is not packed`);
   });
 
-  it("hold the addon's sources, their build script and the documents", () => {
+  it("hold the addon's sources, their build script, the documents and the container example", () => {
     for (const path of [
       "LICENSE",
       "README.md",
@@ -76,6 +76,9 @@ describe("package contents", () => {
       "native/ringloom.h",
       "scripts/build-native.js",
       "docs/http.md",
+      "examples/container/Dockerfile",
+      "examples/container/seccomp.json",
+      "examples/container/kubernetes/deployment.yaml",
     ]) {
       assert.ok(packed.includes(path), `${path} is not packed`);
     }
@@ -84,10 +87,22 @@ describe("package contents", () => {
   it("hold no test, no benchmark, no development script and no built addon", () => {
     const unwanted = packed.filter(
       (path) =>
-        /\.test\.|^test\/|^dist\/(test|bench)|^bench\/|^examples\/|\.node$|\.log$/.test(path) ||
+        /\.test\.|^test\/|^dist\/(test|bench)|^bench\/|^examples\/(?!container\/)|\.node$|\.log$/.test(path) ||
         (path.startsWith("scripts/") && path !== "scripts/build-native.js"),
     );
     assert.deepEqual(unwanted, []);
+  });
+
+  it("hold what the documents link to", () => {
+    const documents = packed.filter((path) => path.startsWith("docs/"));
+    const dead = documents.flatMap((path) =>
+      [...readFileSync(join(root, path), "utf8").matchAll(/\]\((?!https?:|mailto:|#)([^)\s#]+)/g)]
+        .map(([, link = ""]) => normalize(join(dirname(path), link)))
+        .filter((target) => !packed.some((found) => found === target || found.startsWith(`${target}/`)))
+        .map((target) => `${path} links to ${target}, which is not packed`),
+    );
+    assert.ok(documents.length > 0);
+    assert.deepEqual(dead, []);
   });
 
   it("hold JavaScript and declarations for each source file, and only for those", () => {

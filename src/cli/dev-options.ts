@@ -6,7 +6,7 @@ import {
   resolveOption,
   textOption,
 } from "../runtime/option.js";
-import type { RuntimeOptions } from "../runtime/options.js";
+import { RUNTIME_OPTIONS, type RuntimeOptions } from "../runtime/options.js";
 
 /** Where the inspector listens. */
 export interface InspectorAddress {
@@ -52,6 +52,14 @@ export const SERVE_ONLY = [
   "shardExit",
   "supervisorModule",
 ] as const satisfies readonly (keyof RuntimeOptions)[];
+
+/** `environment` without the variables of options that `dev` does not have: not even a value that is not allowed there may stop it. */
+export function devEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string | undefined>> {
+  const ignored: readonly string[] = SERVE_ONLY.flatMap((name) => RUNTIME_OPTIONS[name].environment);
+  return Object.fromEntries(Object.entries(environment).filter(([variable]) => !ignored.includes(variable)));
+}
 
 type Definitions = { readonly [Name in keyof DevOptions]: OptionDefinition<DevOptions[Name]> };
 

@@ -13,7 +13,6 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BroadcastChannel } from "node:worker_threads";
 import { chooseDriver, type DriverChoice } from "../driver/choose.js";
-import { createPulses } from "../observe/pulse.js";
 import type { RuntimeOptions } from "../runtime/options.js";
 import { createRoster } from "../runtime/roster.js";
 import type { ShardAssignment, ShardTrouble } from "../runtime/shard-protocol.js";
@@ -195,7 +194,6 @@ export class DevServer {
       cpus: [undefined],
       listeners: { targetFor: () => target },
       roster: createRoster(1),
-      pulses: createPulses(1),
     });
     this.#generation += 1;
     return assign(0, this.#generation);
@@ -254,8 +252,8 @@ class DevShard {
           onReady(true);
         },
         listenerStopped: () => this.#thread.nobodyListens(),
-        // There is one shard, so a call to another has nobody to go to.
-        call: (_shard, line) => line.close(),
+        // There is one shard, which calls itself.
+        call: (_shard, line) => this.#thread.addCaller(line),
         trouble,
         gone: (_thread, end) => {
           port.gone();

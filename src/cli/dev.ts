@@ -9,7 +9,14 @@ import { RUNTIME_OPTIONS, resolveRuntimeOptions } from "../runtime/options.js";
 import { fromShardError, type ShardError } from "../runtime/shard-error.js";
 import type { ShardEnd } from "../runtime/shard-thread.js";
 import { type ArgumentRules, parseArguments, UsageError } from "./arguments.js";
-import { DEV_DEFAULTS, DEV_OPTIONS, type DevOptions, resolveDevOptions, SERVE_ONLY } from "./dev-options.js";
+import {
+  DEV_DEFAULTS,
+  DEV_OPTIONS,
+  type DevOptions,
+  devEnvironment,
+  resolveDevOptions,
+  SERVE_ONLY,
+} from "./dev-options.js";
 import { type DevEvents, DevServer } from "./dev-server.js";
 import { errorText } from "./error-text.js";
 import { syntaxPlace } from "./syntax-place.js";
@@ -34,7 +41,7 @@ export async function dev(args: readonly string[], terminal: Terminal): Promise<
   if (extra !== undefined) throw new UsageError(`Unexpected argument ${extra}: dev takes one module.`);
   let server: DevServer;
   try {
-    const sources = { flags: values, environment: process.env };
+    const sources = { flags: values, environment: devEnvironment(process.env) };
     const devOptions = resolveDevOptions(sources);
     const options = { ...resolveRuntimeOptions({ ...sources, config: DEV_DEFAULTS }), shards: 1 };
     const limits = limitsFromOutside(sources);

@@ -32,7 +32,7 @@
  * CLOSING: `end(slot)` half-closes after what is queued; when the peer has ended too, the driver closes. `close(slot)` is at once: what is queued is dropped. `closeAfterFlush(slot)`
  * sends what is queued, half-closes, discards what still arrives (RFC 9112, section 9.6: an early close would reset the
  * connection and destroy the answer on its way) and closes when the peer ends, or after `LINGER_MS`. After `close` or `closeAfterFlush`,
- * and after `closed`, `reserve` returns -1 and the other calls do nothing, except that `close` still cuts a `closeAfterFlush` short; the only
+ * and after `closed`, `reserve` returns -1 and the other calls do nothing, except that `close` still cuts a `closeAfterFlush` short and `queuedBytes` tells what that one has left to send; the only
  * event that follows is `closed` (so a `connected` or `drained` that was due is not delivered). After `end` only `reserve` returns -1:
  * receiving goes on, and so do `pause`, `resume`, `requestDrained` and both ways to close. When both sides have ended, what
  * was queued has left and `ended` has been delivered, the driver closes the connection itself, with errno 0.
@@ -181,7 +181,10 @@ export interface DriverOptions {
   /** Submission entries of the ring, a power of two (uring only). */
   readonly ringEntries: number;
   readonly spin: SpinPolicy;
-  /** `inverted` sleeps in the ring or in epoll and watches libuv from there; `uv` sleeps in libuv, which watches them (not on portable). */
+  /**
+   * `inverted` sleeps in the ring or in epoll and watches libuv from there; `uv` sleeps in libuv, which watches them (not on portable). One driver of a
+   * thread can do the former: a further one is polled by libuv, whatever it asks for.
+   */
   readonly loop: "inverted" | "uv";
   /** Default: no other thread can wake this one, and nothing is watched or called for it. */
   readonly wake?: DriverWake | undefined;
@@ -209,6 +212,8 @@ export interface DriverStats {
   /** Times that the kernel reported completions beyond the completion queue. */
   completionOverflows: number;
   turns: number;
+  /** Receives and sends that shared a system call with others (`epoll`). */
+  batched: number;
   /** Turns that found the doorbell rung. */
   rung: number;
   /** Calls of `io_uring_enter` or `epoll_wait`. */
@@ -270,6 +275,13 @@ export interface Driver {
 
   /** The peer's address, such as `"127.0.0.1"` and its port; undefined when it is not known any more. */
   peerAddress(slot: number): { readonly host: string; readonly port: number } | undefined;
+
+  /**
+   * Lets the driver write into word 0 of `words`, from now on and at each turn, whether this thread is awake or asleep in the driver's own wait;
+   * see `src/observe/heartbeat.ts`. Returns what takes the longest turn of the event loop since the last call, in microseconds; undefined where libuv does
+   * the waiting. A driver without the method never does its own. At most once.
+   */
+  publishPulse?(words: Int32Array): (() => number) | undefined;
 
   /** Keeps the thread's event loop alive (the default while a listener or a connection exists) or lets it end. */
   ref(): void;

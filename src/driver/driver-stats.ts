@@ -14,6 +14,7 @@ export function newDriverStats(): DriverStats {
     submissionQueueFull: 0,
     completionOverflows: 0,
     turns: 0,
+    batched: 0,
     rung: 0,
     enters: 0,
     asleepMicros: 0,

@@ -32,6 +32,7 @@ const RECORDS_NOW = 0;
 const BACKLOG_TAIL = 2;
 const STALE = 3;
 const STARVED = 4;
+const BATCHED = 5;
 
 /** What an {@link EpollSet} works on. The arrays must not move. */
 export interface EpollSetOptions {
@@ -194,6 +195,11 @@ export class EpollSet implements Acceptor, LoopSource {
   /** Times that a ready socket had to wait for room in the slab. */
   get starved(): number {
     return this.#counts[STARVED]!;
+  }
+
+  /** Receives and sends that left in a batch. */
+  get batched(): number {
+    return this.#counts[BATCHED]! >>> 0;
   }
 
   closed(): void {

@@ -12,6 +12,7 @@ import { assert } from "../assert.js";
 import { DRAIN_LOW_WATER_BYTES } from "../constants.js";
 import { errnoError } from "../errors.js";
 import { checkNative, type NativeAddon, requireNative } from "../native.js";
+import { mayInvert } from "../ring/loop.js";
 import { KIND_ACCEPT, KIND_CONNECT, KIND_RECV, KIND_SEND, userDataKind, userDataSlot } from "../ring/user-data.js";
 import { EAGAIN, ECANCELED, EINVAL } from "../uapi.js";
 import { checkConnectTarget } from "./arguments.js";
@@ -55,7 +56,8 @@ class EpollDriver extends SocketDriver implements OperationsOwner {
     const { bytes, offset, length } = options.receiveSlab;
     const slab = bytes.subarray(offset, offset + length);
     const set = new EpollSet(native, { generations: slots.generations, slab, pool: pool.bytes });
-    super(options, events, { native, slots, pool, source: set, acceptor: set, descriptors: set.descriptors });
+    const inverted = mayInvert(native, options.loop);
+    super(options, events, { native, slots, pool, inverted, source: set, acceptor: set, descriptors: set.descriptors });
     this.#set = set;
     this.#slabOffset = offset;
     this.operations = new NodeOperations(this);
@@ -65,6 +67,7 @@ class EpollDriver extends SocketDriver implements OperationsOwner {
   protected fillStats(stats: DriverStats): void {
     stats.staleCompletions = this.#set.stale;
     stats.receiveStarved = this.#set.starved;
+    stats.batched = this.#set.batched;
   }
 
   override ref(): void {
@@ -203,6 +206,7 @@ class EpollDriver extends SocketDriver implements OperationsOwner {
 
   protected closeSocket(slot: number, fd: number): void {
     if ((this.flags[slot]! & ADOPTED) !== 0) this.#set.remove(fd);
+    this.fd[slot] = -1;
     if (fd >= 0) this.native.closeDescriptor(fd);
   }
 

@@ -165,7 +165,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   }
 
   queuedBytes(slot: number): number {
-    return (this.#flags[slot]! & AUDIBLE) === 0 ? 0 : this.#outbox.queuedBytes(slot);
+    return (this.#flags[slot]! & (AUDIBLE | ENDING)) === 0 ? 0 : this.#outbox.queuedBytes(slot);
   }
 
   requestDrained(slot: number): void {

@@ -7,7 +7,7 @@
  */
 import { errnoError } from "../errors.js";
 import { checkNative, type NativeAddon, type NativeAddress } from "../native.js";
-import { CONTROL, type LoopSource, PARKING, readWaitTimes, SPIN_MODES, startLoop } from "../ring/loop.js";
+import { CONTROL, type LoopSource, PARKING, publishPulse, readWaitTimes, SPIN_MODES, startLoop } from "../ring/loop.js";
 import { SHUT_WR } from "../uapi.js";
 import { checkDescriptor, checkListenTarget, closedError } from "./arguments.js";
 import {
@@ -56,6 +56,8 @@ export interface SocketDriverParts {
   readonly pool: WritePool;
   /** What the loop hook waits on. */
   readonly source: LoopSource;
+  /** Whether it sleeps in libuv's place; see {@link mayInvert}. */
+  readonly inverted: boolean;
   readonly acceptor: Acceptor;
   /** By slot, then by owned listener: the open descriptor, or -1. The addon closes what it finds here when the thread dies before a shutdown. */
   readonly descriptors: Int32Array;
@@ -90,7 +92,8 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   readonly #pool: WritePool;
   /** What `received` passes. */
   readonly #slab: Uint8Array;
-  readonly #options: DriverOptions;
+  readonly #inverted: boolean;
+  readonly #wakeOptions: DriverWake | undefined;
   #watch: WakeWatch | undefined;
   readonly #held = new HeldBytes();
   readonly #errno: Int32Array;
@@ -117,7 +120,8 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     this.#slots = slots;
     this.#pool = pool;
     this.#slab = options.receiveSlab.bytes;
-    this.#options = options;
+    this.#inverted = parts.inverted;
+    this.#wakeOptions = options.wake;
     this.#errno = new Int32Array(slots.capacity);
     this.#lingering = new LingerQueue(this.generations, (slot) => this.closeWith(slot, 0));
     this.#control[CONTROL.spinMode] = SPIN_MODES[options.spin.mode];
@@ -141,6 +145,7 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   protected abstract stopReceiving(slot: number): void;
   /** The connection is closing: ends what is in flight, and calls `finish` when nothing names the slot any more. */
   protected abstract letGo(slot: number): void;
+  /** Closes the descriptor, if there is one, and takes it out of the table. */
   protected abstract closeSocket(slot: number, fd: number): void;
   /** Runs the events of what the kernel has brought. */
   protected abstract runCompletions(): void;
@@ -205,7 +210,8 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   }
 
   queuedBytes(slot: number): number {
-    return this.isAudible(slot) ? this.outbox.queuedBytes(slot) : 0;
+    const isOpen = this.#slots.isLive(slot) && (this.flags[slot]! & CLOSING) === 0;
+    return isOpen ? this.outbox.queuedBytes(slot) : 0;
   }
 
   requestDrained(slot: number): void {
@@ -255,6 +261,10 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     const isKnown = this.#slots.isLive(slot) && (this.flags[slot]! & FINISHING) === 0 && this.fd[slot]! >= 0;
     const name = isKnown ? this.native.peerName(this.fd[slot]!) : undefined;
     return typeof name === "number" ? undefined : name;
+  }
+
+  publishPulse(words: Int32Array): (() => number) | undefined {
+    return publishPulse(this.#source, words);
   }
 
   ref(): void {
@@ -342,9 +352,7 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   }
 
   finishSlot(slot: number): void {
-    const fd = this.fd[slot]!;
-    this.fd[slot] = -1;
-    this.closeSocket(slot, fd);
+    this.closeSocket(slot, this.fd[slot]!);
     this.outbox.drop(slot);
     this.events.closed(slot, this.#errno[slot]!);
     this.flags[slot] = 0;
@@ -362,11 +370,10 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
 
   /** From now on turns run. */
   protected start(): void {
-    const { loop, wake } = this.#options;
-    const isInverted = loop === "inverted";
-    if (wake === undefined) startLoop(this.#source, () => this.#turn(), isInverted);
-    else this.#startWithWake(wake, isInverted);
-    if (isInverted) this.watchBackend();
+    const wake = this.#wakeOptions;
+    if (wake === undefined) startLoop(this.#source, () => this.#turn(), this.#inverted);
+    else this.#startWithWake(wake, this.#inverted);
+    if (this.#inverted) this.watchBackend();
     this.updateKeepAlive();
   }
 

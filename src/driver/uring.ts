@@ -12,7 +12,7 @@
 import { assert } from "../assert.js";
 import { COMPLETIONS_PER_TURN_MAX, LISTENERS_MAX } from "../constants.js";
 import { checkNative, type NativeAddon, requireNative } from "../native.js";
-import { CONTROL } from "../ring/loop.js";
+import { CONTROL, mayInvert } from "../ring/loop.js";
 import { Ring } from "../ring/ring.js";
 import {
   highWord,
@@ -93,12 +93,13 @@ class UringDriver extends SocketDriver {
   readonly #writeCarryFrom: number;
 
   constructor(native: NativeAddon, options: DriverOptions, events: DriverEvents) {
-    const ring = new Ring(native, { entries: options.ringEntries, inverted: options.loop === "inverted" });
+    const inverted = mayInvert(native, options.loop);
+    const ring = new Ring(native, { entries: options.ringEntries, inverted });
     const slots = new SlotTable(options.connectionsMax);
     const pool = new WritePool(options.writePoolBytes);
     const table = native.descriptorTable(ring.handle, options.connectionsMax + LISTENERS_MAX);
     const descriptors = new Int32Array(checkNative<ArrayBuffer>(table, "allocate the descriptor table"));
-    super(options, events, { native, slots, pool, source: ring, acceptor: uringAcceptor(ring), descriptors });
+    super(options, events, { native, slots, pool, inverted, source: ring, acceptor: uringAcceptor(ring), descriptors });
     this.#ring = ring;
     this.#pending = new Int32Array(options.connectionsMax);
     this.operations = new UringOperations(ring, () => this.updateKeepAlive());
@@ -123,8 +124,9 @@ class UringDriver extends SocketDriver {
     const address = checkNative<ArrayBuffer>(this.native.socketAddress(host, port), "connect", { host, port });
     const slot = this.takeSlot();
     if (slot < 0) return -1;
-    // Straight into the table, from which the addon closes what a killed thread leaves behind.
-    const fd = (this.fd[slot] = this.native.streamSocket(host.includes(":") ? AF_INET6 : AF_INET));
+    const family = host.includes(":") ? AF_INET6 : AF_INET;
+    // Straight into the table: a thread can be killed at any call, and the addon closes only what it finds there.
+    const fd = (this.fd[slot] = this.native.streamSocket(family));
     this.open(slot, fd, CONNECTING);
     this.updateKeepAlive();
     if (fd < 0) {
@@ -245,10 +247,12 @@ class UringDriver extends SocketDriver {
 
   protected closeSocket(slot: number, fd: number): void {
     assert(this.#pending[slot] === 0, "a finished slot has nothing in flight");
-    if (fd < 0) return;
     // A submission that has to wait for room in the queue would be lost with the thread.
-    if (this.#ring.waitingNow > 0) this.native.closeDescriptor(fd);
-    else submitClose(this.#ring, fd);
+    const isQueued = fd >= 0 && this.#ring.waitingNow === 0;
+    // Should the thread be killed here, the descriptor is in the queue as well as in the table, which the addon recognises.
+    if (isQueued) submitClose(this.#ring, fd);
+    this.fd[slot] = -1;
+    if (fd >= 0 && !isQueued) this.native.closeDescriptor(fd);
   }
 
   // --- one turn

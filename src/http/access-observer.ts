@@ -1,7 +1,7 @@
 /** Follows each request from its dispatch to its end, for the access log. Where there is no access log, there is no observer. */
-
 import type { AccessLog } from "../observe/access-log.js";
-import { monotonicMs } from "../observe/pulse.js";
+import { monotonicMs } from "../observe/monotonic.js";
+import { AccessTurn } from "./access-turn.js";
 import { type Exchange, STATE_OPEN } from "./exchange.js";
 import { METHOD_NAMES } from "./methods.js";
 import type { RequestHead } from "./request-head.js";
@@ -15,14 +15,11 @@ interface Begun {
 
 /** Notes when requests begin and end. A connection has one at a time. */
 export class AccessObserver {
-  readonly #log: AccessLog;
+  readonly #turn: AccessTurn;
   readonly #begun = new Map<number, Begun>();
-  #isFlushDue = false;
 
   constructor(log: AccessLog) {
-    this.#log = log;
-    // A thread that ends in the middle of a turn has requests that are over and not written.
-    process.once("exit", () => this.#log.flush());
+    this.#turn = new AccessTurn(log);
   }
 
   /** @param committed Bytes that the connection has been given to send so far. */
@@ -36,7 +33,7 @@ export class AccessObserver {
     const begun = this.#begun.get(slot);
     if (begun === undefined) return;
     this.#begun.delete(slot);
-    this.#log.note({
+    this.#turn.note({
       method: begun.method,
       path: begun.path,
       // Nothing was answered when the client went first.
@@ -44,13 +41,6 @@ export class AccessObserver {
       bytes: committed - begun.committed,
       durationMs: monotonicMs() - begun.startMs,
       isAborted,
-    });
-    if (this.#isFlushDue) return;
-    this.#isFlushDue = true;
-    // Microtasks run when the turn's events have: what one turn answers is written together.
-    queueMicrotask(() => {
-      this.#isFlushDue = false;
-      this.#log.flush();
     });
   }
 }

@@ -314,7 +314,10 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
   fail(exchange: Exchange, error: unknown): void {
     if (exchange.state !== STATE_OPEN) {
       // A handler that gives up because its request was aborted is no late answer.
-      if (exchange.state !== STATE_ABORTED) this.countLate();
+      if (exchange.state === STATE_ABORTED) return;
+      // Middleware around a program that answers by itself: the answer is none of its business, but nobody else would tell of the failure.
+      if ((exchange.flags & FLAG_HANDED_OVER) !== 0) this.#countFailure(exchange, error, 500);
+      else this.countLate();
       return;
     }
     const status = error instanceof HttpError ? error.status : 500;
@@ -438,5 +441,6 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
 
 function requestLine(exchange: Exchange): string {
   const method = METHOD_NAMES[exchange.methodNumber] ?? "";
-  return exchange.head === undefined ? method : `${method} ${exchange.head.path()}`;
+  const path = exchange.head?.path() ?? exchange.extras?.target?.split("?", 1)[0];
+  return path === undefined ? method : `${method} ${path}`;
 }

@@ -56,6 +56,8 @@ export class ExchangeExtras {
   trailers: (() => readonly string[] | undefined) | undefined = undefined;
   /** Whether the connection ends after the streamed body. */
   closeAfter = false;
+  /** Target of a request that was handed over: its middleware may fail when the head is gone, and the log should still name it. */
+  target: string | undefined = undefined;
   /** Value of Allow for a 405. */
   allow: string | undefined = undefined;
 

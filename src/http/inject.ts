@@ -74,6 +74,8 @@ class MemoryServer implements Injected {
   readonly #server: HttpServer;
   readonly #driver: MemoryDriver;
   readonly #listening: Promise<unknown>;
+  /** A Request's signal hears the caller's only as long as the Request lives (undici holds it weakly), so each lives until its connection is closed. */
+  readonly #open = new Map<PeerSocket, readonly [given: string | URL | Request, sent: Request]>();
   #isTurnScheduled = false;
 
   constructor(handler: App | FetchHandler, options: InjectOptions) {
@@ -103,6 +105,8 @@ class MemoryServer implements Injected {
     const peer = this.#driver.open();
     if (peer === undefined) throw cutError("every connection is taken");
     const socket = new PeerSocket(peer);
+    this.#open.set(socket, [input, request]);
+    socket.once("close", () => this.#open.delete(socket));
     const sent = startRequest(request, socket, body);
     try {
       return toResponse(await answerTo(sent, request.signal), socket, request.signal);

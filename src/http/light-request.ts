@@ -61,8 +61,9 @@ export class LightRequest {
     return (this.#headers ??= new LightHeaders(this.#head, this.#linesStart) as unknown as Headers);
   }
 
+  /** Never the real Request's, which would fall silent when that is collected. */
   get signal(): AbortSignal {
-    return this.#real?.signal ?? this.#exchange.signal;
+    return this.#exchange.signal;
   }
 
   get body(): ReadableStream<Uint8Array> | null {

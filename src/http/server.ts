@@ -1,5 +1,4 @@
 /** The HTTP server of one shard: connections, clock and drain around a driver that it is given. */
-import { assert } from "../assert.js";
 import {
   CONNECTIONS_DEFAULT,
   RING_ENTRIES_DEFAULT,
@@ -8,6 +7,7 @@ import {
 } from "../constants.js";
 import type { Driver, DriverEvents, DriverOptions, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
+import { Listeners } from "../io/listeners.js";
 import type { AccessLog } from "../observe/access-log.js";
 import { AccessObserver } from "./access-observer.js";
 import { App } from "./app.js";
@@ -97,9 +97,7 @@ export class HttpServer {
   readonly #stats = new HttpStats();
   readonly #clock = new CoarseClock();
   readonly #connections: Connections;
-  readonly #listeners = new Map<number, () => void>();
-  /** Listeners that have not begun yet. */
-  readonly #starting = new Set<Promise<Listening>>();
+  readonly #listeners: Listeners;
   readonly #tickMs: number;
   #timer: NodeJS.Timeout | undefined;
   #cursor = 0;
@@ -137,9 +135,10 @@ export class HttpServer {
       this.#connections,
     );
     this.#connections.attach(this.driver);
+    this.#listeners = new Listeners(this.driver);
     if (options.accessLog !== undefined) this.#connections.access = new AccessObserver(options.accessLog);
     this.#connections.onFirst = () => this.#startTicking();
-    this.#connections.onListenerStopped = (listener) => this.#listenerStopped(listener);
+    this.#connections.onListenerStopped = (listener) => this.#listeners.stopped(listener);
     this.#tickMs = tickMs(this.limits);
     if (fetchHandler !== undefined && options.overrideGlobals !== false) overrideWebGlobals();
   }
@@ -151,22 +150,8 @@ export class HttpServer {
   }
 
   /** Starts to accept; see `Driver.listen`. Rejects with the kernel's code, such as `EADDRINUSE`, and with `ERR_RINGLOOM_CLOSED` once the server stops. */
-  async listen(target: number | ListenAddress): Promise<Listening> {
-    if (this.#isStopping) throw stopping();
-    const starting = this.driver.listen(target);
-    this.#starting.add(starting);
-    let listening: Listening;
-    try {
-      listening = await starting;
-    } finally {
-      this.#starting.delete(starting);
-    }
-    this.#listeners.set(listening.listener, () => undefined);
-    if (this.#isStopping) {
-      this.driver.stopListening(listening.listener);
-      throw stopping();
-    }
-    return listening;
+  listen(target: number | ListenAddress): Promise<Listening> {
+    return this.#listeners.start(target);
   }
 
   /**
@@ -199,19 +184,12 @@ export class HttpServer {
     return this.#closing;
   }
 
-  get #isStopping(): boolean {
-    return this.#drain !== undefined || this.#closing !== undefined;
-  }
-
   async #drainOnce(options: HttpDrainOptions): Promise<HttpDrainReport> {
     const { graceMs = 250, deadlineMs = 30_000 } = options;
     const start = performance.now();
     const answersBefore = this.#stats.answers;
     const connections = this.#connections;
-    await this.#stopListening();
-    // A listener that was about to begin stops as soon as it has, and whom it accepted is drained too.
-    await Promise.allSettled(this.#starting);
-    await this.#stopListening();
+    await this.#listeners.stop();
     await options.listenerStopped?.();
     connections.isDraining = true;
     let closedIdle = 0;
@@ -233,25 +211,8 @@ export class HttpServer {
     };
   }
 
-  #stopListening(): Promise<unknown> {
-    const stopped = [...this.#listeners.keys()].map(
-      (listener) =>
-        new Promise<void>((resolve) => {
-          this.#listeners.set(listener, resolve);
-          this.driver.stopListening(listener);
-        }),
-    );
-    return Promise.all(stopped);
-  }
-
-  #listenerStopped(listener: number): void {
-    const resolve = this.#listeners.get(listener);
-    assert(resolve !== undefined, "a listener that stops was started");
-    this.#listeners.delete(listener);
-    resolve();
-  }
-
   async #closeOnce(): Promise<void> {
+    this.#listeners.refuse();
     this.#connections.isDraining = true;
     this.#stopTicking();
     await this.driver.shutdown();
@@ -281,10 +242,6 @@ export class HttpServer {
     const most = Math.max(SCAN_MIN, Math.ceil(count / SCAN_PARTS));
     this.#cursor = this.#connections.scan(this.#cursor, Math.min(count, most));
   }
-}
-
-function stopping(): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_CLOSED", "Cannot listen: the server is stopping", { operation: "listen" });
 }
 
 /** Fills in the default sizes. Throws `ERR_RINGLOOM_INVALID_OPTION` for a slab that cannot be. */

@@ -1,7 +1,7 @@
 /** What a shard's thread runs under `ringloom serve`: loads the user's module, makes the HTTP server, and obeys the supervisor. */
 
 import { createDriver } from "../driver/choose.js";
-import type { ListenAddress, Listening } from "../driver/contract.js";
+import type { Driver, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import { withoutListening } from "../node/listen-guard.js";
 import { nodeServiceOf } from "../node/node-service.js";
@@ -23,6 +23,10 @@ class HttpService implements ShardService {
   constructor(server: HttpServer, lifecycle: unknown) {
     this.#server = server;
     this.lifecycle = lifecycle;
+  }
+
+  get driver(): Driver {
+    return this.#server.driver;
   }
 
   get driverStats(): object {

@@ -11,10 +11,9 @@ import { assert } from "../assert.js";
 import { WRITE_BLOCK_BYTES_MAX } from "../constants.js";
 import type { Driver } from "../driver/contract.js";
 import { errnoError, RingloomError } from "../errors.js";
-import type { SocketTimeouts, TimedSocket } from "./socket-timeouts.js";
+import type { Deadline, SocketTimeouts, TimedSocket } from "./socket-timeouts.js";
+import type { WritingSocket } from "./write-timeouts.js";
 
-/** When this many bytes of one connection wait for the kernel, the next write waits for them. */
-const QUEUED_BYTES_MAX = 256 * 1024;
 /** How long a socket that was ended and destroyed may take to send what was written, in milliseconds. */
 const FLUSH_MS_MAX = 30_000;
 /** The same for one that was only destroyed: what node:net would have given to the kernel before, this one still has in the driver. */
@@ -34,8 +33,8 @@ export interface SocketOwner {
   /** `driver.writeBytes` as a Buffer. */
   readonly writeBuffer: Buffer;
   readonly timeouts: SocketTimeouts;
-  /** While true a socket that is destroyed without an error still sends what was written to it. */
-  readonly isClosingGently: boolean;
+  /** The most bytes of one connection that may wait for the kernel; what is written beyond them waits in its stream. */
+  readonly queuedBytesMax: number;
   /** The write pool has no room: have {@link DriverSocket.continueWriting} called at the end of a turn. */
   starved(socket: DriverSocket): void;
 }
@@ -58,7 +57,7 @@ interface Piece {
 type Written = (error?: Error | null) => void;
 
 /** A connection as a stream. Made by `DriverSockets`. */
-export class DriverSocket extends Duplex implements TimedSocket {
+export class DriverSocket extends Duplex implements TimedSocket, WritingSocket {
   /** As in `net.Socket`: milliseconds without activity before `timeout` is emitted; 0 for never. */
   timeout = 0;
   /** Bytes received so far. */
@@ -70,11 +69,17 @@ export class DriverSocket extends Duplex implements TimedSocket {
   readonly localPort: number;
   /** @internal */
   activeAtMs = 0;
+  /** @internal */
+  takenBytes = -1;
+  /** @internal */
+  takenAtMs = 0;
 
   readonly #owner: SocketOwner;
   /** Its events run in this context, which none of another connection shares. */
   readonly #context = new AsyncResource("RINGLOOM_SOCKET");
   #slot: number;
+  /** The same once the stream is destroyed, while what was written still leaves. */
+  #flushingSlot = NONE;
   #isPaused = false;
   #hasPeerEnded = false;
   #bytesWritten = 0;
@@ -83,6 +88,9 @@ export class DriverSocket extends Duplex implements TimedSocket {
   #unsent: Uint8Array[] = [];
   #unsentStart = 0;
   #written: Written | undefined;
+  /** Cuts the connection when what was written before the end takes too long. */
+  #flushDeadline: Deadline | undefined;
+  #isEndingSoon = false;
 
   constructor(owner: SocketOwner, { slot, local, allowHalfOpen }: DriverSocketOptions) {
     super({ allowHalfOpen, decodeStrings: false, readableHighWaterMark: READ_HIGH_WATER_BYTES });
@@ -164,17 +172,41 @@ export class DriverSocket extends Duplex implements TimedSocket {
     return this;
   }
 
+  /** Bytes that have not reached the kernel, also while the stream is destroyed and they still leave. @internal */
+  get queuedBytes(): number {
+    const slot = this.#slot === NONE ? this.#flushingSlot : this.#slot;
+    return slot === NONE ? 0 : this.#owner.driver.queuedBytes(slot);
+  }
+
+  /** Bytes given to the driver so far. @internal */
+  get committedBytes(): number {
+    return this.#bytesWritten;
+  }
+
   /** Destroys the socket when what was written has left. */
   destroySoon(): void {
     if (this.writable) this.end();
-    if (this.writableFinished) this.destroy();
-    else this.once("finish", () => this.destroy());
+    if (this.writableFinished) {
+      this.destroy();
+    } else if (!this.#isEndingSoon) {
+      this.#isEndingSoon = true;
+      this.once("finish", () => this.destroy());
+    }
   }
 
   /** Drops what still waits and closes. */
   resetAndDestroy(): this {
     this.#close(0, false);
     return this.destroy();
+  }
+
+  /** Drops what still waits, closes, and tells the program why. @internal */
+  cut(error: Error): void {
+    if (this.#flushingSlot !== NONE) this.#owner.driver.close(this.#flushingSlot);
+    this.within(() => {
+      this.#close(0, false);
+      this.destroy(error);
+    });
   }
 
   /** Runs `work` in the context of this connection. @internal */
@@ -209,6 +241,8 @@ export class DriverSocket extends Duplex implements TimedSocket {
   deliverClosed(errno: number): void {
     // People log the address when they hear of the close.
     this.#slot = NONE;
+    this.#flushingSlot = NONE;
+    if (this.#flushDeadline !== undefined) this.#owner.timeouts.cancel(this.#flushDeadline);
     if (this.destroyed) return;
     const isOrderly = errno === 0 && this.#hasPeerEnded && this.writableFinished;
     // Then the stream destroys itself once its reader has come to the end.
@@ -244,7 +278,7 @@ export class DriverSocket extends Duplex implements TimedSocket {
     this.timeout = 0;
     this.#owner.timeouts.forget(this);
     // Whoever ended first and destroys then wants its last bytes to arrive, and no reset behind them.
-    const isEnded = error === null && (this.writableFinished || this.#owner.isClosingGently);
+    const isEnded = error === null && this.writableFinished;
     this.#close(isEnded ? FLUSH_MS_MAX : FLUSH_DESTROYED_MS_MAX, isEnded);
     const written = this.#written;
     this.#written = undefined;
@@ -264,13 +298,9 @@ export class DriverSocket extends Duplex implements TimedSocket {
       driver.close(slot);
       return;
     }
-    if (isQueued) {
-      // A peer that never reads must not hold the connection for ever.
-      const generation = driver.generations[slot];
-      timeouts.after(flushMsMax, () => {
-        if (driver.generations[slot] === generation) driver.close(slot);
-      });
-    }
+    this.#flushingSlot = slot;
+    // A peer that never reads must not hold the connection for ever.
+    if (isQueued) this.#flushDeadline = timeouts.after(flushMsMax, () => driver.close(slot));
     driver.closeAfterFlush(slot);
   }
 
@@ -286,14 +316,8 @@ export class DriverSocket extends Duplex implements TimedSocket {
     }
     assert(this.#written === undefined, "a stream writes one thing at a time");
     this.activeAtMs = performance.now();
-    const { driver } = this.#owner;
     if (this.#commitTogether(pieces)) {
-      if (driver.queuedBytes(this.#slot) <= QUEUED_BYTES_MAX) {
-        written();
-        return;
-      }
-      this.#written = written;
-      driver.requestDrained(this.#slot);
+      written();
       return;
     }
     this.#unsent = pieces.map(bytesOf);
@@ -301,14 +325,14 @@ export class DriverSocket extends Duplex implements TimedSocket {
     this.#push();
   }
 
-  /** Encodes everything into one block of the write pool. Returns false when it does not fit one, or none is free. */
+  /** Encodes everything into one block of the write pool. Returns false when it does not fit one, or none is free, or too much waits already. */
   #commitTogether(pieces: readonly Piece[]): boolean {
-    const { driver, writeBuffer } = this.#owner;
+    const { driver, writeBuffer, queuedBytesMax } = this.#owner;
     let size = 0;
     for (const { chunk, encoding } of pieces)
       size += typeof chunk === "string" ? byteLength(chunk, encoding) : chunk.length;
     if (size === 0) return true;
-    if (size > WRITE_BLOCK_BYTES_MAX) return false;
+    if (size > WRITE_BLOCK_BYTES_MAX || driver.queuedBytes(this.#slot) + size > queuedBytesMax) return false;
     const start = driver.reserve(this.#slot, size);
     if (start < 0) return false;
     let at = start;
@@ -326,32 +350,29 @@ export class DriverSocket extends Duplex implements TimedSocket {
   }
 
   #push(): void {
-    const { driver, writeBuffer } = this.#owner;
+    const { driver, writeBuffer, queuedBytesMax } = this.#owner;
     const slot = this.#slot;
     for (let bytes = this.#unsent[0]; bytes !== undefined; bytes = this.#unsent[0]) {
-      if (driver.queuedBytes(slot) > QUEUED_BYTES_MAX) {
-        driver.requestDrained(slot);
-        return;
-      }
-      const length = Math.min(bytes.length - this.#unsentStart, WRITE_BLOCK_BYTES_MAX);
-      const at = length === 0 ? 0 : driver.reserve(slot, length);
-      if (at < 0) {
-        this.#owner.starved(this);
-        return;
-      }
+      const room = queuedBytesMax - driver.queuedBytes(slot);
+      const length = Math.min(bytes.length - this.#unsentStart, WRITE_BLOCK_BYTES_MAX, room);
       if (length > 0) {
+        const at = driver.reserve(slot, length);
+        if (at < 0) {
+          this.#owner.starved(this);
+          return;
+        }
         writeBuffer.set(bytes.subarray(this.#unsentStart, this.#unsentStart + length), at);
         driver.commit(slot, length);
         this.#bytesWritten += length;
+        this.#unsentStart += length;
       }
-      this.#unsentStart += length;
-      if (this.#unsentStart < bytes.length) continue;
+      if (this.#unsentStart < bytes.length) {
+        if (length < room) continue;
+        driver.requestDrained(slot);
+        return;
+      }
       this.#unsent.shift();
       this.#unsentStart = 0;
-    }
-    if (driver.queuedBytes(slot) > QUEUED_BYTES_MAX) {
-      driver.requestDrained(slot);
-      return;
     }
     const written = this.#written;
     this.#written = undefined;

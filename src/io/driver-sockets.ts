@@ -1,16 +1,24 @@
 /** The listening side of a driver as streams: every accepted connection becomes a {@link DriverSocket}. */
 import { assert } from "../assert.js";
 import type { Driver, DriverEvents } from "../driver/contract.js";
+import { RingloomError } from "../errors.js";
 import { DriverSocket, type SocketAddress, type SocketOwner } from "./driver-socket.js";
 import { ReceiveCopies } from "./receive-copies.js";
-import { SocketTimeouts } from "./socket-timeouts.js";
+import { type Deadline, SocketTimeouts } from "./socket-timeouts.js";
+import { WriteTimeouts } from "./write-timeouts.js";
 
 /** How long a write waits for room in the write pool when no turn of the driver comes before, in milliseconds. */
 const STARVED_RETRY_MS = 5;
+/** The part of the write pool that one connection may fill, within bounds: peers that do not read can hold all of it only when there are many of them. */
+const POOL_PARTS = 1_024;
+const QUEUED_BYTES_MIN = 32 * 1024;
+const QUEUED_BYTES_MAX = 256 * 1024;
 
 /** Who uses the sockets. */
 export interface DriverSocketsOptions {
   readonly allowHalfOpen: boolean;
+  /** A peer that takes none of the bytes that wait for it is cut after so long, in milliseconds. 0 is never. */
+  readonly writeTimeoutMs: number;
   /** A connection was accepted. Runs in that connection's own async context. */
   readonly connection: (socket: DriverSocket) => void;
   /** A connection is gone; `errno` is 0 after an orderly close. */
@@ -26,18 +34,26 @@ export class DriverSockets implements DriverEvents, SocketOwner {
   readonly addresses = new Map<number, SocketAddress>();
   /** Connections that are not gone, those whose streams are destroyed included. */
   count = 0;
-  /** While true a socket that is destroyed without an error still sends what was written to it. */
-  isClosingGently = false;
+  /** Connections that were cut because their peers took nothing. */
+  writeTimeouts = 0;
   readonly #options: DriverSocketsOptions;
   readonly #copies = new ReceiveCopies();
   /** By slot. */
   readonly #sockets: (DriverSocket | undefined)[] = [];
-  #starved: DriverSocket[] = [];
+  #starved = new Set<DriverSocket>();
+  #retry: Deadline | undefined;
+  readonly #writeTimeouts: WriteTimeouts<DriverSocket>;
   #driver: Driver | undefined;
   #writeBuffer: Buffer = Buffer.alloc(0);
+  #queuedBytesMax = QUEUED_BYTES_MIN;
 
   constructor(options: DriverSocketsOptions) {
     this.#options = options;
+    this.#writeTimeouts = new WriteTimeouts({
+      timeoutMs: options.writeTimeoutMs,
+      sockets: () => this.live(),
+      cut: (socket) => this.#cutStalled(socket),
+    });
   }
 
   /** Connects the driver, which is made after this object because it needs its events. */
@@ -45,6 +61,7 @@ export class DriverSockets implements DriverEvents, SocketOwner {
     this.#driver = driver;
     const { buffer, byteOffset, byteLength } = driver.writeBytes;
     this.#writeBuffer = Buffer.from(buffer, byteOffset, byteLength);
+    this.#queuedBytesMax = Math.max(QUEUED_BYTES_MIN, Math.min(QUEUED_BYTES_MAX, Math.floor(byteLength / POOL_PARTS)));
   }
 
   get driver(): Driver {
@@ -56,11 +73,8 @@ export class DriverSockets implements DriverEvents, SocketOwner {
     return this.#writeBuffer;
   }
 
-  /** Sockets that nobody has destroyed. */
-  get openNow(): number {
-    let count = 0;
-    for (const socket of this.live()) if (!socket.destroyed) count += 1;
-    return count;
+  get queuedBytesMax(): number {
+    return this.#queuedBytesMax;
   }
 
   /** The sockets whose connections are not gone. */
@@ -69,10 +83,18 @@ export class DriverSockets implements DriverEvents, SocketOwner {
   }
 
   starved(socket: DriverSocket): void {
-    if (this.#starved.includes(socket)) return;
-    this.#starved.push(socket);
+    this.#starved.add(socket);
     // Room that another connection gives back need not cause a turn.
-    if (this.#starved.length === 1) this.timeouts.after(STARVED_RETRY_MS, () => this.#feedStarved());
+    this.#retry ??= this.timeouts.after(STARVED_RETRY_MS, () => {
+      this.#retry = undefined;
+      this.#feedStarved();
+    });
+  }
+
+  /** Stops every timer, for good: the driver has let go of all connections. */
+  stop(): void {
+    this.timeouts.stop();
+    this.#writeTimeouts.stop();
   }
 
   /** Closes every connection at once. Returns how many there were. */
@@ -96,6 +118,7 @@ export class DriverSockets implements DriverEvents, SocketOwner {
     while (this.#sockets.length <= slot) this.#sockets.push(undefined);
     this.#sockets[slot] = socket;
     this.count += 1;
+    this.#writeTimeouts.start();
     socket.within(() => connection(socket));
   }
 
@@ -128,12 +151,24 @@ export class DriverSockets implements DriverEvents, SocketOwner {
   }
 
   turnEnded(): void {
-    if (this.#starved.length > 0) this.#feedStarved();
+    if (this.#starved.size > 0) this.#feedStarved();
   }
 
   #feedStarved(): void {
     const starved = this.#starved;
-    this.#starved = [];
+    this.#starved = new Set();
     for (const socket of starved) socket.continueWriting();
+  }
+
+  #cutStalled(socket: DriverSocket): void {
+    const { writeTimeoutMs } = this.#options;
+    this.writeTimeouts += 1;
+    socket.cut(
+      new RingloomError(
+        "ETIMEDOUT",
+        `Cannot write: the peer has taken none of the ${socket.queuedBytes} bytes that wait for it in ${writeTimeoutMs} ms`,
+        { operation: "write", details: { queuedBytes: socket.queuedBytes, writeTimeoutMs } },
+      ),
+    );
   }
 }

@@ -110,3 +110,19 @@ test("SocketTimeouts.after() runs once, also beside sockets, and not after stop(
     assert.deepEqual(ran, ["first", "second"]);
   });
 });
+
+test("SocketTimeouts forgets a deadline that is taken back, and one that is over", () => {
+  withClock((advance) => {
+    const timeouts = new SocketTimeouts();
+    const ran: string[] = [];
+    const first = timeouts.after(100, () => ran.push("first"));
+    timeouts.after(100, () => ran.push("second"));
+    assert.equal(timeouts.deadlinesNow, 2);
+    timeouts.cancel(first);
+    assert.equal(timeouts.deadlinesNow, 1);
+    advance(400);
+    assert.deepEqual(ran, ["second"]);
+    assert.equal(timeouts.deadlinesNow, 0);
+    timeouts.stop();
+  });
+});

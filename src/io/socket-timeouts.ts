@@ -17,11 +17,16 @@ export interface TimedSocket {
   timedOut(): void;
 }
 
+/** What is to be done at some time whatever happens, such as cutting a peer that never reads. */
+export interface Deadline {
+  readonly atMs: number;
+  readonly run: () => void;
+}
+
 /** The timeouts of one thread's sockets. Its timer does not keep the thread alive. */
 export class SocketTimeouts {
   readonly #sockets = new Set<TimedSocket>();
-  /** What is to be done at some time whatever happens, such as cutting a peer that never reads. */
-  #deadlines: { readonly atMs: number; readonly run: () => void }[] = [];
+  readonly #deadlines = new Set<Deadline>();
   #timer: NodeJS.Timeout | undefined;
   #tickMs = 0;
 
@@ -36,10 +41,22 @@ export class SocketTimeouts {
     this.#sockets.delete(socket);
   }
 
+  /** Deadlines that are neither over nor cancelled. */
+  get deadlinesNow(): number {
+    return this.#deadlines.size;
+  }
+
   /** Calls `run` once, `ms` from now or up to a tick later. */
-  after(ms: number, run: () => void): void {
-    this.#deadlines.push({ atMs: performance.now() + ms, run });
+  after(ms: number, run: () => void): Deadline {
+    const deadline = { atMs: performance.now() + ms, run };
+    this.#deadlines.add(deadline);
     this.#tickFor(ms);
+    return deadline;
+  }
+
+  /** Takes a deadline back. One that is over is ignored. */
+  cancel(deadline: Deadline): void {
+    this.#deadlines.delete(deadline);
   }
 
   /** Stops for good. */
@@ -47,7 +64,7 @@ export class SocketTimeouts {
     clearInterval(this.#timer);
     this.#timer = undefined;
     this.#sockets.clear();
-    this.#deadlines = [];
+    this.#deadlines.clear();
   }
 
   #tickFor(ms: number): void {
@@ -85,9 +102,11 @@ export class SocketTimeouts {
   }
 
   #runDeadlines(now: number): void {
-    if (this.#deadlines.length === 0) return;
-    const due = this.#deadlines.filter(({ atMs }) => atMs <= now);
-    this.#deadlines = this.#deadlines.filter(({ atMs }) => atMs > now);
-    for (const { run } of due) run();
+    // What `run` adds is later than `now`, so visiting it too does no harm.
+    for (const deadline of this.#deadlines) {
+      if (deadline.atMs > now) continue;
+      this.#deadlines.delete(deadline);
+      deadline.run();
+    }
   }
 }

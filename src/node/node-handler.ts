@@ -2,7 +2,7 @@
  * Programs for `node:http` as handlers of an `App`: a service keeps its express or fastify app for all routes that have not been converted.
  * The request is parsed once, by Ringloom, and the response is framed once, by node:http. Both kinds of routes share ports and connections.
  */
-import { Server as HttpServerOfNode, IncomingMessage, ServerResponse } from "node:http";
+import { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import type { Handler } from "../http/app.js";
 import type { Context } from "../http/context.js";
@@ -10,6 +10,7 @@ import { FLAG_HANDED_OVER, FLAG_HAS_BODY, STATE_ANSWERED, STATE_OPEN } from "../
 import type { BodySink } from "../http/response-body.js";
 import { BodyPump, incomingMessageOf } from "./exchange-request.js";
 import { ExchangeSocket } from "./exchange-socket.js";
+import { isHttpServer } from "./http-servers.js";
 import { type NodeApp, type NodeListener, requireNodeTarget } from "./node-target.js";
 
 /**
@@ -47,8 +48,7 @@ function isListener(app: NodeApp): app is NodeListener {
 
 async function listenerOf(app: NodeApp): Promise<NodeListener> {
   const { server } = await requireNodeTarget(app);
-  if (!(server instanceof HttpServerOfNode))
-    throw new TypeError("Cannot hand requests over: the server is no http.Server");
+  if (!isHttpServer(server)) throw new TypeError("Cannot hand requests over: the server is no http.Server");
   return (request, response) => server.emit("request", request, response);
 }
 
@@ -86,6 +86,7 @@ class HandedOver {
     this.#socket = new ExchangeSocket(this);
     const body = (c.flags & FLAG_HAS_BODY) === 0 ? undefined : c.request;
     this.request = incomingMessageOf(c, this.#socket, body);
+    c.more().target = this.request.url;
     this.#pump = body === undefined ? undefined : new BodyPump(this.request, body);
     this.response = new ServerResponse(this.request);
     this.#hook(this.response);

@@ -5,18 +5,27 @@
  *
  * The server itself never listens. `listening`, `address`, `listen`, `close` and `getConnections` are replaced on the object, so that what asks it gets true answers.
  */
-import { Server as HttpServerOfNode, type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Server as NetServer } from "node:net";
-import { assert } from "../assert.js";
+import type { Duplex } from "node:stream";
 import type { Driver, DriverEvents, DriverOptions, ListenAddress, Listening } from "../driver/contract.js";
-import { RingloomError } from "../errors.js";
+import { resolveHttpLimits } from "../http/limits.js";
 import { type HttpDrainOptions, type HttpDrainReport, type HttpServerSizes, resolveSizes } from "../http/server.js";
 import type { DriverSocket } from "../io/driver-socket.js";
 import { DriverSockets } from "../io/driver-sockets.js";
+import { Listeners } from "../io/listeners.js";
+import type { AccessLog } from "../observe/access-log.js";
+import { AccessNotes } from "./access-notes.js";
+import { isHttpServer, isTlsServer } from "./http-servers.js";
 import { listensItself } from "./listen-error.js";
 
 /** What is replaced on a server while it is served. */
 const REPLACED = ["listening", "address", "listen", "close", "getConnections", "ref", "unref"] as const;
+
+/** How often node:http looks for late requests unless it is told otherwise, and how often it does so here, in milliseconds. */
+const CHECKING = "connectionsCheckingInterval";
+const CHECKING_MS_OF_NODE = 30_000;
+const CHECKING_MS = 1_000;
 
 /** How often a drain looks for connections that have become idle, in milliseconds. */
 const IDLE_SCAN_MS = 50;
@@ -30,6 +39,10 @@ export interface NodeServerOptions {
   readonly createDriver: (options: DriverOptions, events: DriverEvents) => Driver;
   /** Sizes other than the defaults. */
   readonly sizes?: Partial<HttpServerSizes>;
+  /** Without the peer taking a byte of what waits for it, in milliseconds; then the connection closes. 0 is no limit. Default 5,000, as in `HttpLimits`. */
+  readonly writeTimeoutMs?: number;
+  /** Gets each request that is over. @internal */
+  readonly accessLog?: AccessLog;
 }
 
 /**
@@ -44,15 +57,19 @@ export interface NodeServerStats {
   resets: number;
   /** Connections that the server's `maxConnections` refused. */
   rejected: number;
+  /** Connections that were cut because their peers took nothing of what waited for them. */
+  writeTimeouts: number;
 }
 
-/** The connection of a response, as node:http keeps it. */
-interface ServedSocket extends DriverSocket {
+/** A connection as node:http keeps it: a {@link DriverSocket}, or the TLS socket around one. */
+interface ServedSocket extends Duplex {
+  readonly bytesRead: number;
   server?: NetServer;
   /** The response that is being written. */
   _httpMessage?: ServerResponse | null;
-  /** Absent once the connection belongs to another protocol. */
+  /** Absent before the connection is encrypted, and once it belongs to another protocol. */
   parser?: unknown;
+  destroySoon(): void;
 }
 
 /**
@@ -63,12 +80,14 @@ export class NodeServer {
   readonly server: NetServer;
   readonly driver: Driver;
   readonly #sockets: DriverSockets;
-  readonly #stats: NodeServerStats = { connectionsNow: 0, requests: 0, resets: 0, rejected: 0 };
-  /** By listener: whom to tell when it has stopped. */
-  readonly #listeners = new Map<number, (() => void)[]>();
-  /** Listeners that have not begun yet. */
-  readonly #starting = new Set<Promise<Listening>>();
-  readonly #onRequest = (_request: IncomingMessage, response: ServerResponse): void => this.#request(response);
+  readonly #stats: NodeServerStats = { connectionsNow: 0, requests: 0, resets: 0, rejected: 0, writeTimeouts: 0 };
+  readonly #listeners: Listeners;
+  /** Connections that are encrypted, of a TLS server: what node:http knows of a connection stands on these. */
+  readonly #secure = new Set<ServedSocket>();
+  readonly #access: AccessNotes | undefined;
+  readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => this.#request(request, response);
+  readonly #onSecure = (socket: ServedSocket): void => this.#secured(socket);
+  #isCheckedOften = false;
   #isDraining = false;
   #hasListened = false;
   /** Whether the program has closed its server, as it would have without us. */
@@ -80,47 +99,41 @@ export class NodeServer {
   #drain: Promise<HttpDrainReport> | undefined;
   #closing: Promise<void> | undefined;
 
-  /** Throws what `createDriver` throws, and `ERR_RINGLOOM_INVALID_OPTION` for a server that listens or is served already. */
+  /**
+   * Throws what `createDriver` throws, `ERR_RINGLOOM_LISTENS_ITSELF` for a server that listens or is served already, and `ERR_RINGLOOM_INVALID_OPTION` for
+   * a timeout that is not allowed.
+   */
   constructor(server: NetServer, options: NodeServerOptions) {
     if (server.listening) throw listensItself("the server is listening already");
     this.server = server;
     const { receiveSlabBytes, ...sizes } = resolveSizes(options.sizes);
     this.#sockets = new DriverSockets({
       allowHalfOpen: (server as { allowHalfOpen?: boolean }).allowHalfOpen ?? true,
+      writeTimeoutMs: writeTimeoutMsOf(options),
       connection: (socket) => this.#connection(socket),
       closed: (errno) => this.#closed(errno),
-      listenerStopped: (listener) => this.#listenerStopped(listener),
+      listenerStopped: (listener) => this.#listeners.stopped(listener),
     });
     const receiveSlab = { bytes: new Uint8Array(receiveSlabBytes), offset: 0, length: receiveSlabBytes };
     this.driver = options.createDriver({ ...sizes, receiveSlab }, this.#sockets);
     this.#sockets.attach(this.driver);
+    this.#listeners = new Listeners(this.driver);
+    this.#access = options.accessLog === undefined ? undefined : new AccessNotes(options.accessLog);
     this.#takeOver();
   }
 
   /** Counters and gauges, current. */
   get stats(): NodeServerStats {
     this.#stats.connectionsNow = this.#sockets.count;
+    this.#stats.writeTimeouts = this.#sockets.writeTimeouts;
     return this.#stats;
   }
 
   /** Starts to accept; see `Driver.listen`. The server emits `listening`. Rejects with the kernel's code, such as `EADDRINUSE`. */
   async listen(target: number | ListenAddress): Promise<Listening> {
-    if (this.#isStopping) throw stopping();
-    const starting = this.driver.listen(target);
-    this.#starting.add(starting);
-    let listening: Listening;
-    try {
-      listening = await starting;
-    } finally {
-      this.#starting.delete(starting);
-    }
+    const listening = await this.#listeners.start(target);
     const { listener, host, port } = listening;
-    this.#listeners.set(listener, []);
     this.#sockets.addresses.set(listener, { host, port });
-    if (this.#isStopping) {
-      this.driver.stopListening(listener);
-      throw stopping();
-    }
     this.#hasListened = true;
     // node:http starts to watch its connections' timeouts when it hears this.
     this.server.emit("listening");
@@ -159,13 +172,9 @@ export class NodeServer {
     return this.#closing;
   }
 
-  get #isStopping(): boolean {
-    return this.#isClosed || this.#drain !== undefined || this.#closing !== undefined;
-  }
-
   #takeOver(): void {
     const { server } = this;
-    define(server, "listening", { get: () => this.#listeners.size > 0 && !this.#isStopping });
+    define(server, "listening", { get: () => this.#hasListened && !this.#listeners.isStopping });
     define(server, "address", { value: () => this.#address() });
     define(server, "listen", {
       value: () => {
@@ -181,9 +190,13 @@ export class NodeServer {
         return server;
       },
     });
-    if (server instanceof HttpServerOfNode) {
-      server.prependListener("request", this.#onRequest);
-    }
+    if (!isHttpServer(server)) return;
+    server.prependListener("request", this.#onRequest);
+    if (isTlsServer(server)) server.prependListener("secureConnection", this.#onSecure);
+    // Read when it hears that it listens. A server that was told how often keeps that.
+    if (Reflect.get(server, CHECKING) !== CHECKING_MS_OF_NODE) return;
+    Reflect.set(server, CHECKING, CHECKING_MS);
+    this.#isCheckedOften = true;
   }
 
   #referenced(isReferenced: boolean): NetServer {
@@ -193,7 +206,7 @@ export class NodeServer {
   }
 
   #address(): { address: string; family: string; port: number } | null {
-    for (const listener of this.#listeners.keys()) {
+    for (const listener of this.#listeners.running) {
       const address = this.#sockets.addresses.get(listener);
       if (address === undefined) continue;
       return { address: address.host, family: address.host.includes(":") ? "IPv6" : "IPv4", port: address.port };
@@ -207,7 +220,8 @@ export class NodeServer {
     if (this.#isClosed) return this.server;
     this.#isClosed = true;
     this.#closeIdle();
-    void this.#stopListening()
+    void this.#listeners
+      .stop()
       .then(() => this.#untilEmpty())
       .then(() => this.close());
     return this.server;
@@ -220,7 +234,7 @@ export class NodeServer {
     });
   }
 
-  #connection(socket: ServedSocket): void {
+  #connection(socket: DriverSocket & { server?: NetServer }): void {
     const { server } = this;
     const { maxConnections } = server;
     if (maxConnections && this.#sockets.count > maxConnections) {
@@ -240,8 +254,14 @@ export class NodeServer {
     for (const resolve of this.#onEmpty.splice(0)) resolve();
   }
 
-  #request(response: ServerResponse): void {
+  #secured(socket: ServedSocket): void {
+    this.#secure.add(socket);
+    socket.once("close", () => this.#secure.delete(socket));
+  }
+
+  #request(request: IncomingMessage, response: ServerResponse): void {
     this.#stats.requests += 1;
+    this.#access?.begun(request, response);
     if (this.#isDraining) this.#finishWith(response);
   }
 
@@ -254,21 +274,16 @@ export class NodeServer {
   async #drainOnce(options: HttpDrainOptions): Promise<HttpDrainReport> {
     const { graceMs = 250, deadlineMs = 30_000 } = options;
     const start = performance.now();
-    await this.#stopListening();
-    // A listener that was about to begin stops as soon as it has, and whom it accepted is drained too.
-    await Promise.allSettled(this.#starting);
-    await this.#stopListening();
+    await this.#listeners.stop();
     await options.listenerStopped?.();
     this.#isDraining = true;
-    for (const socket of this.#sockets.live() as Iterable<ServedSocket>) {
-      const response = socket._httpMessage;
+    for (const { _httpMessage: response } of this.#served())
       if (response !== undefined && response !== null) this.#finishWith(response);
-    }
     let closedIdle = 0;
     let idleScan: NodeJS.Timeout | undefined;
     // Not unref'd: the process must live until its last answer has left.
     const grace = setTimeout(() => {
-      closedIdle += this.#closeIdle();
+      closedIdle += this.#closeIdle() + this.#closeSilent();
       // An answer whose head had left before cannot say that its connection ends, so that one ends when it is idle.
       idleScan = setInterval(() => this.#closeIdle(), IDLE_SCAN_MS);
     }, graceMs);
@@ -286,36 +301,33 @@ export class NodeServer {
     };
   }
 
-  /** Closes the connections without a request. node:http knows which those are; their last answers still leave. */
+  /** What node:http speaks on. */
+  #served(): Iterable<ServedSocket> {
+    return isTlsServer(this.server) ? this.#secure : this.#sockets.live();
+  }
+
+  /** Closes the connections without a request; their last answers still leave. Returns how many there were. */
   #closeIdle(): number {
     const { server } = this;
-    if (!(server instanceof HttpServerOfNode)) return 0;
-    const before = this.#sockets.openNow;
-    this.#sockets.isClosingGently = true;
-    try {
-      server.closeIdleConnections();
-    } finally {
-      this.#sockets.isClosingGently = false;
+    if (!isHttpServer(server)) return 0;
+    const spoken = [...this.#served()].filter(({ parser }) => parser);
+    const idle = destroyedBy(spoken, () => server.closeIdleConnections());
+    let count = 0;
+    for (const socket of idle) {
+      // It calls a response over that was ended, even where most of it has not left.
+      if (!socket._httpMessage && closeSoon(socket)) count += 1;
     }
-    return before - this.#sockets.openNow;
+    return count;
   }
 
-  #stopListening(): Promise<unknown> {
-    const stopped = [...this.#listeners].map(
-      ([listener, waiting]) =>
-        new Promise<void>((resolve) => {
-          waiting.push(resolve);
-          this.driver.stopListening(listener);
-        }),
-    );
-    return Promise.all(stopped);
-  }
-
-  #listenerStopped(listener: number): void {
-    const waiting = this.#listeners.get(listener);
-    assert(waiting !== undefined, "a listener that stops was started");
-    this.#listeners.delete(listener);
-    for (const resolve of waiting) resolve();
+  /** Closes the connections that have sent nothing at all, which are not idle for node:http. Returns how many there were. */
+  #closeSilent(): number {
+    const { server } = this;
+    if (!isHttpServer(server)) return 0;
+    let count = 0;
+    for (const socket of [...this.#secure, ...this.#sockets.live()])
+      if (socket.bytesRead === 0 && closeSoon(socket)) count += 1;
+    return count;
   }
 
   /** The server never listened itself, but this ends its timer and emits "close". Nobody is idle any more, so that it does not have to look. */
@@ -329,19 +341,51 @@ export class NodeServer {
   }
 
   async #closeOnce(): Promise<void> {
+    this.#listeners.refuse();
     this.#sockets.closeAll();
     await this.driver.shutdown();
-    this.#sockets.timeouts.stop();
+    this.#sockets.stop();
     for (const name of REPLACED) Reflect.deleteProperty(this.server, name);
     this.server.removeListener("request", this.#onRequest);
+    this.server.removeListener("secureConnection", this.#onSecure);
+    if (this.#isCheckedOften) Reflect.set(this.server, CHECKING, CHECKING_MS_OF_NODE);
     if (this.#hasListened) this.#finishServer();
   }
+}
+
+function writeTimeoutMsOf({ writeTimeoutMs }: NodeServerOptions): number {
+  return resolveHttpLimits(writeTimeoutMs === undefined ? {} : { writeTimeoutMs }).writeTimeoutMs;
 }
 
 function define(server: NetServer, name: (typeof REPLACED)[number], descriptor: PropertyDescriptor): void {
   Object.defineProperty(server, name, { ...descriptor, configurable: true });
 }
 
-function stopping(): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_CLOSED", "Cannot listen: the server is stopping", { operation: "listen" });
+/** Ends a connection that is open still, behind what was written to it. Returns whether it was. */
+function closeSoon(socket: ServedSocket): boolean {
+  if (socket.writableEnded || socket.destroyed) return false;
+  socket.destroySoon();
+  return true;
+}
+
+/** Runs `work` and returns those of `sockets` that it would have destroyed, and has not. */
+function destroyedBy(sockets: readonly ServedSocket[], work: () => void): Set<ServedSocket> {
+  const found = new Set<ServedSocket>();
+  function destroy(this: ServedSocket): ServedSocket {
+    found.add(this);
+    return this;
+  }
+  const own = sockets.map((socket) => Object.getOwnPropertyDescriptor(socket, "destroy"));
+  for (const socket of sockets)
+    Object.defineProperty(socket, "destroy", { value: destroy, configurable: true, writable: true });
+  try {
+    work();
+  } finally {
+    for (const [index, socket] of sockets.entries()) {
+      Reflect.deleteProperty(socket, "destroy");
+      const descriptor = own[index];
+      if (descriptor !== undefined) Object.defineProperty(socket, "destroy", descriptor);
+    }
+  }
+  return found;
 }

@@ -1,7 +1,9 @@
 /** An app of another framework as what a shard runs. */
 import { createDriver } from "../driver/choose.js";
-import type { ListenAddress, Listening } from "../driver/contract.js";
+import type { Driver, ListenAddress, Listening } from "../driver/contract.js";
 import type { HttpLimits } from "../http/limits.js";
+import { AccessLog } from "../observe/access-log.js";
+import { logSettings, writeLogLines } from "../observe/log.js";
 import type { ServiceDrainReport, ShardService } from "../runtime/shard.js";
 import type { DrainOptions, ShardAssignment } from "../runtime/shard-protocol.js";
 import { applyLimits } from "./node-limits.js";
@@ -17,6 +19,10 @@ class NodeService implements ShardService {
     this.#node = node;
     this.#target = target;
     this.lifecycle = lifecycle;
+  }
+
+  get driver(): Driver {
+    return this.#node.driver;
   }
 
   get driverStats(): object {
@@ -55,10 +61,14 @@ export async function nodeServiceOf(
 ): Promise<ShardService | undefined> {
   const target = await nodeTargetOf(exported);
   if (target === undefined) return undefined;
-  applyLimits(target.server, limits);
+  const { writeTimeoutMs } = applyLimits(target.server, limits);
   const node = new NodeServer(target.server, {
     createDriver: (options, events) => createDriver(assignment.driver, options, events),
     sizes: assignment.sizes,
+    writeTimeoutMs,
+    ...(assignment.accessLog
+      ? { accessLog: new AccessLog(logSettings().format, assignment.shard, writeLogLines) }
+      : {}),
   });
   return new NodeService(node, target, lifecycle);
 }

@@ -2,6 +2,7 @@
 import { chooseDriver, createDriver } from "../driver/choose.js";
 import { RingloomError } from "../errors.js";
 import type { HttpDrainOptions, HttpDrainReport, HttpServerSizes } from "../http/server.js";
+import { isTlsServer } from "./http-servers.js";
 import { NodeServer, type NodeServerStats } from "./node-server.js";
 import { type NodeApp, requireNodeTarget } from "./node-target.js";
 
@@ -21,6 +22,8 @@ export interface ServeNodeOptions {
   /** Let other processes share the port (SO_REUSEPORT). Default false. */
   readonly reusePort?: boolean;
   readonly sizes?: Partial<HttpServerSizes>;
+  /** Without the peer taking a byte of what waits for it, in milliseconds; then the connection closes. 0 is no limit. Default 5,000. */
+  readonly writeTimeoutMs?: number;
 }
 
 /**
@@ -77,6 +80,7 @@ export async function serveNode(app: NodeApp, options: ServeNodeOptions = {}): P
   const node = new NodeServer(target.server, {
     createDriver: (driverOptions, events) => createDriver(choice.name, driverOptions, events),
     sizes: choice.name === "portable" ? { ...sizes, receiveSlabBytes: 0 } : sizes,
+    ...(options.writeTimeoutMs === undefined ? {} : { writeTimeoutMs: options.writeTimeoutMs }),
   });
   try {
     const address = { host, port, backlog: options.backlog ?? BACKLOG_DEFAULT, reusePort: options.reusePort ?? false };
@@ -87,7 +91,7 @@ export async function serveNode(app: NodeApp, options: ServeNodeOptions = {}): P
     };
     const shown = listening.host.includes(":") ? `[${listening.host}]` : listening.host;
     return {
-      url: `http://${shown}:${listening.port}`,
+      url: `${isTlsServer(target.server) ? "https" : "http"}://${shown}:${listening.port}`,
       host: listening.host,
       port: listening.port,
       kind: target.kind,

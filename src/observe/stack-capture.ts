@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 export type StackFrame = string;
 
 /** Told where a thread was when it paused, some time after {@link StackCapture.request}. */
-export type StackSeen = (threadName: string, frames: readonly StackFrame[]) => void;
+export type StackSeen = (title: string, frames: readonly StackFrame[]) => void;
 
 const FRAMES_MAX = 12;
 
@@ -41,7 +41,8 @@ interface FromThread {
 }
 
 interface AttachedThread {
-  readonly name: string;
+  /** `[worker 3] name`, where 3 is the thread id. */
+  readonly title: string;
   readonly session: string;
   readonly scripts: Map<string, Script>;
   isAsked: boolean;
@@ -63,7 +64,7 @@ export class StackCapture {
     // The types know only the main thread's domains; these are of Node's own (lib/internal/inspector, node_protocol.pdl).
     this.#session.on("NodeWorker.attachedToWorker", ({ params }) => {
       const { sessionId, workerInfo } = params;
-      this.#threads.set(sessionId, { name: workerInfo.title, session: sessionId, scripts: new Map(), isAsked: false });
+      this.#threads.set(sessionId, { title: workerInfo.title, session: sessionId, scripts: new Map(), isAsked: false });
     });
     this.#session.on("NodeWorker.detachedFromWorker", ({ params }) => void this.#threads.delete(params.sessionId));
     this.#session.on("NodeWorker.receivedMessageFromWorker", ({ params }) => this.#onMessage(params));
@@ -80,14 +81,12 @@ export class StackCapture {
   }
 
   /**
-   * Asks the thread of that name to pause at its next JavaScript and say where. Returns false when it cannot be asked: it is not there, or
+   * Asks the thread of that title to pause at its next JavaScript and say where. Returns false when it cannot be asked: it is not there, or
    * it has been asked and not answered, or a debugger is in use, whose own pauses must not be ended.
    */
-  request(threadName: string): boolean {
+  request(title: string): boolean {
     if (this.#debuggerUrl() !== undefined) return false;
-    let found: AttachedThread | undefined;
-    // The newest of that name: a shard that was replaced has left its name behind.
-    for (const thread of this.#threads.values()) if (thread.name.endsWith(threadName)) found = thread;
+    const found = [...this.#threads.values()].find((thread) => thread.title === title);
     if (found === undefined || found.isAsked) return false;
     found.isAsked = true;
     this.#send(found, "Debugger.enable");
@@ -118,7 +117,7 @@ export class StackCapture {
       thread.isAsked = false;
       const frames = (params?.callFrames ?? []).slice(0, FRAMES_MAX).map((frame) => describe(frame, thread.scripts));
       thread.scripts.clear();
-      this.#seen(thread.name, frames);
+      this.#seen(thread.title, frames);
     }
   }
 }

@@ -1,102 +1,102 @@
 /**
- * The watchdog: sees from the supervisor's thread that a shard's event loop has not turned for too long, and reports where its JavaScript is.
- * While nothing is blocked it reads one word of each shard a few times a second.
+ * The watchdog: sees from the supervisor's thread that another thread's event loop has not turned for too long, and reports where its JavaScript is.
+ * Who calls it has taken the pulse of each thread; here it is judged.
  *
  *     turning → blocked (counted, stack asked for) → stack seen, once → turning again (how long it took)
  */
+import type { Pulse } from "./heartbeat.js";
 import type { Logger } from "./log.js";
-import { monotonicMs, type Pulses } from "./pulse.js";
+import { monotonicMs } from "./monotonic.js";
 import type { StackFrame } from "./stack-capture.js";
+
+/** A thread that is watched, from its start to its end. */
+export interface WatchedThread {
+  readonly shard: number;
+  readonly pulse: Pulse;
+  /** What debuggers call it; no two threads are called the same. */
+  readonly title: string;
+}
 
 /** What a {@link Watchdog} is made of. */
 export interface WatchdogOptions {
-  readonly pulses: Pulses;
   /** A loop that has not turned for so long is blocked, in milliseconds. */
   readonly thresholdMs: number;
   readonly log: Pick<Logger, "warn">;
-  /** Asks for the stack of a shard; false when it cannot be had. {@link Watchdog.stackSeen} brings it. */
-  readonly requestStack: (shard: number) => boolean;
+  /** Asks for the stack of a thread; false when it cannot be had. {@link Watchdog.stackSeen} brings it. */
+  readonly requestStack: (title: string) => boolean;
   /** The clock, in milliseconds. */
   readonly nowMs?: () => number;
 }
 
 /** A blockage that goes on. */
 interface Blockage {
-  /** The last time that the loop turned before it. */
-  readonly beatMs: number;
+  /** When a turn was seen last. */
+  readonly sinceMs: number;
   isReported: boolean;
 }
 
 /** How long after the finding a blockage without a stack is reported without one, as a multiple of the threshold. */
 const PATIENCE = 2;
 
-/** Watches all shards of one server. */
+/** Watches all threads of one server. */
 export class Watchdog {
   readonly #options: WatchdogOptions;
   readonly #nowMs: () => number;
-  readonly #intervalMs: number;
-  readonly #blocked = new Map<number, Blockage>();
-  #lastLookMs = 0;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #threads = new Set<WatchedThread>();
+  readonly #blocked = new Map<WatchedThread, Blockage>();
 
   constructor(options: WatchdogOptions) {
     this.#options = options;
     this.#nowMs = options.nowMs ?? monotonicMs;
-    this.#intervalMs = Math.max(Math.floor(options.thresholdMs / 4), 10);
   }
 
-  /** Begins; the timer does not keep the process alive. */
-  start(): void {
-    this.#lastLookMs = this.#nowMs();
-    this.#timer = setInterval(() => this.look(), this.#intervalMs).unref();
+  watch(thread: WatchedThread): void {
+    this.#threads.add(thread);
   }
 
-  stop(): void {
-    clearInterval(this.#timer);
+  /** The thread is gone. */
+  forget(thread: WatchedThread): void {
+    this.#threads.delete(thread);
+    this.#blocked.delete(thread);
   }
 
-  /** Looks at every shard once. */
+  /** Judges every thread by its pulse, which was taken just now. */
   look(): void {
     const now = this.#nowMs();
-    // When this thread itself stood still (a stopped process, a suspended machine), the shards' beats are as old as its own last look.
-    const stoodStill = now - this.#lastLookMs > this.#intervalMs + this.#options.thresholdMs / 2;
-    this.#lastLookMs = now;
-    for (let shard = 0; shard < this.#options.pulses.shardCount; shard++) this.#lookAt(shard, now, stoodStill);
+    for (const thread of this.#threads) this.#judge(thread, now);
   }
 
   /** The stack that was asked for. It can come late: code outside of JavaScript cannot be interrupted. */
-  stackSeen(shard: number, frames: readonly StackFrame[]): void {
-    const blockage = this.#blocked.get(shard);
-    // Since then the loop has turned: the stack is of something else.
-    if (blockage === undefined || blockage.beatMs !== this.#options.pulses.lastBeatMs(shard)) return;
-    this.#report(shard, blockage, frames);
-  }
-
-  #lookAt(shard: number, now: number, stoodStill: boolean): void {
-    const { pulses, thresholdMs, requestStack } = this.#options;
-    const beatMs = pulses.lastBeatMs(shard);
-    const blockage = this.#blocked.get(shard);
-    if (blockage !== undefined && beatMs !== blockage.beatMs) {
-      this.#blocked.delete(shard);
-      if (beatMs !== 0) this.#recovered(shard, blockage, beatMs);
-    }
-    const age = now - beatMs;
-    if (beatMs === 0 || age < thresholdMs || stoodStill) return;
-    const current = this.#blocked.get(shard);
-    pulses.noteBlockedMs(shard, age);
-    if (current === undefined) {
-      const begun: Blockage = { beatMs, isReported: false };
-      this.#blocked.set(shard, begun);
-      pulses.countBlocked(shard);
-      if (!requestStack(shard)) this.#report(shard, begun, undefined);
-    } else if (!current.isReported && age > thresholdMs * (1 + PATIENCE)) {
-      this.#report(shard, current, []);
+  stackSeen(title: string, frames: readonly StackFrame[]): void {
+    for (const [thread, blockage] of this.#blocked) {
+      // If the loop has turned since then, the stack is of something else.
+      if (thread.title === title && thread.pulse.now === thread.pulse.seen) this.#report(thread, blockage, frames);
     }
   }
 
-  #recovered(shard: number, blockage: Blockage, beatMs: number): void {
-    const blockedMs = Math.round(beatMs - blockage.beatMs);
-    this.#options.pulses.noteBlockedMs(shard, blockedMs);
+  #judge(thread: WatchedThread, now: number): void {
+    const { thresholdMs, requestStack } = this.#options;
+    const { pulse } = thread;
+    const blockage = this.#blocked.get(thread);
+    if (pulse.silentMs < thresholdMs) {
+      this.#blocked.delete(thread);
+      if (blockage !== undefined) this.#recovered(thread, blockage, now);
+      return;
+    }
+    pulse.noteBlockedMs(pulse.silentMs);
+    if (blockage === undefined) {
+      const begun: Blockage = { sinceMs: now - pulse.silentMs, isReported: false };
+      this.#blocked.set(thread, begun);
+      pulse.countBlocked();
+      if (!requestStack(thread.title)) this.#report(thread, begun, undefined);
+    } else if (!blockage.isReported && pulse.silentMs > thresholdMs * (1 + PATIENCE)) {
+      this.#report(thread, blockage, []);
+    }
+  }
+
+  #recovered({ shard, pulse }: WatchedThread, blockage: Blockage, now: number): void {
+    const blockedMs = Math.round(now - blockage.sinceMs);
+    pulse.noteBlockedMs(blockedMs);
     const where = blockage.isReported ? {} : { where: NATIVE };
     this.#options.log.warn(`The event loop of shard ${shard} turns again`, {
       event: "unblocked",
@@ -107,7 +107,7 @@ export class Watchdog {
   }
 
   /** @param frames Undefined when they could not be asked for, empty when no answer came. */
-  #report(shard: number, blockage: Blockage, frames: readonly StackFrame[] | undefined): void {
+  #report({ shard }: WatchedThread, blockage: Blockage, frames: readonly StackFrame[] | undefined): void {
     if (blockage.isReported) return;
     blockage.isReported = true;
     const where =
@@ -119,7 +119,7 @@ export class Watchdog {
     this.#options.log.warn(`The event loop of shard ${shard} is blocked`, {
       event: "blocked",
       blockedShard: shard,
-      blockedMs: Math.round(this.#nowMs() - blockage.beatMs),
+      blockedMs: Math.round(this.#nowMs() - blockage.sinceMs),
       ...(where === undefined ? { stack: (frames ?? []).map((frame) => `at ${frame}`).join("\n") } : { where }),
     });
   }

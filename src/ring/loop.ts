@@ -1,5 +1,6 @@
 /** The words that the loop hook (`native/loop.c`, `struct rl_control`) shares with TypeScript, and the hook's start and stop. */
 import { checkNative, type NativeAddon } from "../native.js";
+import { ENOTSUP } from "../uapi.js";
 
 /** What the hook waits on: a ring, or an epoll set. */
 export interface LoopSource {
@@ -46,6 +47,8 @@ export const CONTROL = {
 export const CONTROL_TIMES = {
   idle: 4,
   spin: 5,
+  /** The hook's: the longest turn of an inverted loop; we take it and put 0 back. */
+  turnMax: 8,
 } as const;
 
 /** Values of `CONTROL.spinMode`. */
@@ -57,6 +60,29 @@ export const PARKING = { none: 0, asked: 1, agreed: 2 } as const;
 /** Starts the hook: from now on `turn` runs whenever the source has something, or `CONTROL.dirty` is set. */
 export function startLoop(source: LoopSource, turn: () => void, inverted: boolean): void {
   checkNative(source.native.startLoop(source.handle, turn, inverted ? 1 : 0), "start the loop hook");
+}
+
+/**
+ * Whether a new source may sleep in libuv's place. One a thread can: two would keep each other awake, so the next one is polled by libuv whatever `wanted` says.
+ */
+export function mayInvert(native: NativeAddon, wanted: "inverted" | "uv"): boolean {
+  return wanted === "inverted" && !native.hasInvertedLoop();
+}
+
+/**
+ * Lets the hook write into word 0 of `words` whether this thread is awake; see `src/observe/heartbeat.ts`. Returns what takes the longest turn since the
+ * last call, in microseconds; undefined where libuv does the waiting, so that the hook does not see it.
+ */
+export function publishPulse(source: LoopSource, words: Int32Array): (() => number) | undefined {
+  const { native, handle, controlTimes } = source;
+  const result = native.publishPulse(handle, words);
+  if (result === -ENOTSUP) return undefined;
+  checkNative(result, "publish the pulse");
+  return function takeLongestTurnMicros() {
+    const micros = controlTimes[CONTROL_TIMES.turnMax] ?? 0;
+    controlTimes[CONTROL_TIMES.turnMax] = 0;
+    return micros;
+  };
 }
 
 /** How long the hook has slept and watched so far, in microseconds. */

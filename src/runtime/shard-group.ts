@@ -11,7 +11,6 @@ import { assert } from "../assert.js";
 import { RingloomError } from "../errors.js";
 import { loadNative } from "../native.js";
 import { judgeHealth, type ServerHealth, type ServerPhase } from "./health.js";
-import { HEARTBEAT_MS } from "./heartbeat.js";
 import type { Listeners } from "./listeners.js";
 import type { RuntimeOptions } from "./options.js";
 import { RestartBudget } from "./restart-budget.js";
@@ -22,6 +21,7 @@ import { fromShardError } from "./shard-error.js";
 import type { ShardAssignment, ShardTrouble } from "./shard-protocol.js";
 import { type ShardEnd, ShardThread, type ShardThreadEvents } from "./shard-thread.js";
 import { makeReport, type StopCause, type StopPhases, type StopReport } from "./stop-report.js";
+import { lookMs, type ShardWatch } from "./watch-shards.js";
 
 /** How long after the deadline a shard may still take to report, in milliseconds; then its thread is terminated. */
 export const CUT_SLACK_MS = 1_000;
@@ -70,6 +70,8 @@ export interface GroupParts {
   readonly shardCount: number;
   readonly roster: SharedArrayBuffer;
   readonly assign: (shard: number, generation: number) => ShardAssignment;
+  /** Hears of each thread from its start to its end. */
+  readonly watch: ShardWatch | undefined;
   readonly events: GroupEvents;
 }
 
@@ -85,8 +87,8 @@ export class ShardGroup implements ShardThreadEvents {
   #onAllReady: ((address: { host: string; port: number }) => void) | undefined;
   #onStartFailed: ((error: unknown) => void) | undefined;
   #onStopped!: (report: StopReport) => void;
-  #watchTimer: NodeJS.Timeout | undefined;
-  #watchedMs = 0;
+  #lookTimer: NodeJS.Timeout | undefined;
+  #lookedMs = 0;
 
   #stopCause: StopCause = "requested";
   /** When each phase of the stop began. */
@@ -127,6 +129,7 @@ export class ShardGroup implements ShardThreadEvents {
       this.#onAllReady = resolve;
       this.#onStartFailed = reject;
     });
+    this.#startLooking();
     for (const seat of this.seats) this.#spawn(seat);
     try {
       return await ready;
@@ -210,7 +213,6 @@ export class ShardGroup implements ShardThreadEvents {
     if (this.#phase === "starting") {
       if (!this.seats.every((candidate) => candidate.current !== undefined)) return;
       this.#phase = "running";
-      this.#startWatching();
       this.#onAllReady?.({ host, port });
       return;
     }
@@ -235,6 +237,7 @@ export class ShardGroup implements ShardThreadEvents {
 
   gone(thread: ShardThread, end: ShardEnd): void {
     const seat = this.#seat(thread.shard);
+    this.#parts.watch?.forget(thread);
     for (const descriptor of thread.takeBack()) this.#place(seat.shard, descriptor);
     if (seat.retiring.delete(thread)) {
       if (this.#phase === "draining") this.#retiredEnds.push(end);
@@ -258,6 +261,7 @@ export class ShardGroup implements ShardThreadEvents {
     const assignment = assign(seat.shard, seat.generation);
     const thread = new ShardThread({ shardMain, assignment }, this);
     seat.successor = thread;
+    this.#parts.watch?.watch(thread);
     if (seat.current === undefined) this.#note(seat, "starting");
     if (options.startMs > 0) seat.startTimer = setTimeout(() => this.#startTooLong(thread), options.startMs);
   }
@@ -339,26 +343,30 @@ export class ShardGroup implements ShardThreadEvents {
 
   // --- watching
 
-  #startWatching(): void {
-    this.#watchedMs = performance.now();
-    this.#watchTimer = setInterval(() => this.#watch(), HEARTBEAT_MS);
+  #startLooking(): void {
+    const { watchdogMs, stuckMs } = this.#parts.options;
+    const intervalMs = lookMs(watchdogMs, stuckMs);
+    this.#lookedMs = performance.now();
+    this.#lookTimer = setInterval(() => this.#look(intervalMs), intervalMs);
   }
 
-  #watch(): void {
+  /** Takes the pulse of every thread, and judges. */
+  #look(intervalMs: number): void {
     const nowMs = performance.now();
-    // When this thread did not run either, nothing is known of the others.
-    const elapsedMs = Math.min(nowMs - this.#watchedMs, 2 * HEARTBEAT_MS);
-    this.#watchedMs = nowMs;
-    if (this.#phase === "draining") return;
+    // When this thread did not run either (a stopped process, a suspended machine), nothing is known of the others.
+    const elapsedMs = Math.min(nowMs - this.#lookedMs, 2 * intervalMs);
+    this.#lookedMs = nowMs;
+    for (const thread of this.#threads()) thread.pulse.observe(elapsedMs);
+    this.#parts.watch?.look();
+    if (this.#phase !== "running" && this.#phase !== "leaving") return;
     for (const seat of this.seats) {
-      if (seat.current !== undefined) this.#feel(seat, seat.current, elapsedMs);
+      if (seat.current !== undefined) this.#feel(seat, seat.current);
       if (!seat.isServing) this.#rescue(seat);
     }
   }
 
-  #feel(seat: Seat, thread: ShardThread, elapsedMs: number): void {
+  #feel(seat: Seat, thread: ShardThread): void {
     const { stuckMs, stuckReplaceMs } = this.#parts.options;
-    thread.pulse.observe(elapsedMs);
     const { silentMs } = thread.pulse;
     const isStuck = silentMs >= stuckMs;
     if (isStuck !== seat.isStuck) {
@@ -486,7 +494,7 @@ export class ShardGroup implements ShardThreadEvents {
       this.#note(seat, "stopped");
     }
     clearTimeout(this.#deadline);
-    clearInterval(this.#watchTimer);
+    clearInterval(this.#lookTimer);
     this.#onStopped(
       makeReport({
         cause: this.#stopCause,

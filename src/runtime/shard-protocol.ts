@@ -36,14 +36,14 @@ export interface ShardAssignment {
   /** The CPU to stay on. */
   readonly cpu: number | undefined;
   readonly counters: SharedArrayBuffer;
-  /** The word in which this thread's heart beats; see `heartbeat.ts`. */
-  readonly heart: SharedArrayBuffer;
+  /** This thread's own words of `src/observe/heartbeat.ts`. */
+  readonly heartbeat: SharedArrayBuffer;
+  /** How long the thread may go without a beat, in milliseconds, where a timer beats. */
+  readonly beatMs: number;
   /** How long a hook of the module may take, in milliseconds; 0 is no limit. */
   readonly hookMs: number;
   /** Whether a rejection that nobody handles ends this thread, or is only reported. */
   readonly unhandledRejections: "shard" | "report";
-  /** See `src/observe/pulse.ts`. */
-  readonly pulses: SharedArrayBuffer;
   readonly log: LogSettings;
   readonly accessLog: boolean;
   readonly facts: RuntimeFacts;

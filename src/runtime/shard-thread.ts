@@ -6,7 +6,7 @@
 import { type MessagePort, Worker } from "node:worker_threads";
 import { RingloomError } from "../errors.js";
 import { loadNative } from "../native.js";
-import { Pulse } from "./heartbeat.js";
+import { Pulse } from "../observe/heartbeat.js";
 import { type ShardError, toShardError } from "./shard-error.js";
 import type {
   DrainReport,
@@ -17,8 +17,8 @@ import type {
   ShardTrouble,
 } from "./shard-protocol.js";
 
-/** What a shard's thread is called, for debuggers and for the watchdog. */
-export function shardThreadName(shard: number): string {
+/** What a shard's thread is called, for debuggers. */
+function shardThreadName(shard: number): string {
   return `ringloom-shard-${shard}`;
 }
 
@@ -67,6 +67,8 @@ export class ShardThread {
   readonly shard: number;
   readonly generation: number;
   readonly pulse: Pulse;
+  /** What the inspector calls the thread: its number tells it from others of the same shard. */
+  readonly title: string;
   state: ShardState = "starting";
   /** How long its module's `close` hook may take after the drain, in milliseconds. */
   closeMs = 0;
@@ -82,7 +84,7 @@ export class ShardThread {
   constructor(options: ShardThreadOptions, events: ShardThreadEvents) {
     this.shard = options.assignment.shard;
     this.generation = options.assignment.generation;
-    this.pulse = new Pulse(options.assignment.heart);
+    this.pulse = new Pulse(options.assignment.heartbeat);
     this.#events = events;
     this.#worker = new Worker(options.shardMain, {
       name: shardThreadName(this.shard),
@@ -92,6 +94,7 @@ export class ShardThread {
       stderr: false,
       resourceLimits: options.assignment.memory.heapLimits,
     });
+    this.title = `[worker ${this.#worker.threadId}] ${shardThreadName(this.shard)}`;
     this.#worker.on("message", (message: MessageFromShard) => this.#onMessage(message));
     this.#worker.on("messageerror", (error) => this.#onError(error));
     this.#worker.on("error", (error) => this.#onError(error));

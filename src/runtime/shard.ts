@@ -3,13 +3,12 @@
  * {@link ShardService}. Everything here runs on the shard's own thread.
  */
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
-import type { DriverStats, ListenAddress, Listening } from "../driver/contract.js";
+import type { Driver, DriverStats, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import { checkNative, requireNative } from "../native.js";
+import { Heart } from "../observe/heartbeat.js";
 import { configureLog } from "../observe/log.js";
 import { LoopMonitor, libuvIdleMs } from "../observe/loop-monitor.js";
-import { Pulses } from "../observe/pulse.js";
-import { startHeart } from "./heartbeat.js";
 import { type HookFailure, Hooks, type ShardHookContext } from "./lifecycle.js";
 import { toShardError } from "./shard-error.js";
 import { ShardCallee, ShardCalls, setShardCalls } from "./shard-functions.js";
@@ -22,6 +21,7 @@ import type {
   ShardDrainOptions,
   ShardTrouble,
 } from "./shard-protocol.js";
+import { ShardSampler } from "./shard-sampler.js";
 import { RuntimeView, setRuntimeView } from "./stats.js";
 
 /** What the service itself tells about its drain. */
@@ -33,6 +33,8 @@ export interface ShardService {
   readonly driverStats: object;
   /** Current counters of the service itself. */
   readonly serviceStats: object;
+  /** What can publish the thread's pulse, if anything. */
+  readonly driver?: Pick<Driver, "publishPulse">;
   /** The module's export `lifecycle`, unchecked. */
   readonly lifecycle?: unknown;
   listen(target: number | ListenAddress): Promise<Listening>;
@@ -63,7 +65,6 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
   const { shard, shardCount, generation, hookMs } = assignment;
   configureLog(assignment.log, shard);
   try {
-    startHeart(assignment.heart);
     // Node reads the map of a module when it loads it, so this comes before the user's.
     if (assignment.sourceMaps) process.setSourceMapsEnabled(true);
     if (assignment.cpu !== undefined) {
@@ -107,6 +108,7 @@ class ShardLife {
   readonly #callee = new ShardCallee();
   readonly #othersStopped: Promise<void>;
   #nobodyListens: () => void = () => undefined;
+  #sampler: ShardSampler | undefined;
   #isDraining = false;
   #readyHook: ReturnType<Hooks["attempt"]> = Promise.resolve(undefined);
 
@@ -149,8 +151,7 @@ class ShardLife {
     try {
       const { shard } = this.#assignment;
       // From now on this thread alone writes the shard's counters: the one before it has stopped to.
-      this.#view.start({ driver: () => this.#service.driverStats, service: () => this.#service.serviceStats });
-      this.#view.monitor(monitorLoop(this.#assignment, this.#service));
+      this.#startSampling();
       const { host, port } = await this.#service.listen(ownTarget(this.#assignment));
       send(this.#port, { type: "ready", host, port });
       this.#readyHook = this.#hooks.attempt("ready", shard);
@@ -159,6 +160,38 @@ class ShardLife {
     } catch (error) {
       fail(this.#port, error);
     }
+  }
+
+  /** Not before the module has loaded: a long load is not a blocked loop. */
+  #startSampling(): void {
+    const service = this.#service;
+    const view = this.#view;
+    const { heartbeat, beatMs } = this.#assignment;
+    const heart = new Heart(heartbeat);
+    const takeLongestTurn = service.driver?.publishPulse?.(heart.words);
+    const monitor = new LoopMonitor({
+      heart,
+      waits() {
+        const { asleepMicros = 0, spinningMicros = 0 } = service.driverStats as Partial<DriverStats>;
+        return { asleepMs: asleepMicros / 1_000 + libuvIdleMs(), spinningMs: spinningMicros / 1_000 };
+      },
+      takeLongestTurnMs: () => (takeLongestTurn?.() ?? 0) / 1_000,
+    });
+    view.start({ driver: () => service.driverStats, service: () => service.serviceStats }, monitor);
+    this.#sampler = new ShardSampler({
+      monitor,
+      heart,
+      beatMs,
+      driverBeats: takeLongestTurn !== undefined,
+      publish: () => view.publish(),
+      turns: () => (service.driverStats as Partial<DriverStats>).turns ?? 0,
+    });
+    this.#sampler.start();
+  }
+
+  #stopSampling(): void {
+    this.#sampler?.stop();
+    this.#view.stop();
   }
 
   #adopt(descriptor: number): void {
@@ -176,7 +209,7 @@ class ShardLife {
       // Hooks of one shard never overlap.
       const drainHook = this.#readyHook.then(() => this.#hooks.attempt("drain", shard));
       const report = await this.#service.drain(options, () => {
-        if (hasSuccessor) this.#view.stop();
+        if (hasSuccessor) this.#stopSampling();
         send(this.#port, { type: "listenerStopped" });
         return this.#othersStopped;
       });
@@ -186,7 +219,7 @@ class ShardLife {
         new Promise((resolve) => setTimeout(resolve, options.deadlineMs).unref()),
       ]);
       failures.push(await this.#hooks.attempt("close", shard));
-      if (!hasSuccessor) this.#view.stop();
+      if (!hasSuccessor) this.#stopSampling();
       const hookFailures = failures.filter((failure): failure is HookFailure => failure !== undefined);
       send(this.#port, { type: "drained", report: { ...report, hookFailures } });
       endThread(0);
@@ -194,20 +227,6 @@ class ShardLife {
       fail(this.#port, error);
     }
   }
-}
-
-/** Begins to sample this thread's event loop. Not before the module has loaded: a long load is not a blocked loop. */
-function monitorLoop({ shard, pulses }: ShardAssignment, service: ShardService): LoopMonitor {
-  const monitor = new LoopMonitor({
-    shard,
-    pulses: new Pulses(pulses),
-    waits() {
-      const { asleepMicros = 0, spinningMicros = 0 } = service.driverStats as Partial<DriverStats>;
-      return { asleepMs: asleepMicros / 1_000 + libuvIdleMs(), spinningMs: spinningMicros / 1_000 };
-    },
-  });
-  monitor.start();
-  return monitor;
 }
 
 /**

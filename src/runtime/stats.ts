@@ -20,7 +20,7 @@ export interface ShardFigures {
 }
 
 /**
- * The figures of one shard, at most a tenth of a second old; those of the calling shard are current. They start over with each generation, that is
+ * The figures of one shard, at most a tenth of a second old, or a second where the shard was idle; those of the calling shard are current. They start over with each generation, that is
  * when another thread takes the shard's place.
  * @experimental
  */
@@ -64,17 +64,13 @@ export interface CounterSource {
   service(): object;
 }
 
-/** How often a shard publishes its counters, in milliseconds. */
-export const PUBLISH_INTERVAL_MS = 100;
-
 /** The part of a server that runs on this thread, as far as statistics go. */
 export class RuntimeView {
   readonly #counters: Counters;
   readonly #shard: number;
   readonly #facts: RuntimeFacts;
   #source: CounterSource | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #monitor: LoopMonitor | undefined;
+  #monitor: Pick<LoopMonitor, "stats"> | undefined;
 
   constructor(buffer: SharedArrayBuffer, shard: number, facts: RuntimeFacts) {
     this.#counters = new Counters(buffer, shard);
@@ -82,22 +78,14 @@ export class RuntimeView {
     this.#facts = facts;
   }
 
-  /** Starts to publish what `source` counts. */
-  start(source: CounterSource): void {
+  /** From now on {@link publish} publishes what `source` counts and what `monitor` sees. */
+  start(source: CounterSource, monitor: Pick<LoopMonitor, "stats">): void {
     this.#source = source;
-    this.publish();
-    this.#timer = setInterval(() => this.publish(), PUBLISH_INTERVAL_MS).unref();
-  }
-
-  /** Publishes what `monitor` sees, too. */
-  monitor(monitor: LoopMonitor): void {
     this.#monitor = monitor;
   }
 
-  /** Publishes a last time, and stops. */
+  /** Publishes a last time. */
   stop(): void {
-    clearInterval(this.#timer);
-    this.#monitor?.stop();
     this.publish();
     this.#source = undefined;
   }

@@ -10,11 +10,10 @@
 import { chooseDriver, type DriverChoice } from "../driver/choose.js";
 import { RingloomError } from "../errors.js";
 import { loadNative, nativeProblem } from "../native.js";
+import { createHeartbeat } from "../observe/heartbeat.js";
 import { resolveLogSettings } from "../observe/log.js";
-import { createPulses } from "../observe/pulse.js";
 import { createCounters } from "./counters.js";
 import type { ServerHealth } from "./health.js";
-import { createHeart } from "./heartbeat.js";
 import { Hooks } from "./lifecycle.js";
 import { Listeners } from "./listeners.js";
 import { heapLimits } from "./memory-plan.js";
@@ -27,7 +26,7 @@ import type { ShardAssignment } from "./shard-protocol.js";
 import { type MachineFacts, readMachineFacts, type Sizing, sizeRuntime } from "./sizing.js";
 import type { RuntimeFacts } from "./stats.js";
 import type { StopCause, StopReport } from "./stop-report.js";
-import { watchShards } from "./watch-shards.js";
+import { lookMs, watchShards } from "./watch-shards.js";
 
 /** What to supervise. */
 export interface SupervisorRequest {
@@ -92,12 +91,12 @@ export class Supervisor {
     const reusePort = options.reusePort === "on";
     const listeners = await Listeners.open({ host, port, backlog, reusePort, count: sizing.shards });
     const roster = createRoster(sizing.shards);
-    const pulses = createPulses(sizing.shards);
-    const assign = assigner({ request, choice, sizing, cpus, listeners, roster, pulses });
-    const group = new ShardGroup({ listeners, options, shardMain, shardCount: sizing.shards, roster, assign, events });
+    const assign = assigner({ request, choice, sizing, cpus, listeners, roster });
     // Before the threads start, because the inspector attaches to a thread when that starts.
-    const endWatch = await watchShards(pulses, options.watchdogMs);
-    void group.stopped.then(endWatch);
+    const watch = await watchShards(options.watchdogMs);
+    const shardCount = sizing.shards;
+    const group = new ShardGroup({ listeners, options, shardMain, shardCount, roster, assign, watch, events });
+    void group.stopped.then(() => watch?.end());
     let supervisor: Supervisor;
     try {
       supervisor = new Supervisor({ request, group, hooks, choice, sizing }, await group.start());
@@ -199,13 +198,12 @@ export interface AssignerParts {
   readonly cpus: readonly (number | undefined)[];
   readonly listeners: Pick<Listeners, "targetFor">;
   readonly roster: SharedArrayBuffer;
-  readonly pulses: SharedArrayBuffer;
 }
 
 /** Returns what makes the assignment of one thread. */
 export function assigner(parts: AssignerParts): (shard: number, generation: number) => ShardAssignment {
-  const { request, choice, sizing, cpus, listeners, roster, pulses } = parts;
-  const { ringEntries, loop, hookMs, unhandledRejections } = request.options;
+  const { request, choice, sizing, cpus, listeners, roster } = parts;
+  const { ringEntries, loop, hookMs, unhandledRejections, watchdogMs, stuckMs } = request.options;
   const { connectionsMax, writePoolBytes, receiveSlabBytes, spin } = sizing;
   const counters = createCounters(sizing.shards);
   const facts: RuntimeFacts = {
@@ -227,8 +225,8 @@ export function assigner(parts: AssignerParts): (shard: number, generation: numb
     target: listeners.targetFor(shard),
     cpu: cpus[shard],
     counters,
-    pulses,
-    heart: createHeart(),
+    heartbeat: createHeartbeat(),
+    beatMs: lookMs(watchdogMs, stuckMs),
     hookMs,
     unhandledRejections,
     facts,

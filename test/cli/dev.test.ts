@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
+import { SERVE_ONLY } from "../../src/cli/dev-options.js";
+import { RUNTIME_OPTIONS } from "../../src/runtime/options.js";
 import { DevFolder } from "../support/dev-folder.js";
 import { driversUnderTest } from "../support/drivers.js";
 import { Ringloom, run, type Settings } from "./ringloom.js";
@@ -235,6 +237,42 @@ test("ringloom dev refuses a port in use, a wrong inspector address and --shards
     assert.equal((await run(["dev", folder.file("app.js"), "--shards", "2"])).code, 2);
     assert.equal((await run(["dev", folder.file("gone.js")])).code, 1);
     assert.equal((await run(["dev"])).code, 2);
+  });
+});
+
+test("ringloom dev ignores the variables of options that it does not have, whatever their values", async () => {
+  const variables = SERVE_ONLY.flatMap((name) => RUNTIME_OPTIONS[name].environment);
+  const environment = Object.fromEntries(variables.map((variable) => [variable, "not allowed"]));
+  await withDev({ settings: { environment } }, async ({ ringloom, url, folder }) => {
+    await readyTimes(ringloom, 1);
+    assert.equal(await get(url), "one");
+    const own = { environment: { ...environment, RINGLOOM_DRAIN_MS: "not allowed" } };
+    const refused = await run(["dev", folder.file("app.js"), "--port", "0"], own);
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /Invalid value for RINGLOOM_DRAIN_MS: "not allowed"/);
+  });
+});
+
+const CALLING_APP = `import { App } from "ringloom/http";
+import { invokeOnShard, shardFunction } from "ringloom";
+import { word } from "./word.js";
+const say = shardFunction("say", (name) => word + " " + name);
+const app = new App();
+app.get("/:shard", async (c) => {
+  const call = invokeOnShard(say, { shard: Number(c.param("shard")) }, "ada");
+  return c.text(await call.catch((error) => error.code));
+});
+export default app;
+`;
+
+test("ringloom dev lets the one shard call itself, after a restart too", async () => {
+  await withDev({ files: { "app.js": CALLING_APP } }, async ({ folder, ringloom, url }) => {
+    await readyTimes(ringloom, 1);
+    assert.equal(await get(`${url}/0`), "one ada");
+    assert.equal(await get(`${url}/1`), "ERR_RINGLOOM_INVALID_OPTION");
+    folder.write("word.js", word("two"));
+    await readyTimes(ringloom, 2);
+    assert.equal(await get(`${url}/0`), "two ada");
   });
 });
 

@@ -29,9 +29,9 @@ async function listenForThreads(ringloom: Ringloom): Promise<Debugger> {
   return attached;
 }
 
-async function setBreakpoint(thread: ThreadSession, path: string): Promise<void> {
+async function setBreakpoint(thread: ThreadSession, path: string, line = BREAK_LINE): Promise<void> {
   await thread.call("Debugger.enable");
-  await thread.call("Debugger.setBreakpointByUrl", { lineNumber: BREAK_LINE, url: pathToFileURL(path).href });
+  await thread.call("Debugger.setBreakpointByUrl", { lineNumber: line, url: pathToFileURL(path).href });
   await thread.call("Runtime.runIfWaitingForDebugger");
 }
 
@@ -115,6 +115,35 @@ for (const { name: driver, skip } of driversUnderTest) {
         assert.equal(await ringloom.stop("SIGINT"), 0);
         await cut;
       });
+    });
+
+    test("--inspect-wait loads the module when a debugger has attached, which can stop at its first line", async () => {
+      const source = `globalThis.answer = 42;\nconsole.log("loaded");\n${APP}`;
+      const folder = new DevFolder({ "app.js": source });
+      const args = ["dev", folder.file("app.js"), "--port", "0", "--driver", driver, "--inspect-wait=0"];
+      const ringloom = new Ringloom(args);
+      let debug: Debugger | undefined;
+      try {
+        debug = await listenForThreads(ringloom);
+        await debug.main.call("Runtime.enable");
+        // The command answers its debugger while it waits for the word to go on.
+        assert.equal(ringloom.stdout, "");
+        await debug.main.call("Runtime.runIfWaitingForDebugger");
+        const thread = await debug.thread(0);
+        await setBreakpoint(thread, folder.file("app.js"), 1);
+        assert.equal(await valueAtBreakpoint(thread, "globalThis.answer"), 42);
+        assert.doesNotMatch(ringloom.stdout, /loaded|^ready/m);
+        await thread.call("Debugger.resume");
+        const url = await ringloom.listening();
+        await ringloom.said(/^loaded$/m);
+        assert.equal(await (await fetch(`${url}/add/41`, { headers: { connection: "close" } })).text(), "42");
+        assert.equal(await ringloom.stop("SIGINT"), 0);
+      } finally {
+        if (ringloom.child.exitCode === null) ringloom.child.kill("SIGKILL");
+        await ringloom.ended();
+        debug?.close();
+        folder.remove();
+      }
     });
   });
 }

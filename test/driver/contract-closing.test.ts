@@ -133,6 +133,21 @@ for (const under of driverVariants) {
       });
     });
 
+    test("queuedBytes() tells what closeAfterFlush() has left to send, and close() cuts it short", async () => {
+      await withRig(under, { writePoolBytes: 16 * 1024 * 1024 }, async (rig) => {
+        const { peer, life } = await rig.open();
+        peer.socket.pause();
+        rig.send(life.slot, pattern(13, 0, 16 * 1024 * 1024));
+        rig.driver.closeAfterFlush(life.slot);
+        await turns(20);
+        const queued = rig.driver.queuedBytes(life.slot);
+        assert.ok(queued > 0 && queued < 16 * 1024 * 1024, `${queued} bytes are queued`);
+        rig.driver.close(life.slot);
+        assert.equal(rig.driver.queuedBytes(life.slot), 0);
+        await rig.closedLife(life);
+      });
+    });
+
     for (const closeName of ["close", "closeAfterFlush", "end"] as const) {
       test(`${closeName}() gives an open reservation back`, async () => {
         await withRig(under, {}, async (rig) => {

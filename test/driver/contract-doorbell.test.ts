@@ -47,6 +47,8 @@ async function withDoorbell(
     seen = Atomics.load(words, SHARED.published);
     calls.push("rung");
     signal.notify();
+    Atomics.store(words, SHARED.seen, seen);
+    Atomics.notify(words, SHARED.seen);
     options.rung?.();
   };
   const prepare = options.prepare;
@@ -112,6 +114,14 @@ for (const under of driverVariants) {
         ];
         await Promise.all(ringers.map(({ done }) => within("the ringers to end", done, 60_000)));
         await signal.until("the last ring", () => seen() === 4500);
+      });
+    });
+
+    test("a ring at whatever step of falling asleep wakes the thread", async () => {
+      await withDoorbell(under, {}, async ({ ring, signal, seen }) => {
+        const { woken, told } = await within("the ringer", ring({ times: 3000, isAnswered: true }).done, 120_000);
+        assert.equal(woken + told, 3000);
+        await signal.until("the last ring", () => seen() === 3000);
       });
     });
 

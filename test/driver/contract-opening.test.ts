@@ -407,6 +407,12 @@ for (const under of driverVariants) {
       assert.equal(text, "flushed");
     });
 
+    test("rung(), prepare() and resume() that throw are reported, and called again", async () => {
+      const { thrown, text } = await runThrowing("wake", under.name);
+      const expected = under.name === "portable" ? ["rung"] : ["rung", "prepare", "resume"];
+      assert.deepEqual({ thrown, text }, { thrown: expected, text: "alive" });
+    });
+
     for (const eventName of ["accepted", "received", "ended", "drained", "turnEnded"]) {
       test(`a reservation is given up when ${eventName}() throws before its commit`, async () => {
         const { thrown, other, same, writeBlocksNow } = await runThrowing(`reserve-${eventName}`, under.name);

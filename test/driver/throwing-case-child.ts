@@ -1,6 +1,7 @@
 /** Runs the case that its second argument names, in which a handler throws at a bad moment, and prints which exceptions were reported and what happened all the same. */
 
-import type { DriverEvents } from "../../src/driver/contract.js";
+import type { DriverEvents, DriverName, DriverWake } from "../../src/driver/contract.js";
+import { createDoorbell, ringDoorbell } from "../../src/driver/doorbell.js";
 import { Peer } from "../support/peer.js";
 import { Signal, turns } from "../support/signal.js";
 import { childDriver } from "./child-driver.js";
@@ -18,21 +19,46 @@ process.on("uncaughtException", (error) => {
   signal.notify();
 });
 
-const driver = childDriver({
-  accepted: (slot, listener) => {
-    slots.push(slot);
-    note(`accepted ${slot}`, () => handlers.accepted?.(slot, listener));
+const seesSleep = process.argv[2] !== "portable";
+const isWakeCase = process.argv[3] === "wake";
+const doorbell = isWakeCase ? createDoorbell(process.argv[2] as DriverName) : undefined;
+/** What throws the next time that the driver calls it. */
+const throwing = new Set<string>();
+const hook = (name: string): void => {
+  if (!throwing.delete(name)) return note(name, () => {});
+  note(name, () => driver.reserve(slots.at(-1)!, 100));
+  fail(name);
+};
+const wake: DriverWake | undefined = doorbell && {
+  doorbell,
+  rung: () => hook("rung"),
+  idle: {
+    prepare: () => {
+      hook("prepare");
+      return true;
+    },
+    resume: () => hook("resume"),
   },
-  received(slot, bytes, offset, length) {
-    chunks.push(Buffer.from(bytes.subarray(offset, offset + length)));
-    signal.notify();
-    handlers.received?.(slot, bytes, offset, length);
+};
+
+const driver = childDriver(
+  {
+    accepted: (slot, listener) => {
+      slots.push(slot);
+      note(`accepted ${slot}`, () => handlers.accepted?.(slot, listener));
+    },
+    received(slot, bytes, offset, length) {
+      chunks.push(Buffer.from(bytes.subarray(offset, offset + length)));
+      signal.notify();
+      handlers.received?.(slot, bytes, offset, length);
+    },
+    ended: (slot) => note(`ended ${slot}`, () => handlers.ended?.(slot)),
+    drained: (slot) => note(`drained ${slot}`, () => handlers.drained?.(slot)),
+    closed: (slot, errno) => note(`closed ${slot}`, () => handlers.closed?.(slot, errno)),
+    turnEnded: () => handlers.turnEnded?.(),
   },
-  ended: (slot) => note(`ended ${slot}`, () => handlers.ended?.(slot)),
-  drained: (slot) => note(`drained ${slot}`, () => handlers.drained?.(slot)),
-  closed: (slot, errno) => note(`closed ${slot}`, () => handlers.closed?.(slot, errno)),
-  turnEnded: () => handlers.turnEnded?.(),
-});
+  wake,
+);
 const { port } = await driver.listen({ host: "127.0.0.1", port: 0, backlog: 16, reusePort: false });
 
 const cases: Record<string, () => Promise<unknown>> = {
@@ -92,6 +118,23 @@ const cases: Record<string, () => Promise<unknown>> = {
     await signal.until("both", () => events.filter((event) => event.startsWith("drained")).length === 2);
     await turns(10);
     return {};
+  },
+
+  /** What the driver calls for its doorbell throws, with a reservation open; the next call of each is made all the same. */
+  async wake() {
+    const { peer, slot } = await open();
+    for (const name of seesSleep ? ["rung", "prepare", "resume"] : ["rung"]) {
+      throwing.add(name);
+      ringDoorbell(doorbell!);
+      await signal.until(name, () => thrown.includes(name));
+      const count = events.length;
+      await turns(10);
+      ringDoorbell(doorbell!);
+      await signal.until(`${name} again`, () => events.includes(name, count));
+    }
+    send(slot, "alive");
+    await peer.received(5);
+    return { text: peer.text };
   },
 
   /** `drained` of one throws: bytes of the other wait for the same flush. */

@@ -207,15 +207,55 @@ describe("examples/container/Dockerfile", () => {
     const built = spawnSync("/bin/sh", ["-c", build.text], { cwd: app, encoding: "utf8" });
     assert.equal(built.status, 0, built.stdout + built.stderr);
     const command = JSON.parse(all.find((one) => one.name === "CMD")?.text ?? "[]") as string[];
-    const environment = { ...imageEnvironment(), RINGLOOM_PORT: "0", RINGLOOM_HEALTH_PORT: undefined };
+    const [deployment] = manifests("deployment.yaml");
+    const [container] = deployment?.spec.template.spec.containers ?? [];
+    assert.ok(container !== undefined);
+    // Only the address is another one, and the ready delay, which the signal below ends, is too long to be over by itself.
+    const environment = {
+      ...imageEnvironment(),
+      ...Object.fromEntries(container.env.map((one) => [one.name, one.value])),
+      RINGLOOM_HOST: "127.0.0.1",
+      RINGLOOM_PORT: "0",
+      RINGLOOM_HEALTH_PORT: "0",
+      RINGLOOM_READY_DELAY_MS: "3600000",
+    };
     const server = new Ringloom([], { environment, command, cwd: app });
     try {
       const url = await server.listening();
-      assert.equal(await (await fetch(url)).text(), "hello from a container\n");
-      assert.equal(await server.stop(), 0);
+      assert.equal(await hello(url), "hello from a container\n");
+      const [, healthUrl = ""] = await server.said(/health +(http:\/\/\S+)/);
+      const probe = async ({ httpGet }: Probe) => (await fetch(healthUrl + httpGet.path)).status;
+      for (const each of [container.startupProbe, container.readinessProbe, container.livenessProbe]) {
+        assert.equal(await probe(each), 200);
+      }
+      assert.equal(healthCheck(app, healthUrl), 0);
+
+      server.child.kill("SIGTERM");
+      while ((await probe(container.readinessProbe)) !== 503) await new Promise((resolve) => setTimeout(resolve, 10));
+      assert.equal(await probe(container.livenessProbe), 200, "nothing is killed");
+      assert.equal(healthCheck(app, healthUrl), 1);
+      assert.equal(await hello(url), "hello from a container\n", "it serves on");
+      assert.equal(await server.stop("SIGINT"), 0);
+      assert.equal(healthCheck(app, healthUrl), 1, "nobody is there");
     } finally {
       server.child.kill("SIGKILL");
       await server.ended();
     }
   });
+
+  /** On a connection of its own, so that the second signal finds none to cut. */
+  async function hello(url: string): Promise<string> {
+    return (await fetch(url, { headers: { connection: "close" } })).text();
+  }
+
+  /** Runs the image's HEALTHCHECK as it stands, but for the port; returns its exit code. */
+  function healthCheck(cwd: string, healthUrl: string): number | null {
+    const { RINGLOOM_HEALTH_PORT } = imageEnvironment();
+    const text = all.find((one) => one.name === "HEALTHCHECK")?.text ?? "";
+    const here = text
+      .slice(text.indexOf("CMD ") + 4)
+      .replace(`:${RINGLOOM_HEALTH_PORT}/`, `:${new URL(healthUrl).port}/`);
+    const [, ...args] = JSON.parse(here) as string[];
+    return spawnSync(process.execPath, args, { cwd, timeout: 30_000 }).status;
+  }
 });

@@ -367,6 +367,25 @@ for (const driver of driversUnderTest) {
         await server.settle();
         assert.equal(server.stats.writeTimeouts, 1);
       });
+
+      test("a client that takes no answer is let go although the connection is closing behind its last one", async () => {
+        const app = new App().get("/", (c) => c.text("y".repeat(30_000)));
+        // Long enough for the last request to be sent before the answers in front of it time out.
+        await start(app, { limits: { writeTimeoutMs: 2_000 } });
+        const peer = await open();
+        peer.socket.pause();
+        for (let sent = 1; server.driver.stats.writeBlocksNow === 0; sent++) {
+          peer.send(GET);
+          await turnsUntil(() => server.stats.answers === sent);
+          await turns(20);
+        }
+        const { answers } = server.stats;
+        peer.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        await turnsUntil(() => server.stats.answers > answers);
+        await turnsUntil(() => server.stats.writeTimeouts === 1);
+        await server.settle();
+        assert.equal(server.driver.stats.writeBlocksNow, 0);
+      });
     });
 
     describe("clients that take too much", () => {

@@ -11,7 +11,7 @@ import { driversUnderTest } from "../support/drivers.js";
 import { Peer } from "../support/peer.js";
 import { within } from "../support/signal.js";
 import { SocketServer } from "../support/test-server.js";
-import { Diary } from "./rig.js";
+import { Diary, eventually } from "./rig.js";
 
 for (const under of driversUnderTest) {
   describe(`nodeHandler() on the ${under.name} driver`, { skip: under.skip }, () => {
@@ -231,6 +231,55 @@ for (const under of driversUnderTest) {
       const server = await SocketServer.start(under, app);
       assert.equal(await text(await ask(server, "/old/x")), "old /old/x");
       assert.equal(await text(await ask(server, "/old/y", "body")), "old /old/y");
+      await end(server);
+    });
+
+    test("reports middleware that fails when the program has answered or begun to, and leaves the answer alone", async () => {
+      const diary = new Diary();
+      let finish: (() => void) | undefined;
+      const app = new App();
+      const old = nodeHandler((incoming, response) => {
+        if (!incoming.url?.startsWith("/old/begun")) {
+          response.end("whole");
+          return;
+        }
+        response.write("begun ");
+        finish = () => response.end("and ended");
+        diary.note("begun");
+      });
+      app.all(
+        "/old/*",
+        async (_c, next) => {
+          await Promise.resolve();
+          await next();
+          await new Promise((resolve) => setImmediate(resolve));
+          throw new Error("audit failed");
+        },
+        old,
+      );
+      app.all(
+        "/sync/*",
+        (_c, next) => {
+          next();
+          return Promise.reject(new Error("audit failed"));
+        },
+        old,
+      );
+      const server = await SocketServer.start(under, app);
+      assert.equal(await text(await ask(server, "/old/whole?secret")), "whole");
+      await eventually("the report", () => server.log.length === 1);
+      const answer = ask(server, "/old/begun").then(text);
+      await diary.until("begun");
+      await eventually("the report", () => server.log.length === 2);
+      finish?.();
+      assert.equal(await answer, "begun and ended");
+      assert.equal(await text(await ask(server, "/sync/whole")), "whole");
+      await eventually("the report", () => server.log.length === 3);
+      assert.deepEqual(
+        server.log.map(({ request, error }) => [request, (error as Error).message]),
+        ["/old/whole", "/old/begun", "/sync/whole"].map((path) => [`GET ${path}`, "audit failed"]),
+      );
+      assert.equal(server.stats.handlerErrors, 3);
       await end(server);
     });
 

@@ -11,7 +11,7 @@ import { after, before, describe, test } from "node:test";
 import { driversUnderTest } from "../support/drivers.js";
 import { Peer } from "../support/peer.js";
 import { within } from "../support/signal.js";
-import { Diary, NodeRig } from "./rig.js";
+import { Diary, eventually, NodeRig } from "./rig.js";
 
 const LARGE = Buffer.alloc(6 * 1024 * 1024, "ringloom ");
 
@@ -308,7 +308,7 @@ for (const under of driversUnderTest) {
 
     test("writes on when the write pool was exhausted", async () => {
       const server = createServer((_incoming, response) => response.end(LARGE));
-      const tight = await NodeRig.startServer(under, server, { writePoolBytes: 128 * 1024 });
+      const tight = await NodeRig.startServer(under, server, { sizes: { writePoolBytes: 128 * 1024 } });
       const answers = await Promise.all(
         Array.from({ length: 8 }, async () => Buffer.from(await (await fetch(tight.url)).arrayBuffer())),
       );
@@ -349,6 +349,41 @@ for (const under of driversUnderTest) {
       await assert.rejects(fetch(draining.url), "nobody listens any more");
       await draining.close();
       for (const peer of [idle, busy, lateOne]) peer.socket.destroy();
+    });
+
+    test("drains: lets an answer leave that was ended and has not left, and closes who has never said anything", async () => {
+      const draining = await NodeRig.start(under, (_incoming, response) => response.end(LARGE));
+      const silent = await Peer.open(draining.port);
+      const slow = await Peer.open(draining.port);
+      slow.socket.pause();
+      slow.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+      await eventually("the answer", () => draining.node.stats.requests === 1);
+      const drained = draining.node.drain({ graceMs: 10 });
+      await silent.ended();
+      // The drain looks for idle connections all the while.
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      slow.socket.resume();
+      const report = await within("the drain", drained);
+      assert.deepEqual([report.connectionsClosedIdle, report.connectionsForced, report.requestsFinished], [1, 0, 1]);
+      await slow.ended();
+      assert.equal(digest(slow.bytes.subarray(slow.bytes.indexOf("\r\n\r\n") + 4)), digest(LARGE));
+      await draining.close();
+      for (const peer of [silent, slow]) peer.socket.destroy();
+    });
+
+    test("closes late requests without being told how often to look, and leaves the server as it was", async () => {
+      const server = createServer((_incoming, response) => response.end("ok"));
+      server.headersTimeout = 100;
+      const timed = await NodeRig.startServer(under, server);
+      assert.match(await converse(timed.port, "GET / HTTP/1.1\r\nhost:"), /^HTTP\/1\.1 408 Request Timeout\r\n/);
+      await timed.close();
+      const [fresh, own] = [createServer(), createServer({ connectionsCheckingInterval: 7_000 })];
+      const interval = Reflect.get(fresh, "connectionsCheckingInterval");
+      assert.equal(Reflect.get(server, "connectionsCheckingInterval"), interval);
+      const told = await NodeRig.startServer(under, own);
+      assert.equal(Reflect.get(own, "connectionsCheckingInterval"), 7_000, "what the program chose stays");
+      await told.close();
+      assert.equal(Reflect.get(own, "connectionsCheckingInterval"), 7_000);
     });
 
     test("cuts what is left at the deadline of a drain", async () => {

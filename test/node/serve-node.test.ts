@@ -87,6 +87,22 @@ describe("ringloom serve", () => {
     });
   });
 
+  test("writes the access log, and keeps the write timeout, of an app that node:http serves", async () => {
+    const args = [
+      moduleOf("logged.mjs", `export default ${LISTENER};`),
+      ...ARGS,
+      "--access-log",
+      "on",
+      "--log",
+      "text",
+    ];
+    await withServe([...args, "--write-timeout-ms", "1234"], {}, async (server, url) => {
+      await (await fetch(`${url}/said?secret`)).text();
+      await server.complained(/request.*method=GET.*path=\/said.*status=200/);
+      assert.equal(await server.stop(), 0);
+    });
+  });
+
   test("gives limits to the server where node:http has them", async () => {
     const text = `import http from "node:http";
       const server = http.createServer((_request, response) => response.end(String(server.headersTimeout)));

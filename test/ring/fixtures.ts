@@ -55,3 +55,26 @@ if (!isMainThread && (workerData as { role?: string } | null)?.role === "echo") 
   parentPort?.on("message", (message: unknown) => parentPort?.postMessage({ answer: message }));
   parentPort?.postMessage({ port: await listenLocally(driver) });
 }
+
+interface PulseThread {
+  readonly role: "pulse";
+  readonly mode: LoopMode;
+  readonly heartbeat: SharedArrayBuffer;
+  /** Not 0: what was asked for may end. */
+  readonly release: Int32Array;
+}
+
+if (!isMainThread && (workerData as { role?: string } | null)?.role === "pulse") {
+  const { mode, heartbeat, release } = workerData as PulseThread;
+  const driver = echoDriver(mode);
+  function spin(): void {
+    if (Atomics.load(release, 0) === 0) setImmediate(spin);
+  }
+  parentPort?.on("message", (wish: "block" | "spin") => {
+    parentPort?.postMessage("begun");
+    if (wish === "block") Atomics.wait(release, 0, 0);
+    else spin();
+  });
+  await listenLocally(driver);
+  parentPort?.postMessage({ publishes: driver.publishPulse?.(new Int32Array(heartbeat)) !== undefined });
+}

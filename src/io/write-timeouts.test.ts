@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
+import { WriteTimeouts, type WritingSocket } from "./write-timeouts.js";
+
+/** A connection whose kernel takes what the test says. */
+class FakeSocket implements WritingSocket {
+  committedBytes = 0;
+  sentBytes = 0;
+  takenBytes = -1;
+  takenAtMs = 0;
+  isCut = false;
+
+  get queuedBytes(): number {
+    return this.committedBytes - this.sentBytes;
+  }
+}
+
+/** Runs `body` with timers and `performance.now` under the test's control. */
+function withClock(body: (advance: (ms: number) => void) => void): void {
+  let now = 0;
+  const clock = mock.method(performance, "now", () => now);
+  mock.timers.enable({ apis: ["setInterval"] });
+  try {
+    body((ms) => {
+      for (let step = 0; step < ms; step++) {
+        now += 1;
+        mock.timers.tick(1);
+      }
+    });
+  } finally {
+    mock.timers.reset();
+    clock.mock.restore();
+  }
+}
+
+function watching(sockets: FakeSocket[], timeoutMs: number): WriteTimeouts<FakeSocket> {
+  const timeouts = new WriteTimeouts<FakeSocket>({
+    timeoutMs,
+    sockets: () => sockets,
+    cut: (socket) => (socket.isCut = true),
+  });
+  timeouts.start();
+  return timeouts;
+}
+
+test("WriteTimeouts cuts a peer that takes nothing, not before the time and at most two ticks after it", () => {
+  withClock((advance) => {
+    const socket = new FakeSocket();
+    const timeouts = watching([socket], 4_000);
+    advance(10_000);
+    assert.equal(socket.isCut, false, "nothing waits");
+    socket.committedBytes = 1;
+    advance(4_000);
+    assert.equal(socket.isCut, false);
+    advance(2_000);
+    assert.equal(socket.isCut, true);
+    timeouts.stop();
+  });
+});
+
+test("WriteTimeouts leaves alone who takes a byte now and then, or all of it, however much is written meanwhile", () => {
+  withClock((advance) => {
+    const [slow, quick, stuck] = [new FakeSocket(), new FakeSocket(), new FakeSocket()];
+    const timeouts = watching([slow, quick, stuck], 1_000);
+    for (const socket of [slow, stuck]) socket.committedBytes = 1_000;
+    for (let round = 0; round < 10; round++) {
+      slow.sentBytes += 1;
+      quick.committedBytes += 10;
+      advance(400);
+      quick.sentBytes += 10;
+      stuck.committedBytes += 10;
+      advance(400);
+    }
+    assert.deepEqual([slow.isCut, quick.isCut, stuck.isCut], [false, false, true]);
+    timeouts.stop();
+  });
+});
+
+test("WriteTimeouts with 0 never cuts", () => {
+  withClock((advance) => {
+    const stuck = new FakeSocket();
+    stuck.committedBytes = 1;
+    watching([stuck], 0);
+    advance(100_000);
+    assert.equal(stuck.isCut, false);
+  });
+});
+
+test("WriteTimeouts looks no more when there is no connection, until the next start", async () => {
+  const stuck = new FakeSocket();
+  stuck.committedBytes = 1;
+  const sockets: FakeSocket[] = [];
+  let looks = 0;
+  const timeouts = new WriteTimeouts<FakeSocket>({
+    timeoutMs: 20,
+    sockets: () => {
+      looks += 1;
+      return sockets;
+    },
+    cut: (socket) => (socket.isCut = true),
+  });
+  timeouts.start();
+  while (looks === 0) await setTimeout(1);
+  sockets.push(stuck);
+  await setTimeout(100);
+  assert.deepEqual([looks, stuck.isCut], [1, false]);
+  timeouts.start();
+  while (!stuck.isCut) await setTimeout(1);
+  timeouts.stop();
+});

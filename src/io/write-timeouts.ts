@@ -1,0 +1,77 @@
+/**
+ * Finds the peers that take nothing of what waits for them. Bytes that wait lie in the write pool, which all connections share, so whoever never reads
+ * would in the end stop everybody. One sweep compares two numbers a connection: no write pays for it.
+ */
+
+const TICK_MS_MAX = 1_000;
+const TICK_MS_MIN = 5;
+/** A tick is this part of the timeout. */
+const TICK_PARTS = 4;
+
+/** A connection that something may wait for. */
+export interface WritingSocket {
+  /** Bytes that have not reached the kernel; 0 when nobody writes any more. */
+  readonly queuedBytes: number;
+  /** Bytes committed so far, those that wait included. */
+  readonly committedBytes: number;
+  /** How many the kernel had taken when that last changed, as far as the sweep knows; -1 while nothing waits. */
+  takenBytes: number;
+  /** When the sweep saw that, by `performance.now()`. */
+  takenAtMs: number;
+}
+
+/** What {@link WriteTimeouts} needs. */
+export interface WriteTimeoutsOptions<Socket extends WritingSocket> {
+  /** How long a peer may take nothing, in milliseconds; 0 is for ever. */
+  readonly timeoutMs: number;
+  /** All connections. */
+  readonly sockets: () => Iterable<Socket>;
+  /** Ends a connection whose peer has taken nothing for so long, or up to two ticks longer. */
+  readonly cut: (socket: Socket) => void;
+}
+
+/** The write timeouts of one thread's sockets. Its timer does not keep the thread alive. */
+export class WriteTimeouts<Socket extends WritingSocket> {
+  readonly #options: WriteTimeoutsOptions<Socket>;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: WriteTimeoutsOptions<Socket>) {
+    this.#options = options;
+  }
+
+  /** There is a connection. The sweep ends by itself when there is none. */
+  start(): void {
+    const { timeoutMs } = this.#options;
+    if (timeoutMs === 0 || this.#timer !== undefined) return;
+    const tickMs = Math.max(TICK_MS_MIN, Math.min(TICK_MS_MAX, Math.floor(timeoutMs / TICK_PARTS)));
+    this.#timer = setInterval(() => this.#sweep(), tickMs);
+    this.#timer.unref();
+  }
+
+  /** Stops until the next `start`. */
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    let isEmpty = true;
+    for (const socket of this.#options.sockets()) {
+      isEmpty = false;
+      if (this.#isStalled(socket, now)) this.#options.cut(socket);
+    }
+    if (isEmpty) this.stop();
+  }
+
+  #isStalled(socket: Socket, now: number): boolean {
+    const { queuedBytes, committedBytes } = socket;
+    const taken = queuedBytes === 0 ? -1 : committedBytes - queuedBytes;
+    if (taken !== socket.takenBytes) {
+      socket.takenBytes = taken;
+      socket.takenAtMs = now;
+      return false;
+    }
+    return taken !== -1 && now - socket.takenAtMs >= this.#options.timeoutMs;
+  }
+}
