@@ -194,6 +194,7 @@ export class DevServer {
       cpus: [undefined],
       listeners: { targetFor: () => target },
       roster: createRoster(1),
+      compute: this.#openCompute(),
     });
     this.#generation += 1;
     return assign(0, this.#generation);
@@ -255,7 +256,9 @@ class DevShard {
         // There is one shard, which calls itself.
         call: (_shard, line) => this.#thread.addCaller(line),
         trouble,
+        spawnsTasks: () => compute?.start(),
         gone: (_thread, end) => {
+          void compute?.close();
           port.gone();
           onReady(false);
           onEnded(end);

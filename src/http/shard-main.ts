@@ -1,5 +1,6 @@
 /** What a shard's thread runs under `ringloom serve`: loads the user's module, makes the HTTP server, and obeys the supervisor. */
 
+import { shardWake } from "../scheduler/shard-seat.js";
 import { createDriver } from "../driver/choose.js";
 import type { Driver, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
@@ -72,7 +73,8 @@ async function load(assignment: ShardAssignment): Promise<ShardService> {
     throw notAnApp(exported, assignment.module);
   }
   const server = new HttpServer(exported, {
-    createDriver: (options, events) => createDriver(assignment.driver, options, events),
+    createDriver: (options, events) =>
+      createDriver(assignment.driver, { ...options, wake: shardWake(assignment.scheduler) }, events),
     limits: { ...poolLimitsFor(assignment.memory.servicePoolBytes), ...limits },
     sizes: assignment.sizes,
     ...(assignment.accessLog

@@ -1,4 +1,5 @@
 /** An app of another framework as what a shard runs. */
+import { shardWake } from "../scheduler/shard-seat.js";
 import { createDriver } from "../driver/choose.js";
 import type { Driver, ListenAddress, Listening } from "../driver/contract.js";
 import type { HttpLimits } from "../http/limits.js";
@@ -63,7 +64,8 @@ export async function nodeServiceOf(
   if (target === undefined) return undefined;
   const { writeTimeoutMs } = applyLimits(target.server, limits);
   const node = new NodeServer(target.server, {
-    createDriver: (options, events) => createDriver(assignment.driver, options, events),
+    createDriver: (options, events) =>
+      createDriver(assignment.driver, { ...options, wake: shardWake(assignment.scheduler) }, events),
     sizes: assignment.sizes,
     writeTimeoutMs,
     ...(assignment.accessLog
