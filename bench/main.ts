@@ -12,8 +12,11 @@ import type { Suite } from "./harness/suite.js";
 import { frameworksSuite } from "./suites/frameworks.js";
 import { heapSuite } from "./suites/heap.js";
 import { httpSuite } from "./suites/http.js";
+import { messagesSuite } from "./suites/messages.js";
+import { mixedSuite } from "./suites/mixed.js";
+import { tasksSuite } from "./suites/tasks.js";
 
-const SUITES: readonly Suite[] = [httpSuite, heapSuite, frameworksSuite];
+const SUITES: readonly Suite[] = [httpSuite, heapSuite, frameworksSuite, tasksSuite, messagesSuite, mixedSuite];
 
 process.exitCode = await main(process.argv.slice(2));
 

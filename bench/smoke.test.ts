@@ -9,8 +9,15 @@ import { findTool, root } from "./harness/machine.js";
 import { prepare } from "./harness/prepare.js";
 import { run } from "./harness/processes.js";
 
+/** Which subjects of a suite run where neither peers nor compilers are, and the metric that each must then have. */
+const small = [
+  { suite: "tasks", subjects: "inline", cases: "empty-1000,fanout-skewed", metric: "us/task", rows: 2 },
+  { suite: "messages", subjects: "atomics", cases: "rtt-adaptive,one-way,cold-start", metric: "ns", rows: 3 },
+] as const;
+
 const main = join(root, "dist/bench/main.js");
-const unmet = findTool("wrk") === undefined ? await prepare("load-generator") : undefined;
+const unmetGenerator = await prepare("load-generator");
+const unmet = findTool("wrk") === undefined ? unmetGenerator : undefined;
 
 describe("npm run bench", () => {
   let directory = "";
@@ -36,6 +43,29 @@ describe("npm run bench", () => {
     assert.deepEqual(Object.keys(row), keys);
     assert.match(readFileSync(join(directory, "http-req-s.svg"), "utf8"), /<\/svg>/);
     assert.equal(readFileSync(join(directory, "http.txt"), "utf8"), stdout);
+  });
+
+  for (const { suite, subjects, cases, metric, rows: rowCount } of small) {
+    it(`${suite} writes rows`, async () => {
+      const json = join(directory, `${suite}.json`);
+      const fixed = [process.execPath, main, suite, "--quick", "--seconds", "0.1", "--rounds", "1"];
+      const chosen = ["--subjects", subjects, "--cases", cases, "--json", json];
+      const { code, stderr } = await run([...fixed, ...chosen], { timeoutMs: 120_000 });
+      assert.equal(code, 0, stderr);
+      const rows = JSON.parse(readFileSync(json, "utf8")) as { metric: string; median: number }[];
+      const found = rows.filter((row) => row.metric === metric && row.median > 0);
+      assert.equal(found.length, rowCount, stderr);
+    });
+  }
+
+  it("mixed writes rows and finds a rate that breaks", { skip: unmetGenerator ?? false }, async () => {
+    const json = join(directory, "mixed.json");
+    const fixed = [process.execPath, main, "mixed", "--quick", "--seconds", "0.3", "--rounds", "1"];
+    const { code, stderr } = await run([...fixed, "--subjects", "cluster", "--json", json], { timeoutMs: 120_000 });
+    assert.equal(code, 0, stderr);
+    const metrics = (JSON.parse(readFileSync(json, "utf8")) as { metric: string }[]).map((row) => row.metric);
+    const wanted = ["p50", "p99", "p99.9", "failed", "work-p99", "work-failed", "break-req/s"];
+    assert.deepEqual(metrics, wanted);
   });
 
   it("exits with code 2 for what it does not know", async () => {

@@ -165,15 +165,6 @@ static bool spin(struct rl_loop *loop, int *result) {
   return true;
 }
 
-/* Asks TypeScript whether the thread may block. What it does then can leave work, or change how long libuv may sleep. */
-static bool ask_to_park(struct rl_loop *loop, int *timeout_ms) {
-  loop->source->control->parking = 1;
-  if (!run_turn(loop)) return false;
-  uv_update_time(loop->uv);
-  *timeout_ms = uv_backend_timeout(loop->uv);
-  return true;
-}
-
 /* Waits at most `timeout_ms` (-1: for ever). */
 static int sleep_in_kernel(struct rl_loop *loop, int timeout_ms) {
   struct rl_source *source = loop->source;
@@ -216,6 +207,17 @@ static void settle_polled(struct rl_loop *loop) {
 static void settle_others(struct rl_loop *loop) {
   for (struct rl_loop *other = loop->thread->loops; other != NULL; other = other->next)
     if (!other->inverted && !other->stopped) settle_polled(other);
+}
+
+/* Asks TypeScript whether the thread may block. What it does then can leave work, or change how long libuv may sleep. */
+static bool ask_to_park(struct rl_loop *loop, int *timeout_ms) {
+  loop->source->control->parking = 1;
+  if (!run_turn(loop)) return false;
+  settle_others(loop);
+  if (loop->stopped) return false;
+  uv_update_time(loop->uv);
+  *timeout_ms = uv_backend_timeout(loop->uv);
+  return true;
 }
 
 /* Notes how long the turn took that ends now. By libuv's clock, which has been read: whole milliseconds, of CLOCK_MONOTONIC. */

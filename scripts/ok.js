@@ -11,6 +11,7 @@ import { addonPath } from "./build-native.js";
 import { compile } from "./lib/compile.js";
 import { packageScript, root, runLoudly, runQuietly, secondsSince } from "./lib/project.js";
 
+const MODEL_MS_MAX = 600_000;
 const BENCH_MS_MAX = 180_000;
 const BENCH_ARGS = ["http", "--quick", "--seconds", "0.3", "--rounds", "1", "--cases", "hello-c64"];
 const BENCH_SUBJECTS = ["ringloom-portable", "node-http"];
@@ -50,7 +51,11 @@ async function main(args) {
     console.error(`Unknown option ${unknown}. Options: --no-tests`);
     return 2;
   }
-  const gates = args.includes("--no-tests") ? GATES : [...GATES, { name: "tests", run: runTests }];
+  const tests = [
+    { name: "tests", run: runTests },
+    { name: "model checker", run: checkModels },
+  ];
+  const gates = args.includes("--no-tests") ? GATES : [...GATES, ...tests];
   gates.push({ name: "smoke benchmark", run: smokeBenchmark });
   /** @type {string[]} */
   const failed = [];
@@ -89,6 +94,11 @@ function script(name, args = []) {
 async function runTests() {
   const code = await runLoudly(process.execPath, [join(root, "scripts", "test.js")]);
   return { ok: code === 0, output: "see above" };
+}
+
+/** The structures in shared memory, in every order of their steps. */
+function checkModels() {
+  return runQuietly(process.execPath, [join(root, "dist", "test", "model", "main.js")], { timeoutMs: MODEL_MS_MAX });
 }
 
 /** A run of less than a second for each subject: it proves that the benchmarks still work, not how fast anything is. */

@@ -19,6 +19,8 @@ const answers: Readonly<Record<string, (socket: Socket, count: number) => void>>
   "/body": (socket, count) => socket.write(GOOD.replace("ada", "bob").repeat(count)),
   "/no-length": (socket, count) => socket.write("HTTP/1.1 200 OK\r\n\r\n".repeat(count)),
   "/two-lengths": (socket, count) => socket.write(GOOD.replace("X-Filler: yes", "Content-Length: 9").repeat(count)),
+  "/heavy": (socket, count) => socket.write(GOOD.replace("hello ada", "heavy ada").repeat(count)),
+  "/silent": () => {},
   "/too-many": (socket, count) => socket.write(GOOD.repeat(count + 1)),
   "/close": (socket) => socket.end(),
   "/garbage": (socket) => socket.write("220 smtp.example.com ESMTP\r\n\r\n"),
@@ -31,6 +33,14 @@ interface Output {
   badLength: number;
   badBody: number;
   totalRequests: number;
+}
+
+interface PacedOutput {
+  requests: number;
+  due: number;
+  failed: number;
+  secondDue: number;
+  secondFailed: number;
 }
 
 const unmet = await prepare("load-generator");
@@ -101,6 +111,34 @@ describe("http-load", { skip: unmet ?? false }, () => {
       assert.match(stderr, /gave up after \d+ failures/);
     });
   }
+
+  /** 200 requests in 0.2 seconds at a constant rate, of which one in ten is of a second kind. */
+  async function paced(path: string, second: string): Promise<PacedOutput> {
+    const fixed = [programPath("http-load"), "127.0.0.1", String(port), "8", "1", "0.2", path];
+    const command = [...fixed, "--rate", "1000", "--drain", "10", "--expect-body", "hello ada", "--second", second];
+    const { stdout, stderr, code } = await run(command, { timeoutMs: 20_000 });
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout) as PacedOutput;
+  }
+
+  it("--second asks for one in N, and accepts right answers to both", async () => {
+    const { due, failed, secondDue, secondFailed } = await paced("/good", "10 /heavy heavy ada");
+    assert.deepEqual({ due, failed, secondDue, secondFailed }, { due: 180, failed: 0, secondDue: 20, secondFailed: 0 });
+  });
+
+  it("--second counts its wrong answers apart", async () => {
+    const { failed, secondFailed } = await paced("/good", "10 /heavy hello bob");
+    assert.deepEqual({ failed, secondFailed }, { failed: 0, secondFailed: 20 });
+  });
+
+  it("--rate counts what is never answered as failed, and also what could not even be sent", async () => {
+    const fixed = [programPath("http-load"), "127.0.0.1", String(port), "2", "1", "0.2", "/silent"];
+    const { stdout, stderr } = await run([...fixed, "--rate", "100", "--drain", "0.1"], { timeoutMs: 20_000 });
+    const output = JSON.parse(stdout) as PacedOutput;
+    assert.equal(output.due, 20, stderr);
+    assert.equal(output.failed, 20);
+    assert.equal(output.requests, 20, "each has a latency, at least its age");
+  });
 
   it("sees a response that nobody asked for", async () => {
     const { output, stderr } = await load("/too-many");

@@ -1,7 +1,7 @@
 /** Driving load at an HTTP server: our own generator `http-load`, and `wrk` as a second opinion or where no compiler is present. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { cacheDirectory, pinned } from "./machine.js";
+import { type Cores, cacheDirectory, pinned } from "./machine.js";
 import { programPath } from "./prepare.js";
 import { type RunningServer, run } from "./processes.js";
 
@@ -22,7 +22,7 @@ export interface HttpCase {
 }
 
 export interface LoadOptions {
-  readonly core: number | undefined;
+  readonly core: Cores | undefined;
   readonly warmupSeconds: number;
   /** How long to count; with `requests`, the time limit. */
   readonly seconds: number;
@@ -112,6 +112,79 @@ export async function runHttpLoad(
   };
 }
 
+/** A constant rate of two kinds of requests. */
+export interface PacedLoad {
+  readonly connections: number;
+  readonly path: string;
+  readonly expectBody: string;
+  /** One of every so many requests, at an irregular place, asks for something else. */
+  readonly second: { readonly every: number; readonly path: string; readonly expectBody: string };
+  /** Requests a second, of both kinds. */
+  readonly rate: number;
+  readonly warmupSeconds: number;
+  readonly seconds: number;
+  /** How long to wait for the last answers; without one by then a request has failed. */
+  readonly drainSeconds: number;
+}
+
+/** What a paced run saw. Latencies count from the moment at which a request was due, and include the failed ones at their age. */
+export interface PacedResult {
+  readonly p50Us: number;
+  readonly p99Us: number;
+  readonly p999Us: number;
+  readonly due: number;
+  /** Wrong, lost or not answered in time, of the first kind and of the second. */
+  readonly failed: number;
+  readonly secondFailed: number;
+  readonly secondP99Us: number;
+  /** By how much the generator itself was late in sending, though a connection was idle. */
+  readonly lateP99Us: number;
+}
+
+/**
+ * Runs `http-load` at a constant rate, without coordinated omission. Failed requests are counted, not thrown: a server that is overloaded is the subject of the run.
+ * Rejects with {@link LoadError} when the generator could not do its work, or gave up because nothing but failures came.
+ */
+export async function runPacedLoad(
+  server: RunningServer,
+  load: PacedLoad,
+  cores: Cores | undefined,
+): Promise<PacedResult> {
+  const { connections, path, expectBody, second, rate, warmupSeconds, seconds, drainSeconds } = load;
+  const command = [
+    programPath("http-load"),
+    ...[server.host, server.port, connections, 1, seconds, path].map(String),
+    ...["--expect-body", expectBody, "--rate", String(rate), "--warmup", String(warmupSeconds)],
+    ...["--drain", String(drainSeconds), "--second", `${second.every} ${second.path} ${second.expectBody}`],
+  ];
+  const timeoutMs = (warmupSeconds + seconds + drainSeconds) * 1_000 + 15_000;
+  const { code, stdout, stderr } = await run(pinned(cores, command), { timeoutMs });
+  if (code !== 0) throw new LoadError(lastLine(stderr) ?? `http-load ended with code ${code}`);
+  const output = JSON.parse(stdout) as PacedOutput;
+  if (output.due === 0) throw new LoadError("no request was due");
+  return {
+    p50Us: output.p50us,
+    p99Us: output.p99us,
+    p999Us: output.p999us,
+    due: output.due,
+    failed: output.failed,
+    secondFailed: output.secondFailed,
+    secondP99Us: output.secondP99us,
+    lateP99Us: output.lateP99us,
+  };
+}
+
+interface PacedOutput {
+  p50us: number;
+  p99us: number;
+  p999us: number;
+  due: number;
+  failed: number;
+  secondFailed: number;
+  secondP99us: number;
+  lateP99us: number;
+}
+
 /** Runs `wrk`, which checks statuses only and is itself the limit above about 150,000 requests a second. */
 export async function runWrk(server: RunningServer, httpCase: HttpCase, options: LoadOptions): Promise<LoadResult> {
   const script = join(cacheDirectory, `wrk-${httpCase.name}.lua`);
@@ -142,7 +215,7 @@ async function runWrkOnce(
   url: string,
   httpCase: HttpCase,
   seconds: number,
-  core: number | undefined,
+  core: Cores | undefined,
 ): Promise<string> {
   // wrk counts in whole seconds.
   const duration = Math.max(1, Math.round(seconds));

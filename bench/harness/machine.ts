@@ -29,10 +29,13 @@ export function findTool(name: string): string | undefined {
   return undefined;
 }
 
+/** Cores as taskset writes them: `"0"` or `"0,1"`. */
+export type Cores = string;
+
 /** Which core runs what. Both are undefined where the processes are not pinned. */
 export interface Placement {
-  readonly serverCore: number | undefined;
-  readonly loadCore: number | undefined;
+  readonly serverCore: Cores | undefined;
+  readonly loadCore: Cores | undefined;
   /** Why nothing is pinned, or how it is. */
   readonly description: string;
 }
@@ -55,12 +58,21 @@ export function place(): Placement {
   } catch {
     return none("not pinned: taskset is not permitted; expect noise");
   }
-  return { serverCore, loadCore, description: `server on core ${serverCore}, load generator on core ${loadCore}` };
+  const description = `server on core ${serverCore}, load generator on core ${loadCore}`;
+  return { serverCore: String(serverCore), loadCore: String(loadCore), description };
 }
 
-/** A command that runs on one core, or as it is when `core` is undefined. */
-export function pinned(core: number | undefined, command: readonly string[]): string[] {
-  return core === undefined ? [...command] : ["taskset", "-c", String(core), ...command];
+/**
+ * The two cores of a placement, for what runs on both. Undefined where nothing is pinned. The harness has moved itself to one core and its children
+ * inherit that, so a program for two cores must be told so.
+ */
+export function bothCores({ serverCore, loadCore }: Placement): Cores | undefined {
+  return serverCore === undefined || loadCore === undefined ? undefined : `${serverCore},${loadCore}`;
+}
+
+/** A command that runs on these cores, or as it is when `cores` is undefined. */
+export function pinned(cores: Cores | undefined, command: readonly string[]): string[] {
+  return cores === undefined ? [...command] : ["taskset", "-c", cores, ...command];
 }
 
 function allowedCores(): number[] {

@@ -115,6 +115,12 @@ export function checkNames(kind: string, wanted: readonly string[] | undefined, 
   throw new UsageError(`Cannot find the ${kind} ${unknown}: there are ${[...new Set(known)].join(", ")}`);
 }
 
+/** The same items from another start, so that over the rounds of a run none always follows the same one. */
+export function rotate<T>(items: readonly T[], by: number): T[] {
+  const start = items.length === 0 ? 0 : by % items.length;
+  return [...items.slice(start), ...items.slice(0, start)];
+}
+
 /** The members of `all` that `wanted` names; all without it. */
 export function select<T extends { readonly name: string }>(
   all: readonly T[],

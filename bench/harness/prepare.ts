@@ -1,13 +1,23 @@
 /** Brings about what a subject needs: the C programs, the packages of the peers, the built project. Each answer is cached for the run. */
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cacheDirectory, findTool, peersDirectory, root } from "./machine.js";
 import { run } from "./processes.js";
 import { progress } from "./progress.js";
 
 /** What a subject or the harness may need. */
-export type Need = "responder" | "load-generator" | "peers" | "ringloom";
+export type Need =
+  | "responder"
+  | "load-generator"
+  | "peers"
+  | "ringloom"
+  | "lane"
+  | "futex"
+  | "msg-ring"
+  | "tokio"
+  | "go";
 
 /** Undefined when the need is met, else the reason why it cannot be. */
 export type Unmet = string | undefined;
@@ -17,6 +27,9 @@ const PROBE_TIMEOUT_MS = 5_000;
 /** How the C programs say that this machine has no io_uring for them (ring.h). */
 const EXIT_UNAVAILABLE = 3;
 const INSTALL_TIMEOUT_MS = 600_000;
+const CARGO_TIMEOUT_MS = 300_000;
+/** Where Debian's librust-*-dev packages put their crates. */
+const DEBIAN_CRATES = "/usr/share/cargo/registry";
 
 const answers = new Map<Need, Promise<Unmet>>();
 
@@ -40,6 +53,16 @@ function meet(need: Need): Promise<Unmet> {
       return installPeers();
     case "ringloom":
       return Promise.resolve(findRingloom());
+    case "lane":
+      return Promise.resolve(findFile("dist/src/shared/lane.js"));
+    case "futex":
+      return compile("futex-pair");
+    case "msg-ring":
+      return compile("msg-ring-pair");
+    case "tokio":
+      return buildTokio();
+    case "go":
+      return buildGo();
   }
 }
 
@@ -59,19 +82,81 @@ async function compileLoadGenerator(): Promise<Unmet> {
 
 async function compile(name: string): Promise<Unmet> {
   const source = join(peersDirectory, `${name}.c`);
-  const header = join(peersDirectory, "ring.h");
+  const headers = ["ring.h", "pair.h"].map((header) => modifiedMs(join(peersDirectory, header)));
   const output = programPath(name);
   if (process.platform !== "linux") return `not built: io_uring is part of Linux, this is ${process.platform}`;
-  if (existsSync(output) && modifiedMs(output) > Math.max(modifiedMs(source), modifiedMs(header))) return undefined;
+  if (existsSync(output) && modifiedMs(output) > Math.max(modifiedMs(source), ...headers)) return undefined;
   const compiler = process.env.CC ?? ["cc", "gcc", "clang"].find((candidate) => findTool(candidate) !== undefined);
   if (compiler === undefined) return "not built: no C compiler";
   progress(`compiling ${name}.c`);
   mkdirSync(cacheDirectory, { recursive: true });
-  const result = await run([compiler, "-O2", "-Wall", "-Wextra", "-o", output, source], {
+  const result = await run([compiler, "-O2", "-Wall", "-Wextra", "-pthread", "-o", output, source], {
     timeoutMs: COMPILE_TIMEOUT_MS,
   });
   if (result.code === 0) return undefined;
   return `not built: ${firstLine(result.stderr)}`;
+}
+
+/**
+ * Builds the Rust peer against Debian's packaged crates (librust-tokio-dev) where they are, else against what cargo reaches by itself. No lock file is kept: the two
+ * have different versions, and the report says which Tokio was built.
+ */
+async function buildTokio(): Promise<Unmet> {
+  if (findTool("cargo") === undefined) return "not built: no cargo (Debian: cargo, librust-tokio-dev)";
+  const directory = join(peersDirectory, "tokio");
+  const isPackaged = hasPackagedTokio();
+  // One that another version of cargo made may be unreadable to this one.
+  rmSync(join(directory, "Cargo.lock"), { force: true });
+  const debian = [
+    "--offline",
+    ...["--config", 'source.crates-io.replace-with="debian"'],
+    ...["--config", `source.debian.directory="${DEBIAN_CRATES}"`],
+  ];
+  const target = ["--target-dir", join(cacheDirectory, "tokio")];
+  progress("building the Tokio peer (cargo build --release)");
+  const result = await run(["cargo", "build", "--release", "--quiet", ...target, ...(isPackaged ? debian : [])], {
+    cwd: directory,
+    timeoutMs: CARGO_TIMEOUT_MS,
+  });
+  return result.code === 0 ? undefined : `not built: ${firstLine(result.stderr)}`;
+}
+
+/** The path of the Rust peer, whether or not it exists yet. */
+export const tokioPath: string = join(cacheDirectory, "tokio/release/ringloom-bench-tokio");
+
+/** The version of Tokio that {@link prepare} built. */
+export function tokioVersion(): string {
+  try {
+    const lock = readFileSync(join(peersDirectory, "tokio/Cargo.lock"), "utf8");
+    return /name = "tokio"\nversion = "([^"]+)"/.exec(lock)?.[1] ?? "of unknown version";
+  } catch {
+    return "of unknown version";
+  }
+}
+
+function hasPackagedTokio(): boolean {
+  return existsSync(DEBIAN_CRATES) && readdirSync(DEBIAN_CRATES).some((name) => name.startsWith("tokio-1"));
+}
+
+async function buildGo(): Promise<Unmet> {
+  if (findTool("go") === undefined) return "not built: no go (Debian: golang-go)";
+  progress("building the Go peer (go build)");
+  const result = await run(["go", "build", "-o", programPath("go-peer"), "."], {
+    cwd: join(peersDirectory, "go"),
+    // It has no dependencies, so nothing may be downloaded for it.
+    env: { ...process.env, GOPROXY: "off", GOTOOLCHAIN: "local", GOFLAGS: "-mod=mod" },
+    timeoutMs: CARGO_TIMEOUT_MS,
+  });
+  return result.code === 0 ? undefined : `not built: ${firstLine(result.stderr)}`;
+}
+
+/** What `go version` says, such as `go1.19.8`. */
+export function goVersion(): string {
+  try {
+    return / (go\S+)/.exec(execFileSync("go", ["version"], { encoding: "utf8" }))?.[1] ?? "of unknown version";
+  } catch {
+    return "of unknown version";
+  }
 }
 
 /**
@@ -92,10 +177,11 @@ async function installPeers(): Promise<Unmet> {
 }
 
 function findRingloom(): Unmet {
-  for (const path of ["bin/ringloom.js", "dist/src/http/index.js"]) {
-    if (!existsSync(join(root, path))) return `${path} does not exist`;
-  }
-  return undefined;
+  return findFile("bin/ringloom.js") ?? findFile("dist/src/http/index.js");
+}
+
+function findFile(path: string): Unmet {
+  return existsSync(join(root, path)) ? undefined : `${path} does not exist`;
 }
 
 /** The version of a package in bench/peers/node_modules, or undefined. */

@@ -62,7 +62,7 @@ function suiteLines(suite: Suite, results: Results): string[] {
 
 function verdictLine({ goal, figure = Number.NaN, isMet }: Verdict): string {
   const unit = goal.base === undefined ? "" : ` × ${goal.base}`;
-  const shown = goal.base === undefined ? Math.round(figure).toLocaleString("en") : figure.toFixed(2);
+  const shown = goal.base === undefined ? figureText(figure) : ratioText(figure);
   const wanted = goal.value.toLocaleString("en");
   return `  ${isMet === true ? "met   " : "MISSED"} ${goal.case} ${goal.metric} of ${goal.subject}: ${shown}${unit}, ${goal.relation} ${wanted}`;
 }
@@ -75,7 +75,7 @@ function caseTable(suite: Suite, caseName: string, rows: readonly Row[], results
   const header = ["subject"];
   const cells: string[][] = subjects.map((subject) => [subject]);
   for (const metric of metrics) {
-    header.push(/\/|requests/.test(metric.name) ? metric.name : `${metric.name} ${metric.unit}`);
+    header.push(/\/|%|^ns$|requests/.test(metric.name) ? metric.name : `${metric.name} ${metric.unit}`);
     subjects.forEach((subject, index) => {
       cells[index]?.push(figureCell(metric, find(rows, suite.name, caseName, subject, metric.name)));
     });
@@ -101,7 +101,16 @@ function figureCell(metric: Metric, row: Row | undefined): string {
 
 function ratioCell(results: Results, suite: string, caseName: string, subject: string, comparison: Comparison): string {
   const ratio = results.ratio(suite, caseName, comparison.metric, subject, comparison.base);
-  return ratio === undefined ? "-" : ratio.toFixed(2);
+  return ratio === undefined ? "-" : ratioText(ratio);
+}
+
+function figureText(figure: number): string {
+  return Math.abs(figure) < 100 ? figure.toFixed(2) : Math.round(figure).toLocaleString("en");
+}
+
+/** Two decimals, or two digits of what is small beside its base. */
+function ratioText(ratio: number): string {
+  return Math.abs(ratio) < 0.1 && ratio !== 0 ? String(Number(ratio.toPrecision(2))) : ratio.toFixed(2);
 }
 
 function align(table: readonly (readonly string[])[]): string[] {

@@ -91,13 +91,13 @@ export const httpSubjects: readonly Subject[] = [
   },
 ];
 
-/** An app on Ringloom: `ringloom serve` with one shard. `app` is a file of bench/apps. */
+/** An app on Ringloom: `ringloom serve`, with one shard unless told otherwise. `app` is a file of bench/apps. */
 export function ringloom(
   name: string,
   about: string,
   app: string,
   driver: string,
-  needs: readonly Need[] = [],
+  { needs = [], shards = 1 }: { readonly needs?: readonly Need[]; readonly shards?: number } = {},
 ): Subject {
   return {
     name,
@@ -112,7 +112,7 @@ export function ringloom(
       "--driver",
       driver,
       "--shards",
-      "1",
+      String(shards),
       "--host",
       "127.0.0.1",
       "--port",
@@ -123,11 +123,11 @@ export function ringloom(
 }
 
 /** The command that starts a subject, with V8 flags when it is one of Node's. */
-export function commandOf(subject: Subject, httpCase: HttpCase, nodeFlags: readonly string[]): string[] {
+export function commandOf(subject: Subject, httpCase: HttpCase | undefined, nodeFlags: readonly string[]): string[] {
   return [
     subject.executable,
     ...(subject.isNode ? nodeFlags : []),
     ...subject.args,
-    ...(subject.argsFor?.(httpCase) ?? []),
+    ...(httpCase === undefined ? [] : (subject.argsFor?.(httpCase) ?? [])),
   ];
 }

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import type { HttpCase } from "./load.js";
 import { type Placement, pinned, root } from "./machine.js";
 import type { Options } from "./options.js";
-import { prepare } from "./prepare.js";
+import { type Need, prepare } from "./prepare.js";
 import { type RunningServer, ServerStartError, startServer } from "./processes.js";
 import type { Metric, Missing, Notes, Results } from "./rows.js";
 import { commandOf, type Subject } from "./subjects.js";
@@ -44,7 +44,8 @@ export interface Suite {
   readonly name: string;
   readonly about: string;
   readonly cases: readonly { readonly name: string; readonly about: string }[];
-  readonly subjects: readonly Subject[];
+  /** What the report and the command line need of a subject; servers are {@link Subject}s, other suites have their own kind. */
+  readonly subjects: readonly { readonly name: string; readonly about: () => string }[];
   readonly metrics: readonly Metric[];
   readonly comparisons: readonly Comparison[];
   /** The metrics that `--plot` draws. */
@@ -54,12 +55,12 @@ export interface Suite {
 }
 
 /** Meets the needs of the subjects and returns those that can be had; the others are noted as unavailable. */
-export async function availableSubjects(
+export async function availableSubjects<T extends Requirements>(
   suite: string,
-  subjects: readonly Subject[],
+  subjects: readonly T[],
   results: Results,
-): Promise<Subject[]> {
-  const available: Subject[] = [];
+): Promise<T[]> {
+  const available: T[] = [];
   for (const subject of subjects) {
     const reason = await unmetNeed(subject);
     if (reason === undefined) available.push(subject);
@@ -68,7 +69,14 @@ export async function availableSubjects(
   return available;
 }
 
-async function unmetNeed(subject: Subject): Promise<string | undefined> {
+/** What must be there before a subject can run. */
+export interface Requirements {
+  readonly name: string;
+  readonly needs: readonly Need[];
+  readonly executable: string;
+}
+
+async function unmetNeed(subject: Requirements): Promise<string | undefined> {
   for (const need of subject.needs) {
     const reason = await prepare(need);
     if (reason !== undefined) return reason;

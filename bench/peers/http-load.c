@@ -12,11 +12,15 @@
  *     --expect-length N   each response's Content-Length must be N
  *     --expect-body TEXT  each response's body must be TEXT
  *     --rate R            open loop: R requests a second in all, each due at its own time
+ *     --drain S           open loop: wait so long for the last answers; what is missing then has failed (default 1)
+ *     --second "N PATH BODY"  open loop: one of every N requests asks for PATH and must get BODY; reported apart
  *     --cpu-of PID        report the CPU time of this process in the window, any number of times
  *
  * Closed loop: each connection sends DEPTH requests in one piece and sends the next DEPTH when the last answer is in, as wrk's
  * pipelining does. Open loop: latency counts from the moment at which a request was due, not at which it was sent, so a
- * stalled server is charged for the requests that it kept from being sent (no coordinated omission).
+ * stalled server is charged for the requests that it kept from being sent (no coordinated omission). A request goes out on whichever connection is idle, so a slow
+ * answer holds up nothing but its own connection. Counted are the requests that were due in the window, whenever their answers come; which one of each N is of
+ * the second kind is drawn from a fixed seed: they come irregularly, but the same in every run.
  *
  * Checked for every response: the status line is 200, Content-Length is there and as expected, as many body bytes follow, the body is as
  * expected. A head that equals, byte by byte, the last head that passed the full parse takes a shortcut past the parser.
@@ -56,6 +60,10 @@ struct connection {
 	uint64_t body_at;
 	uint64_t body_length;
 	int64_t started_ns; /* when the batch was sent, or when the request was due */
+	int64_t idle_ns; /* open loop: since when it has had no request */
+	uint8_t kind;
+	uint8_t is_counted; /* its request was due in the counted window */
+	uint8_t is_wrong; /* its status, length or body was */
 	char *head;
 	uint8_t is_in_body;
 	uint8_t is_body_wrong;
@@ -68,10 +76,25 @@ static struct connection *connections;
 static uint32_t connection_count;
 static uint32_t depth;
 static struct sockaddr_in address;
-static char *request;
-static size_t request_length;
-static int64_t expected_length = -1;
-static const char *expected_body;
+
+/* What is asked for and what must come back; kind 1 is --second. */
+struct kind {
+	char *request;
+	size_t request_length;
+	int64_t expected_length;
+	const char *expected_body;
+	char cached_head[HEAD_BYTES_MAX];
+	size_t cached_head_length;
+	uint64_t cached_body_length;
+	uint64_t histogram[HISTOGRAM_SIZE];
+	uint64_t counted;
+	uint64_t due; /* open loop: requests of the counted window */
+	uint64_t failed;
+	int64_t latency_max_ns;
+};
+
+static struct kind kinds[2] = { { .expected_length = -1 }, { .expected_length = -1 } };
+static uint64_t second_every; /* 0: there is no second kind */
 
 static uint32_t idle[CONNECTIONS_MAX]; /* open loop: a queue of connections without a request */
 static uint32_t idle_head;
@@ -79,6 +102,10 @@ static uint32_t idle_count;
 static double rate;
 static int64_t rate_start_ns;
 static uint64_t rate_issued;
+static uint64_t rate_counted_from = UINT64_MAX; /* numbers of the requests that are due in the counted window */
+static uint64_t rate_counted_to = UINT64_MAX;
+static uint64_t late_histogram[HISTOGRAM_SIZE]; /* how late the generator itself sent */
+static uint64_t late_count;
 
 static uint64_t requests_max;
 static uint64_t requests_issued;
@@ -86,16 +113,9 @@ static uint64_t requests_total;
 
 static int is_measuring;
 static int64_t now_ns;
-static uint64_t histogram[HISTOGRAM_SIZE];
-static uint64_t counted;
 static uint64_t bytes_received;
 static uint64_t errors, bad_status, bad_length, bad_body;
-static int64_t latency_max_ns;
 static uint64_t failures;
-
-static char cached_head[HEAD_BYTES_MAX];
-static size_t cached_head_length;
-static uint64_t cached_body_length;
 
 static clockid_t processes[PROCESSES_MAX];
 static int process_count;
@@ -110,7 +130,7 @@ static int64_t clock_ns(clockid_t id)
 static void usage(void)
 {
 	fprintf(stderr, "usage: http-load HOST PORT CONNECTIONS DEPTH SECONDS PATH [--warmup S] [--requests N] [--header \"A: b\"]... [--body N]\n"
-			"       [--expect-length N] [--expect-body TEXT] [--rate R] [--cpu-of PID]...\n");
+			"       [--expect-length N] [--expect-body TEXT] [--rate R [--drain S] [--second \"N PATH BODY\"]] [--cpu-of PID]...\n");
 	exit(2);
 }
 
@@ -142,18 +162,32 @@ static double histogram_value(size_t index)
 	return (double)low + (double)(1ULL << shift) / 2;
 }
 
-static double percentile_us(double fraction)
+static double percentile_us(const uint64_t *histogram, uint64_t count, int64_t max_ns, double fraction)
 {
-	uint64_t wanted = (uint64_t)((double)counted * fraction);
+	if (count == 0) return 0;
+	uint64_t wanted = (uint64_t)((double)count * fraction);
 	uint64_t seen = 0;
 	for (size_t i = 0; i < HISTOGRAM_SIZE; i++) {
 		seen += histogram[i];
 		if (seen > wanted) {
 			double value = histogram_value(i);
-			return (value > (double)latency_max_ns ? (double)latency_max_ns : value) / 1000;
+			return (value > (double)max_ns ? (double)max_ns : value) / 1000;
 		}
 	}
-	return (double)latency_max_ns / 1000;
+	return (double)max_ns / 1000;
+}
+
+static double kind_percentile_us(const struct kind *kind, double fraction)
+{
+	return percentile_us(kind->histogram, kind->counted, kind->latency_max_ns, fraction);
+}
+
+static void add_latency(struct kind *kind, int64_t latency)
+{
+	if (latency < 0) latency = 0;
+	if (latency > kind->latency_max_ns) kind->latency_max_ns = latency;
+	kind->histogram[histogram_index((uint64_t)latency)]++;
+	kind->counted++;
 }
 
 static uint64_t user_data(enum operation operation, uint32_t index)
@@ -175,11 +209,12 @@ static void prepare_receive(uint32_t index)
 static inline void prepare_send(uint32_t index, uint32_t count)
 {
 	struct io_uring_sqe *sqe = ring_sqe(&ring);
+	const struct kind *kind = &kinds[connections[index].kind];
 	sqe->opcode = IORING_OP_SEND;
 	sqe->fd = (int)index;
 	sqe->flags = IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS;
-	sqe->addr = (uint64_t)(uintptr_t)request;
-	sqe->len = (uint32_t)(request_length * count);
+	sqe->addr = (uint64_t)(uintptr_t)kind->request;
+	sqe->len = (uint32_t)(kind->request_length * count);
 	sqe->msg_flags = MSG_WAITALL | MSG_NOSIGNAL;
 	sqe->user_data = user_data(OPERATION_SEND, index);
 	connections[index].in_flight = count;
@@ -199,24 +234,69 @@ static inline void send_batch(uint32_t index)
 static void set_idle(uint32_t index)
 {
 	idle[(idle_head + idle_count++) % CONNECTIONS_MAX] = index;
+	connections[index].idle_ns = now_ns;
+}
+
+static int64_t due_at_ns(uint64_t number)
+{
+	return rate_start_ns + (int64_t)((double)number * 1e9 / rate);
 }
 
 static int64_t due_ns(void)
 {
-	return rate_start_ns + (int64_t)((double)rate_issued * 1e9 / rate);
+	return due_at_ns(rate_issued);
+}
+
+/* Which kind a request is depends on its number alone (the finaliser of splitmix64), so every run draws the same sequence. */
+static uint8_t kind_of(uint64_t number)
+{
+	if (second_every == 0) return 0;
+	uint64_t x = (number / second_every + 1) * 0x9e3779b97f4a7c15ULL;
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+	return (x ^ (x >> 31)) % second_every == number % second_every;
+}
+
+static int is_in_window(uint64_t number)
+{
+	return number >= rate_counted_from && number < rate_counted_to;
 }
 
 /* Open loop: sends what is due while connections are idle; what finds none stays due, and its latency keeps growing. */
 static void send_due(void)
 {
-	while (idle_count > 0 && due_ns() <= now_ns) {
+	while (idle_count > 0 && rate_issued < rate_counted_to && due_ns() <= now_ns) {
 		uint32_t index = idle[idle_head];
+		struct connection *connection = &connections[index];
 		idle_head = (idle_head + 1) % CONNECTIONS_MAX;
 		idle_count--;
-		connections[index].started_ns = due_ns();
+		connection->started_ns = due_ns();
+		connection->kind = kind_of(rate_issued);
+		connection->is_counted = is_in_window(rate_issued);
+		if (connection->is_counted && connection->idle_ns <= connection->started_ns) {
+			late_histogram[histogram_index((uint64_t)(now_ns - connection->started_ns))]++;
+			late_count++;
+		}
 		rate_issued++;
 		prepare_send(index, 1);
 	}
+}
+
+/* After the drain: what was due in the window and has no answer has failed, and its latency is at least its age. */
+static void count_unanswered(void)
+{
+	for (uint32_t i = 0; i < connection_count; i++) {
+		struct connection *connection = &connections[i];
+		if (connection->in_flight == 0 || !connection->is_counted) continue;
+		kinds[connection->kind].failed++;
+		add_latency(&kinds[connection->kind], now_ns - connection->started_ns);
+	}
+	for (uint64_t number = rate_issued; number < rate_counted_to; number++) {
+		if (number < rate_counted_from) continue;
+		kinds[kind_of(number)].failed++;
+		add_latency(&kinds[kind_of(number)], now_ns - due_at_ns(number));
+	}
+	for (uint64_t number = rate_counted_from; number < rate_counted_to; number++) kinds[kind_of(number)].due++;
 }
 
 static void open_connection(uint32_t index)
@@ -259,16 +339,15 @@ static inline void response_done(uint32_t index)
 	requests_total++;
 	if (connection->is_body_wrong) {
 		connection->is_body_wrong = 0;
+		connection->is_wrong = 1;
 		if (is_measuring) bad_body++;
 		complain("a body is not as expected", NULL, 0);
 	}
-	if (is_measuring) {
-		int64_t latency = now_ns - connection->started_ns;
-		if (latency < 0) latency = 0;
-		if (latency > latency_max_ns) latency_max_ns = latency;
-		histogram[histogram_index((uint64_t)latency)]++;
-		counted++;
+	if (rate > 0 ? connection->is_counted : is_measuring) {
+		add_latency(&kinds[connection->kind], now_ns - connection->started_ns);
+		if (connection->is_wrong) kinds[connection->kind].failed++;
 	}
+	connection->is_wrong = 0;
 	if (--connection->in_flight > 0) return;
 	if (rate > 0) set_idle(index);
 	else send_batch(index);
@@ -312,8 +391,10 @@ static int head_done(uint32_t index, const char *head, size_t length)
 		fail_connection(index, "a response without one valid Content-Length", head, length);
 		return 0;
 	}
+	struct kind *kind = &kinds[connection->kind];
 	int is_status_good = memcmp(head + 9, "200 ", 4) == 0;
-	int is_length_good = expected_length < 0 || body_length == (uint64_t)expected_length;
+	int is_length_good = kind->expected_length < 0 || body_length == (uint64_t)kind->expected_length;
+	if (!is_status_good || !is_length_good) connection->is_wrong = 1;
 	if (!is_status_good) {
 		if (is_measuring) bad_status++;
 		complain("the status is not 200", head, 12);
@@ -323,9 +404,9 @@ static int head_done(uint32_t index, const char *head, size_t length)
 		complain("Content-Length is not as expected", head, length);
 	}
 	if (is_status_good && is_length_good) {
-		memcpy(cached_head, head, length);
-		cached_head_length = length;
-		cached_body_length = body_length;
+		memcpy(kind->cached_head, head, length);
+		kind->cached_head_length = length;
+		kind->cached_body_length = body_length;
 	}
 	connection->body_length = body_length;
 	return 1;
@@ -336,9 +417,10 @@ static inline size_t take_body(uint32_t index, const char *bytes, size_t length)
 {
 	struct connection *connection = &connections[index];
 	size_t taken = length < connection->body_left ? length : connection->body_left;
-	if (expected_body != NULL && !connection->is_body_wrong) {
-		size_t expected = (size_t)expected_length;
-		if (connection->body_at + taken > expected || memcmp(bytes, expected_body + connection->body_at, taken) != 0) connection->is_body_wrong = 1;
+	const struct kind *kind = &kinds[connection->kind];
+	if (kind->expected_body != NULL && !connection->is_body_wrong) {
+		size_t expected = (size_t)kind->expected_length;
+		if (connection->body_at + taken > expected || memcmp(bytes, kind->expected_body + connection->body_at, taken) != 0) connection->is_body_wrong = 1;
 	}
 	connection->body_at += taken;
 	connection->body_left -= taken;
@@ -394,14 +476,15 @@ static inline void consume(uint32_t index, const char *bytes, size_t length)
 	struct connection *connection = &connections[index];
 	if (is_measuring) bytes_received += length;
 	while (length > 0) {
+		const struct kind *kind = &kinds[connection->kind];
 		size_t taken;
 		if (connection->is_failed) return;
 		if (connection->is_in_body) {
 			taken = take_body(index, bytes, length);
-		} else if (connection->head_length == 0 && connection->in_flight > 0 && cached_head_length > 0 && length >= cached_head_length &&
-			   memcmp(bytes, cached_head, cached_head_length) == 0) {
-			taken = cached_head_length;
-			connection->body_length = cached_body_length;
+		} else if (connection->head_length == 0 && connection->in_flight > 0 && kind->cached_head_length > 0 && length >= kind->cached_head_length &&
+			   memcmp(bytes, kind->cached_head, kind->cached_head_length) == 0) {
+			taken = kind->cached_head_length;
+			connection->body_length = kind->cached_body_length;
 			start_body(index);
 		} else {
 			taken = take_head(index, bytes, length);
@@ -431,6 +514,10 @@ static void on_receive(const struct io_uring_cqe *cqe, uint32_t index)
 	close(connection->fd);
 	/* In count mode the lost answers are asked for again. */
 	requests_issued -= connection->in_flight < requests_issued ? connection->in_flight : requests_issued;
+	if (rate > 0 && connection->in_flight > 0 && connection->is_counted) {
+		kinds[connection->kind].failed++;
+		add_latency(&kinds[connection->kind], now_ns - connection->started_ns);
+	}
 	open_connection(index);
 }
 
@@ -454,9 +541,11 @@ static void run_until(int64_t end_ns)
 	for (;;) {
 		now_ns = clock_ns(CLOCK_MONOTONIC);
 		if (rate > 0) send_due();
+		/* Once all that were due are sent and answered, there is nothing to drain. */
+		if (rate > 0 && rate_issued >= rate_counted_to && idle_count == connection_count) return;
 		int64_t wait_ns = end_ns - now_ns;
 		if (wait_ns <= 0) return;
-		if (rate > 0 && idle_count > 0 && due_ns() - now_ns < wait_ns) wait_ns = due_ns() - now_ns;
+		if (rate > 0 && idle_count > 0 && rate_issued < rate_counted_to && due_ns() - now_ns < wait_ns) wait_ns = due_ns() - now_ns;
 		ring_enter(&ring, 1, wait_ns < 0 ? 0 : wait_ns);
 		now_ns = clock_ns(CLOCK_MONOTONIC);
 		reap();
@@ -464,7 +553,8 @@ static void run_until(int64_t end_ns)
 	}
 }
 
-static char *build_request(const char *host, int port, const char *path, char **headers, int header_count, long body_length)
+static char *build_request(const char *host, int port, const char *path, char **headers, int header_count, long body_length,
+			   size_t *request_length)
 {
 	size_t room = 1024 + strlen(host) + strlen(path) + (size_t)(body_length > 0 ? body_length : 0);
 	for (int i = 0; i < header_count; i++) room += strlen(headers[i]) + 2;
@@ -478,12 +568,27 @@ static char *build_request(const char *host, int port, const char *path, char **
 		memset(one + at, 'x', (size_t)body_length);
 		at += (size_t)body_length;
 	}
-	request_length = at;
+	*request_length = at;
 	char *all = malloc(at * depth);
 	if (all == NULL) die("malloc");
 	for (uint32_t i = 0; i < depth; i++) memcpy(all + (size_t)i * at, one, at);
 	free(one);
 	return all;
+}
+
+/* "N PATH BODY": its pieces stay in `text`. Returns the path. */
+static char *parse_second(char *text)
+{
+	char *path = strchr(text, ' ');
+	char *body = path == NULL ? NULL : strchr(path + 1, ' ');
+	long every = atol(text);
+	if (body == NULL || every < 1) usage();
+	*path = 0;
+	*body = 0;
+	second_every = (uint64_t)every;
+	kinds[1].expected_body = body + 1;
+	kinds[1].expected_length = (int64_t)strlen(body + 1);
+	return path + 1;
 }
 
 static int64_t servers_cpu_ns(void)
@@ -533,6 +638,8 @@ int main(int argc, char **argv)
 	depth = (uint32_t)atoi(argv[4]);
 	double seconds = atof(argv[5]);
 	double warmup_seconds = 0;
+	double drain_seconds = 1;
+	char *second_path = NULL;
 	long body_length = -1;
 	char *headers[128];
 	int header_count = 0;
@@ -543,16 +650,22 @@ int main(int argc, char **argv)
 		else if (strcmp(argv[i], "--requests") == 0) requests_max = strtoull(value, NULL, 10);
 		else if (strcmp(argv[i], "--header") == 0 && header_count < 128) headers[header_count++] = value;
 		else if (strcmp(argv[i], "--body") == 0) body_length = atol(value);
-		else if (strcmp(argv[i], "--expect-length") == 0) expected_length = atol(value);
-		else if (strcmp(argv[i], "--expect-body") == 0) expected_body = value;
+		else if (strcmp(argv[i], "--expect-length") == 0) kinds[0].expected_length = atol(value);
+		else if (strcmp(argv[i], "--expect-body") == 0) kinds[0].expected_body = value;
 		else if (strcmp(argv[i], "--rate") == 0) rate = atof(value);
+		else if (strcmp(argv[i], "--drain") == 0) drain_seconds = atof(value);
+		else if (strcmp(argv[i], "--second") == 0) second_path = parse_second(value);
 		else if (strcmp(argv[i], "--cpu-of") == 0) add_process(value);
 		else usage();
 	}
-	if (expected_body != NULL) expected_length = (int64_t)strlen(expected_body);
+	if (kinds[0].expected_body != NULL) kinds[0].expected_length = (int64_t)strlen(kinds[0].expected_body);
 	if (connection_count < 1 || connection_count > CONNECTIONS_MAX || depth < 1 || depth > 1024 || seconds <= 0 || rate < 0) usage();
 	if (rate > 0 && (depth != 1 || requests_max > 0)) {
 		fprintf(stderr, "--rate goes with depth 1 and without --requests\n");
+		return 2;
+	}
+	if (second_path != NULL && rate == 0) {
+		fprintf(stderr, "--second goes with --rate\n");
 		return 2;
 	}
 	address.sin_family = AF_INET;
@@ -561,7 +674,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "not an IPv4 address: %s\n", host);
 		return 2;
 	}
-	request = build_request(host, port, argv[6], headers, header_count, body_length);
+	kinds[0].request = build_request(host, port, argv[6], headers, header_count, body_length, &kinds[0].request_length);
+	if (second_path != NULL) kinds[1].request = build_request(host, port, second_path, headers, header_count, -1, &kinds[1].request_length);
 	set_up();
 
 	now_ns = clock_ns(CLOCK_MONOTONIC);
@@ -570,6 +684,11 @@ int main(int argc, char **argv)
 	int64_t own_before_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	int64_t begin_ns = now_ns;
 	rate_start_ns = now_ns;
+	if (rate > 0) {
+		/* The window is a range of requests. Those before it that are still due when it begins go out first. */
+		rate_counted_from = (uint64_t)(warmup_seconds * rate);
+		rate_counted_to = rate_counted_from + (uint64_t)(seconds * rate);
+	}
 	for (uint32_t i = 0; i < connection_count; i++) open_connection(i);
 	if (requests_max == 0) {
 		run_until(now_ns + (int64_t)(warmup_seconds * 1e9));
@@ -578,19 +697,30 @@ int main(int argc, char **argv)
 		servers_before_ns = servers_cpu_ns();
 		own_before_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	}
-	run_until(begin_ns + (int64_t)(seconds * 1e9));
+	run_until(begin_ns + (int64_t)((seconds + (rate > 0 ? drain_seconds : 0)) * 1e9));
 	int64_t end_ns = clock_ns(CLOCK_MONOTONIC);
+	now_ns = end_ns;
+	if (rate > 0) count_unanswered();
 	int64_t servers_ns = servers_cpu_ns() - servers_before_ns;
 	int64_t own_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - own_before_ns;
 	double elapsed = (double)(end_ns - begin_ns) / 1e9;
 	int is_short = requests_max > 0 && requests_total < requests_max;
 	if (is_short) fprintf(stderr, "the time limit came before the last response\n");
 
+	const struct kind *first = &kinds[0], *second = &kinds[1];
+	/* The drain belongs to no rate. */
+	double answered_per_second = rate > 0 ? (double)(first->counted + second->counted - first->failed - second->failed) / seconds : (double)first->counted / elapsed;
 	printf("{\"requests\":%llu,\"seconds\":%.6f,\"rps\":%.1f,\"p50us\":%.1f,\"p99us\":%.1f,\"p999us\":%.1f,\"maxus\":%.1f,\"errors\":%llu,"
-	       "\"badStatus\":%llu,\"badLength\":%llu,\"badBody\":%llu,\"bytes\":%llu,\"totalRequests\":%llu,\"serverCpuUs\":%.0f,\"loadCpuUs\":%.0f}\n",
-	       (unsigned long long)counted, elapsed, (double)counted / elapsed, percentile_us(0.5), percentile_us(0.99), percentile_us(0.999),
-	       (double)latency_max_ns / 1000, (unsigned long long)errors, (unsigned long long)bad_status, (unsigned long long)bad_length,
-	       (unsigned long long)bad_body, (unsigned long long)bytes_received, (unsigned long long)requests_total, (double)servers_ns / 1000,
-	       (double)own_ns / 1000);
+	       "\"badStatus\":%llu,\"badLength\":%llu,\"badBody\":%llu,\"bytes\":%llu,\"totalRequests\":%llu,\"serverCpuUs\":%.0f,\"loadCpuUs\":%.0f",
+	       (unsigned long long)first->counted, elapsed, answered_per_second, kind_percentile_us(first, 0.5), kind_percentile_us(first, 0.99),
+	       kind_percentile_us(first, 0.999), (double)first->latency_max_ns / 1000, (unsigned long long)errors, (unsigned long long)bad_status,
+	       (unsigned long long)bad_length, (unsigned long long)bad_body, (unsigned long long)bytes_received, (unsigned long long)requests_total,
+	       (double)servers_ns / 1000, (double)own_ns / 1000);
+	if (rate > 0) {
+		printf(",\"due\":%llu,\"failed\":%llu,\"lateP99us\":%.1f,\"secondDue\":%llu,\"secondFailed\":%llu,\"secondP50us\":%.1f,\"secondP99us\":%.1f",
+		       (unsigned long long)first->due, (unsigned long long)first->failed, percentile_us(late_histogram, late_count, INT64_MAX, 0.99),
+		       (unsigned long long)second->due, (unsigned long long)second->failed, kind_percentile_us(second, 0.5), kind_percentile_us(second, 0.99));
+	}
+	printf("}\n");
 	return is_short ? 1 : 0;
 }

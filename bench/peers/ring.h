@@ -33,6 +33,7 @@
 #define REGISTER_FILES_UPDATE 6
 #define REGISTER_FILES2 13
 #define REGISTER_RING_FDS 20
+#define UNREGISTER_RING_FDS 21
 #define REGISTER_PBUF_RING 22
 #define RSRC_REGISTER_SPARSE 1U
 #define RECV_MULTISHOT (1U << 1)
@@ -54,6 +55,8 @@ struct ring {
 	struct io_uring_cqe *cqes;
 	unsigned tail; /* SQEs handed out; published by ring_enter() */
 	unsigned submitted;
+	void *rings;
+	size_t rings_bytes;
 };
 
 struct buffer_ring {
@@ -81,10 +84,11 @@ static int ring_setup(unsigned entries, struct io_uring_params *params)
 	return (int)syscall(__NR_io_uring_setup, entries, params);
 }
 
-static void ring_init(struct ring *ring, unsigned sq_entries, unsigned cq_entries)
+/* A ring with setup flags of the caller's choice beside the usual ones. */
+static void ring_init_with(struct ring *ring, unsigned sq_entries, unsigned cq_entries, unsigned more_flags)
 {
 	struct io_uring_params params;
-	unsigned flags = SETUP_CQSIZE | SETUP_CLAMP | SETUP_SUBMIT_ALL | SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN;
+	unsigned flags = SETUP_CQSIZE | SETUP_CLAMP | SETUP_SUBMIT_ALL | more_flags;
 	int with_array = 0;
 
 	memset(ring, 0, sizeof *ring);
@@ -106,6 +110,8 @@ static void ring_init(struct ring *ring, unsigned sq_entries, unsigned cq_entrie
 	size_t bytes = sq_bytes > cq_bytes ? sq_bytes : cq_bytes;
 	unsigned char *rings = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring->fd, IORING_OFF_SQ_RING);
 	if (rings == MAP_FAILED) die("mmap of the rings");
+	ring->rings = rings;
+	ring->rings_bytes = bytes;
 	ring->sqes = mmap(NULL, params.sq_entries * sizeof(struct io_uring_sqe), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
 			  ring->fd, IORING_OFF_SQES);
 	if (ring->sqes == MAP_FAILED) die("mmap of the submission entries");
@@ -133,6 +139,25 @@ static void ring_init(struct ring *ring, unsigned sq_entries, unsigned cq_entrie
 		ring->enter_fd = (int)update.offset;
 		ring->enter_flags = ENTER_REGISTERED_RING;
 	}
+}
+
+static inline void ring_init(struct ring *ring, unsigned sq_entries, unsigned cq_entries)
+{
+	ring_init_with(ring, sq_entries, cq_entries, SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN);
+}
+
+/* By the thread that made it. */
+static inline void ring_close(struct ring *ring)
+{
+	if (ring->enter_flags & ENTER_REGISTERED_RING) {
+		struct io_uring_rsrc_update update;
+		memset(&update, 0, sizeof update);
+		update.offset = (uint32_t)ring->enter_fd;
+		syscall(__NR_io_uring_register, ring->fd, UNREGISTER_RING_FDS, &update, 1);
+	}
+	munmap(ring->sqes, ring->sq_entries * sizeof(struct io_uring_sqe));
+	munmap(ring->rings, ring->rings_bytes);
+	close(ring->fd);
 }
 
 /* Submits what was prepared and waits for `wait` completions, at most `timeout_ns` (negative: without limit). */
@@ -170,7 +195,7 @@ static inline struct io_uring_sqe *ring_sqe(struct ring *ring)
 }
 
 /* `count` is a power of two, `size` a multiple of 64, so that a scanner may read whole cache lines. */
-static void buffers_init(struct ring *ring, struct buffer_ring *buffers, unsigned count, unsigned size)
+static inline void buffers_init(struct ring *ring, struct buffer_ring *buffers, unsigned count, unsigned size)
 {
 	buffers->size = size;
 	buffers->mask = count - 1;

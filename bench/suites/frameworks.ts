@@ -21,11 +21,17 @@ const subjects: readonly Subject[] = [
     isNode: true,
     args: ["bench/peers/express.js"],
   },
-  ringloom("express-ringloom", "the same express app served by Ringloom", "express.js", "uring", ["peers"]),
-  ringloom("express-fallback", "the same express app behind App.fallback", "express-fallback.js", "uring", ["peers"]),
-  ringloom("fastify-ringloom", "the same fastify app served by Ringloom", "fastify.js", "uring", ["peers"]),
-  ringloom("fastify-fallback", "the same fastify app behind App.fallback", "fastify-fallback.js", "uring", ["peers"]),
-  ringloom("hono-ringloom", "the same Hono app as a fetch handler of Ringloom", "hono.js", "uring", ["peers"]),
+  ringloom("express-ringloom", "the same express app served by Ringloom", "express.js", "uring", { needs: ["peers"] }),
+  ringloom("express-fallback", "the same express app behind App.fallback", "express-fallback.js", "uring", {
+    needs: ["peers"],
+  }),
+  ringloom("fastify-ringloom", "the same fastify app served by Ringloom", "fastify.js", "uring", { needs: ["peers"] }),
+  ringloom("fastify-fallback", "the same fastify app behind App.fallback", "fastify-fallback.js", "uring", {
+    needs: ["peers"],
+  }),
+  ringloom("hono-ringloom", "the same Hono app as a fetch handler of Ringloom", "hono.js", "uring", {
+    needs: ["peers"],
+  }),
 ];
 
 const requestRate = serverMetrics.find(({ name }) => name === "req/s") as Metric;

@@ -1,6 +1,6 @@
 /** The suite `http`: one server process on one core under closed-loop load, in alternating rounds. */
 import { type HttpCase, type LoadResult, runHttpLoad, runWrk } from "../harness/load.js";
-import { findTool } from "../harness/machine.js";
+import { type Cores, findTool } from "../harness/machine.js";
 import {
   allocatedBytesPerRequest,
   allocationFlags,
@@ -9,7 +9,7 @@ import {
   residentMiB,
   systemCallsPerRequest,
 } from "../harness/observe.js";
-import { select } from "../harness/options.js";
+import { rotate, select } from "../harness/options.js";
 import { prepare } from "../harness/prepare.js";
 import type { RunningServer } from "../harness/processes.js";
 import { progress } from "../harness/progress.js";
@@ -263,7 +263,7 @@ async function measureOnce(session: Session, subject: Subject, httpCase: HttpCas
 async function wrkWithCpu(
   server: RunningServer,
   httpCase: HttpCase,
-  load: { core: number | undefined; warmupSeconds: number; seconds: number },
+  load: { core: Cores | undefined; warmupSeconds: number; seconds: number },
 ): Promise<LoadResult> {
   const before = cpuTimeUs(server.pid);
   const result = await runWrk(server, httpCase, { ...load, warmupSeconds: 0 });
@@ -327,11 +327,6 @@ async function measureAllocation(
     nodeFlags: allocationFlags,
     wrap: (command) => lineBuffered(command) ?? command,
   });
-}
-
-function rotate<T>(items: readonly T[], by: number): T[] {
-  const start = items.length === 0 ? 0 : by % items.length;
-  return [...items.slice(start), ...items.slice(0, start)];
 }
 
 function keyOf(subject: Subject, httpCase: HttpCase): string {

@@ -2,7 +2,7 @@
  * A doorbell without native code, for the portable driver. `Atomics.waitAsync` settles through a task that V8 posts to its platform, and Node's platform wakes
  * the libuv loop of the thread for it; seen to work on Node 20 to 26. Such a wait keeps no event loop alive.
  */
-import type { DriverWake } from "./contract.js";
+import type { DriverStats, DriverWake } from "./contract.js";
 import { bellOf, bellWords } from "./doorbell.js";
 import { WakeWatch } from "./wake-watch.js";
 
@@ -40,12 +40,11 @@ export class AtomicsDoorbell {
     this.#wait();
   }
 
-  /** Once a turn: delivers one `rung` for all rings since the last time, and waits for more. True when there was one. */
-  deliver(): boolean {
-    if (this.#isEnded) return false;
-    const hasRung = this.#watch.deliver();
+  /** Once a turn: delivers one `rung` for all rings since the last time, and waits for more. */
+  deliver(stats: DriverStats): void {
+    if (this.#isEnded) return;
+    this.#watch.deliver(stats);
     if (!this.#isWaiting) this.#wait();
-    return hasRung;
   }
 
   /** A ring came before it could be waited for: it needs one more turn. */

@@ -369,7 +369,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   runTurn(): void {
     this.#stats.turns += 1;
     this.operations.deliver();
-    if (this.#doorbell?.deliver()) this.#stats.rung += 1;
+    this.#doorbell?.deliver(this.#stats);
     this.#deliverDrained();
     this.#deliverHeld();
     this.#events.turnEnded();

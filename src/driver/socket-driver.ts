@@ -500,7 +500,7 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     this.#isInTurn = true;
     this.counters.turns += 1;
     this.runCompletions();
-    if (this.#watch?.deliver()) this.counters.rung += 1;
+    this.#watch?.deliver(this.counters);
     this.#deferred.run();
     this.events.turnEnded();
     this.flush();

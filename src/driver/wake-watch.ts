@@ -1,7 +1,7 @@
 /** The driver's side of its doorbell and of the thread's sleep: what `DriverOptions.wake` asked for. The thread of the driver alone uses it. */
 import { CONTROL, PARKING } from "../ring/loop.js";
 import type { Bell } from "../shared/bell.js";
-import type { DriverWake } from "./contract.js";
+import type { DriverStats, DriverWake } from "./contract.js";
 import { bellOf } from "./doorbell.js";
 
 /** Delivers rings, and asks before a sleep. */
@@ -27,15 +27,15 @@ export class WakeWatch {
     this.#bell.wokeUp();
   }
 
-  /** Once a turn: delivers one `rung` for all rings since the last time. True when there was one. */
-  deliver(): boolean {
-    if (!this.#bell.take()) return false;
+  /** Once a turn: delivers one `rung` for all rings since the last time, if there was any. */
+  deliver(stats: DriverStats): void {
+    if (!this.#bell.take()) return;
+    stats.rung += 1;
     try {
       this.#wake.rung();
     } catch (error) {
       this.#threw(error);
     }
-    return true;
   }
 
   /** The loop hook is about to block and asks. False when the driver's user refuses. Who throws has not refused. */

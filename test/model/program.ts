@@ -22,4 +22,14 @@ export interface ModelProgram {
   readonly mustFail?: RegExp;
   /** Only with `--deep`. */
   readonly isDeep?: boolean;
+  /** What a word is, for the printed schedules: `head`, `value of slot 2`. Numbers alone if absent. */
+  readonly nameOf?: (index: number) => string;
+  /** The most steps that one thread makes in an execution, payload included: what a loop that never ends is cut at. 300 if absent. */
+  readonly stepsMax?: number;
+  /** The most executions, those of all deaths together. 2,000,000 if absent, 50 times that with `--deep`. */
+  readonly executionsMax?: number;
+  /** A `wait` with a timeout may also time out. If absent it never does, so that a timeout cannot hide a lost wake-up. */
+  readonly hasTimeouts?: boolean;
+  /** Why this program cannot be explored to its end. Without it, a program that is not is a failure. */
+  readonly isBounded?: string;
 }

@@ -1,0 +1,3 @@
+module ringloom-bench
+
+go 1.19

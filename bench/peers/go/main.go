@@ -1,0 +1,28 @@
+// The Go subjects of the suites `tasks` and `mixed`: `go-peer tasks …` and `go-peer serve`.
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "tasks" {
+		runTasks(os.Args[2:])
+	} else if len(os.Args) > 1 && os.Args[1] == "serve" {
+		serve()
+	} else {
+		fmt.Fprintln(os.Stderr, "usage: go-peer tasks … | go-peer serve")
+		os.Exit(2)
+	}
+}
+
+func number(text string) float64 {
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "not a number:", text)
+		os.Exit(2)
+	}
+	return value
+}

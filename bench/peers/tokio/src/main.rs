@@ -1,0 +1,16 @@
+//! The Tokio subjects of the suites `tasks` and `messages`: `ringloom-bench-tokio tasks …` and `ringloom-bench-tokio messages …`.
+mod kernel;
+mod messages;
+mod tasks;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("tasks") => tasks::run(&arguments[1..]),
+        Some("messages") => messages::run(&arguments[1..]),
+        _ => {
+            eprintln!("usage: ringloom-bench-tokio tasks|messages …");
+            std::process::exit(2);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+/** The reduction against a full enumeration: on random small programs both must see the very same executions, up to the order of steps that do not matter. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Words } from "../../src/shared/words.js";
+import { Doorbell } from "./doorbell.js";
+import { Explorer } from "./explorer.js";
+import type { ModelProgram, ModelThread } from "./program.js";
+import type { Death } from "./schedule.js";
+
+const PROGRAMS = Number(process.env.RINGLOOM_FUZZ_RUNS ?? 150);
+const STEPS_IN_ALL = 7;
+const CONTROL_WORDS = 2;
+const PAYLOAD_WORD = 2;
+const seed = Number(process.env.RINGLOOM_SEED ?? Math.floor(Math.random() * 2 ** 31));
+
+/** A generator of whole numbers (mulberry32): `random(n)` is below n. */
+function randomFrom(start: number): (below: number) => number {
+  let state = start >>> 0;
+  return (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
+/** One step of a random thread: it takes what the step before gave, so that different executions do different things. */
+type RandomStep = (words: Words, before: number) => number;
+
+interface Recipe {
+  readonly hasWaits: boolean;
+  readonly hasPayload: boolean;
+  readonly hasTimeouts: boolean;
+}
+
+function randomStep(random: (below: number) => number, { hasWaits, hasPayload }: Recipe): RandomStep {
+  const word = random(CONTROL_WORDS);
+  const value = random(3);
+  const kinds: RandomStep[] = [
+    (words) => words.load(word),
+    (words) => words.load(word),
+    (words, before) => {
+      words.store(word, value + (before & 1));
+      return before;
+    },
+    (words) => words.add(word, value),
+    (words, before) => words.or(word, before & 1),
+    (words) => words.and(word, value),
+    (words) => words.exchange(word, value),
+    (words, before) => words.compareExchange(word, before & 1, value),
+    (words) => words.compareExchange(word, 0, value),
+  ];
+  if (hasWaits) {
+    kinds.push((words) => ["ok", "not-equal", "timed-out"].indexOf(words.wait(word, value & 1, 10)));
+    kinds.push((words) => words.notify(word, 1));
+    kinds.push((words) => words.notify(word));
+    kinds.push((words, before) => {
+      new Doorbell(words, word).ring();
+      return before;
+    });
+  }
+  if (hasPayload) {
+    kinds.push((words) => words.read(PAYLOAD_WORD));
+    kinds.push((words, before) => {
+      words.write(PAYLOAD_WORD, value);
+      return before;
+    });
+  }
+  const chosen = kinds[random(kinds.length)]!;
+  // Some steps are only made in some executions.
+  return random(4) === 0 ? (words, before) => (before === value ? before : chosen(words, before)) : chosen;
+}
+
+function randomProgram(random: (below: number) => number, recipe: Recipe): ModelProgram {
+  const threads = 2 + random(2);
+  const perThread = Math.floor(STEPS_IN_ALL / threads);
+  const makeThread = (): ModelThread => {
+    const steps = Array.from({ length: 1 + random(perThread) }, () => randomStep(random, recipe));
+    return (words) => {
+      let before = 0;
+      for (const step of steps) before = step(words, before);
+    };
+  };
+  return {
+    name: "random",
+    length: CONTROL_WORDS + 1,
+    threads: Array.from({ length: threads }, makeThread),
+    reaper: (words) => void words.exchange(0, 7),
+    hasTimeouts: recipe.hasTimeouts,
+    finish: () => {},
+  };
+}
+
+/** All executions as texts that do not depend on the order of steps of different threads, and whether one of them fails. */
+function explore(program: ModelProgram, isReduced: boolean, death: Death | undefined) {
+  const found: string[] = [];
+  const { failure, isFinished } = new Explorer(program, {
+    isReduced,
+    death,
+    onExecution: (explorer) => {
+      const lines = explorer.steps.map(({ thread, step }) => [thread, ...Object.values(step)].join(" "));
+      // Sorting by thread is stable, so each thread's own order stays.
+      lines.sort((one, other) => one.charCodeAt(0) - other.charCodeAt(0));
+      found.push(`${lines.join(";")} | ${explorer.memory.join(" ")}`);
+    },
+  }).run();
+  return { found: new Set(found), count: found.length, hasFailed: failure !== undefined, isFinished };
+}
+
+interface Comparison {
+  naive: number;
+  reduced: number;
+  failing: number;
+}
+
+function compare(program: ModelProgram, death: Death | undefined, sums: Comparison): void {
+  const naive = explore(program, false, death);
+  const reduced = explore(program, true, death);
+  assert.equal(reduced.hasFailed, naive.hasFailed);
+  if (naive.hasFailed) {
+    sums.failing++;
+    return;
+  }
+  assert.ok(naive.isFinished && reduced.isFinished);
+  assert.deepEqual([...reduced.found].sort(), [...naive.found].sort());
+  sums.naive += naive.count;
+  sums.reduced += reduced.count;
+}
+
+describe(`Explorer with reduction (RINGLOOM_SEED=${seed})`, () => {
+  const recipes: Record<string, Recipe> = {
+    "atomics alone": { hasWaits: false, hasPayload: false, hasTimeouts: false },
+    "waits that time out or are notified": { hasWaits: true, hasPayload: false, hasTimeouts: true },
+    "waits that are notified or lost": { hasWaits: true, hasPayload: false, hasTimeouts: false },
+    "payload that races or does not": { hasWaits: false, hasPayload: true, hasTimeouts: false },
+  };
+  for (const [name, recipe] of Object.entries(recipes)) {
+    test(`run() sees the same executions as a full enumeration when programs have ${name}`, () => {
+      const random = randomFrom(seed);
+      const sums: Comparison = { naive: 0, reduced: 0, failing: 0 };
+      for (let count = 0; count < PROGRAMS; count++) compare(randomProgram(random, recipe), undefined, sums);
+      assert.ok(sums.reduced < sums.naive);
+      assert.equal(sums.failing > 0, recipe.hasPayload || (recipe.hasWaits && !recipe.hasTimeouts));
+    });
+
+    test(`run() sees the same executions as a full enumeration when a thread dies and programs have ${name}`, () => {
+      const random = randomFrom(seed + 1);
+      const sums: Comparison = { naive: 0, reduced: 0, failing: 0 };
+      for (let count = 0; count < PROGRAMS; count++) {
+        compare(randomProgram(random, recipe), { thread: 0, position: 1 + random(4) }, sums);
+      }
+      assert.ok(sums.reduced < sums.naive);
+    });
+  }
+});
