@@ -1,6 +1,5 @@
 /** What a shard's thread runs under `ringloom serve`: loads the user's module, makes the HTTP server, and obeys the supervisor. */
 
-import { shardWake } from "../scheduler/shard-seat.js";
 import { createDriver } from "../driver/choose.js";
 import type { Driver, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
@@ -11,6 +10,7 @@ import { logSettings, writeLogLines } from "../observe/log.js";
 import { loadModule } from "../runtime/module.js";
 import { runShard, type ServiceDrainReport, type ShardService } from "../runtime/shard.js";
 import type { DrainOptions, ShardAssignment } from "../runtime/shard-protocol.js";
+import { shardWake } from "../scheduler/shard-seat.js";
 import { App } from "./app.js";
 import { isFetchHandler } from "./fetch-handler.js";
 import type { HttpLimits } from "./limits.js";

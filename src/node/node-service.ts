@@ -1,5 +1,5 @@
 /** An app of another framework as what a shard runs. */
-import { shardWake } from "../scheduler/shard-seat.js";
+
 import { createDriver } from "../driver/choose.js";
 import type { Driver, ListenAddress, Listening } from "../driver/contract.js";
 import type { HttpLimits } from "../http/limits.js";
@@ -7,6 +7,7 @@ import { AccessLog } from "../observe/access-log.js";
 import { logSettings, writeLogLines } from "../observe/log.js";
 import type { ServiceDrainReport, ShardService } from "../runtime/shard.js";
 import type { DrainOptions, ShardAssignment } from "../runtime/shard-protocol.js";
+import { shardWake } from "../scheduler/shard-seat.js";
 import { applyLimits } from "./node-limits.js";
 import { NodeServer } from "./node-server.js";
 import { type NodeTarget, nodeTargetOf } from "./node-target.js";

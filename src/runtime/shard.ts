@@ -80,8 +80,7 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
         port.postMessage({ type: "call", shard: to, port: line } satisfies MessageFromShard, [line]),
       ),
     );
-    if (assignment.scheduler !== undefined)
-      openShardSeat(assignment.scheduler, () => send(port, { type: "tasks" }));
+    if (assignment.scheduler !== undefined) openShardSeat(assignment.scheduler, () => send(port, { type: "tasks" }));
     const service = await start(assignment);
     const context: Omit<ShardHookContext, "signal"> = { shard, shardCount, generation };
     const hooks = new Hooks(service.lifecycle, context, hookMs);

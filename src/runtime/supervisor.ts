@@ -8,12 +8,12 @@
  * Signals are the caller's: see `stopOnSignals` in `signals.ts`.
  */
 import { chooseDriver, type DriverChoice } from "../driver/choose.js";
-import type { ComputePool } from "../scheduler/compute-pool.js";
-import { openComputePool } from "../scheduler/open-pool.js";
 import { RingloomError } from "../errors.js";
 import { loadNative, nativeProblem } from "../native.js";
 import { createHeartbeat } from "../observe/heartbeat.js";
 import { resolveLogSettings } from "../observe/log.js";
+import type { ComputePool } from "../scheduler/compute-pool.js";
+import { openComputePool } from "../scheduler/open-pool.js";
 import { createCounters } from "./counters.js";
 import type { ServerHealth } from "./health.js";
 import { Hooks } from "./lifecycle.js";
@@ -93,7 +93,11 @@ export class Supervisor {
     const reusePort = options.reusePort === "on";
     const listeners = await Listeners.open({ host, port, backlog, reusePort, count: sizing.shards });
     const roster = createRoster(sizing.shards);
-    const compute = openComputePool(options, { shards: sizing.shards, driver: choice.name, heapLimits: heapLimits(sizing.memory) });
+    const compute = openComputePool(options, {
+      shards: sizing.shards,
+      driver: choice.name,
+      heapLimits: heapLimits(sizing.memory),
+    });
     const assign = assigner({ request, choice, sizing, cpus, listeners, roster, compute });
     // Before the threads start, because the inspector attaches to a thread when that starts.
     const watch = await watchShards(options.watchdogMs);

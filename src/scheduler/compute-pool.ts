@@ -13,7 +13,12 @@ import { Reaper } from "../shared/reaper.js";
 import { lifeOf } from "../shared/slab.js";
 import type { ComputeAssignment } from "./compute-thread.js";
 import { createFunctionTable } from "./function-table.js";
-import { createSchedulerWords, type SchedulerAssignment, type SchedulerShare, viewScheduler } from "./scheduler-memory.js";
+import {
+  createSchedulerWords,
+  type SchedulerAssignment,
+  type SchedulerShare,
+  viewScheduler,
+} from "./scheduler-memory.js";
 import { Seat } from "./seat.js";
 
 const COMPUTE_MAIN = new URL("./compute-thread.js", import.meta.url);
@@ -79,7 +84,10 @@ export class ComputePool {
       words: createSchedulerWords(segment),
       functions: createFunctionTable(),
       executors: compute,
-      doorbells: Array.from({ length: threads }, (_, thread): Doorbell => createDoorbell(thread > compute ? guestDriver : "portable")),
+      doorbells: Array.from(
+        { length: threads },
+        (_, thread): Doorbell => createDoorbell(thread > compute ? guestDriver : "portable"),
+      ),
     };
     this.#view = viewScheduler(this.share.words, compute);
     this.#giveLife(compute);

@@ -56,7 +56,8 @@ async function work(runner: Executor): Promise<never> {
 async function park(runner: Executor): Promise<void> {
   const { idle, self } = seat.segment;
   if (findsWorkSoon(runner)) return;
-  const isFrozen = runner.runningNow === 0 && seat.liveCount === 0 && process.getActiveResourcesInfo().length <= resourcesAtRest;
+  const isFrozen =
+    runner.runningNow === 0 && seat.liveCount === 0 && process.getActiveResourcesInfo().length <= resourcesAtRest;
   if (!idle.announce(self, isFrozen ? "word" : "loop")) return;
   if (hasWork(runner)) {
     runner.isWoken = idle.retract(self);
@@ -71,7 +72,7 @@ async function park(runner: Executor): Promise<void> {
 }
 
 function hasWork(runner: Executor): boolean {
-  return (runner.hasRoom && !runner.isIdle()) || seat.hasSettled();
+  return !runner.isIdle() || seat.hasSettled();
 }
 
 function findsWorkSoon(runner: Executor): boolean {

@@ -1,28 +1,27 @@
 /**
  * Running tasks on this thread: finds a hint, claims the task, calls its function, and writes the outcome where its origin finds it.
  *
- *     own queue → inbox → injector → other threads' queues
+ *     own queue, newest first → inbox → injector → other threads' queues, oldest first
  *
- * The injector comes first now and then, so that nothing starves there (`injector-interval.ts`).
+ * The newest first, because a task that spawns tasks and waits for them stays in flight until all below it are done: in breadth, the whole tree would be in flight at once. Now and then the inbox, the injector or the
+ * oldest of the own queue comes first, so that nothing starves (`injector-interval.ts`).
  */
 import { AsyncResource } from "node:async_hooks";
+import { InjectorInterval } from "../shared/injector-interval.js";
 import type { LocalQueue } from "../shared/local-queue.js";
 import type { Segment } from "../shared/segment.js";
-import { InjectorInterval } from "../shared/injector-interval.js";
 import { StealOrder } from "../shared/steal-order.js";
 import { FAILED } from "../shared/task-state.js";
+import type { FunctionTable } from "./function-table.js";
+import type { Ringer } from "./ringer.js";
 import { TaskFunctions } from "./task-functions.js";
 import type { TaskValues } from "./task-values.js";
-import type { Ringer } from "./ringer.js";
-import type { FunctionTable } from "./function-table.js";
 
-/** Hints that one look into the injector or the inbox takes. */
+/** Hints that one look into the injector takes at most, and how long they may take to run, in microseconds. */
 const BATCH = 32;
+const BATCH_MICROS = 50;
 /** Hints that one theft takes at most. */
 const STEAL_MAX = 128;
-/** Tasks that a thread may have begun and not finished: each is an async function that waits for something. */
-export const RUNNING_MAX = 1024;
-
 /** Figures of one executing thread. */
 export interface ExecutorCounts {
   executed: number;
@@ -70,16 +69,13 @@ export class Executor {
     return this.#interval.averageMicros;
   }
 
-  /** Whether the thread may begin another task. */
-  get hasRoom(): boolean {
-    return this.runningNow < RUNNING_MAX;
-  }
-
-  /** Runs tasks until there are none, `count` were run, or as many as may be are waiting. Says how many were begun. */
+  /**
+   * Runs tasks until there are none, or `count` were run. Says how many were begun. Tasks that wait are not counted against anything but the slots of their origins: a limit here could keep out the very tasks that they wait for.
+   */
   runMany(count: number): number {
     const startMs = performance.now();
     let ran = 0;
-    while (ran < count && this.hasRoom) {
+    while (ran < count) {
       const slot = this.#next();
       if (this.isWoken) this.#handOn(slot !== -1);
       if (slot === -1) break;
@@ -108,8 +104,10 @@ export class Executor {
     if (this.#interval.isDue()) {
       const shared = this.#fromShared();
       if (shared !== -1) return shared;
+      const oldest = queue.pop();
+      if (oldest !== -1) return oldest;
     }
-    const own = queue.pop();
+    const own = queue.popNewest();
     if (own !== -1) return own;
     const shared = this.#fromShared();
     return shared === -1 ? this.#steal() : shared;
@@ -132,9 +130,9 @@ export class Executor {
     return this.#batch[0]!;
   }
 
-  /** A thread takes no more than its part of what may be there, so that the others find some too. */
+  /** A look costs as much as a very short task, so short tasks are taken many at a time. Long ones are left where the others find them first. */
   #share(): number {
-    return Math.max(1, Math.trunc(BATCH / this.#parts.executors));
+    return Math.min(BATCH, Math.max(1, Math.trunc(BATCH_MICROS / this.#interval.averageMicros)));
   }
 
   #steal(): number {

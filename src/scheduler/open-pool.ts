@@ -1,6 +1,7 @@
 /** The compute pool of a server, from its options. */
-import type { WorkerOptions } from "node:worker_threads";
+
 import { availableParallelism } from "node:os";
+import type { WorkerOptions } from "node:worker_threads";
 import { THREADS_MAX } from "../constants.js";
 import type { DriverName } from "../driver/contract.js";
 import { ComputePool } from "./compute-pool.js";

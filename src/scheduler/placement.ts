@@ -63,8 +63,12 @@ export function ownerOf(key: string | number, count: number): number {
 /** Throws `ERR_RINGLOOM_INVALID_OPTION` for a thread that does not execute tasks. */
 export function checkThread(thread: number, count: number): void {
   if (Number.isInteger(thread) && thread >= 0 && thread < count) return;
-  throw new RingloomError("ERR_RINGLOOM_INVALID_OPTION", `Cannot place a task: there is no thread ${thread} of ${count}.`, {
-    operation: "spawn",
-    details: { thread, threads: count },
-  });
+  throw new RingloomError(
+    "ERR_RINGLOOM_INVALID_OPTION",
+    `Cannot place a task: there is no thread ${thread} of ${count}.`,
+    {
+      operation: "spawn",
+      details: { thread, threads: count },
+    },
+  );
 }

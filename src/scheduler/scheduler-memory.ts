@@ -5,6 +5,7 @@
  *
  * Ids 0 to `executors` - 1 are threads that run tasks; the others only spawn. The supervisor gives out ids and lives, and alone writes the words of lives and deaths.
  */
+import { INJECTOR_SHARDS_MAX } from "../constants.js";
 import type { Doorbell } from "../driver/contract.js";
 import { createSegment, type Layout, layoutOf, readLayout, type SegmentOptions } from "../shared/layout.js";
 import { Segment } from "../shared/segment.js";
@@ -40,7 +41,8 @@ export interface SchedulerView {
 
 /** Makes the words of a scheduler. Throws a RangeError for sizes that cannot be. */
 export function createSchedulerWords(options: SegmentOptions): SharedArrayBuffer {
-  const layout = layoutOf(options);
+  // A shard for each thread: the injector asks its shards in turn, so no thread's tasks wait behind all of another's.
+  const layout = layoutOf({ injectorShards: Math.min(options.threads, INJECTOR_SHARDS_MAX), lifoSlots: 0, ...options });
   const slab = slabAfter(layout);
   const length = slab.base + slabLength(slab);
   const buffer = new SharedArrayBuffer(length * Int32Array.BYTES_PER_ELEMENT);

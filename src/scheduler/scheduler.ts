@@ -6,6 +6,7 @@ import { RingloomError } from "../errors.js";
 import { ComputePool } from "./compute-pool.js";
 import { LoopBell } from "./loop-bell.js";
 import { type Seat, setDefaultSeat, setSeat } from "./seat.js";
+import { COMPUTE_MAX, NICE_MAX, TASKS_MAX } from "./task-options.js";
 
 /**
  * How many threads run tasks, and how.
@@ -57,9 +58,6 @@ export interface SchedulerStats {
   readonly requeued: number;
 }
 
-const COMPUTE_MAX = 32;
-const TASKS_MAX = 16_384;
-const NICE_MAX = 19;
 const SPIN_MICROS_DEFAULT = 25;
 const SPIN_MICROS_MAX = 1_000_000;
 
@@ -93,7 +91,10 @@ class ProcessScheduler implements Scheduler {
   #isClosed = false;
 
   constructor(options: SchedulerOptions) {
-    this.compute = checked("compute", options.compute ?? Math.min(availableParallelism(), COMPUTE_MAX), [1, COMPUTE_MAX]);
+    this.compute = checked("compute", options.compute ?? Math.min(availableParallelism(), COMPUTE_MAX), [
+      1,
+      COMPUTE_MAX,
+    ]);
     const nice = checked("nice", options.nice ?? 0, [0, NICE_MAX]);
     const spinMicros = checked("spinMicros", options.spinMicros ?? SPIN_MICROS_DEFAULT, [0, SPIN_MICROS_MAX]);
     const tasksMax = checked("tasksMax", options.tasksMax ?? TASK_SLOTS_PER_THREAD_DEFAULT, [1, TASKS_MAX]);
@@ -143,7 +144,11 @@ class ProcessScheduler implements Scheduler {
   }
 }
 
-function checked(option: keyof SchedulerOptions | "thread", value: number, [least, most]: readonly [number, number]): number {
+function checked(
+  option: keyof SchedulerOptions | "thread",
+  value: number,
+  [least, most]: readonly [number, number],
+): number {
   if (Number.isInteger(value) && value >= least && value <= most) return value;
   throw new RingloomError(
     "ERR_RINGLOOM_INVALID_OPTION",

@@ -253,7 +253,11 @@ export function setDefaultSeat(open: () => Seat): void {
 export function currentSeat(operation: string): Seat {
   current ??= openDefault?.();
   if (current !== undefined) return current;
-  throw new RingloomError("ERR_RINGLOOM_WRONG_THREAD", `Cannot use ${operation}: this thread was not started by Ringloom.`, {
-    operation,
-  });
+  throw new RingloomError(
+    "ERR_RINGLOOM_WRONG_THREAD",
+    `Cannot use ${operation}: this thread was not started by Ringloom.`,
+    {
+      operation,
+    },
+  );
 }

@@ -34,10 +34,14 @@ export class TaskFunctions {
   async #load(number: number): Promise<TaskFunction> {
     const found = this.#table.nameOf(number);
     if (found === undefined) {
-      throw new RingloomError("ERR_RINGLOOM_NO_SUCH_FUNCTION", `Cannot run a task: no function has the number ${number}.`, {
-        operation: "run task",
-        details: { number },
-      });
+      throw new RingloomError(
+        "ERR_RINGLOOM_NO_SUCH_FUNCTION",
+        `Cannot run a task: no function has the number ${number}.`,
+        {
+          operation: "run task",
+          details: { number },
+        },
+      );
     }
     const module = await importModule(new URL(found.module));
     const exported = found.name === "default" ? module.defaultExport : module.named(found.name);

@@ -7,7 +7,7 @@
  * Whoever gets it out of the cell has it and nobody else does, whichever round of the ring it belongs to. So there is no pair of heads in one word, no compare-and-swap that an old value could deceive,
  * and the owner's pop is wait-free: it passes each cell once and never waits for a thief.
  *
- * - `tail`: the owner alone writes it, after the cell. Thieves load it to know where to stop.
+ * - `tail`: the owner alone writes it, after the cell, and when it takes the newest. Thieves load it to know where to stop.
  * - `head`: the owner alone writes it. Every cell before it is empty. Thieves load it to know where to begin, and skip what other thieves have emptied.
  * - a cell: the owner stores a hint into an empty one; anybody exchanges it with 0. Storing it pairs with the exchange that takes it.
  *
@@ -102,6 +102,21 @@ export class RunQueue {
       if (hint !== 0) return hint - 1;
     }
     return -1;
+  }
+
+  /**
+   * Takes the newest hint, or -1 if there is none. Wait-free. Tasks that spawn tasks are then gone through in depth, so that few are in flight at a time, while thieves take the oldest, which have the most below them.
+   * The tail goes back: a thief that has loaded it before looks into cells that are empty, or that a later push has filled.
+   */
+  popNewest(): number {
+    let hint = 0;
+    const before = this.#tail;
+    while (hint === 0 && this.#tail !== this.#head) {
+      this.#tail = (this.#tail - 1) & this.#indexMask;
+      hint = this.#words.exchange(this.#cells + (this.#tail & this.#mask), 0);
+    }
+    if (this.#tail !== before) this.publish();
+    return hint - 1;
   }
 
   /** Whether the owner has nothing to pop. Costs one load for each cell that thieves have emptied. */
