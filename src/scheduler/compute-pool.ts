@@ -121,12 +121,12 @@ export class ComputePool {
     this.#vacant.push(thread);
   }
 
-  /** Ends the threads at once; tasks that are in flight reject with `ERR_RINGLOOM_THREAD_LOST`. Resolves when all are gone. */
+  /** Ends the threads at once; tasks that run reject with `ERR_RINGLOOM_THREAD_LOST`, those that have not begun with `ERR_RINGLOOM_CLOSED`. Resolves when all are gone. */
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const { restartTimer } of this.#members) clearTimeout(restartTimer);
     await Promise.all(this.#members.map(({ worker }) => worker?.terminate()));
-    this.seat.drainSettled();
+    this.seat.close();
     for (const doorbell of this.share.doorbells) closeDoorbell(doorbell);
   }
 

@@ -3,8 +3,8 @@
  *
  *     own queue, newest first → inbox → injector → other threads' queues, oldest first
  *
- * The newest first, because a task that spawns tasks and waits for them stays in flight until all below it are done: in breadth, the whole tree would be in flight at once. Now and then the inbox, the injector or the
- * oldest of the own queue comes first, so that nothing starves (`injector-interval.ts`).
+ * The newest first, because a task that spawns tasks and waits for them stays in flight until all below it are done: in breadth, the whole tree would be in flight at once. Now and then the inbox and the injector
+ * come first (`injector-interval.ts`), and rarely the oldest of the own queue, so that nothing starves: each time one more tree is begun before the last one is done.
  */
 import { AsyncResource } from "node:async_hooks";
 import { InjectorInterval } from "../shared/injector-interval.js";
@@ -20,6 +20,8 @@ import type { TaskValues } from "./task-values.js";
 /** Hints that one look into the injector takes at most, and how long they may take to run, in microseconds. */
 const BATCH = 32;
 const BATCH_MICROS = 50;
+/** How often the oldest hint of the own queue comes first, in milliseconds. */
+const OLDEST_MS = 10;
 /** Hints that one theft takes at most. */
 const STEAL_MAX = 128;
 /** Figures of one executing thread. */
@@ -56,6 +58,9 @@ export class Executor {
   readonly #order: StealOrder | undefined;
   readonly #interval = new InjectorInterval();
   readonly #batch = new Int32Array(BATCH);
+  /** When the oldest of the own queue came first the last time. */
+  #oldestMs = 0;
+  #isOldestDue = false;
 
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
@@ -74,6 +79,10 @@ export class Executor {
    */
   runMany(count: number): number {
     const startMs = performance.now();
+    if (startMs - this.#oldestMs > OLDEST_MS) {
+      this.#oldestMs = startMs;
+      this.#isOldestDue = true;
+    }
     let ran = 0;
     while (ran < count) {
       const slot = this.#next();
@@ -104,6 +113,9 @@ export class Executor {
     if (this.#interval.isDue()) {
       const shared = this.#fromShared();
       if (shared !== -1) return shared;
+    }
+    if (this.#isOldestDue) {
+      this.#isOldestDue = false;
       const oldest = queue.pop();
       if (oldest !== -1) return oldest;
     }

@@ -34,7 +34,7 @@ export interface Scheduler {
   readonly stats: SchedulerStats;
   /** Ends a thread wherever it is, even in a loop that never returns: its task rejects with `ERR_RINGLOOM_THREAD_LOST`, and another thread takes its place. */
   terminateThread(thread: number): Promise<void>;
-  /** Ends all threads. Tasks in flight reject with `ERR_RINGLOOM_THREAD_LOST`, later ones with `ERR_RINGLOOM_CLOSED`. */
+  /** Ends all threads. Tasks that run reject with `ERR_RINGLOOM_THREAD_LOST`, those that have not begun with `ERR_RINGLOOM_CLOSED`. */
   close(): Promise<void>;
 }
 

@@ -123,6 +123,19 @@ export class Seat {
     return this.#origin.hasSettled();
   }
 
+  /** No thread runs tasks any more: refuses new ones, and rejects those that never began. */
+  close(): void {
+    this.#origin.close();
+    this.drainSettled();
+    for (const [index, pending] of this.#pending.entries()) {
+      if (pending === undefined) continue;
+      this.#pending[index] = undefined;
+      pending.stopWatching?.();
+      pending.reject(closed("The scheduler was closed before the task began."));
+    }
+    this.#flight(false);
+  }
+
   #start(slot: number, thread: number, options: TaskOptions): Promise<unknown> {
     const { table, inboxes, injector } = this.segment;
     const isPinned = thread !== -1;
@@ -213,9 +226,7 @@ export class Seat {
   }
 
   #refused(reason: number): RingloomError {
-    if (reason === ORIGIN_CLOSED) {
-      return new RingloomError("ERR_RINGLOOM_CLOSED", "Cannot spawn: the scheduler is closed.", { operation: "spawn" });
-    }
+    if (reason === ORIGIN_CLOSED) return closed("Cannot spawn: the scheduler is closed.");
     this.counts.overloaded += 1;
     const tasksMax = this.segment.table.slotsPerThread;
     return new RingloomError("ERR_RINGLOOM_OVERLOADED", `Cannot spawn: this thread has ${tasksMax} tasks in flight.`, {
@@ -223,6 +234,10 @@ export class Seat {
       details: { tasksMax },
     });
   }
+}
+
+function closed(message: string): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_CLOSED", message, { operation: "spawn" });
 }
 
 function aborted(cause: unknown): RingloomError {

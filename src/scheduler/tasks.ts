@@ -3,7 +3,7 @@ import { isAbsolute } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { RingloomError } from "../errors.js";
 import type { Placement } from "./placement.js";
-import { currentSeat } from "./seat.js";
+import { currentSeat, type Seat } from "./seat.js";
 
 /**
  * How a task is run.
@@ -83,10 +83,15 @@ function makeProxy(module: string, options: TaskOptions): object {
 }
 
 function taskFunction(module: string, name: string, options: TaskOptions): (...args: unknown[]) => Promise<unknown> {
+  let known: Seat | undefined;
   let number = -1;
   return (...args) => {
     const seat = currentSeat("tasks");
-    if (number === -1) number = seat.functionNumber({ module, name });
+    // The process may have closed one scheduler and started another, which has other numbers.
+    if (seat !== known) {
+      number = seat.functionNumber({ module, name });
+      known = seat;
+    }
     return seat.spawn(number, args, options);
   };
 }

@@ -229,9 +229,20 @@ describe("startScheduler()", () => {
 
   test("rejects what is in flight when it is closed", async () => {
     scheduler = startScheduler({ compute: 1 });
+    await work.nothing();
     const running = work.later(10_000, 0);
-    await scheduler.close();
+    await work.nothing();
+    const closing = scheduler.close();
     await assert.rejects(running, withCode("ERR_RINGLOOM_THREAD_LOST"));
+    await closing;
+  });
+
+  test("rejects what has not begun when it is closed", async () => {
+    scheduler = startScheduler({ compute: 1 });
+    const waiting = work.nothing();
+    const closing = scheduler.close();
+    await assert.rejects(waiting, withCode("ERR_RINGLOOM_CLOSED"));
+    await closing;
   });
 
   test("says which option is wrong, and that there is one already", async () => {
