@@ -54,6 +54,7 @@ describe("Encoder and Decoder", () => {
     ["bigints", [0n, -1n, 2n ** 63n - 1n, -(2n ** 63n), 2n ** 63n, -(2n ** 200n)]],
     ["one-byte strings of all lengths", [0, 1, 16, 17, 63, 64, 127, 128, 20_000].map((length) => "é".repeat(length))],
     ["two-byte strings", ["日", "a日".repeat(8), `${"x".repeat(40)}€`, "\ud800", "a\udc00b", "😀".repeat(5000)]],
+    ["strings of two-byte memory that need only one", [`日${"é".repeat(5)}`.slice(1), `日${"é".repeat(70)}`.slice(1)]],
     ["arrays", [[], [1, [2, [3]]], ["a", undefined, null]]],
     ["arrays with holes", [new Array(3), holed(3, [0, 2]), holed(4, [1])]],
     ["objects", [{}, { a: 1, "": 2, é: 3, 日: 4, 7: 5, ["k".repeat(100)]: 6 }, { a: undefined, b: { c: [] } }]],

@@ -173,9 +173,10 @@ export class ComputePool {
 
   #reap(thread: number, isReplaced: boolean): void {
     const { words, slab } = this.#view;
+    const report = this.#reaper.reap(thread, { isReplaced });
+    // Behind the reaper, which releases what the dead thread held under that life.
     words.store(slab.lives + thread, 0);
     words.add(slab.deaths, 1);
-    const report = this.#reaper.reap(thread, { isReplaced });
     this.counts.lost += report.lost;
     this.counts.requeued += report.requeued;
     // Whoever died may have rung and not woken, so everybody who sleeps in a loop is woken, whatever the words say.

@@ -61,6 +61,7 @@ async function park(runner: Executor): Promise<void> {
   if (!idle.announce(self, isFrozen ? "word" : "loop")) return;
   if (hasWork(runner)) {
     runner.isWoken = idle.retract(self);
+    runner.hasSeenWork = true;
     return;
   }
   if (isFrozen) {
@@ -78,7 +79,10 @@ function hasWork(runner: Executor): boolean {
 function findsWorkSoon(runner: Executor): boolean {
   const endMs = performance.now() + assignment.spinMicros / 1_000;
   do {
-    if (hasWork(runner)) return true;
+    if (hasWork(runner)) {
+      runner.hasSeenWork = true;
+      return true;
+    }
   } while (performance.now() < endMs);
   return false;
 }

@@ -52,6 +52,8 @@ export class Executor {
   runningNow = 0;
   /** This thread was woken to search, so it must hand that on: to nobody, or to the next thread if there may be more. */
   isWoken = false;
+  /** This thread has seen work in its recheck, so it searches beside whoever does: nobody waits for another thread. */
+  hasSeenWork = false;
   readonly #parts: ExecutorParts;
   readonly #self: number;
   readonly #functions: TaskFunctions;
@@ -150,7 +152,8 @@ export class Executor {
   #steal(): number {
     const order = this.#order;
     const { segment, queue } = this.#parts;
-    if (order === undefined || !segment.idle.beginSearch(this.#self)) return -1;
+    if (order === undefined || (!segment.idle.beginSearch(this.#self) && !this.hasSeenWork)) return -1;
+    this.hasSeenWork = false;
     order.begin();
     let found = -1;
     for (let victim = order.next(); victim !== -1; victim = order.next()) {

@@ -137,13 +137,13 @@ export class Seat {
   }
 
   #start(slot: number, thread: number, options: TaskOptions): Promise<unknown> {
-    const { table, inboxes, injector } = this.segment;
+    const { inboxes, injector } = this.segment;
     const isPinned = thread !== -1;
     const flags = JOIN_INTEREST | (options.idempotent === true ? IDEMPOTENT : 0) | (isPinned ? PINNED : 0);
     return new Promise((resolve, reject) => {
       const pending: Pending = { resolve, reject, stopWatching: undefined };
       this.#pending[slot - this.#first] = pending;
-      const state = table.publish(slot, flags, isPinned ? thread : 0);
+      const state = this.#origin.publish(slot, flags, isPinned ? thread : 0);
       this.counts.spawned += 1;
       if (this.#origin.liveCount === 1) this.#flight(true);
       if (options.signal !== undefined || (options.timeoutMs ?? 0) > 0) this.#watch(slot, generationOf(state), options);
@@ -221,7 +221,7 @@ export class Seat {
     pending.stopWatching?.();
     this.counts.cancelled += 1;
     // Nobody runs it and nobody will: what is left in a queue leads nowhere. A task that runs comes back when it is done.
-    if (this.segment.table.cancel(slot, generation) === "dequeued") this.#free(slot);
+    if (this.#origin.cancel(slot, generation) === "dequeued") this.#free(slot);
     pending.reject(error);
   }
 

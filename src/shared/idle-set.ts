@@ -75,7 +75,7 @@ export class IdleSet {
     return this.isSearcher(thread);
   }
 
-  /** Becomes the searcher. False if another thread is: then do not search, and park. */
+  /** Becomes the searcher. False if another thread is: then park without a search, unless a recheck has just seen something, because nobody waits for another thread. */
   beginSearch(thread: number): boolean {
     const found = this.#words.compareExchange(this.#base + SEARCHER, NOBODY, thread + 1);
     return found === NOBODY || found === thread + 1;

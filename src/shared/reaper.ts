@@ -96,7 +96,7 @@ export class Reaper {
       if (phase === DONE) {
         // The origin is dead and whoever ran it is through with it: nobody else writes this state any more.
         this.#release(slot);
-        table.free(slot);
+        table.free(slot, state);
         this.#orphaned++;
         return;
       }

@@ -8,10 +8,10 @@
  * and the owner's pop is wait-free: it passes each cell once and never waits for a thief.
  *
  * - `tail`: the owner alone writes it, after the cell, and when it takes the newest. Thieves load it to know where to stop.
- * - `head`: the owner alone writes it. Every cell before it is empty. Thieves load it to know where to begin, and skip what other thieves have emptied.
+ * - `head`: the owner alone writes it, not after every pop. Every cell before it is empty, up to one round back. Thieves load it to know where to begin, and skip empty cells.
  * - a cell: the owner stores a hint into an empty one; anybody exchanges it with 0. Storing it pairs with the exchange that takes it.
  *
- * Both indexes run freely modulo 2^indexBits and are compared by their difference, which is at most the capacity: so `indexBits` must exceed the capacity's logarithm by one, and no more is needed.
+ * Both indexes run freely modulo 2^indexBits and are compared by their difference, which is less than twice the capacity: so `indexBits` must exceed the capacity's logarithm by one, and no more is needed.
  * An index that a thief has loaded long ago makes it look into cells in vain or take a hint out of turn; both are harmless. A push that is complete before a thief looks is found by it
  * unless another push has followed, and who pushes wakes a thread that looks again.
  *
@@ -25,6 +25,8 @@ const TAIL = 0;
 const HEAD = LINE_WORDS;
 const CELLS = 2 * LINE_WORDS;
 const INDEX_BITS = 31;
+/** An atomic store costs about 8 ns, so the owner shows its head after so many pops only. Thieves meanwhile look at as many empty cells more. */
+const HEAD_LAG_MAX = 16;
 
 /** Where a run queue is, and how large. Its owner and its thieves must be given the same. */
 export interface RunQueueShape {
@@ -52,6 +54,9 @@ export class RunQueue {
   /** Where the next hint goes; the shared word is behind by what is staged. */
   #tail: number;
   #head: number;
+  /** What the shared word says: behind by less than the lag. */
+  #headShown: number;
+  readonly #headLagMax: number;
 
   constructor(words: Words, shape: RunQueueShape) {
     checkShape(words, shape);
@@ -64,6 +69,8 @@ export class RunQueue {
     // The successor of a dead owner continues where that one was.
     this.#tail = words.load(shape.base + TAIL);
     this.#head = words.load(shape.base + HEAD);
+    this.#headShown = this.#head;
+    this.#headLagMax = Math.min(HEAD_LAG_MAX, shape.capacity >> 1);
   }
 
   /** Adds a hint at the back. False when the queue is full: then nothing was added. */
@@ -75,11 +82,8 @@ export class RunQueue {
 
   /** Puts a hint at the back where only the owner finds it until {@link publish}. False when the queue is full. */
   stage(slot: number): boolean {
-    const cell = this.#cells + (this.#tail & this.#mask);
-    if (this.#words.load(cell) !== 0) return false;
-    // The cell at the tail is empty, so if that is also the cell at the head, thieves have taken that one: indexes are never further apart than the capacity.
-    if (((this.#tail - this.#head) & this.#indexMask) === this.#capacity) this.#advanceHead();
-    this.#words.store(cell, slot + 1);
+    if (!this.hasRoom()) return false;
+    this.#words.store(this.#cells + (this.#tail & this.#mask), slot + 1);
     this.#tail = (this.#tail + 1) & this.#indexMask;
     return true;
   }
@@ -91,7 +95,11 @@ export class RunQueue {
 
   /** Whether the next {@link stage} or {@link push} will succeed. */
   hasRoom(): boolean {
-    return this.#words.load(this.#cells + (this.#tail & this.#mask)) === 0;
+    if (this.depth < this.#capacity) return true;
+    // The cell at the tail is the one at the head. If thieves have emptied it, the head passes it: so the two are never further apart than the capacity.
+    if (this.#words.load(this.#cells + (this.#head & this.#mask)) !== 0) return false;
+    this.#advanceHead();
+    return true;
   }
 
   /** Takes the oldest hint, or -1 if there is none. Wait-free. */
@@ -134,6 +142,8 @@ export class RunQueue {
 
   #advanceHead(): void {
     this.#head = (this.#head + 1) & this.#indexMask;
+    if (((this.#head - this.#headShown) & this.#indexMask) < this.#headLagMax) return;
+    this.#headShown = this.#head;
     this.#words.store(this.#base + HEAD, this.#head);
   }
 }

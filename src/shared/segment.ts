@@ -27,6 +27,7 @@ export class Segment {
   /** By thread: its run queue, for others. */
   readonly thieves: readonly RunQueueThief[];
   readonly #words: Words;
+  #origin: TaskOrigin | undefined;
 
   constructor(words: Words, layout: Layout, self: number) {
     assert(self >= 0 && self < layout.threads.length, "a thread id is within the segment");
@@ -50,7 +51,9 @@ export class Segment {
 
   /** The thread's own tasks: to be opened once, by their origin. */
   openOrigin(): TaskOrigin {
-    return new TaskOrigin(this.table, this.settled[this.self]!, this.self);
+    assert(this.#origin === undefined, "a thread has one origin");
+    this.#origin = new TaskOrigin(this.table, this.settled[this.self]!, this.self);
+    return this.#origin;
   }
 
   /**
@@ -58,8 +61,13 @@ export class Segment {
    */
   settle(slot: number): Notified {
     const origin = this.table.originOf(slot);
+    if (origin === this.self) {
+      assert(this.#origin !== undefined, "a thread that has spawned has an origin");
+      this.#origin.settleOwn(slot);
+      return "none";
+    }
     this.settled[origin]!.insert(slot - this.table.firstOf(origin));
-    return origin === this.self ? "none" : this.parkers.notify(origin);
+    return this.parkers.notify(origin);
   }
 
   /** Takes a hint from another thread: half of its run queue, the rest of which goes to `own`, else one from its LIFO slots. -1 if there is none. */

@@ -24,8 +24,8 @@ class Rig {
     this.words.add(SHAPE.deaths, 1);
   }
 
-  /** The words that a thread changes when it dies within `act`, before its `step`th access to shared memory. */
-  die(thread: number, step: number, act: (slab: Slab) => void, slab: Slab): boolean {
+  /** Has a thread die within `act`, before its `step`th access to shared memory; false when it makes fewer. */
+  die(step: number, act: (slab: Slab) => void, slab: Slab): boolean {
     let left = step;
     const names = ["load", "store", "compareExchange", "exchange", "read", "write"] as const;
     const whole = this.words as unknown as Record<string, unknown>;
@@ -45,7 +45,6 @@ class Rig {
     } finally {
       for (const name of names) delete whole[name];
     }
-    if (hasDied) this.bury(thread);
     return hasDied;
   }
 }
@@ -135,9 +134,10 @@ describe("Slab", () => {
       const [lent, kept] = takeAll(owner, 16);
       assert.ok(lent !== undefined && kept !== undefined);
       owner.lendAt(SLOT, lent);
-      if (!rig.die(1, step, (slab) => slab.releaseAt(SLOT), mortal)) break;
+      if (!rig.die(step, (slab) => slab.releaseAt(SLOT), mortal)) break;
       deaths += 1;
       reaper.releaseAt(SLOT);
+      rig.bury(1);
       assert.equal(rig.words.load(SLOT), 0);
       assert.equal(owner.take(16), lent, `death before step ${step}`);
       assert.equal(owner.take(16), SLAB_FULL);
@@ -160,9 +160,10 @@ describe("Slab", () => {
         slab.collect();
         slab.releaseAt(SLOT + 1);
       };
-      if (!rig.die(0, step, act, mortal)) break;
+      if (!rig.die(step, act, mortal)) break;
       deaths += 1;
       reaper.releaseAt(SLOT + 1);
+      rig.bury(0);
       const successor = rig.start(0);
       assert.deepEqual(takeAll(successor, 16).length, 1, `death before step ${step}`);
       assert.equal(rig.words.load(SLOT), held);
@@ -177,9 +178,8 @@ describe("Slab", () => {
     const [owner, mortal] = [rig.start(0), rig.start(1)];
     const reference = owner.take(1);
     owner.lendAt(SLOT, reference);
-    // Stopped between the claim and the push, and not dead: its death is not counted.
-    rig.die(1, 2, (slab) => slab.releaseAt(SLOT), mortal);
-    rig.words.store(SHAPE.lives + 1, lifeOf(1, 2));
+    // Stopped between the claim and the push: its life has not ended yet.
+    rig.die(2, (slab) => slab.releaseAt(SLOT), mortal);
     assert.equal(owner.sweep(), 0);
     rig.bury(1);
     assert.equal(owner.sweep(), 1);

@@ -1,7 +1,9 @@
 /**
  * The slab: blocks of shared memory for the arguments and results of tasks. One region for each thread, which alone takes blocks from it; any thread may give a block back.
  *
- *     region: line 0 [freed …]   [state of unit 0, 1, 2 …]   [unit 0][unit 1][unit 2] …
+ *     region: line 0 [freed, used …]   [state of unit 0, 1, 2 …]   [unit 0][unit 1][unit 2] …
+ *
+ * `freed` is the stack of blocks that others gave back, `used` says that the region had an owner before.
  *
  * Which blocks are free is private to the owner of the region (`block-pool.ts`). Shared are the head of a stack of blocks that others gave back (anyone pushes by compare-and-swap, only the owner pops, so a block that the
  * owner looks at cannot leave the stack and come back: no ABA), its links in the first word of each freed block (payload, published by the push), and one *state* word for each unit that a block can begin at:
@@ -18,18 +20,21 @@
  * - A block taken and not lent has state 0; the successor of the owner has it back.
  * - A reference stored and not lent: its task was never published. The reaper's releaseAt finds no LENT and only clears the word.
  * - LENT, and the thread that should release it died: the reference stands, the reaper releases.
- * - Claimed and not pushed, that is FREED by a dead life and on no stack: leaks until the owner's next {@link Slab.sweep}, which {@link Slab.take} runs by itself when it has no room and somebody has died since the last one.
+ * - Claimed and not pushed, that is FREED by a life that has ended and on no stack: leaks until the owner's next {@link Slab.sweep}, which {@link Slab.take} runs by itself when it has no room and a life has ended since the last one.
  * - The owner died: nobody waits for its region to become quiet. The successor's constructor adopts it. Blocks that are LENT, or FREED by a living thread, keep their chunks closed until they come over the stack; all else is free.
  *   The owner clears the state of a block before it pops it, so one that it was about to pop is still on the stack.
  *
- * A *life* is a number that no two threads ever share ({@link lifeOf}); the word `lives + thread` holds that of the thread that now has the id, 0 when none does. The reaper clears it and adds one to the word `deaths` before it
- * reaps, and a successor gets the id only when it has finished: until then a reference in a slot of the dead thread may be to a block that the successor would give out again.
+ * A *life* is a number that no two threads ever share ({@link lifeOf}); the word `lives + thread` holds that of the thread that now has the id, 0 when none does. A dead thread's stays until the reaper has released the references in
+ * all of its slots; only then is it cleared, and one added to the word `deaths`. Earlier, the owner would take back a block to which a reference still stands, lend it again, and the reaper would release that (found by the
+ * model checker). A successor gets the id after that, for the same reason.
  */
 import { assert } from "../assert.js";
 import { BlockPool } from "./block-pool.js";
 import type { Words } from "./words.js";
 
 const LINE_WORDS = 16;
+/** Word of a region that its first owner sets to 1. In a region without it, all states are 0. */
+const USED = 1;
 const LENT = 1;
 const FREED = 2;
 const LIFE_SHIFT = 2;
@@ -93,7 +98,7 @@ export class Slab {
   readonly #pool: BlockPool;
   #deathsSeen: number;
 
-  /** Takes over the region of `thread`: a new one, or that of a dead thread that was reaped. The life of this thread must stand in `lives`. */
+  /** Takes over the region of `thread`: a new one, or that of a thread whose life has ended. The life of this thread must stand in `lives`. */
   constructor(words: Words, shape: SlabShape, thread: number) {
     checkShape(words, shape);
     assert(thread >= 0 && thread < shape.threads, "a thread has a region of its own");
@@ -187,7 +192,7 @@ export class Slab {
 
   /**
    * Takes back blocks whose giving back was cut by the death of a thread, with those on the stack, and says how many. It looks at every unit of the region, so it is for the time after a death.
-   * The lives are read before the stack is emptied: who was dead by then had made its last push, so what it has FREED and was not in that stack is on none.
+   * The lives are read before the stack is emptied: whose had ended by then had made its last push, so what it has FREED and was not in that stack is on none.
    */
   sweep(): number {
     this.#deathsSeen = this.#words.load(this.#shape.deaths);
@@ -201,13 +206,14 @@ export class Slab {
     return count;
   }
 
-  /** Finds out which blocks of a former owner others still have. A new region has none. */
+  /** Finds out which blocks of a former owner others still have. */
   #adopt(): void {
+    if (this.#words.exchange(this.#region + USED, 1) === 0) return;
     const lives = this.#livesNow();
     while (this.#pop() !== 0);
     for (let unit = 0; unit < this.#regionUnits; unit++) {
-      if (this.#clearIfCut(unit, lives)) continue;
-      if (this.#words.load(this.#region + LINE_WORDS + unit) !== 0) this.#pool.markTaken(unit);
+      const state = this.#words.load(this.#region + LINE_WORDS + unit);
+      if (state !== 0 && !this.#clearIfCut(unit, lives)) this.#pool.markTaken(unit);
     }
   }
 

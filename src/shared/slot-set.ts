@@ -169,7 +169,8 @@ export class SlotSet {
     for (let up = level; up < this.#bases.length; up++) {
       const word = this.#bases[up]! + (at >>> this.#shift);
       const bit = 1 << (at & this.#mask);
-      if ((this.#words.load(word) & bit) === 0) this.#words.or(word, bit);
+      // A slot is rarely there already, a summary bit often: writing it again would take its cache line away from everybody.
+      if (up === 0 || (this.#words.load(word) & bit) === 0) this.#words.or(word, bit);
       at >>>= this.#shift;
     }
   }

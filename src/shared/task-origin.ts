@@ -10,7 +10,7 @@
  */
 import { assert } from "../assert.js";
 import type { SlotSet } from "./slot-set.js";
-import { DONE, FREE, generationOf, phaseOf } from "./task-state.js";
+import { DONE, FREE, generationOf, phaseOf, queuedFrom, sameGeneration } from "./task-state.js";
 import type { CancelOutcome, TaskTable } from "./task-table.js";
 
 /** Why {@link TaskOrigin.open} has no slot. */
@@ -19,6 +19,15 @@ export const ORIGIN_FULL = -1;
 export const ORIGIN_CLOSED = -2;
 
 const SETTLED_BATCH = 32;
+
+/** A slot that is in the ring of free ones. */
+const STAGE_FREE = 0;
+/** A slot that was opened. */
+const STAGE_OPEN = 1;
+/** A task that was published. */
+const STAGE_LIVE = 2;
+/** A task that this thread has seen done. */
+const STAGE_DONE = 3;
 
 /** The spawning side of one thread. */
 export class TaskOrigin {
@@ -29,8 +38,14 @@ export class TaskOrigin {
   readonly #free: Int32Array;
   #freeHead = 0;
   #freeCount = 0;
-  /** 1 for a slot that is owned: opened and not yet freed. */
-  readonly #isOwned: Uint8Array;
+  /** What this thread knows of each slot: one of the numbers below. */
+  readonly #stages: Uint8Array;
+  /** The free state of each slot: its generation, without a look at shared memory. */
+  readonly #frees: Int32Array;
+  /** Tasks that this thread has run itself, from `#ownNext` on; a ring. No other thread has to hear of them. */
+  readonly #own: Int32Array;
+  #ownNext = 0;
+  #ownCount = 0;
   readonly #batch = new Int32Array(SETTLED_BATCH);
   #batchCount = 0;
   #batchNext = 0;
@@ -44,10 +59,14 @@ export class TaskOrigin {
     this.#settled = settled;
     this.#first = table.firstOf(thread);
     this.#free = new Int32Array(table.slotsPerThread);
-    this.#isOwned = new Uint8Array(table.slotsPerThread);
+    this.#stages = new Uint8Array(table.slotsPerThread);
+    this.#frees = new Int32Array(table.slotsPerThread);
+    this.#own = new Int32Array(table.slotsPerThread);
     for (let n = 0; n < table.slotsPerThread; n++) {
-      if (phaseOf(table.stateOf(this.#first + n)) === FREE) this.#free[this.#freeCount++] = n;
-      else this.#isOwned[n] = 1;
+      const state = table.stateOf(this.#first + n);
+      this.#frees[n] = sameGeneration(state);
+      if (phaseOf(state) === FREE) this.#free[this.#freeCount++] = n;
+      else this.#stages[n] = STAGE_LIVE;
     }
   }
 
@@ -66,17 +85,45 @@ export class TaskOrigin {
     if (this.#isClosed) return ORIGIN_CLOSED;
     if (this.#freeCount === 0) return ORIGIN_FULL;
     const n = this.#free[this.#freeHead]!;
-    this.#freeHead = this.#freeHead + 1 === this.#free.length ? 0 : this.#freeHead + 1;
+    this.#freeHead = this.#wrap(this.#freeHead + 1);
     this.#freeCount--;
-    assert(this.#isOwned[n] === 0, "a free slot is nobody's");
-    this.#isOwned[n] = 1;
+    assert(this.#stages[n] === STAGE_FREE, "a free slot is nobody's");
+    this.#stages[n] = STAGE_OPEN;
     return this.#first + n;
+  }
+
+  /** Makes an opened slot a task, after its words were written; then the caller adds a hint. `thread` counts only with `PINNED`. Gives the state, whose generation belongs into handles. */
+  publish(slot: number, flags: number, thread = 0): number {
+    const n = this.#indexOf(slot);
+    assert(this.#stages[n] === STAGE_OPEN, "only an opened slot becomes a task");
+    this.#stages[n] = STAGE_LIVE;
+    const queued = queuedFrom(this.#frees[n]!, flags, thread);
+    this.#table.publish(slot, queued);
+    return queued;
+  }
+
+  /**
+   * Asks a task to end. After "dequeued" it is the caller's to settle and to {@link free}, and {@link nextSettled} does not show it.
+   */
+  cancel(slot: number, generation: number): CancelOutcome {
+    const outcome = this.#table.cancel(slot, generation);
+    if (outcome === "dequeued") this.#stages[this.#indexOf(slot)] = STAGE_DONE;
+    return outcome;
+  }
+
+  /** A task that this thread has run itself is done. */
+  settleOwn(slot: number): void {
+    const n = this.#indexOf(slot);
+    assert(this.#ownCount < this.#own.length, "a task is done once");
+    this.#own[this.#wrap(this.#ownNext + this.#ownCount)] = n;
+    this.#ownCount++;
   }
 
   /** Gives back a slot that was opened and never published: a spawn that failed. */
   abandon(slot: number): void {
-    assert(phaseOf(this.#table.stateOf(slot)) === FREE, "a published task cannot be abandoned");
-    this.#release(slot);
+    const n = this.#indexOf(slot);
+    assert(this.#stages[n] === STAGE_OPEN, "only an opened slot is abandoned");
+    this.#release(n);
   }
 
   /**
@@ -84,10 +131,15 @@ export class TaskOrigin {
    */
   nextSettled(): number {
     for (;;) {
+      while (this.#ownCount > 0) {
+        const n = this.#own[this.#ownNext]!;
+        this.#ownNext = this.#wrap(this.#ownNext + 1);
+        this.#ownCount--;
+        if (this.#isNewlyDone(n)) return this.#first + n;
+      }
       while (this.#batchNext < this.#batchCount) {
         const n = this.#batch[this.#batchNext++]!;
-        if (phaseOf(this.#table.stateOf(this.#first + n)) === DONE) return this.#first + n;
-        this.#staleCount++;
+        if (this.#isNewlyDone(n)) return this.#first + n;
       }
       this.#batchNext = 0;
       this.#batchCount = this.#settled.takeMany(this.#batch, SETTLED_BATCH);
@@ -97,13 +149,15 @@ export class TaskOrigin {
 
   /** Whether {@link nextSettled} would look into something. Part of what is rechecked before the thread parks. */
   hasSettled(): boolean {
-    return this.#batchNext < this.#batchCount || !this.#settled.isEmpty();
+    return this.#ownCount > 0 || this.#batchNext < this.#batchCount || !this.#settled.isEmpty();
   }
 
-  /** Frees a task that {@link nextSettled} or a cancellation that said "dequeued" has shown to be done. */
+  /** Frees a task that {@link nextSettled} has shown, or {@link cancel} has dequeued. */
   free(slot: number): void {
-    this.#table.free(slot);
-    this.#release(slot);
+    const n = this.#indexOf(slot);
+    assert(this.#stages[n] === STAGE_DONE, "a task is freed once, after it was seen done");
+    this.#frees[n] = this.#table.free(slot, this.#frees[n]!);
+    this.#release(n);
   }
 
   /** Refuses new tasks from now on. */
@@ -111,29 +165,40 @@ export class TaskOrigin {
     this.#isClosed = true;
   }
 
-  /** Cancels every task of this thread. What had not begun is put into the settled set, so that all ends are seen in one place. Gives how many tasks still run. */
+  /** Cancels every task of this thread. What had not begun is shown by {@link nextSettled} too, so that all ends are seen in one place. Gives how many tasks still run. */
   cancelAll(): number {
     let running = 0;
-    for (let n = 0; n < this.#isOwned.length; n++) {
-      if (this.#isOwned[n] === 0) continue;
-      if (this.#cancelOwned(n) === "requested") running++;
+    for (let n = 0; n < this.#stages.length; n++) {
+      if (this.#stages[n] !== STAGE_LIVE) continue;
+      const outcome = this.#table.cancel(this.#first + n, generationOf(this.#frees[n]!));
+      if (outcome === "dequeued") this.settleOwn(this.#first + n);
+      if (outcome === "requested") running++;
     }
     return running;
   }
 
-  #cancelOwned(n: number): CancelOutcome {
-    const outcome = this.#table.cancel(this.#first + n, generationOf(this.#table.stateOf(this.#first + n)));
-    if (outcome === "dequeued") this.#settled.insert(n);
-    return outcome;
+  #isNewlyDone(n: number): boolean {
+    if (this.#stages[n] === STAGE_LIVE && phaseOf(this.#table.stateOf(this.#first + n)) === DONE) {
+      this.#stages[n] = STAGE_DONE;
+      return true;
+    }
+    this.#staleCount++;
+    return false;
   }
 
-  #release(slot: number): void {
+  #indexOf(slot: number): number {
     const n = slot - this.#first;
-    assert(n >= 0 && n < this.#free.length, "a thread frees slots of its own");
-    assert(this.#isOwned[n] === 1, "a slot is freed once");
-    this.#isOwned[n] = 0;
-    const at = this.#freeHead + this.#freeCount;
-    this.#free[at >= this.#free.length ? at - this.#free.length : at] = n;
+    assert(n >= 0 && n < this.#free.length, "an origin has to do with slots of its own");
+    return n;
+  }
+
+  #release(n: number): void {
+    this.#stages[n] = STAGE_FREE;
+    this.#free[this.#wrap(this.#freeHead + this.#freeCount)] = n;
     this.#freeCount++;
+  }
+
+  #wrap(at: number): number {
+    return at >= this.#free.length ? at - this.#free.length : at;
   }
 }

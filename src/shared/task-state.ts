@@ -93,6 +93,11 @@ export function freeFrom(state: number): number {
   return ((generationOf(state) + 1) % TASK_GENERATIONS) << GENERATION_SHIFT;
 }
 
+/** The free state that a task in this state had before it was queued. */
+export function sameGeneration(state: number): number {
+  return generationOf(state) << GENERATION_SHIFT;
+}
+
 /** The state word in words, for messages and the checker's schedules: `RUNNING on 3, generation 7, CANCELLED`. */
 export function describeState(state: number): string {
   const phase = ["FREE", "QUEUED", "RUNNING", "DONE"][phaseOf(state)] ?? "";

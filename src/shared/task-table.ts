@@ -28,16 +28,13 @@ import { assert } from "../assert.js";
 import { TASK_SLOTS_MAX, THREADS_MAX } from "../constants.js";
 import {
   CANCELLED,
-  DONE,
   doneFrom,
-  FREE,
   freeFrom,
   generationOf,
   JOIN_INTEREST,
   PINNED,
   phaseOf,
   QUEUED,
-  queuedFrom,
   RUNNING,
   requeuedFrom,
   runningFrom,
@@ -130,7 +127,7 @@ export class TaskTable {
     return this.#words.load(this.#at(slot) + ARGUMENT);
   }
 
-  /** A reference to the result, in the slab of who ran the task; 0 for none. */
+  /** A reference to the result. Readable for the origin when the task is done and not lost. */
   resultOf(slot: number): number {
     return this.#words.load(this.#at(slot) + RESULT);
   }
@@ -185,14 +182,10 @@ export class TaskTable {
     this.#words.store(this.#at(slot) + ARGUMENT, argument);
   }
 
-  /** The origin makes a free slot a queued task; then it adds the hint. `thread` counts only with `PINNED`. Gives the state, whose generation belongs into handles. */
-  publish(slot: number, flags: number, thread = 0): number {
-    const word = this.#at(slot);
-    const free = this.#words.load(word);
-    assert(phaseOf(free) === FREE, "only a free slot becomes a task");
-    const queued = queuedFrom(free, flags, thread);
-    this.#words.store(word, queued);
-    return queued;
+  /** The origin makes a free slot a task, whose state (`queuedFrom`) it gives; then it adds the hint. */
+  publish(slot: number, queued: number): void {
+    assert(phaseOf(queued) === QUEUED, "a task begins as queued");
+    this.#words.store(this.#at(slot), queued);
   }
 
   /**
@@ -212,12 +205,12 @@ export class TaskTable {
     return 0;
   }
 
-  /** `thread` is done with a task that it claimed: `flags` are 0 or `FAILED`. Gives the state, then its origin has to be told. */
-  complete(slot: number, thread: number, flags = 0): number {
+  /** Ends a task that the caller has claimed: `claimed` is what {@link claim} gave, `flags` are 0 or `FAILED`. Gives the state; then its origin has to be told. */
+  complete(slot: number, claimed: number, flags = 0): number {
     const word = this.#at(slot);
-    let state = this.#words.load(word);
+    let state = claimed;
     for (;;) {
-      assert(phaseOf(state) === RUNNING && threadOf(state) === thread, "a task is completed by who claimed it");
+      assert(phaseOf(state) === RUNNING && threadOf(state) === threadOf(claimed), "a task is ended by who claimed it");
       const done = doneFrom(state, flags);
       const found = this.#words.compareExchange(word, state, done);
       if (found === state) return done;
@@ -245,12 +238,11 @@ export class TaskTable {
     return this.#words.and(this.#at(slot), ~JOIN_INTEREST) & ~JOIN_INTEREST;
   }
 
-  /** The origin (or the reaper in its place) frees a slot whose task is done. */
-  free(slot: number): void {
-    const word = this.#at(slot);
-    const state = this.#words.load(word);
-    assert(phaseOf(state) === DONE, "only a task that is done is freed");
-    this.#words.store(word, freeFrom(state));
+  /** The origin (or the reaper in its place) frees a slot whose task is done. `done` is any state that it had in this generation; gives the next free one. */
+  free(slot: number, done: number): number {
+    const free = freeFrom(done);
+    this.#words.store(this.#at(slot), free);
+    return free;
   }
 
   /**

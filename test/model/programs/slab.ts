@@ -71,6 +71,26 @@ const owningToTheEnd: ModelThread = (words) => {
   if (count !== 2) throw new Error(`the owner has ${count} of 2 blocks`);
 };
 
+/** The same, with a sweep for the death of somebody else meanwhile. */
+const sweeping: ModelThread = (words) => {
+  const slab = new Slab(words, SHAPE, OWNER);
+  slab.sweep();
+  slab.collect();
+  words.wait(ENDED, 0);
+  const count = takeAndUse(words, slab);
+  if (count !== 2) throw new Error(`the owner has ${count} of 2 blocks`);
+};
+
+/** An owner that lends the block again as soon as it is back, and then gives it back itself. */
+const lendingAgain: ModelThread = (words) => {
+  const slab = new Slab(words, SHAPE, OWNER);
+  slab.take(1);
+  const again = slab.take(1);
+  if (again !== SLAB_FULL) slab.lendAt(SLOT + 1, again);
+  words.wait(ENDED, 0);
+  if (again !== SLAB_FULL && !slab.releaseAt(SLOT + 1)) throw new Error("somebody gave back what was lent anew");
+};
+
 /** An owner that lends and gives back by itself, and collects. */
 const lending: ModelThread = (words) => {
   const slab = new Slab(words, SHAPE, OWNER);
@@ -86,8 +106,16 @@ function bury(words: Words, thread: number): void {
   words.add(DEATHS, 1);
 }
 
-/** Does for a dead giver what it may not have done. */
+/** Does for a dead giver what it may not have done, and ends its life only then. */
 const reapGiver = (words: Words): void => {
+  new Slab(words, SHAPE, REAPER).releaseAt(SLOT);
+  bury(words, GIVER);
+  words.store(ENDED, 1);
+  words.notify(ENDED);
+};
+
+/** Ends the life first: then the owner takes a block back to which a reference still stands. */
+const reapTooEarly = (words: Words): void => {
   bury(words, GIVER);
   new Slab(words, SHAPE, REAPER).releaseAt(SLOT);
   words.store(ENDED, 1);
@@ -96,8 +124,8 @@ const reapGiver = (words: Words): void => {
 
 /** Gives back what a dead owner had lent in a slot of its own, and starts its successor, which uses all that it finds. */
 const reapOwner = (words: Words): void => {
-  bury(words, OWNER);
   new Slab(words, SHAPE, REAPER).releaseAt(SLOT + 1);
+  bury(words, OWNER);
   words.store(LIVES + OWNER, lifeOf(OWNER, 3));
   takeAndUse(words, new Slab(words, SHAPE, OWNER));
 };
@@ -131,8 +159,8 @@ const givingUnclaimed: ModelThread = (words) => {
 };
 
 const reapUnclaimed = (words: Words): void => {
-  bury(words, GIVER);
   unclaimed(words, new Slab(words, SHAPE, REAPER));
+  bury(words, GIVER);
   words.store(ENDED, 1);
   words.notify(ENDED);
 };
@@ -182,6 +210,24 @@ const programs: readonly ModelProgram[] = [
     finish: allFree,
   },
   {
+    name: "slab: who gives back may die while the owner sweeps",
+    length: LENGTH,
+    setup: lent(1),
+    threads: [sweeping, giving(GIVER, 0)],
+    mortal: [1],
+    reaper: reapGiver,
+    finish: allFree,
+  },
+  {
+    name: "slab: who gives back may die while the owner lends the block again",
+    length: LENGTH,
+    setup: lent(1),
+    threads: [lendingAgain, giving(GIVER, 0)],
+    mortal: [1],
+    reaper: reapGiver,
+    finish: allFree,
+  },
+  {
     name: "slab: the owner may die while another gives back",
     length: LENGTH,
     setup: lent(1),
@@ -198,7 +244,17 @@ const programs: readonly ModelProgram[] = [
     mortal: [1],
     reaper: reapUnclaimed,
     finish: allFree,
-    mustFail: /./,
+    mustFail: /a block that comes back was taken/,
+  },
+  {
+    name: "slab: a life that ends before its references are released",
+    length: LENGTH,
+    setup: lent(1),
+    threads: [lendingAgain, giving(GIVER, 0)],
+    mortal: [1],
+    reaper: reapTooEarly,
+    finish: allFree,
+    mustFail: /somebody gave back what was lent anew/,
   },
   {
     name: "slab: a claim without its owner",

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { Injector, injectorLength } from "./injector.js";
+import { SharedWords } from "./words.js";
+
+test("Injector gives every hint once to one of its takers, whichever shard it went to", () => {
+  const step = fc.oneof(
+    fc.record({ by: fc.nat({ max: 9 }), insert: fc.nat({ max: 39 }) }),
+    fc.record({ by: fc.nat({ max: 9 }), take: fc.integer({ min: 1, max: 8 }) }),
+  );
+  fc.assert(
+    fc.property(fc.constantFrom(1, 2, 8, 32), fc.array(step, { maxLength: 200 }), (shards, steps) => {
+      const views = injectorsOf(shards);
+      // With several shards a slot may be there once for each: it is a hint.
+      const expected = new Map<number, number>();
+      const into = new Int32Array(8);
+      for (const one of steps) {
+        const view = views[one.by]!;
+        if ("insert" in one) {
+          view.insert(one.insert);
+          expected.set(one.insert, (expected.get(one.insert) ?? 0) | (1 << (one.by % shards)));
+          continue;
+        }
+        const count = view.takeMany(into, one.take);
+        assert.equal(count === 0, expected.size === 0);
+        assert.ok(count <= one.take);
+        for (const slot of into.subarray(0, count)) {
+          const places = expected.get(slot) ?? 0;
+          assert.notEqual(places, 0, `${slot} was there`);
+          if ((places & (places - 1)) === 0) expected.delete(slot);
+          else expected.set(slot, places & (places - 1));
+        }
+      }
+      assert.equal(views[0]!.isEmpty(), expected.size === 0);
+    }),
+  );
+});
+
+test("Injector.insertMany() adds a batch, Injector.take() begins at the taker's own shard", () => {
+  const [first, second] = injectorsOf(2);
+  first!.insertMany(Int32Array.of(1, 2, 3), 2);
+  second!.insert(30);
+  assert.equal(second!.take(), 30);
+  assert.equal(second!.take(), 1);
+  assert.equal(first!.take(), 2);
+  assert.equal(first!.take(), -1);
+});
+
+function injectorsOf(shards: number): Injector[] {
+  const shape = { base: 0, capacity: 40, shards, wordShift: 2 };
+  const words = new SharedWords(new SharedArrayBuffer(injectorLength(shape) * 4));
+  return Array.from({ length: 10 }, (_, thread) => new Injector(words, shape, thread));
+}
