@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
+import { randomRun } from "../../test/support/random-run.js";
 import { RunQueue, type RunQueueShape, RunQueueThief, runQueueLength } from "./run-queue.js";
 import { SharedWords } from "./words.js";
 
@@ -47,6 +48,7 @@ test("RunQueue is a bounded queue, also when its indexes wrap all the time", () 
         assert.ok(queue.depth >= expected.length && queue.depth <= capacity);
       }
     }),
+    randomRun("RunQueue", 300),
   );
 });
 
