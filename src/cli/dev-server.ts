@@ -29,6 +29,7 @@ import { FileWatch } from "./dev-watch.js";
 import { resumeThreads } from "./resume-threads.js";
 
 const SHARD_MAIN = new URL("./dev-shard-main.js", import.meta.url);
+const COMPUTE_MAIN = new URL("./dev-compute-main.js", import.meta.url);
 
 const KEEP_ALIVE_MS = 3_600_000;
 /** How long a shard may take to obey the end of its drain, in milliseconds; then its thread is terminated. */
@@ -197,6 +198,7 @@ export class DevServer {
       shards: 1,
       driver: this.choice.name,
       heapLimits: heapLimits(this.#sizing.memory),
+      main: { module: COMPUTE_MAIN, data: { [CHANNEL_OPTION]: this.#channel.name } },
     });
     const assign = assigner({
       request: { module, options, service },

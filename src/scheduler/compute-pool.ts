@@ -21,11 +21,18 @@ import {
 } from "./scheduler-memory.js";
 import { Seat } from "./seat.js";
 
-const COMPUTE_MAIN = new URL("./compute-thread.js", import.meta.url);
+/** What a compute thread runs, unless it is told otherwise. */
+const COMPUTE_MAIN: ComputeMain = { module: new URL("./compute-thread.js", import.meta.url), data: {} };
 
 /** Threads that die before they have run for so long are replaced only after a pause, in milliseconds. */
 const STABLE_MS = 1_000;
 const RESTART_PAUSE_MS = 500;
+
+/** A module that imports `compute-thread.js` when it has prepared the thread, and what it finds in `workerData` besides. */
+export interface ComputeMain {
+  readonly module: URL;
+  readonly data: Readonly<Record<string, unknown>>;
+}
 
 /** What a pool is made of. */
 export interface ComputePoolOptions {
@@ -40,6 +47,7 @@ export interface ComputePoolOptions {
   /** Tasks that each thread may have in flight. */
   readonly tasksMax: number;
   readonly resourceLimits?: WorkerOptions["resourceLimits"];
+  readonly main?: ComputeMain | undefined;
 }
 
 /** What has happened to the pool's threads. */
@@ -146,11 +154,11 @@ export class ComputePool {
   #start(thread: number): void {
     const member = this.#members[thread]!;
     this.#giveLife(thread);
-    const { nice, spinMicros, resourceLimits } = this.#options;
-    const workerData: ComputeAssignment = { ...this.#assignment(thread), nice, spinMicros };
-    const worker = new Worker(COMPUTE_MAIN, {
+    const { nice, spinMicros, resourceLimits, main = COMPUTE_MAIN } = this.#options;
+    const assignment: ComputeAssignment = { ...this.#assignment(thread), nice, spinMicros };
+    const worker = new Worker(main.module, {
       name: `ringloom-compute-${thread}`,
-      workerData,
+      workerData: { ...main.data, ...assignment },
       ...(resourceLimits === undefined ? {} : { resourceLimits }),
     });
     member.worker = worker;

@@ -140,7 +140,7 @@ export class Executor {
     if (count === 0) return -1;
     for (let index = 1; index < count; index++) this.#parts.queue.pushBack(this.#batch[index]!);
     // Between the take and here the rest could be seen nowhere, so whoever parked meanwhile is told.
-    if (count > 1) this.#parts.ringer.wakeOne();
+    if (count > 1 || !segment.injector.isEmpty()) this.#parts.ringer.wakeOne();
     return this.#batch[0]!;
   }
 
@@ -182,60 +182,70 @@ export class Executor {
     const run = this.#functions.known(number);
     if (run === undefined) {
       this.runningNow += 1;
-      void this.#runWhenLoaded(slot, number);
+      void this.#runWhenLoaded(slot, state, number);
       return true;
     }
     let args: readonly unknown[];
     try {
       args = values.readArguments(slot);
     } catch (error) {
-      this.#settle(slot, error, true);
+      this.#fail(slot, state, error);
       return true;
     }
     const resource = new AsyncResource("RINGLOOM_TASK");
     try {
       const outcome: unknown = resource.runInAsyncScope(run, undefined, ...args);
-      if (isThenable(outcome)) this.#await(slot, outcome);
-      else this.#settle(slot, outcome, false);
+      if (isThenable(outcome)) this.#await(slot, state, outcome);
+      else this.#succeed(slot, state, outcome);
     } catch (error) {
-      this.#settle(slot, error, true);
+      this.#fail(slot, state, error);
     }
     return true;
   }
 
-  async #runWhenLoaded(slot: number, number: number): Promise<void> {
+  async #runWhenLoaded(slot: number, state: number, number: number): Promise<void> {
     try {
       const run = await this.#functions.load(number);
       const args = this.#parts.values.readArguments(slot);
       const resource = new AsyncResource("RINGLOOM_TASK");
-      this.#settle(slot, await resource.runInAsyncScope(run, undefined, ...args), false);
+      const outcome: unknown = await resource.runInAsyncScope(run, undefined, ...args);
+      this.#succeed(slot, state, outcome);
     } catch (error) {
-      this.#settle(slot, error, true);
+      this.#fail(slot, state, error);
     } finally {
       this.runningNow -= 1;
     }
   }
 
-  #await(slot: number, outcome: PromiseLike<unknown>): void {
+  #await(slot: number, state: number, outcome: PromiseLike<unknown>): void {
     this.runningNow += 1;
     outcome.then(
       (value) => {
         this.runningNow -= 1;
-        this.#settle(slot, value, false);
+        this.#succeed(slot, state, value);
       },
       (error: unknown) => {
         this.runningNow -= 1;
-        this.#settle(slot, error, true);
+        this.#fail(slot, state, error);
       },
     );
   }
 
-  #settle(slot: number, outcome: unknown, isFailure: boolean): void {
-    const { segment, values, ringer } = this.#parts;
-    const hasFailed = values.writeOutcome(slot, outcome, isFailure);
+  #succeed(slot: number, claimed: number, value: unknown): void {
+    const hasFailed = !this.#parts.values.writeValue(slot, value);
+    this.#complete(slot, claimed, hasFailed ? FAILED : 0);
+  }
+
+  #fail(slot: number, claimed: number, error: unknown): void {
+    this.#parts.values.writeError(slot, error);
+    this.#complete(slot, claimed, FAILED);
+  }
+
+  #complete(slot: number, claimed: number, flags: number): void {
+    const { segment, ringer } = this.#parts;
     this.counts.executed += 1;
-    if (hasFailed) this.counts.failed += 1;
-    segment.table.complete(slot, this.#self, hasFailed ? FAILED : 0);
+    if (flags === FAILED) this.counts.failed += 1;
+    segment.table.complete(slot, claimed, flags);
     ringer.settle(slot);
   }
 }

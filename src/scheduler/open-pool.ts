@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os";
 import type { WorkerOptions } from "node:worker_threads";
 import { THREADS_MAX } from "../constants.js";
 import type { DriverName } from "../driver/contract.js";
-import { ComputePool } from "./compute-pool.js";
+import { type ComputeMain, ComputePool } from "./compute-pool.js";
 
 /** The options that are about tasks. */
 export interface ComputeOptions {
@@ -19,6 +19,7 @@ export interface PoolRequest {
   readonly shards: number;
   readonly driver: DriverName;
   readonly heapLimits: WorkerOptions["resourceLimits"];
+  readonly main?: ComputeMain;
 }
 
 /** While one thread takes over from another both are there, and one that drains may outlive several restarts. */
@@ -37,5 +38,6 @@ export function openComputePool(options: ComputeOptions, request: PoolRequest): 
     spinMicros: SPIN_MICROS,
     tasksMax: options.tasksMax,
     resourceLimits: request.heapLimits,
+    main: request.main,
   });
 }

@@ -50,6 +50,8 @@ export interface SchedulerStats {
   readonly inFlight: number;
   /** Values that the compact codec does not carry. */
   readonly cloned: number;
+  /** Blocks of the main thread's memory for values that are in use. */
+  readonly blocks: number;
   /** Threads that died. */
   readonly deaths: number;
   /** Tasks that were lost with their thread. */
@@ -109,7 +111,13 @@ class ProcessScheduler implements Scheduler {
 
   get stats(): SchedulerStats {
     const { counts, values, liveCount } = this.seat;
-    return { ...counts, ...this.#pool.counts, cloned: values.counts.cloned, inFlight: liveCount };
+    return {
+      ...counts,
+      ...this.#pool.counts,
+      cloned: values.counts.cloned,
+      blocks: values.blocksNow,
+      inFlight: liveCount,
+    };
   }
 
   terminateThread(thread: number): Promise<void> {

@@ -62,6 +62,12 @@ export class TaskValues {
     this.#decoder = new Decoder(memory);
   }
 
+  /** Blocks of this thread's slab that are in use. */
+  get blocksNow(): number {
+    this.#slab.collect();
+    return this.#slab.blocksNow;
+  }
+
   /**
    * Writes the arguments of a task that is not published yet.
    * @throws RingloomError `ERR_RINGLOOM_OVERLOADED` when there is no room, or what `structuredClone` throws for what cannot be copied.
@@ -79,25 +85,30 @@ export class TaskValues {
     return args as readonly unknown[];
   }
 
-  /** Writes the outcome of a task that this thread has claimed. An outcome that cannot be copied is a failure in itself; so the answer is whether the task has failed. */
-  writeOutcome(slot: number, outcome: unknown, isFailure: boolean): boolean {
-    // The arguments of an idempotent task stay as they are: it may have to run again.
-    const mayBeInline = (this.#segment.table.stateOf(slot) & IDEMPOTENT) === 0;
-    const place = { referenceWord: this.#segment.table.resultWord(slot), mayBeInline };
-    if (!isFailure) {
-      try {
-        this.#write(slot, OUTCOME, outcome, place);
-        return false;
-      } catch (error) {
-        return this.writeOutcome(slot, error, true);
-      }
-    }
+  /** Writes what a task that this thread has claimed returns. One that cannot be copied is a failure, which is written instead: then the answer is false. */
+  writeValue(slot: number, value: unknown): boolean {
     try {
-      this.#write(slot, OUTCOME, toThrownRecord(outcome), place);
+      this.#write(slot, OUTCOME, value, this.#placeOfOutcome(slot));
+      return true;
+    } catch (error) {
+      this.writeError(slot, error);
+      return false;
+    }
+  }
+
+  /** Writes what a task that this thread has claimed threw. */
+  writeError(slot: number, error: unknown): void {
+    try {
+      this.#write(slot, OUTCOME, toThrownRecord(error), this.#placeOfOutcome(slot));
     } catch {
       // No room for the error either. The origin finds no value and says so.
     }
-    return true;
+  }
+
+  #placeOfOutcome(slot: number): ValuePlace {
+    const { table } = this.#segment;
+    // The arguments of an idempotent task stay as they are: it may have to run again.
+    return { referenceWord: table.resultWord(slot), mayBeInline: (table.stateOf(slot) & IDEMPOTENT) === 0 };
   }
 
   /**

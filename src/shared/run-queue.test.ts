@@ -8,6 +8,7 @@ import { SharedWords } from "./words.js";
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.constant("push" as const) },
   { weight: 2, arbitrary: fc.constant("pop" as const) },
+  { weight: 2, arbitrary: fc.constant("pop newest" as const) },
   { weight: 1, arbitrary: fc.constant("steal one" as const) },
   { weight: 1, arbitrary: fc.constant("steal half" as const) },
 );
@@ -40,6 +41,8 @@ test("RunQueue is a bounded queue, also when its indexes wrap all the time", () 
             assert.ok(got.length >= Math.min(wanted, 1) && got.length <= capacity);
             assert.deepEqual(got, expected.splice(0, got.length));
           }
+        } else if (one === "pop newest") {
+          assert.equal(queue.popNewest(), expected.pop() ?? -1);
         } else {
           assert.equal(one === "pop" ? queue.pop() : thief.stealOne(), expected.shift() ?? -1);
         }

@@ -7,7 +7,7 @@
  * Whoever gets it out of the cell has it and nobody else does, whichever round of the ring it belongs to. So there is no pair of heads in one word, no compare-and-swap that an old value could deceive,
  * and the owner's pop is wait-free: it passes each cell once and never waits for a thief.
  *
- * - `tail`: the owner alone writes it, after the cell, and when it takes the newest. Thieves load it to know where to stop.
+ * - `tail`: the owner alone writes it, after the cell. Thieves load it to know where to stop.
  * - `head`: the owner alone writes it, not after every pop. Every cell before it is empty, up to one round back. Thieves load it to know where to begin, and skip empty cells.
  * - a cell: the owner stores a hint into an empty one; anybody exchanges it with 0. Storing it pairs with the exchange that takes it.
  *
@@ -114,17 +114,15 @@ export class RunQueue {
 
   /**
    * Takes the newest hint, or -1 if there is none. Wait-free. Tasks that spawn tasks are then gone through in depth, so that few are in flight at a time, while thieves take the oldest, which have the most below them.
-   * The tail goes back: a thief that has loaded it before looks into cells that are empty, or that a later push has filled.
+   * The shared tail stays ahead until the next push: thieves look into a few cells that are empty.
    */
   popNewest(): number {
-    let hint = 0;
-    const before = this.#tail;
-    while (hint === 0 && this.#tail !== this.#head) {
+    while (this.#tail !== this.#head) {
       this.#tail = (this.#tail - 1) & this.#indexMask;
-      hint = this.#words.exchange(this.#cells + (this.#tail & this.#mask), 0);
+      const hint = this.#words.exchange(this.#cells + (this.#tail & this.#mask), 0);
+      if (hint !== 0) return hint - 1;
     }
-    if (this.#tail !== before) this.publish();
-    return hint - 1;
+    return -1;
   }
 
   /** Whether the owner has nothing to pop. Costs one load for each cell that thieves have emptied. */

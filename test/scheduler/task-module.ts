@@ -48,9 +48,11 @@ export function exit(): never {
 }
 
 export function throwLater(): Promise<void> {
-  return new Promise(() => setTimeout(() => {
-    throw new Error("planted crash");
-  }));
+  return new Promise(() =>
+    setTimeout(() => {
+      throw new Error("planted crash");
+    }),
+  );
 }
 
 export function loopForever(): never {

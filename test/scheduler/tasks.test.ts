@@ -51,7 +51,9 @@ describe("tasks()", () => {
   });
 
   test("runs on other threads than the caller's", async () => {
-    const threads = new Set(await Promise.all(Array.from({ length: 50 }, () => work.later(1, 0).then(() => work.thread()))));
+    const threads = new Set(
+      await Promise.all(Array.from({ length: 50 }, () => work.later(1, 0).then(() => work.thread()))),
+    );
     assert.ok(!threads.has(0));
     assert.ok(threads.size >= 1 && threads.size <= COMPUTE);
   });
@@ -61,11 +63,14 @@ describe("tasks()", () => {
     ["bytes", new Uint8Array(300_000).fill(7)],
     ["nested data", { list: [1, "two", null, { three: new Date(3) }], map: new Map([["k", new Set([1n])]]) }],
     ["what only structured clone carries", { pattern: /a+/gi, error: new RangeError("no") }],
-    ["a cycle", (() => {
-      const cycle: { self?: unknown } = {};
-      cycle.self = cycle;
-      return cycle;
-    })()],
+    [
+      "a cycle",
+      (() => {
+        const cycle: { self?: unknown } = {};
+        cycle.self = cycle;
+        return cycle;
+      })(),
+    ],
     ["nothing at all", undefined],
   ];
   for (const [name, value] of values) {
@@ -91,7 +96,10 @@ describe("tasks()", () => {
   });
 
   test("rejects what cannot be cloned at once, and an argument that is too large", async () => {
-    await assert.rejects(work.identity(() => undefined), /could not be cloned/);
+    await assert.rejects(
+      work.identity(() => undefined),
+      /could not be cloned/,
+    );
     await assert.rejects(work.identity(new Uint8Array(64 * 1024 * 1024)), withCode("ERR_RINGLOOM_OVERLOADED"));
     assert.equal(await work.add(2, 2), 4);
     assertAtRest();
@@ -99,7 +107,10 @@ describe("tasks()", () => {
 
   test("rejects with what is wrong when there is no such function, or no such module", async () => {
     const other = tasks<{ missing(): void }>(MODULE);
-    await assert.rejects(other.missing(), (error) => withCode("ERR_RINGLOOM_NO_SUCH_FUNCTION")(error) && /exported: .*add/.test(String(error)));
+    await assert.rejects(
+      other.missing(),
+      (error) => withCode("ERR_RINGLOOM_NO_SUCH_FUNCTION")(error) && /exported: .*add/.test(String(error)),
+    );
     const none = tasks<{ missing(): void }>(new URL("./no-such-module.js", import.meta.url));
     await assert.rejects(none.missing(), withCode("ERR_RINGLOOM_MODULE_LOAD"));
     assert.throws(() => tasks("./relative.js"), withCode("ERR_RINGLOOM_INVALID_OPTION"));
@@ -154,7 +165,9 @@ describe("tasks().with()", () => {
     const words = new Int32Array(new SharedArrayBuffer(4));
     const controller = new AbortController();
     const blocking = alone.later(100, 0);
-    const waiting = Array.from({ length: 10 }, () => alone.with({ signal: controller.signal, placement: pinned(0) }).count());
+    const waiting = Array.from({ length: 10 }, () =>
+      alone.with({ signal: controller.signal, placement: pinned(0) }).count(),
+    );
     controller.abort();
     for (const one of waiting) await assert.rejects(one, withCode("ERR_RINGLOOM_ABORTED"));
     await blocking;
