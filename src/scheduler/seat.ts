@@ -9,13 +9,13 @@ import type { LocalQueue } from "../shared/local-queue.js";
 import type { Segment } from "../shared/segment.js";
 import { ORIGIN_CLOSED, type TaskOrigin } from "../shared/task-origin.js";
 import { generationOf, IDEMPOTENT, JOIN_INTEREST, PINNED } from "../shared/task-state.js";
+import type { TaskOptions } from "./call-options.js";
 import { Executor } from "./executor.js";
 import { FunctionTable, type TaskFunctionName } from "./function-table.js";
 import { checkThread, ownerOf, type Placement } from "./placement.js";
 import { Ringer } from "./ringer.js";
 import { type SchedulerAssignment, viewScheduler } from "./scheduler-memory.js";
 import { TaskValues } from "./task-values.js";
-import type { TaskOptions } from "./tasks.js";
 
 /** Figures of one spawning thread. */
 export interface SeatCounts {

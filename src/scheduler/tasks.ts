@@ -2,26 +2,8 @@
 import { isAbsolute } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { RingloomError } from "../errors.js";
-import type { Placement } from "./placement.js";
+import type { TaskOptions } from "./call-options.js";
 import { currentSeat, type Seat } from "./seat.js";
-
-/**
- * How a task is run.
- * @experimental
- */
-export interface TaskOptions {
-  /** Where it runs. Default: on whichever thread has room. */
-  readonly placement?: Placement;
-  /**
-   * Gives it up: the promise rejects with `ERR_RINGLOOM_ABORTED` at once, a task that has not begun never runs, and one that runs is told by
-   * {@link taskSignal}. Running JavaScript cannot be interrupted.
-   */
-  readonly signal?: AbortSignal;
-  /** When the task is given up with `ERR_RINGLOOM_TIMEOUT`, in milliseconds; 0 is never. Default 0. */
-  readonly timeoutMs?: number;
-  /** It may be run again when the thread that ran it is lost. Default false: then it rejects with `ERR_RINGLOOM_THREAD_LOST`. */
-  readonly idempotent?: boolean;
-}
 
 /** The functions among a module's exports. */
 type FunctionNames<Module> = {
@@ -52,7 +34,7 @@ export type Tasks<Module> = {
  * tasks in flight, `ERR_RINGLOOM_THREAD_LOST` when the thread that ran it ended, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_MODULE_LOAD`,
  * `ERR_RINGLOOM_NO_SUCH_FUNCTION`, or with what the function threw.
  * @example
- * ```ts no-run
+ * ```ts
  * import { tasks } from "ringloom";
  * const images = tasks<{ resize(bytes: Uint8Array, width: number): Uint8Array }>(new URL("./images.js", import.meta.url));
  * export const small = (bytes: Uint8Array) => images.resize(bytes, 320);
@@ -102,7 +84,7 @@ function moduleUrl(module: URL | string): string {
   if (isAbsolute(text)) return pathToFileURL(text).href;
   throw new RingloomError(
     "ERR_RINGLOOM_INVALID_OPTION",
-    `Cannot offer tasks of ${text}: give a file URL, such as new URL("./module.js", import.meta.url).`,
+    `Cannot offer tasks of ${text}: give a file URL, made with import.meta.url.`,
     { operation: "tasks", details: { module: text } },
   );
 }

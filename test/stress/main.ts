@@ -10,9 +10,10 @@
 import { parseArgs } from "node:util";
 import { setEnvironmentData } from "node:worker_threads";
 import { RingloomError } from "../../src/errors.js";
+import type { TaskOptions } from "../../src/scheduler/call-options.js";
 import { type Placement, pinned, roundRobin, stealable, sticky } from "../../src/scheduler/placement.js";
 import { type Scheduler, startScheduler } from "../../src/scheduler/scheduler.js";
-import { type TaskOptions, tasks } from "../../src/scheduler/tasks.js";
+import { tasks } from "../../src/scheduler/tasks.js";
 import type * as StressModule from "./stress-module.js";
 
 const THREADS = 3;
