@@ -14,7 +14,7 @@ const LAYERS = [
   ["ring"],
   ["driver"],
   ["observe"],
-  ["runtime"],
+  ["runtime", "scheduler"],
   ["task", "sync", "time"],
   ["net", "fs", "dns", "signal", "process", "io"],
   ["http", "ws", "node"],

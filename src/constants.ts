@@ -75,4 +75,7 @@ assert(RECEIVE_BUFFERS_FIRST <= RECEIVE_BUFFERS_MAX, "the first receive buffers 
 assert(RECEIVE_BUFFERS_MAX <= 1 << 15, "a buffer ring has at most 2^15 entries");
 assert(DRAIN_LOW_WATER_BYTES <= WRITE_BLOCK_BYTES_MAX, "a drained connection has at most one block queued");
 assert(CONNECTIONS_DEFAULT <= CONNECTIONS_MAX, "slots fit their bits");
-assert(TASK_SLOTS_PER_THREAD_DEFAULT * THREADS_MAX <= TASK_SLOTS_MAX, "every thread can have its default of task slots");
+assert(
+  TASK_SLOTS_PER_THREAD_DEFAULT * THREADS_MAX <= TASK_SLOTS_MAX,
+  "every thread can have its default of task slots",
+);

@@ -1,14 +1,11 @@
-// The subjects `ringloom` and `ringloom-epoll` of the suite `mixed`: GET /hello, and GET /work?ms=N.
+// The subjects `ringloom` and `ringloom-epoll` of the suite `mixed`: GET /hello, and GET /work?ms=N, whose burning is a task on a compute thread.
+import { tasks } from "ringloom";
 import { App } from "ringloom/http";
-import { burnMs } from "../peers/work/answer.js";
 
+const work = tasks(new URL("../peers/work/answer.js", import.meta.url));
 const app = new App();
 
 app.get("/hello", (c) => c.text("hello"));
-// On the shard that has the connection, which stands still meanwhile. As a task this is `async (c) => c.text(String(await images.burn(ms)))`.
-app.get("/work", (c) => {
-  const ms = Number(c.query("ms"));
-  return c.text(String(burnMs(ms)));
-});
+app.get("/work", async (c) => c.text(String(await work.burnMs(Number(c.query("ms"))))));
 
 export default app;

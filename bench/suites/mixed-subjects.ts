@@ -14,8 +14,10 @@ const peerCommand = (name: string): string => join(peersDirectory, "node_modules
 
 /** All subjects. */
 export const mixedSubjects: readonly Subject[] = [
-  ringloom("ringloom", "uring driver, 2 shards, work inline on the shard", "mixed.js", "uring", { shards: THREADS }),
-  ringloom("ringloom-epoll", "epoll driver, 2 shards, work inline on the shard", "mixed.js", "epoll", {
+  ringloom("ringloom", "uring driver, 2 shards, work as a task on 1 compute thread", "mixed.js", "uring", {
+    shards: THREADS,
+  }),
+  ringloom("ringloom-epoll", "epoll driver, 2 shards, work as a task on 1 compute thread", "mixed.js", "epoll", {
     shards: THREADS,
   }),
   {

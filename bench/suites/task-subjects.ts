@@ -1,12 +1,7 @@
 /**
  * The subjects of the suite `tasks`, and the one place where Ringloom's own pools join it.
  *
- * A pool of Node's joins as a module with `open(executors)` (see peers/pools/main.js) and a line `pool(…)` here. Ringloom's is to be `bench/apps/tasks.js`, whose
- * `open` starts a runtime with so many compute threads and whose `run` calls `burn` through `tasks()`; then
- *
- *     pool("ringloom", () => "tasks(), 2 compute threads", "bench/apps/tasks.js", ["ringloom"]),
- *
- * as the first line of the list, and the same with its own module for `ringloom-epoll`.
+ * A pool of Node's joins as a module with `open(executors)` (see peers/pools/main.js) and a line `pool(…)` here.
  */
 
 import { goVersion, type Need, peerVersion, programPath, tokioPath, tokioVersion } from "../harness/prepare.js";
@@ -17,6 +12,12 @@ export const EXECUTORS = 2;
 
 /** All subjects. */
 export const taskSubjects: readonly ProgramSubject[] = [
+  pool(
+    "ringloom",
+    () => `tasks(), ${EXECUTORS} compute threads, Node ${process.versions.node}`,
+    "bench/apps/tasks.js",
+    ["ringloom"],
+  ),
   pool(
     "inline",
     () => `no threads: the submitter does each task, Node ${process.versions.node}`,

@@ -5,7 +5,7 @@
  *     npx ringloom serve examples/demo/app.js --shards 2 --port 8080
  */
 import { readFileSync } from "node:fs";
-import { runtimeStats } from "ringloom";
+import { runtimeStats, tasks } from "ringloom";
 import { App } from "ringloom/http";
 
 const page = readFileSync(new URL("./page.html", import.meta.url), "utf8");
@@ -21,6 +21,14 @@ app.get("/json", (c) => c.json({ message: "hello", from: "ringloom" }));
 
 // Streams the body back as it arrives. A client that reads slowly slows its own upload down; nothing piles up here.
 app.post("/echo", (c) => c.stream(c.request, { contentType: c.header("content-type") ?? "application/octet-stream" }));
+
+// Burns CPU on a thread of its own, so that nobody else's request waits for it.
+const work = tasks(new URL("./work.js", import.meta.url));
+app.get("/work", async (c) => {
+  const ms = Number(c.query("ms") ?? 20);
+  if (!(ms >= 0 && ms <= 10_000)) return c.status(400).text("ms: a number from 0 to 10000\n");
+  return c.json(await work.burn(ms));
+});
 
 // What all shards did, whichever of them answers.
 app.get("/stats", (c) => {

@@ -13,12 +13,15 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BroadcastChannel } from "node:worker_threads";
 import { chooseDriver, type DriverChoice } from "../driver/choose.js";
+import { heapLimits } from "../runtime/memory-plan.js";
 import type { RuntimeOptions } from "../runtime/options.js";
 import { createRoster } from "../runtime/roster.js";
 import type { ShardAssignment, ShardTrouble } from "../runtime/shard-protocol.js";
 import { type ShardEnd, ShardThread } from "../runtime/shard-thread.js";
 import { readMachineFacts, type Sizing, sizeRuntime } from "../runtime/sizing.js";
 import { assigner } from "../runtime/supervisor.js";
+import type { ComputePool } from "../scheduler/compute-pool.js";
+import { openComputePool } from "../scheduler/open-pool.js";
 import { packageFolder, pathOf } from "./dev-files.js";
 import { type DevPort, openDevPort } from "./dev-port.js";
 import { CHANNEL_OPTION } from "./dev-service.js";
@@ -26,6 +29,7 @@ import { FileWatch } from "./dev-watch.js";
 import { resumeThreads } from "./resume-threads.js";
 
 const SHARD_MAIN = new URL("./dev-shard-main.js", import.meta.url);
+const COMPUTE_MAIN = new URL("./dev-compute-main.js", import.meta.url);
 
 const KEEP_ALIVE_MS = 3_600_000;
 /** How long a shard may take to obey the end of its drain, in milliseconds; then its thread is terminated. */
@@ -74,6 +78,7 @@ export class DevServer {
   /** What the shard has loaded, in that order. */
   readonly #files: string[] = [];
   #shard: DevShard | undefined;
+  #compute: ComputePool | undefined;
   #generation = 0;
   #isStopping = false;
   /** Set when the shard is to be replaced, with the reason. */
@@ -149,6 +154,7 @@ export class DevServer {
     const shard = new DevShard(this.#request.options, {
       assignment: this.#assign(),
       port: this.#devPort,
+      compute: this.#compute,
       trouble: this.#events.trouble,
     });
     this.#shard = shard;
@@ -187,6 +193,13 @@ export class DevServer {
     const { module, options } = this.#request;
     const service = { ...this.#request.service, [CHANNEL_OPTION]: this.#channel.name };
     const target = this.#devPort.target();
+    // The threads that run tasks have loaded modules too, so each shard has its own.
+    this.#compute = openComputePool(options, {
+      shards: 1,
+      driver: this.choice.name,
+      heapLimits: heapLimits(this.#sizing.memory),
+      main: { module: COMPUTE_MAIN, data: { [CHANNEL_OPTION]: this.#channel.name } },
+    });
     const assign = assigner({
       request: { module, options, service },
       choice: this.choice,
@@ -194,6 +207,7 @@ export class DevServer {
       cpus: [undefined],
       listeners: { targetFor: () => target },
       roster: createRoster(1),
+      compute: this.#compute,
     });
     this.#generation += 1;
     return assign(0, this.#generation);
@@ -210,6 +224,7 @@ export class DevServer {
 interface DevShardParts {
   readonly assignment: ShardAssignment;
   readonly port: DevPort;
+  readonly compute: ComputePool | undefined;
   readonly trouble: DevEvents["trouble"];
 }
 
@@ -229,7 +244,7 @@ class DevShard {
   #resumeTimer: NodeJS.Timeout | undefined;
 
   constructor(options: RuntimeOptions, parts: DevShardParts) {
-    const { assignment, port, trouble } = parts;
+    const { assignment, port, compute, trouble } = parts;
     this.#options = options;
     this.#port = port;
     const startedMs = performance.now();
@@ -255,7 +270,9 @@ class DevShard {
         // There is one shard, which calls itself.
         call: (_shard, line) => this.#thread.addCaller(line),
         trouble,
+        spawnsTasks: () => compute?.start(),
         gone: (_thread, end) => {
+          void compute?.close();
           port.gone();
           onReady(false);
           onEnded(end);

@@ -10,6 +10,7 @@ import { logSettings, writeLogLines } from "../observe/log.js";
 import { loadModule } from "../runtime/module.js";
 import { runShard, type ServiceDrainReport, type ShardService } from "../runtime/shard.js";
 import type { DrainOptions, ShardAssignment } from "../runtime/shard-protocol.js";
+import { shardWake } from "../scheduler/shard-seat.js";
 import { App } from "./app.js";
 import { isFetchHandler } from "./fetch-handler.js";
 import type { HttpLimits } from "./limits.js";
@@ -72,7 +73,8 @@ async function load(assignment: ShardAssignment): Promise<ShardService> {
     throw notAnApp(exported, assignment.module);
   }
   const server = new HttpServer(exported, {
-    createDriver: (options, events) => createDriver(assignment.driver, options, events),
+    createDriver: (options, events) =>
+      createDriver(assignment.driver, { ...options, wake: shardWake(assignment.scheduler) }, events),
     limits: { ...poolLimitsFor(assignment.memory.servicePoolBytes), ...limits },
     sizes: assignment.sizes,
     ...(assignment.accessLog

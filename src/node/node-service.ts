@@ -1,4 +1,5 @@
 /** An app of another framework as what a shard runs. */
+
 import { createDriver } from "../driver/choose.js";
 import type { Driver, ListenAddress, Listening } from "../driver/contract.js";
 import type { HttpLimits } from "../http/limits.js";
@@ -6,6 +7,7 @@ import { AccessLog } from "../observe/access-log.js";
 import { logSettings, writeLogLines } from "../observe/log.js";
 import type { ServiceDrainReport, ShardService } from "../runtime/shard.js";
 import type { DrainOptions, ShardAssignment } from "../runtime/shard-protocol.js";
+import { shardWake } from "../scheduler/shard-seat.js";
 import { applyLimits } from "./node-limits.js";
 import { NodeServer } from "./node-server.js";
 import { type NodeTarget, nodeTargetOf } from "./node-target.js";
@@ -63,7 +65,8 @@ export async function nodeServiceOf(
   if (target === undefined) return undefined;
   const { writeTimeoutMs } = applyLimits(target.server, limits);
   const node = new NodeServer(target.server, {
-    createDriver: (options, events) => createDriver(assignment.driver, options, events),
+    createDriver: (options, events) =>
+      createDriver(assignment.driver, { ...options, wake: shardWake(assignment.scheduler) }, events),
     sizes: assignment.sizes,
     writeTimeoutMs,
     ...(assignment.accessLog

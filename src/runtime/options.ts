@@ -1,6 +1,7 @@
 /** The options of the runtime: what the supervisor and the shards can be told. Those of HTTP stand in `src/http/`. */
 import { CONNECTIONS_MAX, RING_ENTRIES_DEFAULT, SPIN_MICROS_DEFAULT } from "../constants.js";
 import type { LogSettings } from "../observe/log.js";
+import { TASK_OPTIONS } from "../scheduler/task-options.js";
 import { OPERATION_OPTIONS } from "./operation-options.js";
 import {
   choiceOption,
@@ -76,6 +77,12 @@ export interface RuntimeOptions {
   readonly shardExit: "replace" | "stop";
   /** A module with hooks for the process, a path; `none` is none. */
   readonly supervisorModule: string;
+  /** Threads that run tasks; 0 is none. */
+  readonly compute: number | "auto";
+  /** Their scheduling priority, 0 to 19: the kernel prefers threads with a lower number. */
+  readonly computeNice: number;
+  /** Tasks that one thread may have in flight. */
+  readonly tasksMax: number;
 }
 
 type Definitions = { readonly [Name in keyof RuntimeOptions]: OptionDefinition<RuntimeOptions[Name]> };
@@ -298,6 +305,7 @@ export const RUNTIME_OPTIONS: Definitions = {
     description: "Whether stacks point to the sources of compiled files. Each map is read once; each stack costs more.",
   }),
   ...OPERATION_OPTIONS,
+  ...TASK_OPTIONS,
 };
 
 /**
@@ -346,6 +354,9 @@ export function resolveRuntimeOptions(sources: OptionSources): RuntimeOptions {
     unhandledRejections: pick("unhandledRejections"),
     shardExit: pick("shardExit"),
     supervisorModule: pick("supervisorModule"),
+    compute: pick("compute"),
+    computeNice: pick("computeNice"),
+    tasksMax: pick("tasksMax"),
   };
 }
 

@@ -62,6 +62,14 @@ export interface GroupEvents {
   trouble?(trouble: ShardTrouble): void;
 }
 
+/** The part of a compute pool that a group of shards needs. */
+export interface ShardTasks {
+  /** Starts the threads that run tasks, unless they were. */
+  start(): void;
+  /** The thread with that id is gone. */
+  leave(thread: number): void;
+}
+
 /** What a group is made of. */
 export interface GroupParts {
   readonly listeners: Listeners;
@@ -70,6 +78,8 @@ export interface GroupParts {
   readonly shardCount: number;
   readonly roster: SharedArrayBuffer;
   readonly assign: (shard: number, generation: number) => ShardAssignment;
+  /** What the shards spawn tasks into. */
+  readonly compute?: ShardTasks | undefined;
   /** Hears of each thread from its start to its end. */
   readonly watch: ShardWatch | undefined;
   readonly events: GroupEvents;
@@ -235,7 +245,12 @@ export class ShardGroup implements ShardThreadEvents {
     this.#parts.events.trouble?.(trouble);
   }
 
+  spawnsTasks(): void {
+    this.#parts.compute?.start();
+  }
+
   gone(thread: ShardThread, end: ShardEnd): void {
+    if (thread.schedulerThread !== undefined) this.#parts.compute?.leave(thread.schedulerThread);
     const seat = this.#seat(thread.shard);
     this.#parts.watch?.forget(thread);
     for (const descriptor of thread.takeBack()) this.#place(seat.shard, descriptor);

@@ -2,6 +2,7 @@
 import type { MessagePort, ResourceLimits } from "node:worker_threads";
 import type { DriverName, ListenAddress, SpinPolicy } from "../driver/contract.js";
 import type { LogSettings } from "../observe/log.js";
+import type { SchedulerAssignment } from "../scheduler/scheduler-memory.js";
 import type { HookFailure } from "./lifecycle.js";
 import type { ShardError } from "./shard-error.js";
 import type { RuntimeFacts } from "./stats.js";
@@ -47,6 +48,8 @@ export interface ShardAssignment {
   readonly log: LogSettings;
   readonly accessLog: boolean;
   readonly facts: RuntimeFacts;
+  /** This thread's place in the scheduler; undefined where there is none, or none is free. */
+  readonly scheduler: SchedulerAssignment | undefined;
   /** The user's module, a file URL. */
   readonly module: string;
   /** Whether stacks point to the sources of compiled files. */
@@ -108,6 +111,8 @@ export type MessageFromShard =
   /** The shard accepts no more. Its socket is the supervisor's to close or to pass on. */
   | { readonly type: "listenerStopped" }
   | { readonly type: "adopted"; readonly descriptor: number }
+  /** The first task was spawned here: somebody has to run it. */
+  | { readonly type: "tasks" }
   /** This thread wants to call functions of `shard`. */
   | { readonly type: "call"; readonly shard: number; readonly port: MessagePort }
   /** Something that an operator should know and that does not end the shard. */

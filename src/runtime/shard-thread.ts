@@ -52,6 +52,8 @@ export interface ShardThreadEvents {
   /** The thread wants to call functions of another shard through this port. */
   call(shard: number, port: MessagePort): void;
   trouble(trouble: ShardTrouble): void;
+  /** The thread spawns tasks. */
+  spawnsTasks(): void;
   gone(thread: ShardThread, end: ShardEnd): void;
 }
 
@@ -66,6 +68,8 @@ export interface ShardThreadOptions {
 export class ShardThread {
   readonly shard: number;
   readonly generation: number;
+  /** Its id in the scheduler. */
+  readonly schedulerThread: number | undefined;
   readonly pulse: Pulse;
   /** What the inspector calls the thread: its number tells it from others of the same shard. */
   readonly title: string;
@@ -84,6 +88,7 @@ export class ShardThread {
   constructor(options: ShardThreadOptions, events: ShardThreadEvents) {
     this.shard = options.assignment.shard;
     this.generation = options.assignment.generation;
+    this.schedulerThread = options.assignment.scheduler?.thread;
     this.pulse = new Pulse(options.assignment.heartbeat);
     this.#events = events;
     this.#worker = new Worker(options.shardMain, {
@@ -183,6 +188,9 @@ export class ShardThread {
         return;
       case "call":
         this.#events.call(message.shard, message.port);
+        return;
+      case "tasks":
+        this.#events.spawnsTasks();
         return;
       case "trouble":
         this.#events.trouble(message.trouble);

@@ -9,6 +9,7 @@ import { checkNative, requireNative } from "../native.js";
 import { Heart } from "../observe/heartbeat.js";
 import { configureLog } from "../observe/log.js";
 import { LoopMonitor, libuvIdleMs } from "../observe/loop-monitor.js";
+import { openShardSeat } from "../scheduler/shard-seat.js";
 import { type HookFailure, Hooks, type ShardHookContext } from "./lifecycle.js";
 import { toShardError } from "./shard-error.js";
 import { ShardCallee, ShardCalls, setShardCalls } from "./shard-functions.js";
@@ -79,6 +80,7 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
         port.postMessage({ type: "call", shard: to, port: line } satisfies MessageFromShard, [line]),
       ),
     );
+    if (assignment.scheduler !== undefined) openShardSeat(assignment.scheduler, () => send(port, { type: "tasks" }));
     const service = await start(assignment);
     const context: Omit<ShardHookContext, "signal"> = { shard, shardCount, generation };
     const hooks = new Hooks(service.lifecycle, context, hookMs);

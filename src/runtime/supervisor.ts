@@ -12,6 +12,8 @@ import { RingloomError } from "../errors.js";
 import { loadNative, nativeProblem } from "../native.js";
 import { createHeartbeat } from "../observe/heartbeat.js";
 import { resolveLogSettings } from "../observe/log.js";
+import type { ComputePool } from "../scheduler/compute-pool.js";
+import { openComputePool } from "../scheduler/open-pool.js";
 import { createCounters } from "./counters.js";
 import type { ServerHealth } from "./health.js";
 import { Hooks } from "./lifecycle.js";
@@ -91,12 +93,17 @@ export class Supervisor {
     const reusePort = options.reusePort === "on";
     const listeners = await Listeners.open({ host, port, backlog, reusePort, count: sizing.shards });
     const roster = createRoster(sizing.shards);
-    const assign = assigner({ request, choice, sizing, cpus, listeners, roster });
+    const compute = openComputePool(options, {
+      shards: sizing.shards,
+      driver: choice.name,
+      heapLimits: heapLimits(sizing.memory),
+    });
+    const assign = assigner({ request, choice, sizing, cpus, listeners, roster, compute });
     // Before the threads start, because the inspector attaches to a thread when that starts.
     const watch = await watchShards(options.watchdogMs);
     const shardCount = sizing.shards;
-    const group = new ShardGroup({ listeners, options, shardMain, shardCount, roster, assign, watch, events });
-    void group.stopped.then(() => watch?.end());
+    const group = new ShardGroup({ listeners, options, shardMain, shardCount, roster, assign, compute, watch, events });
+    void group.stopped.then(() => Promise.all([watch?.end(), compute?.close()]));
     let supervisor: Supervisor;
     try {
       supervisor = new Supervisor({ request, group, hooks, choice, sizing }, await group.start());
@@ -198,11 +205,12 @@ export interface AssignerParts {
   readonly cpus: readonly (number | undefined)[];
   readonly listeners: Pick<Listeners, "targetFor">;
   readonly roster: SharedArrayBuffer;
+  readonly compute: ComputePool | undefined;
 }
 
 /** Returns what makes the assignment of one thread. */
 export function assigner(parts: AssignerParts): (shard: number, generation: number) => ShardAssignment {
-  const { request, choice, sizing, cpus, listeners, roster } = parts;
+  const { request, choice, sizing, cpus, listeners, roster, compute } = parts;
   const { ringEntries, loop, hookMs, unhandledRejections, watchdogMs, stuckMs } = request.options;
   const { connectionsMax, writePoolBytes, receiveSlabBytes, spin } = sizing;
   const counters = createCounters(sizing.shards);
@@ -230,6 +238,7 @@ export function assigner(parts: AssignerParts): (shard: number, generation: numb
     hookMs,
     unhandledRejections,
     facts,
+    scheduler: compute?.admit(),
     module: request.module.href,
     sourceMaps: request.options.sourceMaps === "on",
     service: request.service,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
+import { randomRun } from "../../test/support/random-run.js";
 import { Injector, injectorLength } from "./injector.js";
 import { SharedWords } from "./words.js";
 
@@ -34,6 +35,7 @@ test("Injector gives every hint once to one of its takers, whichever shard it we
       }
       assert.equal(views[0]!.isEmpty(), expected.size === 0);
     }),
+    randomRun("Injector", 300),
   );
 });
 

@@ -3,7 +3,7 @@
  *
  *     occupancy mask: a bit for each shard that may hold something        shards: a `SlotSet` over all slots each
  *
- * A thread adds to its own shard, so that several that add do not meet on one word, and takes from its own first, then from the others that the mask names. Any thread writes any word.
+ * A thread adds to its own shard, so that several that add do not meet on one word, and takes from all that the mask names in turn, so that none of them starves. Any thread writes any word.
  * The mask is to the shards what a summary is to the words of a set (`slot-set.ts`): set after the shard was filled, cleared before the shard is looked at once more.
  *
  * It can never be full. A hint that is added twice is there once.
@@ -39,6 +39,8 @@ export class Injector {
   readonly #mask: number;
   readonly #shards: readonly SlotSet[];
   readonly #own: number;
+  /** The shard that is asked first the next time. */
+  #turn: number;
 
   constructor(words: Words, shape: InjectorShape, thread: number) {
     assert(shape.shards > 0 && shape.shards <= INJECTOR_SHARDS_MAX, "the injector has 1 to 32 shards");
@@ -46,6 +48,7 @@ export class Injector {
     this.#words = words;
     this.#mask = shape.base;
     this.#own = thread % shape.shards;
+    this.#turn = this.#own;
     const { base, shards, ...set } = shape;
     const length = slotSetLength(set.capacity, set.wordShift);
     this.#shards = Array.from({ length: shards }, (_, n) => {
@@ -78,9 +81,10 @@ export class Injector {
     for (;;) {
       const mask = this.#words.load(this.#mask);
       if (mask === 0) return 0;
-      const ahead = (mask >>> this.#own) << this.#own;
+      const ahead = (mask >>> this.#turn) << this.#turn;
       const chosen = ahead === 0 ? mask : ahead;
       const shard = 31 - Math.clz32(chosen & -chosen);
+      this.#turn = shard + 1 === this.#shards.length ? 0 : shard + 1;
       const count = this.#shards[shard]!.takeMany(into, max);
       if (count === 0 || this.#shards[shard]!.isEmpty()) this.#withdraw(shard);
       if (count > 0) return count;

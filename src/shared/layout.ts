@@ -115,7 +115,7 @@ export function readLayout(words: Words): Layout {
   ) as [number, number, number, number, number, number, number];
   const form = FORMS[formIndex] ?? "fetch";
   const layout = layoutOf({ threads, slotsPerThread, queueCapacity, lifoSlots, injectorShards, form });
-  assert(layout.length === words.length, "the memory is as long as its header says");
+  assert(layout.length <= words.length, "the memory is as long as its header says, or longer");
   return layout;
 }
 

@@ -64,6 +64,12 @@ export class LocalQueue {
     return newest;
   }
 
+  /** Takes the newest hint, or -1 if there is none: in depth first. */
+  popNewest(): number {
+    const newest = this.#lifo.pop();
+    return newest === -1 ? this.queue.popNewest() : newest;
+  }
+
   /** Whether {@link pop} would find nothing. */
   isEmpty(): boolean {
     return this.#lifo.isEmpty() && this.queue.isEmpty();

@@ -53,12 +53,15 @@ export interface ReapOptions {
 /** The supervisor's means to bury a thread. */
 export class Reaper {
   readonly #segment: Segment;
+  readonly #release: (slot: number) => void;
   #lost = 0;
   #requeued = 0;
   #orphaned = 0;
 
-  constructor(segment: Segment) {
+  /** `release` gives back the memory of a task's arguments and result, before its slot is freed. */
+  constructor(segment: Segment, release: (slot: number) => void = () => undefined) {
     this.#segment = segment;
+    this.#release = release;
   }
 
   /** Buries `thread`, which must have made its last step. */
@@ -92,6 +95,7 @@ export class Reaper {
       if (phase === FREE) return;
       if (phase === DONE) {
         // The origin is dead and whoever ran it is through with it: nobody else writes this state any more.
+        this.#release(slot);
         table.free(slot, state);
         this.#orphaned++;
         return;

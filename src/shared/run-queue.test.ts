@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
+import { randomRun } from "../../test/support/random-run.js";
 import { RunQueue, type RunQueueShape, RunQueueThief, runQueueLength } from "./run-queue.js";
 import { SharedWords } from "./words.js";
 
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.constant("push" as const) },
   { weight: 2, arbitrary: fc.constant("pop" as const) },
+  { weight: 2, arbitrary: fc.constant("pop newest" as const) },
   { weight: 1, arbitrary: fc.constant("steal one" as const) },
   { weight: 1, arbitrary: fc.constant("steal half" as const) },
 );
@@ -39,6 +41,8 @@ test("RunQueue is a bounded queue, also when its indexes wrap all the time", () 
             assert.ok(got.length >= Math.min(wanted, 1) && got.length <= capacity);
             assert.deepEqual(got, expected.splice(0, got.length));
           }
+        } else if (one === "pop newest") {
+          assert.equal(queue.popNewest(), expected.pop() ?? -1);
         } else {
           assert.equal(one === "pop" ? queue.pop() : thief.stealOne(), expected.shift() ?? -1);
         }
@@ -47,6 +51,7 @@ test("RunQueue is a bounded queue, also when its indexes wrap all the time", () 
         assert.ok(queue.depth >= expected.length && queue.depth <= capacity);
       }
     }),
+    randomRun("RunQueue", 300),
   );
 });
 

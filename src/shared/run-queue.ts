@@ -112,6 +112,19 @@ export class RunQueue {
     return -1;
   }
 
+  /**
+   * Takes the newest hint, or -1 if there is none. Wait-free. Tasks that spawn tasks are then gone through in depth, so that few are in flight at a time, while thieves take the oldest, which have the most below them.
+   * The shared tail stays ahead until the next push: thieves look into a few cells that are empty.
+   */
+  popNewest(): number {
+    while (this.#tail !== this.#head) {
+      this.#tail = (this.#tail - 1) & this.#indexMask;
+      const hint = this.#words.exchange(this.#cells + (this.#tail & this.#mask), 0);
+      if (hint !== 0) return hint - 1;
+    }
+    return -1;
+  }
+
   /** Whether the owner has nothing to pop. Costs one load for each cell that thieves have emptied. */
   isEmpty(): boolean {
     for (let at = this.#head; at !== this.#tail; at = (at + 1) & this.#indexMask) {
@@ -141,6 +154,8 @@ export class RunQueueThief {
   readonly #capacity: number;
   readonly #mask: number;
   readonly #indexMask: number;
+  /** Set by every look: where it begins. */
+  #first = 0;
 
   constructor(words: Words, shape: RunQueueShape) {
     checkShape(words, shape);
@@ -154,9 +169,8 @@ export class RunQueueThief {
 
   /** Takes the oldest hint, or -1 if there is none. */
   stealOne(): number {
-    // Head before tail: then what lies between them includes everything that was there when the head was loaded.
-    let at = this.#words.load(this.#base + HEAD);
-    for (let left = this.#depthFrom(at); left > 0; left--) {
+    let left = this.#look();
+    for (let at = this.#first; left > 0; left--) {
       const hint = this.#take(at);
       if (hint !== 0) return hint - 1;
       at = (at + 1) & this.#indexMask;
@@ -169,8 +183,8 @@ export class RunQueueThief {
    * thieves at once when all are there. Stops early when `own` is full.
    */
   stealHalf(own: RunQueue, countMax: number): number {
-    let at = this.#words.load(this.#base + HEAD);
-    let left = this.#depthFrom(at);
+    let left = this.#look();
+    let at = this.#first;
     const wanted = Math.min((left + 1) >>> 1, countMax);
     let first = -1;
     let count = 0;
@@ -190,8 +204,8 @@ export class RunQueueThief {
 
   /** Whether there is nothing to steal. */
   isEmpty(): boolean {
-    let at = this.#words.load(this.#base + HEAD);
-    for (let left = this.#depthFrom(at); left > 0; left--) {
+    let left = this.#look();
+    for (let at = this.#first; left > 0; left--) {
       if (this.#words.load(this.#cells + (at & this.#mask)) !== 0) return false;
       at = (at + 1) & this.#indexMask;
     }
@@ -200,7 +214,7 @@ export class RunQueueThief {
 
   /** Hints that it holds, or more when other thieves were here. */
   get depth(): number {
-    return this.#depthFrom(this.#words.load(this.#base + HEAD));
+    return this.#look();
   }
 
   #take(at: number): number {
@@ -209,9 +223,16 @@ export class RunQueueThief {
     return this.#words.load(cell) === 0 ? 0 : this.#words.exchange(cell, 0);
   }
 
-  #depthFrom(head: number): number {
-    const depth = (this.#words.load(this.#base + TAIL) - head) & this.#indexMask;
-    return depth > this.#capacity ? this.#capacity : depth;
+  /** Gives how many cells to look at, and sets the index of the first. */
+  #look(): number {
+    // Head before tail: then what lies between them includes everything that was there when the head was loaded.
+    this.#first = this.#words.load(this.#base + HEAD);
+    const tail = this.#words.load(this.#base + TAIL);
+    const depth = (tail - this.#first) & this.#indexMask;
+    if (depth <= this.#capacity) return depth;
+    // The head that is shown is behind. One round before the tail is the oldest hint that can be there; from the head on, the newest would come first.
+    this.#first = (tail - this.#capacity) & this.#indexMask;
+    return this.#capacity;
   }
 }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
+import { randomRun } from "../../test/support/random-run.js";
 import { SlotSet, slotSetLength } from "./slot-set.js";
 import { SharedWords } from "./words.js";
 
@@ -28,6 +29,7 @@ test("SlotSet is a set: what was inserted is taken once, whatever the order and 
       while (expected.size > 0) assert.ok(expected.delete(set.take()));
       assert.equal(set.take(), -1);
     }),
+    randomRun("SlotSet", 300),
   );
 });
 
@@ -45,6 +47,7 @@ test("SlotSet.take() reaches every slot within one sweep, whatever is inserted b
       }
       assert.deepEqual([...waiting], []);
     }),
+    randomRun("SlotSet", 300),
   );
 });
 

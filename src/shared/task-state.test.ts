@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
+import { randomRun } from "../../test/support/random-run.js";
 import * as state from "./task-state.js";
 
 const FLAGS = [state.CANCELLED, state.JOIN_INTEREST, state.PINNED, state.IDEMPOTENT, state.LOST, state.FAILED];
@@ -22,6 +23,7 @@ test("task state: each transition changes its fields and leaves the others alone
       assert.equal(state.sameGeneration(done), before);
       assert.equal(state.doneFrom(queued, 0) & 0b11, state.DONE);
     }),
+    randomRun("task state", 300),
   );
 });
 
@@ -32,6 +34,7 @@ test("task state: freeing gives the next generation, and the last one is followe
       const next = (state.generationOf(before) + 1) % state.TASK_GENERATIONS;
       assert.deepEqual(fields(state.freeFrom(done)), [next, 0, 0, state.FREE]);
     }),
+    randomRun("task state", 300),
   );
   assert.equal(state.freeFrom(freeOf(state.TASK_GENERATIONS - 1)), 0, "zero is a free slot");
 });

@@ -122,19 +122,34 @@ export class TaskTable {
     return this.#words.read(this.#at(slot) + FUNCTION);
   }
 
-  /** A reference to the arguments, in the origin's slab. */
+  /** A reference to the arguments, in the origin's slab; 0 for none. */
   argumentOf(slot: number): number {
-    return this.#words.read(this.#at(slot) + ARGUMENT);
+    return this.#words.load(this.#at(slot) + ARGUMENT);
   }
 
   /** A reference to the result. Readable for the origin when the task is done and not lost. */
   resultOf(slot: number): number {
-    return this.#words.read(this.#at(slot) + RESULT);
+    return this.#words.load(this.#at(slot) + RESULT);
   }
 
   /** Who has claimed the task writes its result before {@link complete}. */
   setResult(slot: number, reference: number): void {
-    this.#words.write(this.#at(slot) + RESULT, reference);
+    this.#words.store(this.#at(slot) + RESULT, reference);
+  }
+
+  /** Index of the word that holds the reference to the arguments, for the slab: it lends and releases by it. */
+  argumentWord(slot: number): number {
+    return this.#at(slot) + ARGUMENT;
+  }
+
+  /** Index of the word that holds the reference to the result. */
+  resultWord(slot: number): number {
+    return this.#at(slot) + RESULT;
+  }
+
+  /** Index of the first word of inline payload, for who encodes in place. */
+  payloadWord(slot: number): number {
+    return this.#at(slot) + PAYLOAD;
   }
 
   /** A word of inline payload, arguments before the task runs and results after. */
@@ -164,7 +179,7 @@ export class TaskTable {
   /** The origin says what to call with what, before {@link publish}. */
   setCall(slot: number, functionId: number, argument: number): void {
     this.#words.write(this.#at(slot) + FUNCTION, functionId);
-    this.#words.write(this.#at(slot) + ARGUMENT, argument);
+    this.#words.store(this.#at(slot) + ARGUMENT, argument);
   }
 
   /** The origin makes a free slot a task, whose state (`queuedFrom`) it gives; then it adds the hint. */

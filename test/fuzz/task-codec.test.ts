@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { RingloomError } from "../../src/errors.js";
-import { Decoder } from "../../src/task/decoder.js";
-import { Encoder } from "../../src/task/encoder.js";
+import { Decoder } from "../../src/scheduler/decoder.js";
+import { Encoder } from "../../src/scheduler/encoder.js";
 import { randomRun } from "../support/random-run.js";
 
 const MEMORY_BYTES = 1 << 18;

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
+import { Cargo } from "../../src/scheduler/cargo.js";
 import { HotCounterReceiver } from "../../src/shared/hot-counter.js";
 import { LaneReceiver } from "../../src/shared/lane.js";
 import { lifeOf, Slab } from "../../src/shared/slab.js";
 import { SharedWords } from "../../src/shared/words.js";
-import { Cargo } from "../../src/task/cargo.js";
 import { COUNTER, CREDIT, LANE, LENGTH, MESSAGES, messageOf, payloadOf, SLAB, SLOTS } from "./exchange.js";
 
 const DEADLINE_MS = 120_000;

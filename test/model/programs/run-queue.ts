@@ -24,13 +24,14 @@ function fill(count: number, shape: RunQueueShape = QUEUE): (words: Words) => vo
   };
 }
 
-/** An owner that pops, or pushes a slot, as told. */
-function owner(steps: readonly ("pop" | number)[], shape: RunQueueShape = QUEUE): ModelThread {
+/** An owner that pops the oldest or the newest, or pushes a slot, as told. */
+function owner(steps: readonly ("pop" | "newest" | number)[], shape: RunQueueShape = QUEUE): ModelThread {
   return (words) => {
     const queue = new RunQueue(words, shape);
     const log = new TakeLog(words, LOG, 0);
     for (const step of steps) {
       if (step === "pop") log.note(queue.pop());
+      else if (step === "newest") log.note(queue.popNewest());
       // What does not fit is the owner's to keep.
       else if (!queue.push(step)) log.note(step);
     }
@@ -100,6 +101,27 @@ const programs: readonly ModelProgram[] = [
     setup: fill(2),
     threads: [owner(["pop", 2]), thief(1, 1), thief(2, 1)],
     finish: counts(3),
+  },
+  {
+    name: "run queue: the owner pops the newest and pushes, two thieves steal one each",
+    length: LENGTH,
+    setup: fill(2),
+    threads: [owner(["newest", 2, "newest"]), thief(1, 1), thief(2, 1)],
+    finish: counts(3),
+  },
+  {
+    name: "run queue: the tail goes back under a thief, and indexes of two bits wrap",
+    length: LENGTH,
+    setup: fill(1),
+    threads: [owner([1, "newest", 2, "pop", 3, "newest", 4, "newest"]), thief(1, 2)],
+    finish: counts(5),
+  },
+  {
+    name: "run queue: half is stolen while the owner pops the newest",
+    length: LENGTH,
+    setup: fill(3, WIDE),
+    threads: [owner(["newest", 3, "newest"], WIDE), halfThief(1)],
+    finish: counts(4),
   },
   {
     name: "run queue: indexes of two bits wrap twice under a thief",

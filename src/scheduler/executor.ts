@@ -1,0 +1,255 @@
+/**
+ * Running tasks on this thread: finds a hint, claims the task, calls its function, and writes the outcome where its origin finds it.
+ *
+ *     own queue, newest first → inbox → injector → other threads' queues, oldest first
+ *
+ * The newest first, because a task that spawns tasks and waits for them stays in flight until all below it are done: in breadth, the whole tree would be in flight at once. Now and then the inbox and the injector
+ * come first (`injector-interval.ts`), and rarely the oldest of the own queue, so that nothing starves: each time one more tree is begun before the last one is done.
+ */
+import { AsyncResource } from "node:async_hooks";
+import { InjectorInterval } from "../shared/injector-interval.js";
+import type { LocalQueue } from "../shared/local-queue.js";
+import type { Segment } from "../shared/segment.js";
+import { StealOrder } from "../shared/steal-order.js";
+import { FAILED } from "../shared/task-state.js";
+import type { FunctionTable } from "./function-table.js";
+import type { Ringer } from "./ringer.js";
+import { TaskFunctions } from "./task-functions.js";
+import type { TaskValues } from "./task-values.js";
+
+/** Hints that one look into the injector takes at most, and how long they may take to run, in microseconds. */
+const BATCH = 32;
+const BATCH_MICROS = 50;
+/** How often the oldest hint of the own queue comes first, in milliseconds. */
+const OLDEST_MS = 10;
+/** Hints that one theft takes at most. */
+const STEAL_MAX = 128;
+/** Figures of one executing thread. */
+export interface ExecutorCounts {
+  executed: number;
+  failed: number;
+  stealAttempts: number;
+  stealSuccesses: number;
+  /** Hints that led to no task, because another thread had it or it was cancelled. */
+  staleHints: number;
+}
+
+/** What an executor consists of. */
+export interface ExecutorParts {
+  readonly segment: Segment;
+  readonly queue: LocalQueue;
+  readonly values: TaskValues;
+  readonly functions: FunctionTable;
+  readonly ringer: Ringer;
+  /** Threads that run tasks: the only ones to steal from. */
+  readonly executors: number;
+}
+
+/** One thread's executor. */
+export class Executor {
+  readonly counts: ExecutorCounts = { executed: 0, failed: 0, stealAttempts: 0, stealSuccesses: 0, staleHints: 0 };
+  /** Tasks that were begun and wait for something. */
+  runningNow = 0;
+  /** This thread was woken to search, so it must hand that on: to nobody, or to the next thread if there may be more. */
+  isWoken = false;
+  /** This thread has seen work in its recheck, so it searches beside whoever does: nobody waits for another thread. */
+  hasSeenWork = false;
+  readonly #parts: ExecutorParts;
+  readonly #self: number;
+  readonly #functions: TaskFunctions;
+  readonly #order: StealOrder | undefined;
+  readonly #interval = new InjectorInterval();
+  readonly #batch = new Int32Array(BATCH);
+  /** When the oldest of the own queue came first the last time. */
+  #oldestMs = 0;
+  #isOldestDue = false;
+
+  constructor(parts: ExecutorParts) {
+    this.#parts = parts;
+    this.#self = parts.segment.self;
+    this.#functions = new TaskFunctions(parts.functions);
+    this.#order = parts.executors > 1 ? new StealOrder({ self: this.#self, threads: parts.executors }) : undefined;
+  }
+
+  /** The average time of a task, in microseconds. */
+  get averageMicros(): number {
+    return this.#interval.averageMicros;
+  }
+
+  /**
+   * Runs tasks until there are none, or `count` were run. Says how many were begun. Tasks that wait are not counted against anything but the slots of their origins: a limit here could keep out the very tasks that they wait for.
+   */
+  runMany(count: number): number {
+    const startMs = performance.now();
+    if (startMs - this.#oldestMs > OLDEST_MS) {
+      this.#oldestMs = startMs;
+      this.#isOldestDue = true;
+    }
+    let ran = 0;
+    while (ran < count) {
+      const slot = this.#next();
+      if (this.isWoken) this.#handOn(slot !== -1);
+      if (slot === -1) break;
+      if (this.#run(slot)) ran += 1;
+    }
+    if (ran > 0) this.#interval.observe((performance.now() - startMs) * 1_000, ran);
+    return ran;
+  }
+
+  /** Whether there is nothing that this thread could run: what is rechecked before it parks. */
+  isIdle(): boolean {
+    const { segment, queue } = this.#parts;
+    return queue.isEmpty() && segment.inboxes[this.#self]!.isEmpty() && segment.hasNoStealable();
+  }
+
+  /** Before the task that was found runs, because it may run long. */
+  #handOn(hasFound: boolean): void {
+    const { segment, ringer } = this.#parts;
+    this.isWoken = false;
+    segment.idle.endSearch(this.#self);
+    if (hasFound && !segment.hasNoStealable()) ringer.wakeOne();
+  }
+
+  #next(): number {
+    const { queue } = this.#parts;
+    if (this.#interval.isDue()) {
+      const shared = this.#fromShared();
+      if (shared !== -1) return shared;
+    }
+    if (this.#isOldestDue) {
+      this.#isOldestDue = false;
+      const oldest = queue.pop();
+      if (oldest !== -1) return oldest;
+    }
+    const own = queue.popNewest();
+    if (own !== -1) return own;
+    const shared = this.#fromShared();
+    return shared === -1 ? this.#steal() : shared;
+  }
+
+  /** A hint of the inbox or the injector; what the same look found besides goes to the own queue. */
+  #fromShared(): number {
+    const { segment } = this.#parts;
+    const inbox = segment.inboxes[this.#self]!;
+    if (!inbox.isEmpty()) {
+      const slot = inbox.take();
+      if (slot !== -1) return slot;
+    }
+    if (segment.injector.isEmpty()) return -1;
+    const count = segment.injector.takeMany(this.#batch, this.#share());
+    if (count === 0) return -1;
+    for (let index = 1; index < count; index++) this.#parts.queue.pushBack(this.#batch[index]!);
+    // Between the take and here the rest could be seen nowhere, so whoever parked meanwhile is told.
+    if (count > 1 || !segment.injector.isEmpty()) this.#parts.ringer.wakeOne();
+    return this.#batch[0]!;
+  }
+
+  /** A look costs as much as a very short task, so short tasks are taken many at a time. Long ones are left where the others find them first. */
+  #share(): number {
+    return Math.min(BATCH, Math.max(1, Math.trunc(BATCH_MICROS / this.#interval.averageMicros)));
+  }
+
+  #steal(): number {
+    const order = this.#order;
+    const { segment, queue } = this.#parts;
+    if (order === undefined || (!segment.idle.beginSearch(this.#self) && !this.hasSeenWork)) return -1;
+    this.hasSeenWork = false;
+    order.begin();
+    let found = -1;
+    for (let victim = order.next(); victim !== -1; victim = order.next()) {
+      this.counts.stealAttempts += 1;
+      found = segment.stealFrom(victim, queue, STEAL_MAX);
+      if (found !== -1) {
+        this.counts.stealSuccesses += 1;
+        order.succeeded(victim);
+        break;
+      }
+      order.failed(victim);
+    }
+    this.#handOn(found !== -1);
+    return found;
+  }
+
+  /** Runs the task that a hint led to. False when there is none for this thread. */
+  #run(slot: number): boolean {
+    const { segment, values } = this.#parts;
+    const state = segment.table.claim(slot, this.#self);
+    if (state === 0) {
+      this.counts.staleHints += 1;
+      return false;
+    }
+    const number = segment.table.functionOf(slot);
+    const run = this.#functions.known(number);
+    if (run === undefined) {
+      this.runningNow += 1;
+      void this.#runWhenLoaded(slot, state, number);
+      return true;
+    }
+    let args: readonly unknown[];
+    try {
+      args = values.readArguments(slot);
+    } catch (error) {
+      this.#fail(slot, state, error);
+      return true;
+    }
+    const resource = new AsyncResource("RINGLOOM_TASK");
+    try {
+      const outcome: unknown = resource.runInAsyncScope(run, undefined, ...args);
+      if (isThenable(outcome)) this.#await(slot, state, outcome);
+      else this.#succeed(slot, state, outcome);
+    } catch (error) {
+      this.#fail(slot, state, error);
+    }
+    return true;
+  }
+
+  async #runWhenLoaded(slot: number, state: number, number: number): Promise<void> {
+    try {
+      const run = await this.#functions.load(number);
+      const args = this.#parts.values.readArguments(slot);
+      const resource = new AsyncResource("RINGLOOM_TASK");
+      const outcome: unknown = await resource.runInAsyncScope(run, undefined, ...args);
+      this.#succeed(slot, state, outcome);
+    } catch (error) {
+      this.#fail(slot, state, error);
+    } finally {
+      this.runningNow -= 1;
+    }
+  }
+
+  #await(slot: number, state: number, outcome: PromiseLike<unknown>): void {
+    this.runningNow += 1;
+    outcome.then(
+      (value) => {
+        this.runningNow -= 1;
+        this.#succeed(slot, state, value);
+      },
+      (error: unknown) => {
+        this.runningNow -= 1;
+        this.#fail(slot, state, error);
+      },
+    );
+  }
+
+  #succeed(slot: number, claimed: number, value: unknown): void {
+    const hasFailed = !this.#parts.values.writeValue(slot, value);
+    this.#complete(slot, claimed, hasFailed ? FAILED : 0);
+  }
+
+  #fail(slot: number, claimed: number, error: unknown): void {
+    this.#parts.values.writeError(slot, error);
+    this.#complete(slot, claimed, FAILED);
+  }
+
+  #complete(slot: number, claimed: number, flags: number): void {
+    const { segment, ringer } = this.#parts;
+    this.counts.executed += 1;
+    if (flags === FAILED) this.counts.failed += 1;
+    segment.table.complete(slot, claimed, flags);
+    ringer.settle(slot);
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}

@@ -1,0 +1,100 @@
+/**
+ * The functions that tasks call, by number: a task carries the number, and any thread finds out which module and export it means.
+ *
+ * Append-only shared memory. Any thread adds; entries never change and never go. A thread that dies while it adds leaves a number that nobody has.
+ *
+ *     word 0        count of numbers given out              any thread, by an atomic addition
+ *     word 1        bytes of names given out                any thread, by an atomic addition
+ *     word 2+2i     where the name of function i begins     the thread that got the number i
+ *     word 3+2i     its length; stored last, so a length that is not 0 publishes the name
+ */
+import { RingloomError } from "../errors.js";
+import { SharedWords } from "../shared/words.js";
+
+/** Functions that one process can offer as tasks. */
+export const FUNCTIONS_MAX = 1024;
+
+const NAME_BYTES = 256 * 1024;
+const COUNT = 0;
+const BYTES_USED = 1;
+const HEADER_WORDS = 2;
+const TABLE_BYTES = (HEADER_WORDS + 2 * FUNCTIONS_MAX) * Int32Array.BYTES_PER_ELEMENT;
+
+/** A function that tasks call. */
+export interface TaskFunctionName {
+  /** A file URL. */
+  readonly module: string;
+  /** The export's name. */
+  readonly name: string;
+}
+
+/** Memory for the functions of a process. */
+export function createFunctionTable(): SharedArrayBuffer {
+  return new SharedArrayBuffer(TABLE_BYTES + NAME_BYTES);
+}
+
+/** The table, seen from one thread. */
+export class FunctionTable {
+  readonly #words: SharedWords;
+  readonly #names: Uint8Array;
+  readonly #numbers = new Map<string, number>();
+  /** How many entries {@link #numbers} knows of. */
+  #seen = 0;
+
+  constructor(buffer: SharedArrayBuffer) {
+    this.#words = new SharedWords(buffer, 0, TABLE_BYTES / Int32Array.BYTES_PER_ELEMENT);
+    this.#names = new Uint8Array(buffer, TABLE_BYTES);
+  }
+
+  /**
+   * The number of a function, which is added if it is new. Two threads that add the same one at once get two numbers, which mean the same.
+   * @throws RingloomError `ERR_RINGLOOM_OVERLOADED` when the table is full.
+   */
+  numberOf({ module, name }: TaskFunctionName): number {
+    const key = `${name} ${module}`;
+    this.#learn();
+    const known = this.#numbers.get(key);
+    if (known !== undefined) return known;
+    const bytes = Buffer.from(key);
+    const number = this.#words.add(COUNT, 1);
+    const start = this.#words.add(BYTES_USED, bytes.length);
+    if (number >= FUNCTIONS_MAX || start + bytes.length > NAME_BYTES) {
+      throw new RingloomError("ERR_RINGLOOM_OVERLOADED", `Cannot offer ${name}: too many task functions.`, {
+        operation: "tasks",
+        details: { module, name, functionsMax: FUNCTIONS_MAX },
+      });
+    }
+    this.#names.set(bytes, start);
+    this.#words.store(HEADER_WORDS + 2 * number, start);
+    this.#words.store(HEADER_WORDS + 2 * number + 1, bytes.length);
+    this.#numbers.set(key, number);
+    return number;
+  }
+
+  /** What a number stands for, or undefined for one that nobody has. */
+  nameOf(number: number): TaskFunctionName | undefined {
+    const key = this.#keyOf(number);
+    if (key === undefined) return undefined;
+    const space = key.indexOf(" ");
+    return { name: key.slice(0, space), module: key.slice(space + 1) };
+  }
+
+  #learn(): void {
+    const count = Math.min(this.#words.load(COUNT), FUNCTIONS_MAX);
+    for (; this.#seen < count; this.#seen++) {
+      const key = this.#keyOf(this.#seen);
+      // One that is being added is looked at again, and so is what comes behind it.
+      if (key === undefined) return;
+      if (!this.#numbers.has(key)) this.#numbers.set(key, this.#seen);
+    }
+  }
+
+  #keyOf(number: number): string | undefined {
+    if (!(number >= 0 && number < FUNCTIONS_MAX)) return undefined;
+    const length = this.#words.load(HEADER_WORDS + 2 * number + 1);
+    if (length === 0) return undefined;
+    const start = this.#words.load(HEADER_WORDS + 2 * number);
+    // A copy, because text decoders refuse shared memory.
+    return Buffer.from(this.#names.subarray(start, start + length)).toString();
+  }
+}

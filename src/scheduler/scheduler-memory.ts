@@ -1,0 +1,71 @@
+/**
+ * The shared memory of a process's scheduler, and what each thread is told about it.
+ *
+ *     one buffer of words: [ the segment: queues, parkers, tasks ] [ life of each thread ] [ count of deaths ] [ slab: a region for each thread ]
+ *
+ * Ids 0 to `executors` - 1 are threads that run tasks; the others only spawn. The supervisor gives out ids and lives, and alone writes the words of lives and deaths.
+ */
+import { INJECTOR_SHARDS_MAX } from "../constants.js";
+import type { Doorbell } from "../driver/contract.js";
+import { createSegment, type Layout, layoutOf, readLayout, type SegmentOptions } from "../shared/layout.js";
+import { Segment } from "../shared/segment.js";
+import { type SlabDivision, type SlabShape, slabLength } from "../shared/slab.js";
+import { SharedWords } from "../shared/words.js";
+
+const LINE_WORDS = 16;
+
+/** Where the arguments and results that do not fit a task's slot lie: 8 MiB of addresses a thread, of which the kernel backs what is used. */
+const SLAB: Omit<SlabDivision, "threads"> = { unitWords: LINE_WORDS, chunkUnits: 16_384, chunks: 8 };
+
+/** What a thread needs to take part in a scheduler. Plain data, to be posted. */
+export interface SchedulerShare {
+  readonly words: SharedArrayBuffer;
+  readonly functions: SharedArrayBuffer;
+  /** Threads that run tasks: those with the lowest ids. */
+  readonly executors: number;
+  /** By thread id. */
+  readonly doorbells: readonly Doorbell[];
+}
+
+/** The share, and which thread of it this one is. */
+export interface SchedulerAssignment extends SchedulerShare {
+  readonly thread: number;
+}
+
+/** One thread's access to the memory. */
+export interface SchedulerView {
+  readonly words: SharedWords;
+  readonly segment: Segment;
+  readonly slab: SlabShape;
+}
+
+/** Makes the words of a scheduler. Throws a RangeError for sizes that cannot be. */
+export function createSchedulerWords(options: SegmentOptions): SharedArrayBuffer {
+  // A shard for each thread: the injector asks its shards in turn, so no thread's tasks wait behind all of another's.
+  const layout = layoutOf({ injectorShards: Math.min(options.threads, INJECTOR_SHARDS_MAX), lifoSlots: 0, ...options });
+  const slab = slabAfter(layout);
+  const length = slab.base + slabLength(slab);
+  const buffer = new SharedArrayBuffer(length * Int32Array.BYTES_PER_ELEMENT);
+  // The header that `createSegment` writes is what the layout is read from.
+  const segment = new Int32Array(createSegment(layout));
+  new Int32Array(buffer).set(segment.subarray(0, LINE_WORDS));
+  return buffer;
+}
+
+/** Opens the memory on one thread. */
+export function viewScheduler(buffer: SharedArrayBuffer, thread: number): SchedulerView {
+  const words = new SharedWords(buffer);
+  const layout = readLayout(words);
+  return { words, segment: new Segment(words, layout, thread), slab: slabAfter(layout) };
+}
+
+function slabAfter(layout: Layout): SlabShape {
+  const { threads } = layout.options;
+  const lives = layout.length;
+  const deaths = lives + wholeLines(threads);
+  return { ...SLAB, threads, lives, deaths, base: deaths + LINE_WORDS };
+}
+
+function wholeLines(words: number): number {
+  return Math.ceil(words / LINE_WORDS) * LINE_WORDS;
+}

@@ -1,0 +1,173 @@
+/** The scheduler of a process that is no server: started on the main thread when the first task is spawned, or by {@link startScheduler}. */
+import { availableParallelism } from "node:os";
+import { isMainThread } from "node:worker_threads";
+import { TASK_SLOTS_PER_THREAD_DEFAULT } from "../constants.js";
+import { RingloomError } from "../errors.js";
+import { ComputePool } from "./compute-pool.js";
+import { LoopBell } from "./loop-bell.js";
+import { type Seat, setDefaultSeat, setSeat } from "./seat.js";
+import { COMPUTE_MAX, NICE_MAX, TASKS_MAX } from "./task-options.js";
+
+/**
+ * How many threads run tasks, and how.
+ * @experimental
+ */
+export interface SchedulerOptions {
+  /** Threads that run tasks, 1 to 32. Default: as many as this process may use cores. */
+  readonly compute?: number;
+  /** Scheduling priority of those threads, 0 to 19; the kernel prefers threads with a lower number. Linux only. Default 0. */
+  readonly nice?: number;
+  /** How long an idle thread looks for work before it sleeps, in microseconds. Default 25. */
+  readonly spinMicros?: number;
+  /** Tasks that each thread may have in flight, up to 16,384. Default 4,096. */
+  readonly tasksMax?: number;
+}
+
+/**
+ * A running scheduler.
+ * @experimental
+ */
+export interface Scheduler {
+  /** Threads that run tasks. */
+  readonly compute: number;
+  /** What has happened since the start. */
+  readonly stats: SchedulerStats;
+  /** Ends a thread wherever it is, even in a loop that never returns: its task rejects with `ERR_RINGLOOM_THREAD_LOST`, and another thread takes its place. */
+  terminateThread(thread: number): Promise<void>;
+  /** Ends all threads. Tasks that run reject with `ERR_RINGLOOM_THREAD_LOST`, those that have not begun with `ERR_RINGLOOM_CLOSED`. */
+  close(): Promise<void>;
+}
+
+/**
+ * Figures of a scheduler, as the main thread sees them.
+ * @experimental
+ */
+export interface SchedulerStats {
+  readonly spawned: number;
+  readonly settled: number;
+  readonly overloaded: number;
+  readonly cancelled: number;
+  readonly inFlight: number;
+  /** Values that the compact codec does not carry. */
+  readonly cloned: number;
+  /** Blocks of the main thread's memory for values that are in use. */
+  readonly blocks: number;
+  /** Threads that died. */
+  readonly deaths: number;
+  /** Tasks that were lost with their thread. */
+  readonly lost: number;
+  /** Idempotent tasks that were begun again. */
+  readonly requeued: number;
+}
+
+const SPIN_MICROS_DEFAULT = 25;
+const SPIN_MICROS_MAX = 1_000_000;
+
+let running: ProcessScheduler | undefined;
+
+/**
+ * Starts the scheduler of this process. Without it, the first task starts one with the defaults. Threads that have nothing to do keep no process alive.
+ * @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION`, also when one runs already, and `ERR_RINGLOOM_WRONG_THREAD` on other threads than the main one.
+ * @experimental
+ */
+export function startScheduler(options: SchedulerOptions = {}): Scheduler {
+  if (!isMainThread) {
+    throw new RingloomError("ERR_RINGLOOM_WRONG_THREAD", "Cannot start a scheduler: this is not the main thread.", {
+      operation: "startScheduler",
+    });
+  }
+  if (running !== undefined) {
+    throw new RingloomError("ERR_RINGLOOM_INVALID_OPTION", "Cannot start a scheduler: one is running.", {
+      operation: "startScheduler",
+    });
+  }
+  running = new ProcessScheduler(options);
+  setSeat(running.seat);
+  return running;
+}
+
+class ProcessScheduler implements Scheduler {
+  readonly compute: number;
+  readonly seat: Seat;
+  readonly #pool: ComputePool;
+  #isClosed = false;
+
+  constructor(options: SchedulerOptions) {
+    this.compute = checked("compute", options.compute ?? Math.min(availableParallelism(), COMPUTE_MAX), [
+      1,
+      COMPUTE_MAX,
+    ]);
+    const nice = checked("nice", options.nice ?? 0, [0, NICE_MAX]);
+    const spinMicros = checked("spinMicros", options.spinMicros ?? SPIN_MICROS_DEFAULT, [0, SPIN_MICROS_MAX]);
+    const tasksMax = checked("tasksMax", options.tasksMax ?? TASK_SLOTS_PER_THREAD_DEFAULT, [1, TASKS_MAX]);
+    this.#pool = new ComputePool(
+      { compute: this.compute, guests: 0, guestDriver: "portable", nice, spinMicros, tasksMax },
+      (isInFlight) => this.#pool.setReferenced(isInFlight),
+    );
+    this.seat = this.#pool.seat;
+    this.#pool.start();
+    void this.#listen(spinMicros);
+  }
+
+  get stats(): SchedulerStats {
+    const { counts, values, liveCount } = this.seat;
+    return {
+      ...counts,
+      ...this.#pool.counts,
+      cloned: values.counts.cloned,
+      blocks: values.blocksNow,
+      inFlight: liveCount,
+    };
+  }
+
+  terminateThread(thread: number): Promise<void> {
+    checked("thread", thread, [0, this.compute - 1]);
+    return this.#pool.terminate(thread);
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#pool.close();
+    setSeat(undefined);
+    running = undefined;
+  }
+
+  /** Sees what is settled. While tasks are in flight it looks for a while before it sleeps: waking a sleeping thread costs more than most tasks. */
+  async #listen(spinMicros: number): Promise<void> {
+    const bell = new LoopBell(this.#pool.share.doorbells[this.compute]!);
+    while (!this.#isClosed) {
+      if (!this.#findsSettledSoon(spinMicros)) await bell.next();
+      if (this.seat.drainSettled() > 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  #findsSettledSoon(spinMicros: number): boolean {
+    if (this.seat.liveCount === 0) return false;
+    const endMs = performance.now() + spinMicros / 1_000;
+    do {
+      if (this.seat.hasSettled()) return true;
+    } while (performance.now() < endMs);
+    return false;
+  }
+}
+
+function checked(
+  option: keyof SchedulerOptions | "thread",
+  value: number,
+  [least, most]: readonly [number, number],
+): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new RingloomError(
+    "ERR_RINGLOOM_INVALID_OPTION",
+    `Cannot use ${option} ${value}: an integer from ${least} to ${most} is needed.`,
+    { operation: "startScheduler", details: { option, value } },
+  );
+}
+
+if (isMainThread) {
+  setDefaultSeat(() => {
+    running ??= new ProcessScheduler({});
+    return running.seat;
+  });
+}

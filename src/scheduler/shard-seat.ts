@@ -1,0 +1,35 @@
+/** A shard's seat in the scheduler: opened when its module first needs one, and told of settled tasks by the shard's driver. */
+import type { DriverWake } from "../driver/contract.js";
+import type { SchedulerAssignment } from "./scheduler-memory.js";
+import { Seat, setDefaultSeat } from "./seat.js";
+
+/** How often tasks are looked for before the shard has a driver, in milliseconds: a module may spawn tasks while it loads. */
+const LOOK_MS = 1;
+
+let seat: Seat | undefined;
+let hasDriver = false;
+let lookTimer: NodeJS.Timeout | undefined;
+
+/** Gives this thread a seat when its module first spawns a task; `spawnsTasks` is called then. */
+export function openShardSeat(assignment: SchedulerAssignment, spawnsTasks: () => void): void {
+  setDefaultSeat(() => {
+    spawnsTasks();
+    seat = new Seat(assignment, (isInFlight) => lookMeanwhile(isInFlight));
+    return seat;
+  });
+}
+
+/** What the shard's driver does for the seat: to be given to it when it is created. */
+export function shardWake(assignment: SchedulerAssignment | undefined): DriverWake | undefined {
+  const doorbell = assignment?.doorbells[assignment.thread];
+  if (doorbell === undefined) return undefined;
+  hasDriver = true;
+  lookMeanwhile(false);
+  return { doorbell, rung: () => seat?.drainSettled() };
+}
+
+function lookMeanwhile(isInFlight: boolean): void {
+  clearInterval(lookTimer);
+  lookTimer = undefined;
+  if (isInFlight && !hasDriver) lookTimer = setInterval(() => seat?.drainSettled(), LOOK_MS);
+}

@@ -1,0 +1,60 @@
+/** The functions that this thread can run: each module is imported once, when its first task comes. */
+import { RingloomError } from "../errors.js";
+import { importModule } from "../runtime/module.js";
+import type { FunctionTable } from "./function-table.js";
+
+/** A task's function. */
+export type TaskFunction = (...args: readonly unknown[]) => unknown;
+
+/** Functions by number. */
+export class TaskFunctions {
+  readonly #table: FunctionTable;
+  readonly #known: (TaskFunction | undefined)[] = [];
+  readonly #loading = new Map<number, Promise<TaskFunction>>();
+
+  constructor(table: FunctionTable) {
+    this.#table = table;
+  }
+
+  /** The function, if its module is here already. */
+  known(number: number): TaskFunction | undefined {
+    return this.#known[number];
+  }
+
+  /** Imports the function's module. Rejects with `ERR_RINGLOOM_MODULE_LOAD` or `ERR_RINGLOOM_NO_SUCH_FUNCTION`; the next call tries again. */
+  load(number: number): Promise<TaskFunction> {
+    let loading = this.#loading.get(number);
+    if (loading === undefined) {
+      loading = this.#load(number).finally(() => this.#loading.delete(number));
+      this.#loading.set(number, loading);
+    }
+    return loading;
+  }
+
+  async #load(number: number): Promise<TaskFunction> {
+    const found = this.#table.nameOf(number);
+    if (found === undefined) {
+      throw new RingloomError(
+        "ERR_RINGLOOM_NO_SUCH_FUNCTION",
+        `Cannot run a task: no function has the number ${number}.`,
+        {
+          operation: "run task",
+          details: { number },
+        },
+      );
+    }
+    const module = await importModule(new URL(found.module));
+    const exported = found.name === "default" ? module.defaultExport : module.named(found.name);
+    if (typeof exported !== "function") {
+      const functions = module.names.join(", ") || "nothing";
+      throw new RingloomError(
+        "ERR_RINGLOOM_NO_SUCH_FUNCTION",
+        `Cannot run ${found.name} of ${found.module}: it is no exported function (exported: ${functions}).`,
+        { operation: "run task", details: { ...found } },
+      );
+    }
+    const run: TaskFunction = (...args) => Reflect.apply(exported, undefined, args);
+    this.#known[number] = run;
+    return run;
+  }
+}

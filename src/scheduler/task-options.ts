@@ -1,0 +1,44 @@
+/** The options that have to do with tasks. They are part of `RUNTIME_OPTIONS` in `src/runtime/options.ts`. */
+import { TASK_SLOTS_PER_THREAD_DEFAULT } from "../constants.js";
+import { integerOption, integerOrAutoOption } from "../runtime/option.js";
+
+/** Threads of one process that may run tasks. */
+export const COMPUTE_MAX = 32;
+/** Tasks that one thread may have in flight, at most. */
+export const TASKS_MAX = 16_384;
+/** The lowest scheduling priority: `setpriority(2)`. */
+export const NICE_MAX = 19;
+
+/** The definition of each option for tasks. */
+export const TASK_OPTIONS = {
+  compute: integerOrAutoOption({
+    flag: "compute",
+    environment: ["RINGLOOM_COMPUTE"],
+    placeholder: "N",
+    fallback: "auto",
+    fallbackText: "half of the allowed CPUs, at least 1",
+    min: 0,
+    max: COMPUTE_MAX,
+    description: "Threads that run tasks, beside the shards. They start with the first task. 0: there are no tasks.",
+  }),
+  computeNice: integerOption({
+    flag: "compute-nice",
+    environment: ["RINGLOOM_COMPUTE_NICE"],
+    placeholder: "N",
+    fallback: 10,
+    fallbackText: "10",
+    min: 0,
+    max: NICE_MAX,
+    description: "Scheduling priority of those threads, as nice(1) counts: the shards, at 0, go first. Linux only.",
+  }),
+  tasksMax: integerOption({
+    flag: "tasks-max",
+    environment: ["RINGLOOM_TASKS_MAX"],
+    placeholder: "N",
+    fallback: TASK_SLOTS_PER_THREAD_DEFAULT,
+    fallbackText: "4096",
+    min: 1,
+    max: TASKS_MAX,
+    description: "Tasks that one shard may have in flight. One more is refused with ERR_RINGLOOM_OVERLOADED.",
+  }),
+};

@@ -1,0 +1,86 @@
+/** What the tests run as tasks. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { threadId } from "node:worker_threads";
+import { tasks } from "../../src/scheduler/tasks.js";
+
+const self = tasks<typeof import("./task-module.js")>(new URL(import.meta.url));
+const storage = new AsyncLocalStorage<string>();
+let state = 0;
+
+export function nothing(): void {}
+
+export function identity<Value>(value: Value): Value {
+  return value;
+}
+
+export function add(a: number, b: number): number {
+  return a + b;
+}
+
+export async function later<Value>(ms: number, value: Value): Promise<Value> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  return value;
+}
+
+export function thread(): number {
+  return threadId;
+}
+
+export function count(): number {
+  state += 1;
+  return state;
+}
+
+export function fail(message: string): never {
+  throw Object.assign(new TypeError(message, { cause: new RangeError("below") }), { code: "ERR_PLANTED" });
+}
+
+export function failWith(value: unknown): never {
+  throw value;
+}
+
+export function returnFunction(): unknown {
+  return () => undefined;
+}
+
+export function exit(): never {
+  process.exit(3);
+}
+
+export function throwLater(): Promise<void> {
+  return new Promise(() =>
+    setTimeout(() => {
+      throw new Error("planted crash");
+    }),
+  );
+}
+
+export function loopForever(): never {
+  for (;;);
+}
+
+/** Waits for the word to change, with this thread asleep. */
+export function waitFor(word: Int32Array): string {
+  return Atomics.wait(word, 0, 0);
+}
+
+/** Exits the thread the first time, and answers the second: the word outlives the thread. */
+export async function exitOnce(path: string): Promise<string> {
+  const { existsSync, writeFileSync } = await import("node:fs");
+  if (existsSync(path)) return "second";
+  writeFileSync(path, "");
+  return exit();
+}
+
+export function enterContext(value: string): string | undefined {
+  const before = storage.getStore();
+  storage.enterWith(value);
+  return before;
+}
+
+/** The number of leaves of a tree of tasks. */
+export async function tree(depth: number, width: number): Promise<number> {
+  if (depth === 0) return 1;
+  const counts = await Promise.all(Array.from({ length: width }, () => self.tree(depth - 1, width)));
+  return counts.reduce((sum, one) => sum + one, 0);
+}
