@@ -9,6 +9,7 @@ export type { RosterEntry, ShardCondition } from "./runtime/roster.js";
 export { type InvokeOptions, invokeOnShard, type ShardFunction, shardFunction } from "./runtime/shard-functions.js";
 export { type RuntimeStats, runtimeStats, type ShardFigures, type ShardStats } from "./runtime/stats.js";
 export type { TaskOptions } from "./scheduler/call-options.js";
+export type { ComputeFigures } from "./scheduler/figures.js";
 export { type Placement, pinned, roundRobin, stealable, sticky } from "./scheduler/placement.js";
 export { type Scheduler, type SchedulerOptions, type SchedulerStats, startScheduler } from "./scheduler/scheduler.js";
 export { type Tasks, tasks } from "./scheduler/tasks.js";

@@ -32,12 +32,14 @@ app.get("/work", async (c) => {
 
 // What all shards did, whichever of them answers.
 app.get("/stats", (c) => {
-  const { shards, totals, ...rest } = runtimeStats();
+  const { shards, totals, compute, ...rest } = runtimeStats();
   c.setHeader("cache-control", "no-store");
   return c.json({
     ...rest,
     requests: totals.service.requests,
     connections: totals.driver.connectionsNow,
+    // What the shards have spawned, and what each thread that runs tasks has done.
+    tasks: { ...totals.tasks, threads: compute },
     shards: shards.map(({ shard, heapUsedBytes, loop, driver, service }) => ({
       shard,
       utilization: loop.utilization1s,

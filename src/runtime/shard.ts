@@ -9,7 +9,7 @@ import { checkNative, requireNative } from "../native.js";
 import { Heart } from "../observe/heartbeat.js";
 import { configureLog } from "../observe/log.js";
 import { LoopMonitor, libuvIdleMs } from "../observe/loop-monitor.js";
-import { openShardSeat } from "../scheduler/shard-seat.js";
+import { openShardSeat, taskCounts } from "../scheduler/shard-seat.js";
 import { type HookFailure, Hooks, type ShardHookContext } from "./lifecycle.js";
 import { toShardError } from "./shard-error.js";
 import { ShardCallee, ShardCalls, setShardCalls } from "./shard-functions.js";
@@ -179,7 +179,7 @@ class ShardLife {
       },
       takeLongestTurnMs: () => (takeLongestTurn?.() ?? 0) / 1_000,
     });
-    view.start({ driver: () => service.driverStats, service: () => service.serviceStats }, monitor);
+    view.start({ driver: () => service.driverStats, service: () => service.serviceStats, tasks: taskCounts }, monitor);
     this.#sampler = new ShardSampler({
       monitor,
       heart,

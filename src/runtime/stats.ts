@@ -3,6 +3,8 @@ import { getHeapStatistics } from "node:v8";
 import type { DriverName } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import type { LoopMonitor, LoopStats } from "../observe/loop-monitor.js";
+import { type ComputeFigures, readFigures } from "../scheduler/figures.js";
+import { viewFigures } from "../scheduler/scheduler-memory.js";
 import { type CounterRecord, Counters } from "./counters.js";
 import type { MemoryBudget } from "./memory-plan.js";
 import { Roster, type RosterEntry } from "./roster.js";
@@ -17,6 +19,8 @@ export interface ShardFigures {
   readonly driver: Readonly<Record<string, number>>;
   /** The counters of what the shard serves; for HTTP see `HttpStats`. */
   readonly service: Readonly<Record<string, number>>;
+  /** The tasks that it has spawned: `spawned`, `settled`, `inFlight`, `overloaded`, `cancelled`, `cloned`. */
+  readonly tasks: Readonly<Record<string, number>>;
 }
 
 /**
@@ -44,6 +48,8 @@ export interface RuntimeStats {
   readonly shards: readonly ShardStats[];
   /** Sums over all shards. */
   readonly totals: ShardFigures;
+  /** The threads that run tasks; zeros before the first one. */
+  readonly compute: readonly ComputeFigures[];
   readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number; readonly budget: MemoryBudget };
 }
 
@@ -56,12 +62,15 @@ export interface RuntimeFacts {
   readonly startedAtMs: number;
   /** What the supervisor knows of each shard; see `roster.ts`. */
   readonly roster: SharedArrayBuffer;
+  /** What the scheduler shares with everybody, if there is one. */
+  readonly scheduler: { readonly words: SharedArrayBuffer; readonly executors: number } | undefined;
 }
 
 /** Gives the current counters of this thread's driver and service. */
 export interface CounterSource {
   driver(): object;
   service(): object;
+  tasks(): object;
 }
 
 /** The part of a server that runs on this thread, as far as statistics go. */
@@ -97,6 +106,7 @@ export class RuntimeView {
       ...prefixed("loop", this.#monitor?.stats() ?? NO_LOOP),
       ...prefixed("driver", this.#source.driver()),
       ...prefixed("service", this.#source.service()),
+      ...prefixed("tasks", this.#source.tasks()),
     });
   }
 
@@ -111,6 +121,7 @@ export class RuntimeView {
       ...divide(record),
     }));
     const totals = divide(sum(records));
+    const { scheduler } = this.#facts;
     return {
       pid: process.pid,
       uptimeMs: Date.now() - this.#facts.startedAtMs,
@@ -119,6 +130,7 @@ export class RuntimeView {
       shard: this.#shard,
       shards,
       totals,
+      compute: scheduler === undefined ? [] : computeFigures(scheduler.words, scheduler.executors),
       memory: {
         rssBytes: process.memoryUsage.rss(),
         heapUsedBytes: totals.heapUsedBytes,
@@ -187,11 +199,18 @@ function loopOf(record: CounterRecord): LoopStats {
 function divide(record: CounterRecord): ShardFigures {
   const driver: Record<string, number> = {};
   const service: Record<string, number> = {};
+  const tasks: Record<string, number> = {};
   for (const [name, value] of Object.entries(record)) {
     if (name.startsWith("driver.")) driver[name.slice("driver.".length)] = value;
     else if (name.startsWith("service.")) service[name.slice("service.".length)] = value;
+    else if (name.startsWith("tasks.")) tasks[name.slice("tasks.".length)] = value;
   }
-  return { heapUsedBytes: record.heapUsedBytes ?? 0, driver, service };
+  return { heapUsedBytes: record.heapUsedBytes ?? 0, driver, service, tasks };
+}
+
+function computeFigures(buffer: SharedArrayBuffer, executors: number): ComputeFigures[] {
+  const { words, figures } = viewFigures(buffer);
+  return readFigures(words, figures, executors);
 }
 
 function sum(records: readonly CounterRecord[]): CounterRecord {

@@ -220,6 +220,7 @@ export function assigner(parts: AssignerParts): (shard: number, generation: numb
     memoryBudget: sizing.memory,
     startedAtMs: Date.now(),
     roster,
+    scheduler: compute?.share,
   };
   return (shard, generation) => ({
     shard,

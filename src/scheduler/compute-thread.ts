@@ -41,6 +41,7 @@ async function work(runner: Executor): Promise<never> {
   let turnedMs = performance.now();
   for (;;) {
     const count = runner.runMany(TASKS_PER_ROUND) + seat.drainSettled();
+    if (count > 0) seat.publishFigures(runner.figures);
     // Promises of this round go on here.
     await undefined;
     const isTurnDue = runner.runningNow > 0 || count === 0 || performance.now() - turnedMs > TURN_MS;

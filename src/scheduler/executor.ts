@@ -12,6 +12,7 @@ import type { LocalQueue } from "../shared/local-queue.js";
 import type { Segment } from "../shared/segment.js";
 import { StealOrder } from "../shared/steal-order.js";
 import { FAILED } from "../shared/task-state.js";
+import type { ComputeFigures } from "./figures.js";
 import type { FunctionTable } from "./function-table.js";
 import type { Ringer } from "./ringer.js";
 import { TaskFunctions } from "./task-functions.js";
@@ -21,7 +22,8 @@ import type { TaskValues } from "./task-values.js";
 const BATCH = 32;
 const BATCH_MICROS = 50;
 /** How often the oldest hint of the own queue comes first, in milliseconds. */
-const OLDEST_MS = 10;
+const OLDEST_MS = 100;
+const MAX_UINT32 = 0xffff_ffff;
 /** Hints that one theft takes at most. */
 const STEAL_MAX = 128;
 /** Figures of one executing thread. */
@@ -74,6 +76,13 @@ export class Executor {
   /** The average time of a task, in microseconds. */
   get averageMicros(): number {
     return this.#interval.averageMicros;
+  }
+
+  /** The thread's figures as they are now. */
+  get figures(): ComputeFigures {
+    const { counts, runningNow, averageMicros } = this;
+    const averageNanos = Math.min(Math.round(averageMicros * 1_000), MAX_UINT32);
+    return { thread: this.#self, ...counts, waiting: runningNow, queueDepth: this.#parts.queue.depth, averageNanos };
   }
 
   /**

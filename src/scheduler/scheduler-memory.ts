@@ -1,7 +1,7 @@
 /**
  * The shared memory of a process's scheduler, and what each thread is told about it.
  *
- *     one buffer of words: [ the segment: queues, parkers, tasks ] [ life of each thread ] [ count of deaths ] [ slab: a region for each thread ]
+ *     one buffer of words: [ the segment: queues, parkers, tasks ] [ life of each thread ] [ count of deaths ] [ figures: a line for each thread ] [ slab: a region for each thread ]
  *
  * Ids 0 to `executors` - 1 are threads that run tasks; the others only spawn. The supervisor gives out ids and lives, and alone writes the words of lives and deaths.
  */
@@ -13,6 +13,8 @@ import { type SlabDivision, type SlabShape, slabLength } from "../shared/slab.js
 import { SharedWords } from "../shared/words.js";
 
 const LINE_WORDS = 16;
+/** Words of the figures of one thread: a cache line, because that thread alone writes them. */
+export const FIGURE_WORDS = LINE_WORDS;
 
 /** Where the arguments and results that do not fit a task's slot lie: 8 MiB of addresses a thread, of which the kernel backs what is used. */
 const SLAB: Omit<SlabDivision, "threads"> = { unitWords: LINE_WORDS, chunkUnits: 16_384, chunks: 8 };
@@ -37,6 +39,8 @@ export interface SchedulerView {
   readonly words: SharedWords;
   readonly segment: Segment;
   readonly slab: SlabShape;
+  /** Index of the first word of the figures; see `figures.ts`. */
+  readonly figures: number;
 }
 
 /** Makes the words of a scheduler. Throws a RangeError for sizes that cannot be. */
@@ -56,14 +60,24 @@ export function createSchedulerWords(options: SegmentOptions): SharedArrayBuffer
 export function viewScheduler(buffer: SharedArrayBuffer, thread: number): SchedulerView {
   const words = new SharedWords(buffer);
   const layout = readLayout(words);
-  return { words, segment: new Segment(words, layout, thread), slab: slabAfter(layout) };
+  return { words, segment: new Segment(words, layout, thread), slab: slabAfter(layout), figures: figuresAfter(layout) };
+}
+
+/** The figures alone, for who takes no part in the scheduler. */
+export function viewFigures(buffer: SharedArrayBuffer): { readonly words: SharedWords; readonly figures: number } {
+  const words = new SharedWords(buffer);
+  return { words, figures: figuresAfter(readLayout(words)) };
 }
 
 function slabAfter(layout: Layout): SlabShape {
   const { threads } = layout.options;
   const lives = layout.length;
   const deaths = lives + wholeLines(threads);
-  return { ...SLAB, threads, lives, deaths, base: deaths + LINE_WORDS };
+  return { ...SLAB, threads, lives, deaths, base: figuresAfter(layout) + threads * FIGURE_WORDS };
+}
+
+function figuresAfter(layout: Layout): number {
+  return layout.length + wholeLines(layout.options.threads) + LINE_WORDS;
 }
 
 function wholeLines(words: number): number {

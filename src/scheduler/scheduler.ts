@@ -4,6 +4,7 @@ import { isMainThread } from "node:worker_threads";
 import { TASK_SLOTS_PER_THREAD_DEFAULT } from "../constants.js";
 import { RingloomError } from "../errors.js";
 import { ComputePool } from "./compute-pool.js";
+import type { ComputeFigures } from "./figures.js";
 import { LoopBell } from "./loop-bell.js";
 import { type Seat, setDefaultSeat, setSeat } from "./seat.js";
 import { COMPUTE_MAX, NICE_MAX, TASKS_MAX } from "./task-options.js";
@@ -52,6 +53,8 @@ export interface SchedulerStats {
   readonly cloned: number;
   /** Blocks of the main thread's memory for values that are in use. */
   readonly blocks: number;
+  /** Each thread that runs tasks, as its last round left it. */
+  readonly threads: readonly ComputeFigures[];
   /** Threads that died. */
   readonly deaths: number;
   /** Tasks that were lost with their thread. */
@@ -117,6 +120,7 @@ class ProcessScheduler implements Scheduler {
       cloned: values.counts.cloned,
       blocks: values.blocksNow,
       inFlight: liveCount,
+      threads: this.seat.readFigures(),
     };
   }
 

@@ -9,8 +9,10 @@ import type { LocalQueue } from "../shared/local-queue.js";
 import type { Segment } from "../shared/segment.js";
 import { ORIGIN_CLOSED, type TaskOrigin } from "../shared/task-origin.js";
 import { generationOf, IDEMPOTENT, JOIN_INTEREST, PINNED } from "../shared/task-state.js";
+import type { SharedWords } from "../shared/words.js";
 import type { TaskOptions } from "./call-options.js";
 import { Executor } from "./executor.js";
+import { type ComputeFigures, readFigures, writeFigures } from "./figures.js";
 import { FunctionTable, type TaskFunctionName } from "./function-table.js";
 import { checkThread, ownerOf, type Placement } from "./placement.js";
 import { Ringer } from "./ringer.js";
@@ -46,6 +48,8 @@ export class Seat {
   readonly ringer: Ringer;
   /** Threads that run tasks. */
   readonly executors: number;
+  readonly #words: SharedWords;
+  readonly #figures: number;
   readonly #functions: FunctionTable;
   readonly #origin: TaskOrigin;
   readonly #queue: LocalQueue | undefined;
@@ -58,6 +62,8 @@ export class Seat {
     const { thread, words, executors } = assignment;
     const view = viewScheduler(words, thread);
     this.segment = view.segment;
+    this.#words = view.words;
+    this.#figures = view.figures;
     this.executors = executors;
     this.values = new TaskValues(view, words);
     this.ringer = new Ringer(view.segment, assignment);
@@ -80,6 +86,16 @@ export class Seat {
     assert(this.#queue !== undefined, "only some threads run tasks");
     const { segment, values, ringer, executors } = this;
     return new Executor({ segment, values, ringer, executors, queue: this.#queue, functions: this.#functions });
+  }
+
+  /** Shows what this thread counts to all others. */
+  publishFigures(figures: ComputeFigures): void {
+    writeFigures(this.#words, this.#figures, figures);
+  }
+
+  /** What all compute threads count. */
+  readFigures(): ComputeFigures[] {
+    return readFigures(this.#words, this.#figures, this.executors);
   }
 
   /** The number by which tasks name a function. */

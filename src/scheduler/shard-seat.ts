@@ -1,11 +1,12 @@
 /** A shard's seat in the scheduler: opened when its module first needs one, and told of settled tasks by the shard's driver. */
 import type { DriverWake } from "../driver/contract.js";
 import type { SchedulerAssignment } from "./scheduler-memory.js";
-import { Seat, setDefaultSeat } from "./seat.js";
+import { Seat, type SeatCounts, setDefaultSeat } from "./seat.js";
 
 /** How often tasks are looked for before the shard has a driver, in milliseconds: a module may spawn tasks while it loads. */
 const LOOK_MS = 1;
 
+const NO_COUNTS: SeatCounts = { spawned: 0, settled: 0, overloaded: 0, cancelled: 0 };
 let seat: Seat | undefined;
 let hasDriver = false;
 let lookTimer: NodeJS.Timeout | undefined;
@@ -17,6 +18,11 @@ export function openShardSeat(assignment: SchedulerAssignment, spawnsTasks: () =
     seat = new Seat(assignment, (isInFlight) => lookMeanwhile(isInFlight));
     return seat;
   });
+}
+
+/** What the shard's tasks count: zeros before its first one. */
+export function taskCounts(): Readonly<Record<string, number>> {
+  return { ...(seat?.counts ?? NO_COUNTS), inFlight: seat?.liveCount ?? 0, cloned: seat?.values.counts.cloned ?? 0 };
 }
 
 /** What the shard's driver does for the seat: to be given to it when it is created. */
