@@ -15,7 +15,7 @@ import { FAILED } from "../shared/task-state.js";
 import type { ComputeFigures } from "./figures.js";
 import type { FunctionTable } from "./function-table.js";
 import type { Ringer } from "./ringer.js";
-import { TaskFunctions } from "./task-functions.js";
+import { type TaskFunction, TaskFunctions } from "./task-functions.js";
 import type { TaskValues } from "./task-values.js";
 
 /** Hints that one look into the injector takes at most, and how long they may take to run, in microseconds. */
@@ -62,6 +62,8 @@ export class Executor {
   readonly #order: StealOrder | undefined;
   readonly #interval = new InjectorInterval();
   readonly #batch = new Int32Array(BATCH);
+  /** Tasks that were begun, and whose module has come. */
+  readonly #loaded: { readonly slot: number; readonly state: number; readonly run: TaskFunction }[] = [];
   /** When the oldest of the own queue came first the last time. */
   #oldestMs = 0;
   #isOldestDue = false;
@@ -98,8 +100,14 @@ export class Executor {
     while (ran < count) {
       const slot = this.#next();
       if (this.isWoken) this.#handOn(slot !== -1);
-      if (slot === -1) break;
-      if (this.#run(slot)) ran += 1;
+      if (slot === -1) {
+        // Behind the own queue, so that what has waited for a module together is not begun together.
+        const loaded = this.#loaded.pop();
+        if (loaded === undefined) break;
+        this.runningNow -= 1;
+        this.#call(loaded.slot, loaded.state, loaded.run);
+        ran += 1;
+      } else if (this.#run(slot)) ran += 1;
     }
     if (ran > 0) this.#interval.observe((performance.now() - startMs) * 1_000, ran);
     return ran;
@@ -108,6 +116,7 @@ export class Executor {
   /** Whether there is nothing that this thread could run: what is rechecked before it parks. */
   isIdle(): boolean {
     const { segment, queue } = this.#parts;
+    if (this.#loaded.length > 0) return false;
     return queue.isEmpty() && segment.inboxes[this.#self]!.isEmpty() && segment.hasNoStealable();
   }
 
@@ -181,7 +190,7 @@ export class Executor {
 
   /** Runs the task that a hint led to. False when there is none for this thread. */
   #run(slot: number): boolean {
-    const { segment, values } = this.#parts;
+    const { segment } = this.#parts;
     const state = segment.table.claim(slot, this.#self);
     if (state === 0) {
       this.counts.staleHints += 1;
@@ -189,40 +198,35 @@ export class Executor {
     }
     const number = segment.table.functionOf(slot);
     const run = this.#functions.known(number);
-    if (run === undefined) {
-      this.runningNow += 1;
-      void this.#runWhenLoaded(slot, state, number);
-      return true;
-    }
-    let args: readonly unknown[];
+    if (run === undefined) void this.#load(slot, state, number);
+    else this.#call(slot, state, run);
+    return true;
+  }
+
+  /** The task waits, begun, until its module is here. */
+  async #load(slot: number, state: number, number: number): Promise<void> {
+    this.runningNow += 1;
     try {
-      args = values.readArguments(slot);
+      const run = await this.#functions.load(number);
+      this.#loaded.push({ slot, state, run });
+      // This thread may sleep in its loop.
+      this.#parts.ringer.ring(this.#self);
     } catch (error) {
+      this.runningNow -= 1;
       this.#fail(slot, state, error);
-      return true;
     }
-    const resource = new AsyncResource("RINGLOOM_TASK");
+  }
+
+  #call(slot: number, state: number, run: TaskFunction): void {
+    const { values } = this.#parts;
     try {
+      const args = values.readArguments(slot);
+      const resource = new AsyncResource("RINGLOOM_TASK");
       const outcome: unknown = resource.runInAsyncScope(run, undefined, ...args);
       if (isThenable(outcome)) this.#await(slot, state, outcome);
       else this.#succeed(slot, state, outcome);
     } catch (error) {
       this.#fail(slot, state, error);
-    }
-    return true;
-  }
-
-  async #runWhenLoaded(slot: number, state: number, number: number): Promise<void> {
-    try {
-      const run = await this.#functions.load(number);
-      const args = this.#parts.values.readArguments(slot);
-      const resource = new AsyncResource("RINGLOOM_TASK");
-      const outcome: unknown = await resource.runInAsyncScope(run, undefined, ...args);
-      this.#succeed(slot, state, outcome);
-    } catch (error) {
-      this.#fail(slot, state, error);
-    } finally {
-      this.runningNow -= 1;
     }
   }
 
