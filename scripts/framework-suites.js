@@ -10,7 +10,7 @@
  * and is not counted against it. Exits with 1 when another one fails.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -77,6 +77,10 @@ function compare(suite, folder, variants, scratch) {
     if (variant === "node") knownFailures = new Set(outcome.failed);
     const ours = outcome.failed.filter((test) => !knownFailures.has(test));
     const { tests, passed, failed, skipped, listened } = outcome;
+    if (tests === 0) {
+      console.error(`${variant}: no test ran`);
+      isWorse = true;
+    }
     console.log(
       `${variant}: ${passed} of ${tests} passed, ${failed.length} failed (${failed.length - ours.length} on node:http too), ` +
         `${skipped} skipped; ${listened} servers listened on Ringloom`,
@@ -135,7 +139,10 @@ function linesOf(path) {
  * @returns {Outcome}
  */
 function runNodeTest(folder, env) {
-  const files = ["test/**/*.test.js", "test/**/*.test.mjs"];
+  // Node 20 expands no globs after --test.
+  const files = readdirSync(join(folder, "test"), { recursive: true, encoding: "utf8" })
+    .filter((path) => /\.test\.m?js$/.test(path))
+    .map((path) => join("test", path));
   const args = ["--test", "--test-concurrency=2", `--test-timeout=${TEST_MS_MAX}`, "--test-reporter=tap", ...files];
   const text = run(process.execPath, args, folder, env);
   const count = (/** @type {string} */ name) => Number(new RegExp(`^# ${name} (\\d+)$`, "m").exec(text)?.[1] ?? 0);
