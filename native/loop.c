@@ -203,10 +203,17 @@ static void settle_polled(struct rl_loop *loop) {
   else uv_idle_stop(loop->idle);
 }
 
+/* A turn can leave work for a source that was settled before it: then nobody sleeps, and the next round finds it. */
+static void stay_awake_for_polled(const struct rl_thread *thread) {
+  for (struct rl_loop *loop = thread->loops; loop != NULL; loop = loop->next)
+    if (!loop->inverted && !loop->stopped && has_work(loop->source)) uv_idle_start(loop->idle, on_idle);
+}
+
 /* A turn may stop any loop of the thread. A stopped one keeps its memory and its place in the list until libuv has closed its handles, so the walk goes on. */
 static void settle_others(struct rl_loop *loop) {
   for (struct rl_loop *other = loop->thread->loops; other != NULL; other = other->next)
     if (!other->inverted && !other->stopped) settle_polled(other);
+  stay_awake_for_polled(loop->thread);
 }
 
 /* Asks TypeScript whether the thread may block. What it does then can leave work, or change how long libuv may sleep. */
@@ -265,7 +272,9 @@ static void on_prepare(uv_handle_t *handle) {
 }
 
 static void on_prepare_uv(uv_handle_t *handle) {
-  settle_polled(uv_handle_get_data(handle));
+  struct rl_loop *loop = uv_handle_get_data(handle);
+  settle_polled(loop);
+  stay_awake_for_polled(loop->thread);
 }
 
 static void on_poll_uv(uv_handle_t *handle, int status, int events) {
