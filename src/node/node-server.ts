@@ -9,6 +9,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Driver, DriverEvents, DriverOptions, ListenAddress, Listening } from "../driver/contract.js";
+import { reportError } from "../driver/report-error.js";
 import { resolveHttpLimits } from "../http/limits.js";
 import { type HttpDrainOptions, type HttpDrainReport, type HttpServerSizes, resolveSizes } from "../http/server.js";
 import type { DriverSocket } from "../io/driver-socket.js";
@@ -147,8 +148,14 @@ export class NodeServer {
   adopt(descriptor: number): boolean {
     const slot = this.driver.adopt(descriptor);
     const [listener = -1] = this.#sockets.addresses.keys();
-    if (slot >= 0) this.#sockets.accepted(slot, listener);
-    return slot >= 0;
+    if (slot < 0) return false;
+    try {
+      this.#sockets.accepted(slot, listener);
+    } catch (error) {
+      // As when the driver itself has accepted. The caller must not close a descriptor that is ours.
+      reportError(error);
+    }
+    return true;
   }
 
   /**

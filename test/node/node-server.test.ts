@@ -8,6 +8,7 @@ import { connect, createServer as createNetServer, type Socket } from "node:net"
 import type { Duplex } from "node:stream";
 import { buffer, text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
+import { runChild } from "../driver/run-child.js";
 import { driversUnderTest } from "../support/drivers.js";
 import { Peer } from "../support/peer.js";
 import { within } from "../support/signal.js";
@@ -70,6 +71,15 @@ for (const under of driversUnderTest) {
       assert.equal(response.headers.connection, "keep-alive");
       const head = await ask("/x", "HEAD");
       assert.deepEqual([head.statusCode, await text(head)], [200, ""]);
+    });
+
+    test("owns a connection that it adopts, also where the program's listener throws", {
+      skip: process.platform === "win32" && "a child's pipe is no socket on Windows",
+    }, async () => {
+      const outcome = await runChild("../node/adopt-throws-child.js", under.name, {
+        meet: (socket) => void socket.resume(),
+      });
+      assert.deepEqual(outcome, { isTaken: true, connectionsNow: 1, reported: ["no guests"] });
     });
 
     test("gives long bodies to slow readers whole, and takes them", async () => {
