@@ -305,6 +305,8 @@ static void stop_loop(struct rl_loop *loop) {
   uv_prepare_stop(loop->prepare);
   uv_idle_stop(loop->idle);
   if (loop->poll != NULL) uv_poll_stop(loop->poll);
+  /* Nobody publishes turns any more, and a thread that goes on without its driver, in a hook of the program's, does not hang. */
+  publish_asleep(loop);
   loop->source->bell = NULL;
   rl_source_close(loop->source);
   if (loop->callback != NULL) napi_delete_reference(loop->source->env, loop->callback);

@@ -106,6 +106,18 @@ for (const { name, skip } of driversUnderTest) {
       await driver.shutdown();
     });
 
+    it("rests when the driver has been shut down and the thread goes on", async () => {
+      const driver = echoDriver(mode);
+      await listenLocally(driver);
+      const heartbeat = createHeartbeat();
+      const pulse = new Pulse(heartbeat);
+      assert.notEqual(driver.publishPulse?.(new Int32Array(heartbeat)), undefined);
+      await driver.shutdown();
+      await sleep(20);
+      for (let look = 0; look < 10; look++) pulse.observe(1_000);
+      assert.equal(pulse.silentMs, 0);
+    });
+
     it("refuses words that are none", async () => {
       const driver = echoDriver(mode);
       for (const wrong of [new Uint8Array(64), new Int32Array(0), {}, undefined]) {
