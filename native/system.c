@@ -6,12 +6,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -217,6 +219,14 @@ static napi_value socket_name(napi_env env, napi_callback_info info) {
   return name_of(env, info, getsockname);
 }
 
+/* sendQueueBytes(fd): how many bytes the kernel holds for the peer, until that acknowledges them; or a negative error number. */
+static napi_value send_queue_bytes(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  int count = 0;
+  if (!rl_args(env, info, 1, args)) return NULL;
+  return rl_number(env, ioctl(rl_int(env, args[0]), SIOCOUTQ, &count) < 0 ? -errno : count);
+}
+
 /* duplicate(fd): another descriptor of the same file, close-on-exec; or a negative error number. */
 static napi_value duplicate(napi_env env, napi_callback_info info) {
   napi_value args[1];
@@ -295,6 +305,7 @@ void rl_system_exports(napi_env env, napi_value exports) {
   rl_export(env, exports, "shutdownSocket", shutdown_socket);
   rl_export(env, exports, "peerName", peer_name);
   rl_export(env, exports, "socketName", socket_name);
+  rl_export(env, exports, "sendQueueBytes", send_queue_bytes);
   rl_export(env, exports, "duplicate", duplicate);
   rl_export(env, exports, "eventDescriptor", event_descriptor);
   rl_export(env, exports, "signalEvent", signal_event);

@@ -104,6 +104,7 @@ export interface NativeAddon {
   shutdownSocket(fd: number, how: number): number;
   peerName(fd: number): NativeAddress | number;
   socketName(fd: number): NativeAddress | number;
+  sendQueueBytes(fd: number): number;
   duplicate(fd: number): number;
   eventDescriptor(): number;
   signalEvent(fd: number): number;

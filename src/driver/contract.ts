@@ -273,6 +273,12 @@ export interface Driver {
   close(slot: number): void;
   closeAfterFlush(slot: number): void;
 
+  /**
+   * Bytes that the kernel holds for the peer, until that acknowledges them. With `queuedBytes` it tells a peer that reads slowly from one that does not read: the kernel
+   * takes more only when much of what it holds has left. A driver without the method cannot tell.
+   */
+  unacknowledgedBytes?(slot: number): number;
+
   /** The peer's address, such as `"127.0.0.1"` and its port; undefined when it is not known any more. */
   peerAddress(slot: number): { readonly host: string; readonly port: number } | undefined;
 

@@ -263,6 +263,11 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     return typeof name === "number" ? undefined : name;
   }
 
+  unacknowledgedBytes(slot: number): number {
+    const isKnown = this.#slots.isLive(slot) && (this.flags[slot]! & FINISHING) === 0 && this.fd[slot]! >= 0;
+    return isKnown ? Math.max(0, this.native.sendQueueBytes(this.fd[slot]!)) : 0;
+  }
+
   publishPulse(words: Int32Array): (() => number) | undefined {
     return publishPulse(this.#source, words);
   }

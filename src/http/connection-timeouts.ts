@@ -17,6 +17,7 @@ import type { HttpStats } from "./stats.js";
 /** The connections, as their timeouts see them. */
 export interface TimeoutControl {
   queuedBytes(slot: number): number;
+  unacknowledgedBytes(slot: number): number;
   /** The request of `slot` that is not completely answered. */
   exchangeOf(slot: number): Exchange | undefined;
   /** Sends what is queued and closes. */
@@ -94,7 +95,8 @@ export class ConnectionTimeouts {
       table.writeDeadlines[slot] = NEVER;
       return false;
     }
-    const taken = table.committed[slot]! - queued;
+    // The kernel takes nothing for seconds while a slow peer empties a full buffer, so what that has acknowledged counts.
+    const taken = table.committed[slot]! - queued - this.#control.unacknowledgedBytes(slot);
     if (taken === table.taken[slot] && table.writeDeadlines[slot] !== NEVER) {
       return this.#clock.nowMs >= table.writeDeadlines[slot]!;
     }

@@ -492,6 +492,10 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     return this.#driver.queuedBytes(slot);
   }
 
+  unacknowledgedBytes(slot: number): number {
+    return this.#driver.unacknowledgedBytes?.(slot) ?? 0;
+  }
+
   completed(exchange: Exchange, close: boolean): void {
     const { slot } = exchange;
     this.#finish(exchange, STATE_ANSWERED);

@@ -12,7 +12,7 @@ import { WRITE_BLOCK_BYTES_MAX } from "../constants.js";
 import type { Driver } from "../driver/contract.js";
 import { errnoError, RingloomError } from "../errors.js";
 import type { Deadline, SocketTimeouts, TimedSocket } from "./socket-timeouts.js";
-import type { WritingSocket } from "./write-timeouts.js";
+import { NOTHING_WAITS, type WritingSocket } from "./write-timeouts.js";
 
 /** How long a socket that was ended and destroyed may take to send what was written, in milliseconds. */
 const FLUSH_MS_MAX = 30_000;
@@ -70,7 +70,7 @@ export class DriverSocket extends Duplex implements TimedSocket, WritingSocket {
   /** @internal */
   activeAtMs = 0;
   /** @internal */
-  takenBytes = -1;
+  takenBytes = NOTHING_WAITS;
   /** @internal */
   takenAtMs = 0;
 
@@ -176,6 +176,12 @@ export class DriverSocket extends Duplex implements TimedSocket, WritingSocket {
   get queuedBytes(): number {
     const slot = this.#slot === NONE ? this.#flushingSlot : this.#slot;
     return slot === NONE ? 0 : this.#owner.driver.queuedBytes(slot);
+  }
+
+  /** Bytes that have reached the kernel and not the peer; 0 where the driver cannot tell. @internal */
+  get unacknowledgedBytes(): number {
+    const slot = this.#slot === NONE ? this.#flushingSlot : this.#slot;
+    return slot === NONE ? 0 : (this.#owner.driver.unacknowledgedBytes?.(slot) ?? 0);
   }
 
   /** Bytes given to the driver so far. @internal */

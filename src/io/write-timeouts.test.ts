@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { WriteTimeouts, type WritingSocket } from "./write-timeouts.js";
+import { NOTHING_WAITS, WriteTimeouts, type WritingSocket } from "./write-timeouts.js";
 
 /** A connection whose kernel takes what the test says. */
 class FakeSocket implements WritingSocket {
   committedBytes = 0;
   sentBytes = 0;
-  takenBytes = -1;
+  unacknowledgedBytes = 0;
+  takenBytes = NOTHING_WAITS;
   takenAtMs = 0;
   isCut = false;
 
@@ -73,6 +74,26 @@ test("WriteTimeouts leaves alone who takes a byte now and then, or all of it, ho
       advance(400);
     }
     assert.deepEqual([slow.isCut, quick.isCut, stuck.isCut], [false, false, true]);
+    timeouts.stop();
+  });
+});
+
+test("WriteTimeouts leaves alone who empties the kernel's buffer, although the kernel takes nothing for long", () => {
+  withClock((advance) => {
+    const [slow, stuck] = [new FakeSocket(), new FakeSocket()];
+    const timeouts = watching([slow, stuck], 1_000);
+    for (const socket of [slow, stuck]) {
+      socket.committedBytes = 3_000_000;
+      socket.sentBytes = 2_000_000;
+      socket.unacknowledgedBytes = 2_000_000;
+    }
+    for (let round = 0; round < 10; round++) {
+      advance(800);
+      slow.unacknowledgedBytes -= 50_000;
+    }
+    assert.deepEqual([slow.isCut, stuck.isCut], [false, true]);
+    advance(3_000);
+    assert.equal(slow.isCut, true, "it has stopped, too");
     timeouts.stop();
   });
 });

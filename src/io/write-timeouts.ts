@@ -8,13 +8,18 @@ const TICK_MS_MIN = 5;
 /** A tick is this part of the timeout. */
 const TICK_PARTS = 4;
 
+/** The value of `takenBytes` while nothing waits. */
+export const NOTHING_WAITS = Number.NEGATIVE_INFINITY;
+
 /** A connection that something may wait for. */
 export interface WritingSocket {
   /** Bytes that have not reached the kernel; 0 when nobody writes any more. */
   readonly queuedBytes: number;
   /** Bytes committed so far, those that wait included. */
   readonly committedBytes: number;
-  /** How many the kernel had taken when that last changed, as far as the sweep knows; -1 while nothing waits. */
+  /** Bytes that have reached the kernel and not the peer, as far as anybody knows. Asked only while something waits. */
+  readonly unacknowledgedBytes: number;
+  /** How many the peer had taken when that last changed, as far as the sweep knows; {@link NOTHING_WAITS} while nothing waits. */
   takenBytes: number;
   /** When the sweep saw that, by `performance.now()`. */
   takenAtMs: number;
@@ -66,12 +71,13 @@ export class WriteTimeouts<Socket extends WritingSocket> {
 
   #isStalled(socket: Socket, now: number): boolean {
     const { queuedBytes, committedBytes } = socket;
-    const taken = queuedBytes === 0 ? -1 : committedBytes - queuedBytes;
+    // The kernel takes nothing for seconds while a slow peer empties a full buffer, so what that has acknowledged counts.
+    const taken = queuedBytes === 0 ? NOTHING_WAITS : committedBytes - queuedBytes - socket.unacknowledgedBytes;
     if (taken !== socket.takenBytes) {
       socket.takenBytes = taken;
       socket.takenAtMs = now;
       return false;
     }
-    return taken !== -1 && now - socket.takenAtMs >= this.#options.timeoutMs;
+    return taken !== NOTHING_WAITS && now - socket.takenAtMs >= this.#options.timeoutMs;
   }
 }

@@ -1,6 +1,7 @@
 /** The contract suite, part 2: reserve, commit, abort, order, exhaustion of the write pool, drained. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { DRAIN_LOW_WATER_BYTES, WRITE_BLOCK_BYTES_MAX } from "../../src/constants.js";
 import { driverVariants } from "../support/drivers.js";
 import { turns, within } from "../support/signal.js";
@@ -234,6 +235,32 @@ for (const under of driverVariants) {
         await peer.received(1_000_000);
         await rig.signal.until("drained after all", () => queued >= 0);
         assert.ok(queued <= DRAIN_LOW_WATER_BYTES, `${queued} bytes were queued`);
+      });
+    });
+
+    test("unacknowledgedBytes() stands still while a peer does not read, falls when it does, and is 0 when all has arrived", {
+      skip: under.name === "portable" && "node:net cannot tell",
+    }, async () => {
+      await withRig(under, { writePoolBytes: 16 * 1024 * 1024 }, async (rig) => {
+        const { peer, life } = await rig.open();
+        const held = (): number => rig.driver.unacknowledgedBytes?.(life.slot) ?? -1;
+        assert.equal(held(), 0);
+        peer.socket.pause();
+        // More than the kernel takes for a peer that does not read.
+        const size = rig.send(life.slot, pattern(9, 0, 14 * 1024 * 1024));
+        for (let same = 0, before = 0; same < 20 || before === 0; before = held()) {
+          await sleep(5);
+          same = held() === before ? same + 1 : 0;
+        }
+        assert.ok(rig.driver.queuedBytes(life.slot) > 0);
+        peer.socket.resume();
+        await peer.received(size);
+        while (held() > 0) await sleep(5);
+        peer.socket.end();
+        await rig.signal.until("the end", () => life.events.includes("ended"));
+        rig.driver.close(life.slot);
+        await rig.closedLife(life);
+        assert.equal(held(), 0, "of a connection that is gone");
       });
     });
 
