@@ -10,6 +10,7 @@ import type { Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Driver, DriverEvents, DriverOptions, ListenAddress, Listening } from "../driver/contract.js";
 import { reportError } from "../driver/report-error.js";
+import { RingloomError } from "../errors.js";
 import { resolveHttpLimits } from "../http/limits.js";
 import { type HttpDrainOptions, type HttpDrainReport, type HttpServerSizes, resolveSizes } from "../http/server.js";
 import type { DriverSocket } from "../io/driver-socket.js";
@@ -223,7 +224,8 @@ export class NodeServer {
 
   /** What `server.close()` means: no new connections, those that are idle now end, and `close` is emitted when all are gone. */
   #closeAsNode(done?: (error?: Error) => void): NetServer {
-    if (typeof done === "function") this.server.once("close", () => done());
+    const hasListened = this.#hasListened;
+    if (typeof done === "function") this.server.once("close", () => (hasListened ? done() : done(notRunning())));
     if (this.#isClosed) return this.server;
     this.#isClosed = true;
     this.#closeIdle();
@@ -356,8 +358,13 @@ export class NodeServer {
     this.server.removeListener("request", this.#onRequest);
     this.server.removeListener("secureConnection", this.#onSecure);
     if (this.#isCheckedOften) Reflect.set(this.server, CHECKING, CHECKING_MS_OF_NODE);
-    if (this.#hasListened) this.#finishServer();
+    if (this.#hasListened || this.#isClosed) this.#finishServer();
   }
+}
+
+/** What node:net says of a server that is closed before it has listened. */
+function notRunning(): RingloomError {
+  return new RingloomError("ERR_SERVER_NOT_RUNNING", "Cannot close: the server is not running", { operation: "close" });
 }
 
 function writeTimeoutMsOf({ writeTimeoutMs }: NodeServerOptions): number {

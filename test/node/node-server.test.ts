@@ -8,6 +8,7 @@ import { connect, createServer as createNetServer, type Socket } from "node:net"
 import type { Duplex } from "node:stream";
 import { buffer, text } from "node:stream/consumers";
 import { after, before, describe, test } from "node:test";
+import { NodeServer } from "../../src/node/node-server.js";
 import { runChild } from "../driver/run-child.js";
 import { driversUnderTest } from "../support/drivers.js";
 import { Peer } from "../support/peer.js";
@@ -80,6 +81,23 @@ for (const under of driversUnderTest) {
         meet: (socket) => void socket.resume(),
       });
       assert.deepEqual(outcome, { isTaken: true, connectionsNow: 1, reported: ["no guests"] });
+    });
+
+    test("close() of a server that has not listened yet calls back, as node:http does", async () => {
+      const server = createServer();
+      const diary = new Diary();
+      const node = new NodeServer(server, {
+        createDriver: (options, events) => under.create(options, events),
+        sizes: { connectionsMax: 16, writePoolBytes: 1024 * 1024, receiveSlabBytes: 1024 * 1024 },
+      });
+      server.on("close", () => diary.note("close"));
+      server.close((error: NodeJS.ErrnoException | undefined) => diary.note(error?.code ?? "no error"));
+      await diary.until("close");
+      await diary.until("ERR_SERVER_NOT_RUNNING");
+      assert.deepEqual(diary.entries, ["close", "ERR_SERVER_NOT_RUNNING"]);
+      await assert.rejects(node.listen({ host: "127.0.0.1", port: 0, backlog: 1, reusePort: false }), {
+        code: "ERR_RINGLOOM_CLOSED",
+      });
     });
 
     test("gives long bodies to slow readers whole, and takes them", async () => {
