@@ -30,6 +30,7 @@ import {
   KIND_ACCEPT,
   KIND_BELL,
   KIND_CONNECT,
+  KIND_IGNORED,
   KIND_LOOP,
   KIND_OPERATION,
   KIND_RECV,
@@ -288,7 +289,10 @@ class UringDriver extends SocketDriver {
         const at = ring.completionAt(index);
         index += 1;
         const low = words[at]!;
-        if (userDataKind(low) === KIND_ACCEPT) this.#runAccept(at);
+        const kind = userDataKind(low);
+        // Should the thread be killed from here on, the addon counts which operations have ended among completions that are still there; ours counts this one itself.
+        if (kind === KIND_OPERATION) words[at] = packUserData(KIND_IGNORED, 0);
+        if (kind === KIND_ACCEPT) this.#runAccept(at);
         else this.#run(low, words[at + 1]!, words[at + 2]!, words[at + 3]!);
       }
     } catch (error) {
