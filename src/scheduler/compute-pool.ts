@@ -100,7 +100,7 @@ export class ComputePool {
     this.#view = viewScheduler(this.share.words, compute);
     this.#giveLife(compute);
     this.seat = new Seat(this.#assignment(compute), flight);
-    this.#reaper = new Reaper(this.#view.segment, (slot) => this.seat.values.release(slot));
+    this.#reaper = new Reaper(this.#view.segment, this.seat.values);
     for (let guest = compute + 1; guest < threads; guest++) this.#vacant.push(guest);
     for (let thread = 0; thread < compute; thread++) {
       this.#members.push({ worker: undefined, startedMs: 0, restartTimer: undefined });
@@ -135,7 +135,11 @@ export class ComputePool {
     for (const { restartTimer } of this.#members) clearTimeout(restartTimer);
     await Promise.all(this.#members.map(({ worker }) => worker?.terminate()));
     this.seat.close();
-    for (const doorbell of this.share.doorbells) closeDoorbell(doorbell);
+    for (const doorbell of this.share.doorbells) {
+      // Whoever still listens for it finds the pool closed, and forgets it.
+      forceDoorbell(doorbell);
+      closeDoorbell(doorbell);
+    }
   }
 
   /** Ends one thread wherever it is, even inside a loop that never returns; it is replaced. */
@@ -145,14 +149,21 @@ export class ComputePool {
 
   /** Whether the threads keep the process alive. */
   setReferenced(isReferenced: boolean): void {
-    for (const { worker } of this.#members) {
-      if (isReferenced) worker?.ref();
-      else worker?.unref();
+    // The timer stands for a thread that died and is not replaced yet.
+    for (const { worker, restartTimer } of this.#members) {
+      if (isReferenced) {
+        worker?.ref();
+        restartTimer?.ref();
+      } else {
+        worker?.unref();
+        restartTimer?.unref();
+      }
     }
   }
 
   #start(thread: number): void {
     const member = this.#members[thread]!;
+    member.restartTimer = undefined;
     this.#giveLife(thread);
     const { nice, spinMicros, resourceLimits, main = COMPUTE_MAIN } = this.#options;
     const assignment: ComputeAssignment = { ...this.#assignment(thread), nice, spinMicros };
@@ -172,7 +183,8 @@ export class ComputePool {
     const member = this.#members[thread]!;
     member.worker = undefined;
     this.counts.deaths += 1;
-    this.#reap(thread, !this.#isClosed);
+    // Also when the pool closes: what never began is not lost, and the seat rejects it.
+    this.#reap(thread, true);
     if (this.#isClosed) return;
     const pauseMs = performance.now() - member.startedMs < STABLE_MS ? RESTART_PAUSE_MS : 0;
     member.restartTimer = setTimeout(() => this.#start(thread), pauseMs);

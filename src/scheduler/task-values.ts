@@ -143,6 +143,13 @@ export class TaskValues {
     this.#slab.releaseAt(table.resultWord(slot));
   }
 
+  /** Gives back what a run that was cut has left as the outcome. */
+  releaseOutcome(slot: number): void {
+    const { table } = this.#segment;
+    this.#slab.releaseAt(table.resultWord(slot));
+    this.#words.write(table.payloadWord(slot) + OUTCOME, 0);
+  }
+
   #write(slot: number, about: number, value: unknown, { referenceWord, mayBeInline }: ValuePlace): void {
     const payload = this.#segment.table.payloadWord(slot);
     if (mayBeInline) {

@@ -1,9 +1,21 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { RERUNS_MAX } from "../constants.js";
 import { layoutOf } from "./layout.js";
 import { Reaper, type ReapReport } from "./reaper.js";
 import { Segment } from "./segment.js";
-import { CANCELLED, DONE, FREE, IDEMPOTENT, JOIN_INTEREST, LOST, PINNED, phaseOf, QUEUED } from "./task-state.js";
+import {
+  CANCELLED,
+  DONE,
+  FREE,
+  IDEMPOTENT,
+  JOIN_INTEREST,
+  LOST,
+  PINNED,
+  phaseOf,
+  QUEUED,
+  RUNNING,
+} from "./task-state.js";
 import { SharedWords } from "./words.js";
 
 const DEAD = 1;
@@ -31,17 +43,47 @@ test("Reaper.reap() queues an idempotent task again, unless it was cancelled", (
   assert.equal(origin.nextSettled(), cancelled);
 });
 
-test("Reaper.reap() rejects tasks pinned to the dead thread, and keeps idempotent ones for its successor", () => {
+test("Reaper.reap() keeps queued tasks pinned to the dead thread for its successor, and rejects them where there is none", () => {
   for (const isReplaced of [false, true]) {
     const { client, origin, reap, supervisor } = scene();
     const plain = spawn(client, origin, JOIN_INTEREST | PINNED, DEAD);
     const patient = spawn(client, origin, JOIN_INTEREST | PINNED | IDEMPOTENT, DEAD);
-    assert.equal(reap({ isReplaced }).lost, isReplaced ? 1 : 2);
-    assert.equal(origin.nextSettled(), plain);
-    assert.equal(origin.nextSettled(), isReplaced ? -1 : patient);
-    assert.equal(supervisor.inboxes[DEAD]!.take(), isReplaced ? patient : -1);
-    assert.equal(phaseOf(client.table.stateOf(patient)), isReplaced ? QUEUED : DONE);
+    assert.equal(reap({ isReplaced }).lost, isReplaced ? 0 : 2);
+    for (const slot of [plain, patient]) {
+      assert.equal(origin.nextSettled(), isReplaced ? -1 : slot);
+      assert.equal(supervisor.inboxes[DEAD]!.take(), isReplaced ? slot : -1);
+      assert.equal(phaseOf(client.table.stateOf(slot)), isReplaced ? QUEUED : DONE);
+    }
   }
+});
+
+test("Reaper.reap() gives back the outcome of a run that was cut before the task is queued again", () => {
+  const { client, dead, origin, supervisor } = scene();
+  const again = spawn(client, origin, JOIN_INTEREST | IDEMPOTENT);
+  dead.table.claim(again, DEAD);
+  const phases: number[] = [];
+  const releaseOutcome = (slot: number): number => phases.push(phaseOf(client.table.stateOf(slot)));
+  new Reaper(supervisor, { release: () => assert.fail("it is not freed"), releaseOutcome }).reap(DEAD, {
+    isReplaced: true,
+  });
+  assert.deepEqual(phases, [RUNNING]);
+  assert.equal(phaseOf(client.table.stateOf(again)), QUEUED);
+});
+
+test("Reaper.reap() rejects an idempotent task that has outlived too many threads", () => {
+  const { client, dead, origin, reap } = scene();
+  const slot = spawn(client, origin, JOIN_INTEREST | IDEMPOTENT);
+  for (let run = 0; run < RERUNS_MAX; run++) {
+    dead.table.claim(slot, DEAD);
+    assert.equal(reap().requeued, 1);
+  }
+  dead.table.claim(slot, DEAD);
+  assert.equal(reap().lost, 1);
+  assert.equal(origin.nextSettled(), slot);
+  origin.free(slot);
+  for (let n = 0; n < 4; n++) spawn(client, origin, JOIN_INTEREST | IDEMPOTENT);
+  dead.table.claim(slot, DEAD);
+  assert.equal(reap().requeued, 1, "the next task in the slot begins anew");
 });
 
 test("Reaper.reap() adds again what the dead thread had in its hands, and the ends that it had not told", () => {

@@ -6,8 +6,8 @@
  *
  * | what it finds | what it does |
  * |---|---|
- * | a task that the dead thread ran | idempotent and not cancelled: queued again; else DONE + LOST, and its origin is told |
- * | a queued task that is pinned to the dead thread | stays queued if it is idempotent and a successor comes; else DONE + LOST, and its origin is told |
+ * | a task that the dead thread ran | idempotent, not cancelled and not begun too often: queued again; else DONE + LOST, and its origin is told |
+ * | a queued task that is pinned to the dead thread | stays queued if a successor comes, because it never began; else DONE + LOST, and its origin is told |
  * | any other queued task | its hint is added again, wherever the first one is |
  * | a task that is done and not yet settled | its origin is told again |
  * | a task that the dead thread had spawned | nobody waits for it: if it is queued or done the slot is freed; if it runs elsewhere it is cancelled and detached, and the successor frees it when it is done |
@@ -16,6 +16,7 @@
  * since there is one. A task is looked at once, so this costs one pass over the table, and live threads notice nothing but some hints that lead nowhere.
  */
 import { assert } from "../assert.js";
+import { RERUNS_MAX } from "../constants.js";
 import type { Segment } from "./segment.js";
 import {
   CANCELLED,
@@ -50,18 +51,27 @@ export interface ReapOptions {
   readonly isReplaced: boolean;
 }
 
+/** Who manages the memory for arguments and results. */
+export interface TaskMemory {
+  /** Gives back what a task has, before its slot is freed. */
+  release(slot: number): void;
+  /** Gives back the outcome of a run that was cut, before the task is queued again: the next run's would take its place, and nobody would know of the first. */
+  releaseOutcome(slot: number): void;
+}
+
+const NO_MEMORY: TaskMemory = { release: () => undefined, releaseOutcome: () => undefined };
+
 /** The supervisor's means to bury a thread. */
 export class Reaper {
   readonly #segment: Segment;
-  readonly #release: (slot: number) => void;
+  readonly #memory: TaskMemory;
   #lost = 0;
   #requeued = 0;
   #orphaned = 0;
 
-  /** `release` gives back the memory of a task's arguments and result, before its slot is freed. */
-  constructor(segment: Segment, release: (slot: number) => void = () => undefined) {
+  constructor(segment: Segment, memory: TaskMemory = NO_MEMORY) {
     this.#segment = segment;
-    this.#release = release;
+    this.#memory = memory;
   }
 
   /** Buries `thread`, which must have made its last step. */
@@ -95,7 +105,7 @@ export class Reaper {
       if (phase === FREE) return;
       if (phase === DONE) {
         // The origin is dead and whoever ran it is through with it: nobody else writes this state any more.
-        this.#release(slot);
+        this.#memory.release(slot);
         table.free(slot, state);
         this.#orphaned++;
         return;
@@ -119,11 +129,12 @@ export class Reaper {
       if (phase === DONE) return this.#tell(slot);
       const isDead = threadOf(state) === dead;
       const isPinned = (state & PINNED) !== 0;
-      const canRunAgain =
-        (state & IDEMPOTENT) !== 0 && (state & CANCELLED) === 0 && (!isPinned || !isDead || options.isReplaced);
-      if (phase === QUEUED && !(isPinned && isDead && !canRunAgain)) return this.#addHint(slot, state);
+      const hasRunner = !isPinned || !isDead || options.isReplaced;
+      if (phase === QUEUED && hasRunner) return this.#addHint(slot, state);
       if (phase === RUNNING && !isDead) return;
-      if (canRunAgain) {
+      const canRunAgain = (state & IDEMPOTENT) !== 0 && (state & CANCELLED) === 0 && hasRunner;
+      if (canRunAgain && phase === RUNNING && table.rerunsOf(slot) < RERUNS_MAX) {
+        this.#memory.releaseOutcome(slot);
         if (!table.requeue(slot, state)) continue;
         this.#requeued++;
         return this.#addHint(slot, state);

@@ -47,6 +47,8 @@ const FUNCTION = 1;
 const ARGUMENT = 2;
 const RESULT = 3;
 const PAYLOAD = 4;
+/** Of the cold part. */
+const RERUNS = 0;
 
 /** Words of inline payload in a slot. */
 export const TASK_PAYLOAD_WORDS = LINE_WORDS - PAYLOAD;
@@ -179,6 +181,7 @@ export class TaskTable {
   /** The origin says what to call with what, before {@link publish}. */
   setCall(slot: number, functionId: number, argument: number): void {
     this.#words.write(this.#at(slot) + FUNCTION, functionId);
+    this.setCold(slot, RERUNS, 0);
     this.#words.store(this.#at(slot) + ARGUMENT, argument);
   }
 
@@ -211,6 +214,8 @@ export class TaskTable {
     let state = claimed;
     for (;;) {
       assert(phaseOf(state) === RUNNING && threadOf(state) === threadOf(claimed), "a task is ended by who claimed it");
+      // The slot may be another task's by now, which the same thread runs.
+      assert(generationOf(state) === generationOf(claimed), "a task is ended once");
       const done = doneFrom(state, flags);
       const found = this.#words.compareExchange(word, state, done);
       if (found === state) return done;
@@ -252,9 +257,16 @@ export class TaskTable {
     return this.#words.compareExchange(this.#at(slot), seen, state) === seen;
   }
 
-  /** The reaper's view of a task that is to run again; see `requeuedFrom`. */
+  /** The reaper's view of a task that is to run again; see `requeuedFrom`. Counted in {@link rerunsOf}. */
   requeue(slot: number, seen: number): boolean {
+    // Before the state, which publishes it. Counted once too often if the task is cancelled meanwhile, and then it does not run again.
+    this.setCold(slot, RERUNS, this.rerunsOf(slot) + 1);
     return this.replace(slot, seen, requeuedFrom(seen));
+  }
+
+  /** How often a task was begun again. Readable for the reaper while the thread that ran it is dead. */
+  rerunsOf(slot: number): number {
+    return this.coldOf(slot, RERUNS);
   }
 
   #at(slot: number): number {

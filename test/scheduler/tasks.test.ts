@@ -219,7 +219,10 @@ describe("a thread that dies", () => {
   });
 
   test("can be ended inside a loop that never returns", async () => {
-    const endless = work.with({ placement: pinned(0) }).loopForever();
+    const onFirst = work.with({ placement: pinned(0) });
+    // Terminated before it had begun, the task would wait for the next thread.
+    await onFirst.nothing();
+    const endless = onFirst.loopForever();
     setTimeout(() => void scheduler.terminateThread(0), 50);
     await assert.rejects(endless, withCode("ERR_RINGLOOM_THREAD_LOST"));
     assertAtRest();
