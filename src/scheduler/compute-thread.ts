@@ -39,16 +39,19 @@ await work(executor);
 
 async function work(runner: Executor): Promise<never> {
   let turnedMs = performance.now();
+  let isTurnDue = false;
   for (;;) {
-    const count = runner.runMany(TASKS_PER_ROUND) + seat.drainSettled();
+    const count = runner.runMany(TASKS_PER_ROUND, TURN_MS) + seat.drainSettled();
     if (count > 0) seat.publishFigures(runner.figures);
     // Promises of this round go on here.
     await undefined;
-    const isTurnDue = runner.runningNow > 0 || count === 0 || performance.now() - turnedMs > TURN_MS;
+    isTurnDue ||= runner.runningNow > 0 || count === 0 || performance.now() - turnedMs > TURN_MS;
     if (count === 0) await park(runner);
-    if (isTurnDue) {
+    // Who was woken to search does so first: meanwhile nobody else is woken, and what the event loop does next may take long.
+    if (isTurnDue && !runner.isWoken) {
       await turn();
       turnedMs = performance.now();
+      isTurnDue = false;
     }
   }
 }
@@ -67,6 +70,7 @@ async function park(runner: Executor): Promise<void> {
   }
   if (isFrozen) {
     runner.isWoken = idle.sleep(self);
+    runner.askInboxFirst();
     return;
   }
   await bell.next();
@@ -95,6 +99,10 @@ function turn(): Promise<void> {
 /** Threads have priorities of their own on Linux, by the thread's id; elsewhere nothing is changed. */
 function lowerPriority(nice: number): void {
   if (nice === 0 || process.platform !== "linux") return;
-  const thread = Number(readlinkSync("/proc/thread-self").split("/").at(-1));
-  if (Number.isInteger(thread)) setPriority(thread, nice);
+  try {
+    const thread = Number(readlinkSync("/proc/thread-self").split("/").at(-1));
+    if (Number.isInteger(thread)) setPriority(thread, nice);
+  } catch {
+    // A sandbox without /proc, or one that denies setpriority: the tasks run all the same.
+  }
 }

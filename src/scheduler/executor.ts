@@ -67,6 +67,8 @@ export class Executor {
   /** When the oldest of the own queue came first the last time. */
   #oldestMs = 0;
   #isOldestDue = false;
+  /** Which of the inbox and the injector was asked first the last time. */
+  #isInboxFirst = false;
 
   constructor(parts: ExecutorParts) {
     this.#parts = parts;
@@ -88,26 +90,28 @@ export class Executor {
   }
 
   /**
-   * Runs tasks until there are none, or `count` were run. Says how many were begun. Tasks that wait are not counted against anything but the slots of their origins: a limit here could keep out the very tasks that they wait for.
+   * Runs tasks until there are none, `countMax` were run, or it has taken about `msMax` milliseconds. Says how many were begun. Tasks that wait are not counted against anything but the slots of their origins: a limit here could keep out the very tasks that they wait for.
    */
-  runMany(count: number): number {
+  runMany(countMax: number, msMax: number): number {
     const startMs = performance.now();
     if (startMs - this.#oldestMs > OLDEST_MS) {
       this.#oldestMs = startMs;
       this.#isOldestDue = true;
     }
-    let ran = 0;
-    while (ran < count) {
+    // A stream of new tasks would keep one that was begun, and waits behind them, for ever.
+    let ran = this.#isOldestDue && this.#callLoaded(true) ? 1 : 0;
+    while (ran < countMax) {
       const slot = this.#next();
-      if (this.isWoken) this.#handOn(slot !== -1);
-      if (slot === -1) {
+      if (this.isWoken) this.#handOn();
+      if (slot !== -1) {
+        if (!this.#run(slot)) continue;
+      } else {
         // Behind the own queue, so that what has waited for a module together is not begun together.
-        const loaded = this.#loaded.pop();
-        if (loaded === undefined) break;
-        this.runningNow -= 1;
-        this.#call(loaded.slot, loaded.state, loaded.run);
-        ran += 1;
-      } else if (this.#run(slot)) ran += 1;
+        if (!this.#callLoaded()) break;
+      }
+      ran += 1;
+      // After 1, 2, 4 … tasks: the clock costs as much as a very short task, and this takes twice the time at most.
+      if ((ran & (ran - 1)) === 0 && performance.now() - startMs > msMax) break;
     }
     if (ran > 0) this.#interval.observe((performance.now() - startMs) * 1_000, ran);
     return ran;
@@ -120,12 +124,19 @@ export class Executor {
     return queue.isEmpty() && segment.inboxes[this.#self]!.isEmpty() && segment.hasNoStealable();
   }
 
-  /** Before the task that was found runs, because it may run long. */
-  #handOn(hasFound: boolean): void {
+  /** This thread was woken, perhaps because it is the one that a task prefers. */
+  askInboxFirst(): void {
+    this.#isInboxFirst = false;
+  }
+
+  /**
+   * Before the task that was found runs, because it may run long. After a search in vain as well: who published meanwhile saw this thread's name and woke nobody, and user code may run here before this thread looks again.
+   */
+  #handOn(): void {
     const { segment, ringer } = this.#parts;
     this.isWoken = false;
     segment.idle.endSearch(this.#self);
-    if (hasFound && !segment.hasNoStealable()) ringer.wakeOne();
+    if (!segment.hasNoStealable()) ringer.wakeOne();
   }
 
   #next(): number {
@@ -145,14 +156,18 @@ export class Executor {
     return shared === -1 ? this.#steal() : shared;
   }
 
-  /** A hint of the inbox or the injector; what the same look found besides goes to the own queue. */
+  /** A hint of the inbox or the injector, in turn, so that neither starves. */
   #fromShared(): number {
+    const inbox = this.#parts.segment.inboxes[this.#self]!;
+    this.#isInboxFirst = !this.#isInboxFirst;
+    const first = this.#isInboxFirst ? inbox.take() : this.#fromInjector();
+    if (first !== -1) return first;
+    return this.#isInboxFirst ? this.#fromInjector() : inbox.take();
+  }
+
+  /** A hint of the injector; what the same look found besides goes to the own queue. */
+  #fromInjector(): number {
     const { segment } = this.#parts;
-    const inbox = segment.inboxes[this.#self]!;
-    if (!inbox.isEmpty()) {
-      const slot = inbox.take();
-      if (slot !== -1) return slot;
-    }
     if (segment.injector.isEmpty()) return -1;
     const count = segment.injector.takeMany(this.#batch, this.#share());
     if (count === 0) return -1;
@@ -184,7 +199,7 @@ export class Executor {
       }
       order.failed(victim);
     }
-    this.#handOn(found !== -1);
+    this.#handOn();
     return found;
   }
 
@@ -217,20 +232,31 @@ export class Executor {
     }
   }
 
-  #call(slot: number, state: number, run: TaskFunction): void {
-    const { values } = this.#parts;
-    try {
-      const args = values.readArguments(slot);
-      const resource = new AsyncResource("RINGLOOM_TASK");
-      const outcome: unknown = resource.runInAsyncScope(run, undefined, ...args);
-      if (isThenable(outcome)) this.#await(slot, state, outcome);
-      else this.#succeed(slot, state, outcome);
-    } catch (error) {
-      this.#fail(slot, state, error);
-    }
+  /** Calls a task that was begun and has waited for its module. False when there is none. */
+  #callLoaded(isOldest = false): boolean {
+    const loaded = isOldest ? this.#loaded.shift() : this.#loaded.pop();
+    if (loaded === undefined) return false;
+    this.runningNow -= 1;
+    this.#call(loaded.slot, loaded.state, loaded.run);
+    return true;
   }
 
-  #await(slot: number, state: number, outcome: PromiseLike<unknown>): void {
+  #call(slot: number, state: number, run: TaskFunction): void {
+    let outcome: unknown;
+    let promise: Promise<unknown> | undefined;
+    try {
+      const args = this.#parts.values.readArguments(slot);
+      outcome = new AsyncResource("RINGLOOM_TASK").runInAsyncScope(run, undefined, ...args);
+      promise = promiseOf(outcome);
+    } catch (error) {
+      return this.#fail(slot, state, error);
+    }
+    // Outside of the `try`: a task is completed once, so nothing that happens here may complete it again.
+    if (promise === undefined) this.#succeed(slot, state, outcome);
+    else this.#await(slot, state, promise);
+  }
+
+  #await(slot: number, state: number, outcome: Promise<unknown>): void {
     this.runningNow += 1;
     outcome.then(
       (value) => {
@@ -263,6 +289,9 @@ export class Executor {
   }
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+/** What a function returned, if it has to be waited for. Only a promise of the language settles once; another object's `then` may call back twice, when the slot is another task's already. */
+function promiseOf(value: unknown): Promise<unknown> | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  if (value instanceof Promise && value.constructor === Promise && !Object.hasOwn(value, "then")) return value;
+  return typeof Reflect.get(value, "then") === "function" ? new Promise((resolve) => resolve(value)) : undefined;
 }

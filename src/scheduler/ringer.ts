@@ -15,21 +15,32 @@ export class Ringer {
     this.#share = share;
   }
 
-  /** Work was published that any executing thread may take: wakes one, if one sleeps and none is searching. */
+  /**
+   * Work was published that any executing thread may take: wakes one, if one sleeps and none is searching.
+   *
+   * A thread that sleeps in its loop may be busy there, because what its tasks wait for goes on inside of that sleep, and nobody waits for another thread. So it is rung and its name taken away again,
+   * and the next one is woken too, until one that sleeps on its word, and is certainly idle, has been.
+   */
   wakeOne(): void {
     const { idle } = this.#segment;
-    const notified = idle.wakeOne();
-    if (notified === "none") return;
-    this.wakes += 1;
-    if (notified === "loop") this.ring(idle.wokenThread);
+    // Each turn takes another thread out of the set, so this ends; the bound is for threads that go back to sleep meanwhile.
+    for (let left = this.#share.executors; left > 0; left--) {
+      const notified = idle.wakeOne();
+      if (notified === "none") return;
+      this.wakes += 1;
+      if (notified === "word") return;
+      this.ring(idle.wokenThread);
+      idle.endSearch(idle.wokenThread);
+    }
   }
 
-  /** Work was published for one executing thread. */
-  wake(thread: number): void {
+  /** Work was published for one executing thread. True if it slept on its word, so that it does nothing but look now. */
+  wake(thread: number): boolean {
     const notified = this.#segment.parkers.unpark(thread);
-    if (notified === "none") return;
+    if (notified === "none") return false;
     this.wakes += 1;
     if (notified === "loop") this.ring(thread);
+    return notified === "word";
   }
 
   /** A task is done: tells its origin. */
