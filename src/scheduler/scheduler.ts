@@ -94,6 +94,7 @@ class ProcessScheduler implements Scheduler {
   readonly seat: Seat;
   readonly #pool: ComputePool;
   #isClosed = false;
+  #closing: Promise<void> | undefined;
 
   constructor(options: SchedulerOptions) {
     this.compute = checked("compute", options.compute ?? Math.min(availableParallelism(), COMPUTE_MAX), [
@@ -129,8 +130,12 @@ class ProcessScheduler implements Scheduler {
     return this.#pool.terminate(thread);
   }
 
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     this.#isClosed = true;
     await this.#pool.close();
     setSeat(undefined);

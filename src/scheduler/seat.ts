@@ -17,6 +17,7 @@ import { FunctionTable, type TaskFunctionName } from "./function-table.js";
 import { checkThread, ownerOf, type Placement } from "./placement.js";
 import { Ringer } from "./ringer.js";
 import { type SchedulerAssignment, viewScheduler } from "./scheduler-memory.js";
+import { checkTaskOptions } from "./task-checks.js";
 import { TaskValues } from "./task-values.js";
 
 /** Figures of one spawning thread. */
@@ -56,6 +57,8 @@ export class Seat {
   readonly #first: number;
   readonly #pending: (Pending | undefined)[];
   readonly #flight: FlightWatcher;
+  /** What {@link #flight} was told last. */
+  #isInFlight = false;
   #nextThread: number;
 
   constructor(assignment: SchedulerAssignment, flight: FlightWatcher = () => undefined) {
@@ -106,10 +109,11 @@ export class Seat {
   /** Starts a task. Rejects as {@link tasks} says. */
   spawn(functionNumber: number, args: readonly unknown[], options: TaskOptions = NO_OPTIONS): Promise<unknown> {
     try {
-      options.signal?.throwIfAborted();
+      checkTaskOptions(options);
     } catch (error) {
-      return Promise.reject(aborted(error));
+      return Promise.reject(error);
     }
+    if (options.signal?.aborted === true) return Promise.reject(aborted(options.signal.reason));
     const slot = this.#origin.open();
     if (slot < 0) return Promise.reject(this.#refused(slot));
     try {
@@ -120,6 +124,7 @@ export class Seat {
     } catch (error) {
       this.values.release(slot);
       this.#origin.abandon(slot);
+      this.#tellFlight();
       return Promise.reject(error);
     }
   }
@@ -149,7 +154,8 @@ export class Seat {
       pending.stopWatching?.();
       pending.reject(closed("The scheduler was closed before the task began."));
     }
-    this.#flight(false);
+    if (this.#isInFlight) this.#flight(false);
+    this.#isInFlight = false;
   }
 
   #start(slot: number, thread: number, options: TaskOptions): Promise<unknown> {
@@ -161,7 +167,7 @@ export class Seat {
       this.#pending[slot - this.#first] = pending;
       const state = this.#origin.publish(slot, flags, isPinned ? thread : 0);
       this.counts.spawned += 1;
-      if (this.#origin.liveCount === 1) this.#flight(true);
+      this.#tellFlight();
       if (options.signal !== undefined || (options.timeoutMs ?? 0) > 0) this.#watch(slot, generationOf(state), options);
       if (isPinned) {
         inboxes[thread]!.insert(slot);
@@ -170,8 +176,15 @@ export class Seat {
       }
       if (this.#queue === undefined) injector.insert(slot);
       else this.#queue.push(slot);
-      this.ringer.wakeOne();
+      if (!this.#asksFirst(slot, options.placement)) this.ringer.wakeOne();
     });
+  }
+
+  /** Gives the preferred thread a hint besides the one that anybody may take: whoever comes first has the task. True if that thread was idle, and is woken, so that nobody else need be. */
+  #asksFirst(slot: number, placement: Placement | undefined): boolean {
+    if (placement?.kind !== "stealable" || placement.preferred === undefined) return false;
+    this.segment.inboxes[placement.preferred]!.insert(slot);
+    return this.ringer.wake(placement.preferred);
   }
 
   /** The thread that a placement means, or -1 for any. */
@@ -216,7 +229,15 @@ export class Seat {
   #free(slot: number): void {
     this.values.release(slot);
     this.#origin.free(slot);
-    if (this.#origin.liveCount === 0) this.#flight(false);
+    this.#tellFlight();
+  }
+
+  /** By what was told last: a getter of an argument may spawn tasks, or give some up, while a slot is open, so the count need not pass 1 at a call of ours. */
+  #tellFlight(): void {
+    const isInFlight = this.#origin.liveCount > 0;
+    if (isInFlight === this.#isInFlight) return;
+    this.#isInFlight = isInFlight;
+    this.#flight(isInFlight);
   }
 
   #watch(slot: number, generation: number, { signal, timeoutMs = 0 }: TaskOptions): void {
@@ -228,6 +249,8 @@ export class Seat {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
     };
+    // A getter of an argument can have done it, and then there is no event any more.
+    if (signal?.aborted === true) onAbort();
   }
 
   #giveUp(slot: number, generation: number, error: RingloomError): void {

@@ -3,7 +3,7 @@ import type { DriverWake } from "../driver/contract.js";
 import type { SchedulerAssignment } from "./scheduler-memory.js";
 import { Seat, type SeatCounts, setDefaultSeat } from "./seat.js";
 
-/** How often tasks are looked for before the shard has a driver, in milliseconds: a module may spawn tasks while it loads. */
+/** How often tasks are looked for while the shard has no driver, in milliseconds: a module may spawn tasks while it loads, and in its hooks after the drain. */
 const LOOK_MS = 1;
 
 const NO_COUNTS: SeatCounts = { spawned: 0, settled: 0, overloaded: 0, cancelled: 0 };
@@ -32,6 +32,12 @@ export function shardWake(assignment: SchedulerAssignment | undefined): DriverWa
   hasDriver = true;
   lookMeanwhile(false);
   return { doorbell, rung: () => seat?.drainSettled() };
+}
+
+/** The shard's driver has ended, and hooks that run after it may wait for tasks. */
+export function shardDriverEnded(): void {
+  hasDriver = false;
+  lookMeanwhile((seat?.liveCount ?? 0) > 0);
 }
 
 function lookMeanwhile(isInFlight: boolean): void {

@@ -5,6 +5,8 @@ import { tasks } from "../../src/scheduler/tasks.js";
 
 const self = tasks<typeof import("./task-module.js")>(new URL(import.meta.url));
 const storage = new AsyncLocalStorage<string>();
+/** How long {@link burnUntil} waits for what should come within milliseconds. */
+const BURN_MS_MAX = 20_000;
 let state = 0;
 
 export function nothing(): void {}
@@ -57,6 +59,32 @@ export function throwLater(): Promise<void> {
 
 export function loopForever(): never {
   for (;;);
+}
+
+/** Calls back twice, the second time when the task is long settled. */
+export function calledBackTwice(value: number): PromiseLike<number> {
+  // biome-ignore lint/suspicious/noThenProperty: that is what it is about
+  return { then: callBackTwice } as unknown as PromiseLike<number>;
+
+  function callBackTwice(resolve: (value: number) => void): void {
+    resolve(value);
+    setTimeout(() => resolve(-1), 1);
+  }
+}
+
+/** Waits a moment, and then burns CPU until there is a file of that name. False if none came. */
+export async function burnUntil(path: string): Promise<boolean> {
+  const { existsSync, writeFileSync } = await import("node:fs");
+  await later(20, 0);
+  writeFileSync(`${path}.begun`, "");
+  const endMs = performance.now() + BURN_MS_MAX;
+  while (performance.now() < endMs) if (existsSync(path)) return true;
+  return false;
+}
+
+export function burn(ms: number): void {
+  const endMs = performance.now() + ms;
+  while (performance.now() < endMs);
 }
 
 /** Waits for the word to change, with this thread asleep. */

@@ -1,0 +1,29 @@
+/** Whether the options of a task are what they must be. Checked before anything changes, since JavaScript callers have no types. */
+import { RingloomError } from "../errors.js";
+import type { TaskOptions } from "./call-options.js";
+
+/** The longest time that a timer of Node's takes, in milliseconds: 24.8 days. A longer one would fire at once. */
+export const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+
+const PLACEMENT_KINDS: ReadonlySet<unknown> = new Set(["stealable", "pinned", "round-robin", "sticky"]);
+
+/** Throws `ERR_RINGLOOM_INVALID_OPTION` for options that no task can have. Which threads there are is for the seat to check. */
+export function checkTaskOptions({ placement, signal, timeoutMs }: TaskOptions): void {
+  if (timeoutMs !== undefined && !(timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX && Number.isFinite(timeoutMs))) {
+    throw invalid("timeoutMs", timeoutMs, `a number of milliseconds from 0 to ${TIMEOUT_MS_MAX} is needed; 0 is never`);
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw invalid("signal", signal, "an AbortSignal is needed");
+  }
+  if (placement !== undefined && !PLACEMENT_KINDS.has(placement?.kind)) {
+    throw invalid("placement", placement, "use stealable(), pinned(), roundRobin() or sticky()");
+  }
+}
+
+function invalid(option: string, value: unknown, why: string): RingloomError {
+  const shown = typeof value === "object" ? "an object of another kind" : String(value);
+  return new RingloomError("ERR_RINGLOOM_INVALID_OPTION", `Cannot use ${option} ${shown}: ${why}.`, {
+    operation: "spawn",
+    details: { option },
+  });
+}
