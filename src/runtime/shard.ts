@@ -9,7 +9,7 @@ import { checkNative, requireNative } from "../native.js";
 import { Heart } from "../observe/heartbeat.js";
 import { configureLog } from "../observe/log.js";
 import { LoopMonitor, libuvIdleMs } from "../observe/loop-monitor.js";
-import { openShardSeat, taskCounts } from "../scheduler/shard-seat.js";
+import { openShardSeat, shardDriverEnded, taskCounts } from "../scheduler/shard-seat.js";
 import { type HookFailure, Hooks, type ShardHookContext } from "./lifecycle.js";
 import { toShardError } from "./shard-error.js";
 import { ShardCallee, ShardCalls, setShardCalls } from "./shard-functions.js";
@@ -215,6 +215,7 @@ class ShardLife {
         send(this.#port, { type: "listenerStopped" });
         return this.#othersStopped;
       });
+      shardDriverEnded();
       const failures = [await drainHook];
       await Promise.race([
         this.#callee.idle(),

@@ -72,7 +72,7 @@ export class Supervisor {
     this.port = address.port;
     this.readyDelayMs = readyDelay(request.options);
     this.#calls = new ShardCalls(parts.sizing.shards, (shard, port) => group.connect(shard, port));
-    this.stopped = group.stopped.then((report) => this.#close(report));
+    this.stopped = parts.stopped.then((report) => this.#close(report));
   }
 
   /**
@@ -103,10 +103,14 @@ export class Supervisor {
     const watch = await watchShards(options.watchdogMs);
     const shardCount = sizing.shards;
     const group = new ShardGroup({ listeners, options, shardMain, shardCount, roster, assign, compute, watch, events });
-    void group.stopped.then(() => Promise.all([watch?.end(), compute?.close()]));
+    void group.stopped.then(() => watch?.end());
+    const stopped = group.stopped.then(async (report) => {
+      await compute?.close();
+      return report;
+    });
     let supervisor: Supervisor;
     try {
-      supervisor = new Supervisor({ request, group, hooks, choice, sizing }, await group.start());
+      supervisor = new Supervisor({ request, group, stopped, hooks, choice, sizing }, await group.start());
     } catch (error) {
       listeners.closeAll();
       await hooks.attempt("close", undefined);
@@ -186,6 +190,8 @@ export class Supervisor {
 interface SupervisorParts {
   readonly request: SupervisorRequest;
   readonly group: ShardGroup;
+  /** Resolves when the last shard and the threads that ran its tasks are gone. */
+  readonly stopped: Promise<StopReport>;
   readonly hooks: Hooks;
   readonly choice: DriverChoice;
   readonly sizing: Sizing;

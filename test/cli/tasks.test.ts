@@ -49,6 +49,14 @@ for (const { name: driver, skip } of driversUnderTest) {
       assert.equal(await late, "late");
     });
 
+    test("are seen done by a hook that runs after the drain", async () => {
+      const server = new Ringloom(["serve", ...ARGS], { environment: { TASKS_AT_CLOSE: "1" } });
+      const url = await server.listening();
+      assert.equal(await get(`${url}/add/1/1`), "2");
+      assert.equal(await server.stop(), 0);
+      await server.said(/closed with a task/);
+    });
+
     test("go on in the thread that takes over in a rolling restart", async () => {
       await withServe(ARGS, {}, async (server, url) => {
         assert.equal(await get(`${url}/add/1/1`), "2");
