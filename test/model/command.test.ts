@@ -22,7 +22,7 @@ describe("test/model/main", () => {
   });
 
   test("lists programs without running them", () => {
-    const { status, stdout } = run("--list", "--only", "announce");
+    const { status, stdout } = run("--list", "--only", "textbook: two threads");
     assert.equal(status, 0);
     assert.deepEqual(stdout.split("\n").slice(0, 2), [
       "textbook: two threads announce themselves, then look",
