@@ -2,7 +2,7 @@
 import { tasks } from "ringloom";
 import { App } from "ringloom/http";
 
-const work = tasks(new URL("../peers/work/answer.js", import.meta.url));
+const work = tasks(new URL("../peers/mixed/answer.js", import.meta.url));
 const app = new App();
 
 app.get("/hello", (c) => c.text("hello"));

@@ -26,7 +26,7 @@ export const mixedSubjects: readonly Subject[] = [
     needs: [],
     executable: process.execPath,
     isNode: true,
-    args: ["bench/peers/work/node-http.js"],
+    args: ["bench/peers/mixed/node-http.js"],
   },
   {
     name: "node26-http",
@@ -34,7 +34,7 @@ export const mixedSubjects: readonly Subject[] = [
     needs: ["peers"],
     executable: peerCommand("node"),
     isNode: true,
-    args: ["bench/peers/work/node-http.js"],
+    args: ["bench/peers/mixed/node-http.js"],
   },
   {
     name: "node-piscina",
@@ -42,7 +42,7 @@ export const mixedSubjects: readonly Subject[] = [
     needs: ["peers"],
     executable: process.execPath,
     isNode: true,
-    args: ["bench/peers/work/node-piscina.js"],
+    args: ["bench/peers/mixed/node-piscina.js"],
   },
   {
     name: "cluster",
@@ -50,7 +50,7 @@ export const mixedSubjects: readonly Subject[] = [
     needs: [],
     executable: process.execPath,
     isNode: true,
-    args: ["bench/peers/work/cluster.js"],
+    args: ["bench/peers/mixed/cluster.js"],
   },
   {
     name: "bun",
@@ -58,7 +58,7 @@ export const mixedSubjects: readonly Subject[] = [
     needs: ["peers"],
     executable: peerCommand("bun"),
     isNode: false,
-    args: ["bench/peers/work/bun.js"],
+    args: ["bench/peers/mixed/bun.js"],
   },
   {
     name: "go",
