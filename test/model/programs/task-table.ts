@@ -176,7 +176,7 @@ const programs: readonly ModelProgram[] = [
     mustFail: /the next task in the slot was cancelled/,
   },
   {
-    name: "task, planted: the argument is written after the state that publishes it",
+    name: "task, planted: the function is written after the state that publishes it",
     length: LENGTH,
     threads: [
       (words) => {
@@ -186,7 +186,7 @@ const programs: readonly ModelProgram[] = [
       },
       (words) => {
         const table = tableOf(words);
-        if (table.claim(0, 1) !== 0) table.argumentOf(0);
+        if (table.claim(0, 1) !== 0) table.functionOf(0);
       },
     ],
     finish: () => {},
