@@ -17,7 +17,7 @@
  * | DONE → FREE, next generation | the origin; the reaper if the origin is dead | store | |
  *
  * Between claiming and DONE, the payload words are the runner's; before QUEUED and after DONE, the origin's. A compare-and-swap that fails because a flag changed tries again: at most one flag
- * each can change, so no loop is longer than the number of flags. Function, argument, result and payload are plain words: the state word is what makes reading them sound.
+ * each can change, so no loop is longer than the number of flags. Function and payload are plain words: the state word is what makes reading them sound. Argument and result are atomic ones, because the slab lends and releases blocks by them (`slab.ts`).
  *
  * A task may be run again if it is idempotent and its thread died, so the runner of such a task leaves its arguments as they are: its result has the result word alone.
  *
