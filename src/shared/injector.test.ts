@@ -7,31 +7,25 @@ import { SharedWords } from "./words.js";
 
 test("Injector gives every hint once to one of its takers, whichever shard it went to", () => {
   const step = fc.oneof(
-    fc.record({ by: fc.nat({ max: 9 }), insert: fc.nat({ max: 39 }) }),
+    fc.record({ insert: fc.nat({ max: 39 }) }),
     fc.record({ by: fc.nat({ max: 9 }), take: fc.integer({ min: 1, max: 8 }) }),
   );
   fc.assert(
     fc.property(fc.constantFrom(1, 2, 8, 32), fc.array(step, { maxLength: 200 }), (shards, steps) => {
       const views = injectorsOf(shards);
-      // With several shards a slot may be there once for each: it is a hint.
-      const expected = new Map<number, number>();
+      const expected = new Set<number>();
       const into = new Int32Array(8);
       for (const one of steps) {
-        const view = views[one.by]!;
         if ("insert" in one) {
-          view.insert(one.insert);
-          expected.set(one.insert, (expected.get(one.insert) ?? 0) | (1 << (one.by % shards)));
+          // Always by the same thread, so always into the same shard: in two shards a hint would be there twice.
+          views[one.insert % views.length]!.insert(one.insert);
+          expected.add(one.insert);
           continue;
         }
-        const count = view.takeMany(into, one.take);
+        const count = views[one.by]!.takeMany(into, one.take);
         assert.equal(count === 0, expected.size === 0);
         assert.ok(count <= one.take);
-        for (const slot of into.subarray(0, count)) {
-          const places = expected.get(slot) ?? 0;
-          assert.notEqual(places, 0, `${slot} was there`);
-          if ((places & (places - 1)) === 0) expected.delete(slot);
-          else expected.set(slot, places & (places - 1));
-        }
+        for (const slot of into.subarray(0, count)) assert.ok(expected.delete(slot), `${slot} was there`);
       }
       assert.equal(views[0]!.isEmpty(), expected.size === 0);
     }),
