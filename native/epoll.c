@@ -243,12 +243,6 @@ static void epoll_fetch(struct rl_source *source) {
   epoll_enter(source, 0);
 }
 
-static bool is_in_table(const struct rl_source *source, int fd) {
-  for (size_t index = 0; index < source->descriptors_size / sizeof(int32_t); index++)
-    if (source->descriptors[index] == fd) return true;
-  return false;
-}
-
 /* Accepted sockets that nobody has taken are in no other list; the one that was being taken may be in both. */
 static void epoll_quiesce(struct rl_source *source) {
   struct rl_epoll *set = (struct rl_epoll *)source;
@@ -257,7 +251,7 @@ static void epoll_quiesce(struct rl_source *source) {
   for (int index = 0; set->memory != NULL && index < set->counts->records; index++) {
     const int32_t *record = set->records + (size_t)index * RECORD_WORDS;
     bool is_accepted = (uint32_t)record[0] >> RL_SLOT_BITS == RL_KIND_ACCEPT && record[2] >= 0;
-    if (is_accepted && !is_in_table(source, record[2])) close(record[2]);
+    if (is_accepted && !rl_source_holds(source, record[2])) close(record[2]);
   }
 }
 

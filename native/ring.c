@@ -92,11 +92,14 @@ static const struct io_uring_cqe *event_at(const struct rl_ring *ring, uint32_t 
   return (const struct io_uring_cqe *)ring->cq_events + (position & ring->cq_mask);
 }
 
-/* Closes the sockets that the kernel has accepted and nobody has taken: only their completions know them. */
+/* Closes the sockets that the kernel has accepted and nobody has taken: only their completions know them. The one that was being taken may be in both. */
 static void close_unclaimed(const struct rl_ring *ring) {
   uint32_t tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
-  for (uint32_t head = *ring->cq_head; head != tail; head++)
-    if (kind_of(event_at(ring, head)) == RL_KIND_ACCEPT && event_at(ring, head)->res >= 0) close(event_at(ring, head)->res);
+  for (uint32_t head = *ring->cq_head; head != tail; head++) {
+    const struct io_uring_cqe *event = event_at(ring, head);
+    bool is_accepted = kind_of(event) == RL_KIND_ACCEPT && event->res >= 0;
+    if (is_accepted && !rl_source_holds(&ring->source, event->res)) close(event->res);
+  }
 }
 
 /* A descriptor that TypeScript has given to the ring to close may still be in the table: only one of them may close it. */

@@ -75,6 +75,7 @@ struct rl_source *rl_source_unwrap(napi_env env, napi_value value, const struct 
 void *rl_map(size_t size);
 napi_value rl_source_lend(struct rl_source *source, void *data, size_t size);
 napi_value rl_source_describe(struct rl_source *source);
+bool rl_source_holds(const struct rl_source *source, int fd);
 void rl_source_close(struct rl_source *source);
 void rl_source_unref(struct rl_source *source);
 void rl_source_exports(napi_env env, napi_value exports);

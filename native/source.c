@@ -37,6 +37,13 @@ struct rl_source *rl_source_new(napi_env env, const struct rl_source_kind *kind,
   return source;
 }
 
+/* Whether TypeScript keeps `fd` in its table, from which closing the source closes it. */
+bool rl_source_holds(const struct rl_source *source, int fd) {
+  for (size_t index = 0; index < source->descriptors_size / sizeof(int32_t); index++)
+    if (source->descriptors[index] == fd) return true;
+  return false;
+}
+
 /* Ends what is in flight and closes. What JavaScript holds of the memory stays readable. */
 void rl_source_close(struct rl_source *source) {
   if (source->fd < 0) return;

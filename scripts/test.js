@@ -9,6 +9,7 @@
  * from the sources: what was deleted there cannot run from an old `dist`.
  */
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { buildNative } from "./build-native.js";
 import { compileIfStale } from "./lib/compile.js";
 import { listFiles, root, runLoudly } from "./lib/project.js";
@@ -40,6 +41,14 @@ async function main(args) {
   const addon = buildNative();
   if (addon.state !== "current") console.log(addon.message);
   const files = chosen.map((path) => join(root, "dist", path.replace(/\.ts$/, ".js")));
-  const runner = ["--test", `--test-concurrency=${CONCURRENCY}`, "--test-reporter=spec", ...options];
+  const watchdog = pathToFileURL(join(root, "scripts/lib/test-watchdog.js")).href;
+  const runner = [
+    "--import",
+    watchdog,
+    "--test",
+    `--test-concurrency=${CONCURRENCY}`,
+    "--test-reporter=spec",
+    ...options,
+  ];
   return runLoudly(process.execPath, [...runner, ...files]);
 }

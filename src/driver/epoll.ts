@@ -14,7 +14,7 @@ import { errnoError } from "../errors.js";
 import { checkNative, type NativeAddon, requireNative } from "../native.js";
 import { mayInvert } from "../ring/loop.js";
 import { KIND_ACCEPT, KIND_CONNECT, KIND_RECV, KIND_SEND, userDataKind, userDataSlot } from "../ring/user-data.js";
-import { EAGAIN, ECANCELED, EINVAL } from "../uapi.js";
+import { EAGAIN, EINVAL } from "../uapi.js";
 import { checkConnectTarget } from "./arguments.js";
 import { ADOPTED, CLOSING, CONNECTING, PAUSED, PEER_ENDED } from "./connection-flags.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats } from "./contract.js";
@@ -47,8 +47,6 @@ class EpollDriver extends SocketDriver implements OperationsOwner {
   readonly #slabOffset: number;
   /** Pairs of a slot and its generation for which `drained` is due in the next turn. */
   #drained: number[] = [];
-  /** The record whose descriptor is being taken over, or -1. */
-  #accepting = -1;
 
   constructor(native: NativeAddon, options: DriverOptions, events: DriverEvents) {
     const slots = new SlotTable(options.connectionsMax);
@@ -133,17 +131,9 @@ class EpollDriver extends SocketDriver implements OperationsOwner {
   }
 
   /** Out of descriptors the listener would be reported ready again and again, so it is taken out until it tries again. */
-  #accepted(index: number, id: number, result: number): void {
-    if (result >= 0) return this.listeners.completed(index, id, result, 1);
+  #accepted(at: number, index: number, id: number, result: number): void {
+    if (result >= 0) return this.acceptCompleted(at, index, id, 1);
     this.listeners.failed(index, id);
-  }
-
-  /**
-   * A thread can be killed at any call. Its addon then closes what records and the table name, so an accepted descriptor is at each moment
-   * in one of them, or in both, which the addon recognises.
-   */
-  protected claimAccepted(): void {
-    if (this.#accepting >= 0) this.#set.words[this.#accepting + 2] = -ECANCELED;
   }
 
   // --- receiving
@@ -238,9 +228,7 @@ class EpollDriver extends SocketDriver implements OperationsOwner {
           if (this.outbox.isSending(slot)) this.outbox.sent(slot, 0);
           break;
         case KIND_ACCEPT:
-          this.#accepting = at;
-          this.#accepted(slot, words[at + 1]!, result);
-          this.#accepting = -1;
+          this.#accepted(at, slot, words[at + 1]!, result);
           break;
         case KIND_CONNECT:
           this.#connectEnded(slot, result);

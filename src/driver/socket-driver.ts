@@ -8,7 +8,7 @@
 import { errnoError } from "../errors.js";
 import { checkNative, type NativeAddon, type NativeAddress } from "../native.js";
 import { CONTROL, type LoopSource, PARKING, publishPulse, readWaitTimes, SPIN_MODES, startLoop } from "../ring/loop.js";
-import { SHUT_WR } from "../uapi.js";
+import { ECANCELED, SHUT_WR } from "../uapi.js";
 import { checkDescriptor, checkListenTarget, closedError } from "./arguments.js";
 import {
   ADOPTED,
@@ -54,13 +54,17 @@ export interface SocketDriverParts {
   readonly native: NativeAddon;
   readonly slots: SlotTable;
   readonly pool: WritePool;
-  /** What the loop hook waits on. */
-  readonly source: LoopSource;
+  /** What the loop hook waits on, and the words that its records lie in. */
+  readonly source: RecordSource;
   /** Whether it sleeps in libuv's place; see {@link mayInvert}. */
   readonly inverted: boolean;
   readonly acceptor: Acceptor;
   /** By slot, then by owned listener: the open descriptor, or -1. The addon closes what it finds here when the thread dies before a shutdown. */
   readonly descriptors: Int32Array;
+}
+
+interface RecordSource extends LoopSource {
+  readonly words: Int32Array;
 }
 
 /** Operations that a shutdown can end. */
@@ -86,7 +90,7 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   /** By slot: `connection-flags.ts`. */
   protected readonly flags: Int32Array;
 
-  readonly #source: LoopSource;
+  readonly #source: RecordSource;
   readonly #control: Int32Array;
   readonly #slots: SlotTable;
   readonly #pool: WritePool;
@@ -99,6 +103,8 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   readonly #errno: Int32Array;
   readonly #deferred = new DeferredWork(this);
   readonly #lingering: LingerQueue;
+  /** Where the record lies whose socket is being accepted; -1 for none. */
+  #accepting = -1;
   #isInTurn = false;
   #isRefWanted = true;
   #isKeptAlive = true;
@@ -138,8 +144,6 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   protected abstract prepareAdopted(descriptor: number): void;
   /** The socket stands in the tables: makes it known to whatever brings its events. */
   protected abstract attach(slot: number): void;
-  /** An accepted descriptor now stands in the table, or is about to be closed: the kernel's list of it is void. */
-  protected abstract claimAccepted(): void;
   /** Begins to receive, unless the connection is paused, ended, closing or not connected. */
   protected abstract startReceiving(slot: number): void;
   protected abstract stopReceiving(slot: number): void;
@@ -307,17 +311,35 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     if (!this.#isInTurn) this.wake();
   }
 
+  /** Runs the record of an accept: word 2 at `at` is its result. The listener may go on by itself if `more` is not 0. */
+  protected acceptCompleted(at: number, index: number, id: number, more: number): void {
+    this.#accepting = at;
+    try {
+      this.listeners.completed(index, id, this.#source.words[at + 2]!, more);
+    } finally {
+      this.#accepting = -1;
+    }
+  }
+
+  /**
+   * An accepted descriptor now stands in the table, or is about to be closed: its record is void. A thread can be killed at any call, and the
+   * addon then closes what records and the table name. So the table comes first, and the addon recognises what is in both.
+   */
+  #claimAccepted(): void {
+    if (this.#accepting >= 0) this.#source.words[this.#accepting + 2] = -ECANCELED;
+  }
+
   acceptedSocket(listener: number, fd: number): void {
     const slot = this.#shutdown === undefined ? this.#slots.acquire() : -1;
     if (slot < 0) {
       this.counters.rejected += 1;
-      this.claimAccepted();
+      this.#claimAccepted();
       this.native.closeDescriptor(fd);
       return;
     }
     this.counters.accepted += 1;
     this.open(slot, fd, SENDABLE);
-    this.claimAccepted();
+    this.#claimAccepted();
     this.startReceiving(slot);
     this.updateKeepAlive();
     this.events.accepted(slot, listener);

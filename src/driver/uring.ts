@@ -156,10 +156,6 @@ class UringDriver extends SocketDriver {
     assert(this.#pending[slot] === 0, "a fresh slot has nothing in flight");
   }
 
-  protected claimAccepted(): void {
-    // `#runAccept` has done it.
-  }
-
   // --- receiving
 
   protected startReceiving(slot: number): void {
@@ -292,7 +288,8 @@ class UringDriver extends SocketDriver {
         const kind = userDataKind(low);
         // Should the thread be killed from here on, the addon counts which operations have ended among completions that are still there; ours counts this one itself.
         if (kind === KIND_OPERATION) words[at] = packUserData(KIND_IGNORED, 0);
-        if (kind === KIND_ACCEPT) this.#runAccept(at);
+        if (kind === KIND_ACCEPT)
+          this.acceptCompleted(at, userDataSlot(low), words[at + 1]!, words[at + 3]! & IORING_CQE_F_MORE);
         else this.#run(low, words[at + 1]!, words[at + 2]!, words[at + 3]!);
       }
     } catch (error) {
@@ -332,14 +329,6 @@ class UringDriver extends SocketDriver {
       default:
         return;
     }
-  }
-
-  /** An accepted socket is named by its completion or by the descriptor table, so that the addon finds it should the thread be killed. */
-  #runAccept(at: number): void {
-    const words = this.#ring.words;
-    const result = words[at + 2]!;
-    words[at + 2] = -ECANCELED;
-    this.listeners.completed(userDataSlot(words[at]!), words[at + 1]!, result, words[at + 3]! & IORING_CQE_F_MORE);
   }
 
   /** A completion of somebody who is gone; a buffer that came with it goes back. */

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { describe, it } from "node:test";
 import { setImmediate as immediate, setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -42,6 +42,10 @@ async function startWorker(mode: LoopMode): Promise<{ worker: Worker; port: numb
   const worker = new Worker(FIXTURES, { workerData: { role: "echo", mode } });
   const [message] = (await once(worker, "message")) as [{ port: number }];
   return { worker, port: message.port };
+}
+
+function blockThread(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 describe("A ring", { skip: skipReason("uring") }, () => {
@@ -137,6 +141,26 @@ for (const mode of MODES) {
       const codes = await Promise.all(threads.map(({ worker }) => worker.terminate()));
       assert.deepEqual(codes, [1, 1, 1]);
       for (const socket of sockets) if (!socket.closed) await once(socket, "close");
+    });
+
+    it("leaves no connection open behind a thread that is ended while it accepts", async () => {
+      // Threads that compute make it likely that one is ended between two calls, where an accepted socket could be in nobody's list.
+      const busy = [1, 2, 3].map(() => new Worker("for (;;);", { eval: true }));
+      for (let round = 0; round < 20; round++) {
+        const { worker, port } = await startWorker(mode);
+        const sockets = Array.from({ length: 40 }, () =>
+          connect(port, "127.0.0.1")
+            .on("error", () => {})
+            .resume(),
+        );
+        await once(sockets[0] as Socket, "connect");
+        blockThread(Math.random() / 4);
+        await worker.terminate();
+        await Promise.all(
+          sockets.map((socket) => socket.closed || once(socket, "close", { signal: AbortSignal.timeout(20_000) })),
+        );
+      }
+      for (const worker of busy) await worker.terminate();
     });
 
     it("hears messages from other threads while it sleeps", async () => {
