@@ -289,7 +289,10 @@ export interface Driver {
    */
   publishPulse?(words: Int32Array): (() => number) | undefined;
 
-  /** Keeps the thread's event loop alive (the default while a listener or a connection exists) or lets it end. */
+  /**
+   * Keeps the thread's event loop alive (the default while a listener or a connection exists) or lets it end. What is being ended keeps it alive all the same:
+   * `listenerStopped` comes, and a shutdown resolves.
+   */
   ref(): void;
   unref(): void;
 

@@ -43,6 +43,8 @@ interface Listener {
 /** The listeners of one driver, by number. */
 export class Listeners {
   count = 0;
+  /** Of those, the ones that are being stopped. */
+  stoppingCount = 0;
   readonly #acceptor: Acceptor;
   readonly #native: NativeAddon;
   readonly #owner: ListenersOwner;
@@ -97,6 +99,7 @@ export class Listeners {
   #stop(entry: Listener): void {
     if (entry.isStopping) return;
     entry.isStopping = true;
+    this.stoppingCount += 1;
     const isEnding = entry.isArmed && this.#acceptor.stop(entry.fd, entry.id % LISTENERS_MAX, entry.id);
     if (isEnding) return;
     entry.isArmed = false;
@@ -174,6 +177,7 @@ export class Listeners {
     if (entry.isOwned) this.#native.closeDescriptor(entry.fd);
     this.#entries[index] = undefined;
     this.count -= 1;
+    this.stoppingCount -= 1;
     this.#owner.listenerStopped(entry.id);
   }
 }

@@ -184,6 +184,7 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
 
   stopListening(listener: number): void {
     this.listeners.stop(listener);
+    this.updateKeepAlive();
   }
 
   adopt(descriptor: number): number {
@@ -497,8 +498,9 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
 
   protected updateKeepAlive(): void {
     const isBusy = this.#slots.count > 0 || this.operations.pendingNow > 0 || this.listeners.count > 0;
-    // A shutdown needs one more turn, even where nothing else keeps the event loop alive.
-    const keep = (this.#isRefWanted && isBusy) || this.#onShutdown !== undefined;
+    // What is being ended needs more turns, even where nothing else keeps the event loop alive.
+    const isEnding = this.#onShutdown !== undefined || this.listeners.stoppingCount > 0;
+    const keep = (this.#isRefWanted && isBusy) || isEnding;
     if (keep === this.#isKeptAlive) return;
     this.#isKeptAlive = keep;
     this.native.keepAlive(this.#source.handle, keep ? 1 : 0);

@@ -89,6 +89,9 @@ export class NodeServer {
   readonly #access: AccessNotes | undefined;
   readonly #onRequest = (request: IncomingMessage, response: ServerResponse): void => this.#request(request, response);
   readonly #onSecure = (socket: ServedSocket): void => this.#secured(socket);
+  #isReferenced = true;
+  /** What the driver was told last. */
+  #isHeld = true;
   #isCheckedOften = false;
   #isDraining = false;
   #hasListened = false;
@@ -208,9 +211,18 @@ export class NodeServer {
   }
 
   #referenced(isReferenced: boolean): NetServer {
-    if (isReferenced) this.driver.ref();
-    else this.driver.unref();
+    this.#isReferenced = isReferenced;
+    this.#updateReference();
     return this.server;
+  }
+
+  /** As node:net has it: `unref()` is about the listener. Connections, and a server that is being closed, keep the process alive. */
+  #updateReference(): void {
+    const isHeld = this.#isReferenced || this.#isClosed || this.#sockets.count > 0;
+    if (isHeld === this.#isHeld) return;
+    this.#isHeld = isHeld;
+    if (isHeld) this.driver.ref();
+    else this.driver.unref();
   }
 
   #address(): { address: string; family: string; port: number } | null {
@@ -228,6 +240,7 @@ export class NodeServer {
     if (typeof done === "function") this.server.once("close", () => (hasListened ? done() : done(notRunning())));
     if (this.#isClosed) return this.server;
     this.#isClosed = true;
+    this.#updateReference();
     this.#closeIdle();
     void this.#listeners
       .stop()
@@ -254,12 +267,14 @@ export class NodeServer {
       return;
     }
     socket.server = server;
+    this.#updateReference();
     server.emit("connection", socket);
   }
 
   #closed(errno: number): void {
     if (errno !== 0) this.#stats.resets += 1;
     if (this.#sockets.count > 0) return;
+    this.#updateReference();
     for (const resolve of this.#onEmpty.splice(0)) resolve();
   }
 

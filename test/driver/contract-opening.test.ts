@@ -431,6 +431,10 @@ for (const under of driverVariants) {
     test("an unreferenced driver lets its process end", async () => {
       assert.deepEqual(await runChild("unref-child.js", under.name), { listening: true, heldByRef: true });
     });
+
+    test("an unreferenced driver ends what it was told to end", async () => {
+      assert.deepEqual(await runChild("unref-stop-child.js", under.name), ["stopped", "shut down"]);
+    });
   });
 }
 

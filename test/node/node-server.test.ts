@@ -83,6 +83,10 @@ for (const under of driversUnderTest) {
       assert.deepEqual(outcome, { isTaken: true, connectionsNow: 1, reported: ["no guests"] });
     });
 
+    test("an unreferenced server keeps its process while a connection is open, and until close() is done", async () => {
+      assert.deepEqual(await runChild("../node/unref-child.js", under.name), ["HTTP/1.1 200 OK", "closed"]);
+    });
+
     test("close() of a server that has not listened yet calls back, as node:http does", async () => {
       const server = createServer();
       const diary = new Diary();
