@@ -6,8 +6,8 @@
  *     node scripts/framework-suites.js hono ../hono                  Hono itself, with Ringloom's Request and Response
  *     … --only uring                                                 one of node, uring, epoll, portable, light
  *
- * On a loaded machine a few tests fail on plain node:http too, each time others: run it on an idle one. A preload has every http.Server of the tests listen on the driver. A test that fails on plain node:http too says nothing about Ringloom
- * and is not counted against it. Exits with 1 when another one fails.
+ * A preload has every http.Server of the tests listen on the driver. A test that fails on plain node:http too says nothing about Ringloom and is not
+ * counted against it. Exits with 1 when another one fails. On a loaded machine some tests fail now and then, with and without Ringloom: run it on an idle one.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -190,6 +190,6 @@ function run(program, args, cwd, env) {
   const result = spawnSync(program, args, { cwd, env, encoding: "utf8", timeout: SUITE_MS_MAX, maxBuffer: 1 << 28 });
   if (result.error === undefined) return result.stdout;
   const minutes = SUITE_MS_MAX / 60_000;
-  const hint = `It ends within ${minutes} minutes where its own version of Node runs it: fastify 5's does on Node 22, not on 20, where each file waits for what that one lacks.`;
+  const hint = `It ends within ${minutes} minutes where its own version of Node runs it: fastify 6's does on Node 22, not on 20, where each file waits for what that one lacks.`;
   throw new Error(`Cannot finish the suite: ${result.error.message}. ${hint}`);
 }
