@@ -677,11 +677,12 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     });
   }
 
-  /** Cuts every connection. Returns how many. */
+  /** Cuts every connection. Returns how many had a request or an answer under way. */
   killAll(): number {
     return this.#endEach((slot) => {
+      const isThrough = this.table.phases[slot] === PHASE_CLOSING && this.#driver.queuedBytes(slot) === 0;
       this.kill(slot);
-      return true;
+      return !isThrough;
     });
   }
 

@@ -101,6 +101,7 @@ export class HttpServer {
   readonly #tickMs: number;
   #timer: NodeJS.Timeout | undefined;
   #cursor = 0;
+  #closedIdle = 0;
   #forced = 0;
   #drain: Promise<HttpDrainReport> | undefined;
   #closing: Promise<void> | undefined;
@@ -173,8 +174,9 @@ export class HttpServer {
     return this.#drain;
   }
 
-  /** Cuts every connection. A drain in progress then ends. */
+  /** Cuts every connection; the idle ones are not counted as cut. A drain in progress then ends. */
   cut(): void {
+    this.#closedIdle += this.#connections.closeIdle();
     this.#forced += this.#connections.killAll();
   }
 
@@ -192,20 +194,19 @@ export class HttpServer {
     await this.#listeners.stop();
     await options.listenerStopped?.();
     connections.isDraining = true;
-    let closedIdle = 0;
     const empty = new Promise<void>((resolve) => {
       connections.onEmpty = resolve;
       if (connections.table.count === 0) resolve();
     });
     // Not unref'd: the process must live until its last answer has left.
-    const grace = setTimeout(() => (closedIdle += connections.closeIdle()), graceMs);
+    const grace = setTimeout(() => (this.#closedIdle += connections.closeIdle()), graceMs);
     const deadline = setTimeout(() => this.cut(), Math.max(0, deadlineMs - (performance.now() - start)));
     await empty;
     clearTimeout(grace);
     clearTimeout(deadline);
     return {
       requestsFinished: this.#stats.answers - answersBefore,
-      connectionsClosedIdle: closedIdle,
+      connectionsClosedIdle: this.#closedIdle,
       connectionsForced: this.#forced,
       ms: Math.round(performance.now() - start),
     };

@@ -100,6 +100,7 @@ export class NodeServer {
   /** Called when the last connection is gone. */
   #onEmpty: (() => void)[] = [];
   #finished = 0;
+  #closedIdle = 0;
   #forced = 0;
   #drain: Promise<HttpDrainReport> | undefined;
   #closing: Promise<void> | undefined;
@@ -172,9 +173,13 @@ export class NodeServer {
     return this.#drain;
   }
 
-  /** Cuts every connection. A drain in progress then ends. */
+  /** Cuts every connection; the idle ones are not counted as cut. A drain in progress then ends. */
   cut(): void {
-    this.#forced += this.#sockets.closeAll();
+    const before = this.#sockets.count;
+    const idle = this.#closeIdle() + this.#closeSilent();
+    const goneAlready = before - this.#sockets.count;
+    this.#closedIdle += idle;
+    this.#forced += this.#sockets.closeAll() - (idle - goneAlready);
   }
 
   /** Stops at once and resolves when the driver has let go of everything. */
@@ -303,11 +308,10 @@ export class NodeServer {
     this.#isDraining = true;
     for (const { _httpMessage: response } of this.#served())
       if (response !== undefined && response !== null) this.#finishWith(response);
-    let closedIdle = 0;
     let idleScan: NodeJS.Timeout | undefined;
     // Not unref'd: the process must live until its last answer has left.
     const grace = setTimeout(() => {
-      closedIdle += this.#closeIdle() + this.#closeSilent();
+      this.#closedIdle += this.#closeIdle() + this.#closeSilent();
       // An answer whose head had left before cannot say that its connection ends, so that one ends when it is idle.
       idleScan = setInterval(() => this.#closeIdle(), IDLE_SCAN_MS);
     }, graceMs);
@@ -319,7 +323,7 @@ export class NodeServer {
     clearTimeout(deadline);
     return {
       requestsFinished: this.#finished,
-      connectionsClosedIdle: closedIdle,
+      connectionsClosedIdle: this.#closedIdle,
       connectionsForced: this.#forced,
       ms: Math.round(performance.now() - start),
     };

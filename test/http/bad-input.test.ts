@@ -860,6 +860,16 @@ for (const driver of driversUnderTest) {
         assert.equal(report.connectionsForced, 1);
         assert.equal(peer.receivedBytes, 0);
       });
+
+      test("a connection that is idle at the deadline is not counted as cut", async () => {
+        await start(helloApp());
+        const peer = await open();
+        peer.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        await peer.signal.until("the answer", () => peer.text.endsWith("hello"));
+        const report = await server.server.drain({ graceMs: 60_000, deadlineMs: SHORT_MS });
+        await peer.ended();
+        assert.deepEqual([report.connectionsClosedIdle, report.connectionsForced], [1, 0]);
+      });
     });
   });
 }
