@@ -1,6 +1,7 @@
 /** `npm run bench -- <suite…|all> [options]`: measures Ringloom and its peers in one run. `--help` lists the options, bench/README.md the method. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { schedulerSuite } from "./experiments/scheduler.js";
 import { place, root } from "./harness/machine.js";
 import { checkNames, helpText, type Options, parseOptions, UsageError } from "./harness/options.js";
 import { barChart } from "./harness/plot.js";
@@ -16,7 +17,15 @@ import { messagesSuite } from "./suites/messages.js";
 import { mixedSuite } from "./suites/mixed.js";
 import { tasksSuite } from "./suites/tasks.js";
 
-const SUITES: readonly Suite[] = [httpSuite, heapSuite, frameworksSuite, tasksSuite, messagesSuite, mixedSuite];
+const SUITES: readonly Suite[] = [
+  httpSuite,
+  heapSuite,
+  frameworksSuite,
+  tasksSuite,
+  messagesSuite,
+  mixedSuite,
+  schedulerSuite,
+];
 
 process.exitCode = await main(process.argv.slice(2));
 

@@ -60,6 +60,8 @@ export const TASK_SLOTS_PER_THREAD_DEFAULT = 4096;
 export const RERUNS_MAX = 3;
 /** Hints that a thread's run queue holds unless told otherwise; what is more goes to the injector. */
 export const RUN_QUEUE_CAPACITY_DEFAULT = 256;
+/** Hints that one theft takes at most. */
+export const STEAL_MAX_DEFAULT = 128;
 /** LIFO slots in front of a run queue unless told otherwise, and the most there can be. */
 export const LIFO_SLOTS_DEFAULT = 1;
 export const LIFO_SLOTS_MAX = 4;

@@ -34,6 +34,9 @@ export interface ComputeMain {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
+/** The parameters of the structures. */
+export type SchedulerTuning = Omit<SegmentOptions, "threads" | "slotsPerThread">;
+
 /** What a pool is made of. */
 export interface ComputePoolOptions {
   /** Threads that run tasks. */
@@ -46,6 +49,8 @@ export interface ComputePoolOptions {
   readonly spinMicros: number;
   /** Tasks that each thread may have in flight. */
   readonly tasksMax: number;
+  /** For experiments: what is otherwise as measurements have shown it to be best. */
+  readonly tuning?: SchedulerTuning | undefined;
   readonly resourceLimits?: WorkerOptions["resourceLimits"];
   readonly main?: ComputeMain | undefined;
 }
@@ -85,9 +90,9 @@ export class ComputePool {
   constructor(options: ComputePoolOptions, flight?: (isInFlight: boolean) => void) {
     assert(isMainThread, "the main thread supervises");
     this.#options = options;
-    const { compute, guests, guestDriver, tasksMax } = options;
+    const { compute, guests, guestDriver, tasksMax, tuning } = options;
     const threads = compute + 1 + guests;
-    const segment: SegmentOptions = { threads, slotsPerThread: tasksMax };
+    const segment: SegmentOptions = { ...tuning, threads, slotsPerThread: tasksMax };
     this.share = {
       words: createSchedulerWords(segment),
       functions: createFunctionTable(),

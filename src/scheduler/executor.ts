@@ -24,8 +24,6 @@ const BATCH_MICROS = 50;
 /** How often the oldest hint of the own queue comes first, in milliseconds. */
 const OLDEST_MS = 100;
 const MAX_UINT32 = 0xffff_ffff;
-/** Hints that one theft takes at most. */
-const STEAL_MAX = 128;
 /** Figures of one executing thread. */
 export interface ExecutorCounts {
   executed: number;
@@ -191,7 +189,7 @@ export class Executor {
     let found = -1;
     for (let victim = order.next(); victim !== -1; victim = order.next()) {
       this.counts.stealAttempts += 1;
-      found = segment.stealFrom(victim, queue, STEAL_MAX);
+      found = segment.stealFrom(victim, queue, segment.layout.options.stealMax);
       if (found !== -1) {
         this.counts.stealSuccesses += 1;
         order.succeeded(victim);

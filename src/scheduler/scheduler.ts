@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { isMainThread } from "node:worker_threads";
 import { TASK_SLOTS_PER_THREAD_DEFAULT } from "../constants.js";
 import { RingloomError } from "../errors.js";
-import { ComputePool } from "./compute-pool.js";
+import { ComputePool, type SchedulerTuning } from "./compute-pool.js";
 import type { ComputeFigures } from "./figures.js";
 import { LoopBell } from "./loop-bell.js";
 import { type Seat, setDefaultSeat, setSeat } from "./seat.js";
@@ -74,6 +74,11 @@ let running: ProcessScheduler | undefined;
  * @experimental
  */
 export function startScheduler(options: SchedulerOptions = {}): Scheduler {
+  return startTunedScheduler(options);
+}
+
+/** The same, with other parameters of its structures: for `bench/experiments`. */
+export function startTunedScheduler(options: SchedulerOptions, tuning?: SchedulerTuning): Scheduler {
   if (!isMainThread) {
     throw new RingloomError("ERR_RINGLOOM_WRONG_THREAD", "Cannot start a scheduler: this is not the main thread.", {
       operation: "startScheduler",
@@ -84,7 +89,7 @@ export function startScheduler(options: SchedulerOptions = {}): Scheduler {
       operation: "startScheduler",
     });
   }
-  running = new ProcessScheduler(options);
+  running = new ProcessScheduler(options, tuning);
   setSeat(running.seat);
   return running;
 }
@@ -96,7 +101,7 @@ class ProcessScheduler implements Scheduler {
   #isClosed = false;
   #closing: Promise<void> | undefined;
 
-  constructor(options: SchedulerOptions) {
+  constructor(options: SchedulerOptions, tuning?: SchedulerTuning) {
     this.compute = checked("compute", options.compute ?? Math.min(availableParallelism(), COMPUTE_MAX), [
       1,
       COMPUTE_MAX,
@@ -105,7 +110,7 @@ class ProcessScheduler implements Scheduler {
     const spinMicros = checked("spinMicros", options.spinMicros ?? SPIN_MICROS_DEFAULT, [0, SPIN_MICROS_MAX]);
     const tasksMax = checked("tasksMax", options.tasksMax ?? TASK_SLOTS_PER_THREAD_DEFAULT, [1, TASKS_MAX]);
     this.#pool = new ComputePool(
-      { compute: this.compute, guests: 0, guestDriver: "portable", nice, spinMicros, tasksMax },
+      { compute: this.compute, guests: 0, guestDriver: "portable", nice, spinMicros, tasksMax, tuning },
       (isInFlight) => this.#pool.setReferenced(isInFlight),
     );
     this.seat = this.#pool.seat;

@@ -12,6 +12,7 @@ import {
   LIFO_SLOTS_DEFAULT,
   LIFO_SLOTS_MAX,
   RUN_QUEUE_CAPACITY_DEFAULT,
+  STEAL_MAX_DEFAULT,
   TASK_SLOTS_MAX,
   TASK_SLOTS_PER_THREAD_DEFAULT,
   THREADS_MAX,
@@ -28,7 +29,16 @@ import { SharedWords, type Words } from "./words.js";
 const LINE_WORDS = 16;
 const MAGIC = 0x524c_5330;
 /** Words of the header, in order. */
-const HEADER = ["magic", "threads", "slotsPerThread", "queueCapacity", "lifoSlots", "injectorShards", "form"] as const;
+const HEADER = [
+  "magic",
+  "threads",
+  "slotsPerThread",
+  "queueCapacity",
+  "lifoSlots",
+  "injectorShards",
+  "stealMax",
+  "form",
+] as const;
 const FORMS: readonly NotifyForm[] = ["fetch", "compare-and-swap"];
 
 /** How large the scheduler's memory is. */
@@ -43,6 +53,8 @@ export interface SegmentOptions {
   readonly lifoSlots?: number;
   /** 1 to 32. */
   readonly injectorShards?: number;
+  /** Hints that one theft takes at most: half of what is there, if that is less. */
+  readonly stealMax?: number;
   /** How sleeping threads are picked; see `idle-set.ts`. */
   readonly form?: NotifyForm;
 }
@@ -110,11 +122,11 @@ export function createSegment(layout: Layout): SharedArrayBuffer {
 /** Reads the layout of memory that {@link createSegment} made. The memory is handed over by a message, which is what publishes the header. */
 export function readLayout(words: Words): Layout {
   assert(words.length > LINE_WORDS && words.read(0) === MAGIC, "the memory is a scheduler's segment");
-  const [, threads, slotsPerThread, queueCapacity, lifoSlots, injectorShards, formIndex] = HEADER.map((_, n) =>
-    words.read(n),
-  ) as [number, number, number, number, number, number, number];
+  const [, threads, slotsPerThread, queueCapacity, lifoSlots, injectorShards, stealMax, formIndex] = HEADER.map(
+    (_, n) => words.read(n),
+  ) as [number, number, number, number, number, number, number, number];
   const form = FORMS[formIndex] ?? "fetch";
-  const layout = layoutOf({ threads, slotsPerThread, queueCapacity, lifoSlots, injectorShards, form });
+  const layout = layoutOf({ threads, slotsPerThread, queueCapacity, lifoSlots, injectorShards, stealMax, form });
   assert(layout.length <= words.length, "the memory is as long as its header says, or longer");
   return layout;
 }
@@ -129,6 +141,7 @@ function checked(given: SegmentOptions): Required<SegmentOptions> {
     queueCapacity: within("queueCapacity", given.queueCapacity ?? RUN_QUEUE_CAPACITY_DEFAULT, [2, TASK_SLOTS_MAX]),
     lifoSlots: within("lifoSlots", given.lifoSlots ?? LIFO_SLOTS_DEFAULT, [0, LIFO_SLOTS_MAX]),
     injectorShards: within("injectorShards", given.injectorShards ?? INJECTOR_SHARDS_DEFAULT, [1, INJECTOR_SHARDS_MAX]),
+    stealMax: within("stealMax", given.stealMax ?? STEAL_MAX_DEFAULT, [1, TASK_SLOTS_MAX]),
     form: given.form ?? "fetch",
   };
   if ((options.queueCapacity & (options.queueCapacity - 1)) !== 0)
