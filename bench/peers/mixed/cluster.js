@@ -13,7 +13,10 @@ if (cluster.isPrimary) {
   for (let i = 0; i < PROCESSES; i++) cluster.fork();
   process.on("SIGTERM", () => {
     for (const worker of Object.values(cluster.workers)) worker.process.kill("SIGKILL");
-    process.exit(0);
+  });
+  // Not before they have ended: else nobody awaits them, and they might still run beside the next subject.
+  cluster.on("exit", () => {
+    if (Object.keys(cluster.workers).length === 0) process.exit(0);
   });
 } else {
   createServer(listener(burnMs)).listen(0, "127.0.0.1");
