@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { createServer, type Server, type Socket } from "node:net";
 import { after, before, describe, it } from "node:test";
+import { GaveUpError, runPacedLoad } from "./load.js";
 import { prepare, programPath } from "./prepare.js";
-import { run } from "./processes.js";
+import { type RunningServer, run } from "./processes.js";
 
 const GOOD = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nX-Filler: yes\r\n\r\nhello ada";
 
@@ -139,6 +140,16 @@ describe("http-load", { skip: unmet ?? false }, () => {
     assert.equal(output.failed, 20);
     assert.equal(output.requests, 20, "each has a latency, at least its age");
   });
+
+  for (const path of ["/close", "/status"]) {
+    it(`runPacedLoad() rejects with GaveUpError when little but failures come (${path})`, async () => {
+      const running = { host: "127.0.0.1", port } as RunningServer;
+      const second = { every: 10, path: "/good", expectBody: "hello ada" };
+      const times = { warmupSeconds: 0, seconds: 5, drainSeconds: 0 };
+      const load = { connections: 8, path, expectBody: "hello ada", second, rate: 5_000, ...times };
+      await assert.rejects(runPacedLoad(running, load, undefined), GaveUpError);
+    });
+  }
 
   it("sees a response that nobody asked for", async () => {
     const { output, stderr } = await load("/too-many");

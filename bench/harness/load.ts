@@ -49,7 +49,12 @@ export interface LoadResult {
 
 /** Thrown when a run produced anything but right answers. */
 export class LoadError extends Error {
-  override readonly name = "LoadError";
+  override readonly name: string = "LoadError";
+}
+
+/** Thrown when the generator stopped early because most of what came was wrong, or connections broke one after the other. */
+export class GaveUpError extends LoadError {
+  override readonly name = "GaveUpError";
 }
 
 interface GeneratorOutput {
@@ -143,7 +148,7 @@ export interface PacedResult {
 
 /**
  * Runs `http-load` at a constant rate, without coordinated omission. Failed requests are counted, not thrown: a server that is overloaded is the subject of the run.
- * Rejects with {@link LoadError} when the generator could not do its work, or gave up because nothing but failures came.
+ * Rejects with {@link GaveUpError} when little but failures came, and with {@link LoadError} when the generator could not do its work.
  */
 export async function runPacedLoad(
   server: RunningServer,
@@ -159,7 +164,9 @@ export async function runPacedLoad(
   ];
   const timeoutMs = (warmupSeconds + seconds + drainSeconds) * 1_000 + 15_000;
   const { code, stdout, stderr } = await run(pinned(cores, command), { timeoutMs });
-  if (code !== 0) throw new LoadError(lastLine(stderr) ?? `http-load ended with code ${code}`);
+  const words = lastLine(stderr);
+  if (code !== 0 && words?.startsWith("gave up") === true) throw new GaveUpError(words);
+  if (code !== 0) throw new LoadError(words ?? `http-load ended with code ${code}`);
   const output = JSON.parse(stdout) as PacedOutput;
   if (output.due === 0) throw new LoadError("no request was due");
   return {

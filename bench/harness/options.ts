@@ -40,7 +40,7 @@ Options:
   --check            exit with code 1 when a goal is missed
   --help             this text
 
-Exit codes: 0 measured; 1 a subject failed, nothing could be measured, or (--check) a goal was missed; 2 wrong usage.
+Exit codes: 0 measured; 1 Ringloom or a subject that a goal compares with failed, nothing could be measured, or (--check) a goal was missed; 2 wrong usage.
 `;
 }
 
@@ -113,12 +113,6 @@ export function checkNames(kind: string, wanted: readonly string[] | undefined, 
   const unknown = wanted?.find((name) => !known.includes(name));
   if (unknown === undefined) return;
   throw new UsageError(`Cannot find the ${kind} ${unknown}: there are ${[...new Set(known)].join(", ")}`);
-}
-
-/** The same items from another start, so that over the rounds of a run none always follows the same one. */
-export function rotate<T>(items: readonly T[], by: number): T[] {
-  const start = items.length === 0 ? 0 : by % items.length;
-  return [...items.slice(start), ...items.slice(0, start)];
 }
 
 /** The members of `all` that `wanted` names; all without it. */

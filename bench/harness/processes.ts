@@ -17,6 +17,11 @@ export function endChildrenOnExit(): void {
   }
 }
 
+/** The programs that run now. */
+export function childPids(): number[] {
+  return [...running].flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
+}
+
 function killAll(): void {
   for (const child of running) child.kill("SIGKILL");
 }

@@ -12,10 +12,12 @@ import { select } from "../harness/options.js";
 import { prepare } from "../harness/prepare.js";
 import type { RunningServer } from "../harness/processes.js";
 import { progress } from "../harness/progress.js";
+import { type Run, runRounds } from "../harness/rounds.js";
 import type { Metric } from "../harness/rows.js";
+import { missingFrom, withServer } from "../harness/servers.js";
 import { slope } from "../harness/statistics.js";
 import { httpSubjects, type Subject } from "../harness/subjects.js";
-import { availableSubjects, type Context, missingFrom, type Suite, withServer } from "../harness/suite.js";
+import { availableSubjects, type Context, type Suite } from "../harness/suite.js";
 import { heapCases } from "./http-cases.js";
 
 const SUBJECTS = ["ringloom", "ringloom-fetch", "ringloom-portable", "node-http"];
@@ -83,64 +85,56 @@ async function run(context: Context): Promise<void> {
     });
     return;
   }
-  const available = await availableSubjects("heap", select(subjects, options.subjects), results);
-  for (const httpCase of select(heapCases, options.cases)) {
-    for (const subject of available) {
-      try {
-        await measure(context, subject, httpCase);
-      } catch (error) {
-        const missing = missingFrom(error, "heap", httpCase.name, subject);
-        results.miss(missing);
-        progress(`heap ${httpCase.name} ${subject.name}: ${missing.kind}: ${missing.reason}`);
-      }
-    }
-  }
+  await runRounds(context, {
+    cases: select(heapCases, options.cases),
+    subjects: await availableSubjects("heap", select(subjects, options.subjects), results),
+    rounds: 1,
+    deadlineMs: Number.POSITIVE_INFINITY,
+    measure: (run) => measure(context, run),
+    explain: (error, { runCase, subject }) => missingFrom(error, "heap", runCase.name, subject),
+  });
 }
 
-async function measure(context: Context, subject: Subject, httpCase: HttpCase): Promise<void> {
+async function measure(context: Context, { runCase: httpCase, subject }: Run<HttpCase, Subject>): Promise<void> {
   const { placement, results, options } = context;
-  const how = {
+  const start = {
+    cores: placement.serverCore,
+    httpCase,
     nodeFlags: ["--expose-gc", "--trace-gc-nvp"],
     wrap: (command: string[]) => lineBuffered(command) ?? command,
   };
-  await withServer(
-    subject,
-    httpCase,
-    placement,
-    async (server) => {
-      const meter = new AllocationMeter(server);
-      const total = await warmUp(server, httpCase, context);
-      const load = { core: placement.loadCore, warmupSeconds: 0, seconds: 120, requests: Math.round(total / SAMPLES) };
-      const points: [number, number][] = [[0, await heapAfterCollection(server)]];
-      await delay(50);
-      meter.reset();
-      let sent = 0;
-      for (let sample = 0; sample < SAMPLES; sample++) {
-        sent += (await runHttpLoad(server, httpCase, load)).requests;
-        points.push([sent / 1e6, await heapAfterCollection(server)]);
-      }
-      // The last lines travel through a pipe.
-      await delay(50);
-      const add = (metric: Metric, round: number, value: number): void =>
-        results.add("heap", httpCase.name, subject.name, metric, round, value);
-      add(heapBytes, 0, meter.bytes / sent);
-      points.forEach(([, bytes], index) => {
-        add(heapUsed, index, bytes / 1024);
-      });
-      // The first sample still holds what the first forced collection itself left behind.
-      if (sent >= GROWTH_REQUESTS_MIN) add(heapGrowth, 0, slope(points.slice(1)));
-      add(requests, 0, sent);
-      const series = points.map(([, bytes]) => (bytes / 1024).toFixed(0)).join(" ");
-      progress(
-        `heap ${httpCase.name} ${subject.name}: ${sent.toLocaleString("en")} requests, KiB after collections: ${series}`,
-      );
-      if (sent < REQUESTS_FULL && !options.isQuick) {
-        const run = `heap ${httpCase.name} ${subject.name}`;
-        context.notes.add("too slow for 5 million requests in the time of a case, so it got fewer", run);
-      }
-    },
-    how,
-  );
+  await withServer(subject, start, async (server) => {
+    const meter = new AllocationMeter(server);
+    const total = await warmUp(server, httpCase, context);
+    const load = { core: placement.loadCore, warmupSeconds: 0, seconds: 120, requests: Math.round(total / SAMPLES) };
+    const points: [number, number][] = [[0, await heapAfterCollection(server)]];
+    await delay(50);
+    meter.reset();
+    let sent = 0;
+    for (let sample = 0; sample < SAMPLES; sample++) {
+      sent += (await runHttpLoad(server, httpCase, load)).requests;
+      points.push([sent / 1e6, await heapAfterCollection(server)]);
+    }
+    // The last lines travel through a pipe.
+    await delay(50);
+    const add = (metric: Metric, round: number, value: number): void =>
+      results.add("heap", httpCase.name, subject.name, metric, round, value);
+    add(heapBytes, 0, meter.bytes / sent);
+    points.forEach(([, bytes], index) => {
+      add(heapUsed, index, bytes / 1024);
+    });
+    // The first sample still holds what the first forced collection itself left behind.
+    if (sent >= GROWTH_REQUESTS_MIN) add(heapGrowth, 0, slope(points.slice(1)));
+    add(requests, 0, sent);
+    const series = points.map(([, bytes]) => (bytes / 1024).toFixed(0)).join(" ");
+    progress(
+      `heap ${httpCase.name} ${subject.name}: ${sent.toLocaleString("en")} requests, KiB after collections: ${series}`,
+    );
+    if (sent < REQUESTS_FULL && !options.isQuick) {
+      const run = `heap ${httpCase.name} ${subject.name}`;
+      context.notes.add("too slow for 5 million requests in the time of a case, so it got fewer", run);
+    }
+  });
 }
 
 /** Lets code be compiled and pools be filled, and returns how many requests this server can answer in the time of a case. */

@@ -9,23 +9,16 @@ import {
   residentMiB,
   systemCallsPerRequest,
 } from "../harness/observe.js";
-import { rotate, select } from "../harness/options.js";
+import { select } from "../harness/options.js";
 import { prepare } from "../harness/prepare.js";
 import type { RunningServer } from "../harness/processes.js";
 import { progress } from "../harness/progress.js";
+import { Dead, type Rounds, type Run, runRounds } from "../harness/rounds.js";
 import type { Metric } from "../harness/rows.js";
+import { missingFrom, ServerPool, withServer } from "../harness/servers.js";
 import { median } from "../harness/statistics.js";
 import { httpSubjects, type Subject } from "../harness/subjects.js";
-import {
-  availableSubjects,
-  type Context,
-  type Goal,
-  missingFrom,
-  QUICK_SECONDS_MAX,
-  ServerPool,
-  type Suite,
-  withServer,
-} from "../harness/suite.js";
+import { availableSubjects, type Context, type Goal, QUICK_SECONDS_MAX, type Suite } from "../harness/suite.js";
 import { httpCases } from "./http-cases.js";
 
 const ROUNDS_DEFAULT = 5;
@@ -120,23 +113,28 @@ export async function runServers(
   const { rounds, seconds, warmupSeconds } = plan;
   const size = `${subjects.length} subjects, ${cases.length} cases, ${rounds} rounds`;
   progress(`${suite}: ${size} of ${seconds.toFixed(2)} s after ${warmupSeconds.toFixed(2)} s of warm-up`);
-  const dead = new Set<string>();
-  const pool = options.isQuick ? new ServerPool(context.placement) : undefined;
-  if (pool !== undefined)
-    context.notes.add("--quick: short runs on servers that stay up between cases; a rough picture");
+  if (options.isQuick) context.notes.add("--quick: short runs on servers that stay up between cases; a rough picture");
+  const pool = options.isQuick ? new ServerPool((server, httpCase) => warmUp(server, httpCase, session)) : undefined;
+  const session: Session = { context, plan, generator, pool };
+  const all: Omit<ServerRounds, "measure"> = {
+    cases,
+    subjects,
+    rounds,
+    deadlineMs: plan.deadlineMs,
+    explain: (error, { runCase, subject }) => missingFrom(error, suite, runCase.name, subject),
+  };
+  const dead = new Dead();
   try {
-    await runRounds({ context, plan, generator, pool }, cases, subjects, dead);
+    await runRounds(context, { ...all, measure: (run) => measureOnce(session, run) }, dead);
   } finally {
     await pool?.stop();
   }
   if (options.isQuick || generator === "wrk") return;
-  for (const httpCase of cases) {
-    for (const subject of subjects) {
-      if (dead.has(subject.name) || dead.has(keyOf(subject, httpCase))) continue;
-      await attempt(context, subject, httpCase, dead, () => measureExtras(context, subject, httpCase));
-    }
-  }
+  await runRounds(context, { ...all, rounds: 1, measure: (run) => measureExtras(context, run) }, dead);
 }
+
+type ServerRun = Run<HttpCase, Subject>;
+type ServerRounds = Rounds<HttpCase, Subject>;
 
 /** What every run of the rounds shares. */
 interface Session {
@@ -145,34 +143,6 @@ interface Session {
   readonly generator: "http-load" | "wrk";
   /** Undefined: each run gets a server of its own. */
   readonly pool: ServerPool | undefined;
-}
-
-async function runRounds(
-  session: Session,
-  cases: readonly HttpCase[],
-  subjects: readonly Subject[],
-  dead: Set<string>,
-): Promise<void> {
-  const { context, plan } = session;
-  for (let round = 0; round < plan.rounds; round++) {
-    for (const httpCase of cases) {
-      // Each round starts with another subject, so that none always follows the same one.
-      for (const subject of rotate(subjects, round)) {
-        if (dead.has(subject.name) || dead.has(keyOf(subject, httpCase))) continue;
-        if (performance.now() > plan.deadlineMs) {
-          const skipped = {
-            suite: context.suite,
-            case: httpCase.name,
-            subject: subject.name,
-            kind: "skipped",
-          } as const;
-          context.results.miss({ ...skipped, reason: "out of time" });
-          continue;
-        }
-        await attempt(context, subject, httpCase, dead, () => measureOnce(session, subject, httpCase, round));
-      }
-    }
-  }
 }
 
 /** Our own generator; wrk where it cannot be built; nothing where there is neither. */
@@ -209,26 +179,10 @@ function makePlan({ options }: Context, subjectCount: number, caseCount: number)
   return { rounds, seconds, warmupSeconds: WARMUP_SECONDS_QUICK, deadlineMs };
 }
 
-async function attempt(
-  { results, suite }: Context,
-  subject: Subject,
-  httpCase: HttpCase,
-  dead: Set<string>,
-  measure: () => Promise<void>,
-): Promise<void> {
-  try {
-    await measure();
-  } catch (error) {
-    const missing = missingFrom(error, suite, httpCase.name, subject);
-    results.miss(missing);
-    dead.add(missing.case === undefined ? subject.name : keyOf(subject, httpCase));
-    progress(`${httpCase.name} ${subject.name}: ${missing.kind}: ${missing.reason}`);
-  }
-}
-
-async function measureOnce(session: Session, subject: Subject, httpCase: HttpCase, round: number): Promise<void> {
+async function measureOnce(session: Session, { runCase: httpCase, subject, round }: ServerRun): Promise<void> {
   const { context, plan, generator, pool } = session;
   const { placement, results, options } = context;
+  const start = { cores: placement.serverCore, httpCase };
   const load = { core: placement.loadCore, warmupSeconds: plan.warmupSeconds, seconds: plan.seconds };
   const add = (metric: Metric, value: number | undefined): void => {
     if (value !== undefined) results.add(context.suite, httpCase.name, subject.name, metric, round, value);
@@ -251,12 +205,12 @@ async function measureOnce(session: Session, subject: Subject, httpCase: HttpCas
       add(wrkP99, second.p99Us);
     }
   };
-  if (pool === undefined) return withServer(subject, httpCase, placement, measure);
-  const warmUp = async (server: RunningServer): Promise<void> => {
-    const long = { ...load, warmupSeconds: 0, seconds: WARMUP_SECONDS };
-    await (generator === "wrk" ? runWrk(server, httpCase, long) : runHttpLoad(server, httpCase, long));
-  };
-  return pool.use(subject, httpCase, warmUp, measure);
+  return pool === undefined ? withServer(subject, start, measure) : pool.use(subject, start, measure);
+}
+
+async function warmUp(server: RunningServer, httpCase: HttpCase, { context, generator }: Session): Promise<void> {
+  const load = { core: context.placement.loadCore, warmupSeconds: 0, seconds: WARMUP_SECONDS };
+  await (generator === "wrk" ? runWrk(server, httpCase, load) : runHttpLoad(server, httpCase, load));
 }
 
 /** wrk cannot read another process's CPU time, so it is read around a run without warm-up. */
@@ -284,10 +238,10 @@ function noteSaturation({ notes }: Context, subject: Subject, httpCase: HttpCase
 }
 
 /** System calls and allocated bytes, each in a server of its own, because measuring them disturbs the rest. */
-async function measureExtras(context: Context, subject: Subject, httpCase: HttpCase): Promise<void> {
+async function measureExtras(context: Context, { runCase: httpCase, subject }: ServerRun): Promise<void> {
   const { placement, results, suite } = context;
   const load = { core: placement.loadCore, warmupSeconds: 0, seconds: SYSTEM_CALL_SECONDS };
-  const calls = await withServer(subject, httpCase, placement, (server) =>
+  const calls = await withServer(subject, { cores: placement.serverCore, httpCase }, (server) =>
     systemCallsPerRequest(server, httpCase, load),
   );
   if (calls !== undefined) results.add(suite, httpCase.name, subject.name, systemCalls, 0, calls);
@@ -323,10 +277,13 @@ async function measureAllocation(
     seconds: 30,
     requests: Math.min(1_000_000, Math.max(20_000, Math.round(rate * ALLOCATION_SECONDS))),
   };
-  return withServer(subject, httpCase, placement, (server) => allocatedBytesPerRequest(server, httpCase, load), {
+  const start = {
+    cores: placement.serverCore,
+    httpCase,
     nodeFlags: allocationFlags,
-    wrap: (command) => lineBuffered(command) ?? command,
-  });
+    wrap: (command: string[]) => lineBuffered(command) ?? command,
+  };
+  return withServer(subject, start, (server) => allocatedBytesPerRequest(server, httpCase, load));
 }
 
 function keyOf(subject: Subject, httpCase: HttpCase): string {

@@ -1,11 +1,17 @@
 /** The suite `messages`: two threads on two cores, in three regimes told apart by what they do while they wait, and what starting costs. */
 import { numbersOf, type ProgramSubject, runPrograms } from "../harness/programs.js";
+import type { Run } from "../harness/rounds.js";
 import type { Metric } from "../harness/rows.js";
 import type { Context, Goal, Suite } from "../harness/suite.js";
 import { messageSubjects } from "./message-subjects.js";
 
+interface MessageCase {
+  readonly name: string;
+  readonly about: string;
+}
+
 /** The cases. `pair.h` has the constants: rounds, values, and for how long the adaptive regime spins. */
-const messageCases: readonly { readonly name: string; readonly about: string }[] = [
+const messageCases: readonly MessageCase[] = [
   { name: "rtt-busy", about: "round trip of one word, 256 in a row, both threads spin" },
   { name: "rtt-adaptive", about: "the same, both spin for 50 µs before they block (Tokio: as it decides)" },
   { name: "rtt-parked", about: "the same, both block in the kernel at once" },
@@ -57,16 +63,14 @@ async function run(context: Context): Promise<void> {
     cases: messageCases,
     subjects: messageSubjects,
     argsFor: ({ name }, { warmupSeconds, seconds }) => [name, String(warmupSeconds), String(seconds), ...cores],
-    accept: ({ name }, subject, output, round) => accept(context, name, subject, output, round),
+    accept: (messageRun, output) => accept(context, messageRun, output),
   });
 }
 
 function accept(
   { results }: Context,
-  caseName: string,
-  subject: ProgramSubject,
+  { runCase: { name: caseName }, subject, round }: Run<MessageCase, ProgramSubject>,
   output: unknown,
-  round: number,
 ): string {
   const { count, ns, cpuNs, wallNs } = numbersOf(output, ["count", "ns", "cpuNs", "wallNs"]);
   if (count === 0) throw new Error("nothing was finished in time");

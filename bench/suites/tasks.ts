@@ -1,6 +1,7 @@
 /** The suite `tasks`: CPU work in other threads, from nothing to 100 µs a task, and fan-out with fan-in. */
 import { burn, stepNs, stepsOf } from "../harness/kernel.js";
 import { numbersOf, type ProgramSubject, runPrograms } from "../harness/programs.js";
+import type { Run } from "../harness/rounds.js";
 import type { Metric } from "../harness/rows.js";
 import type { Context, Goal, Suite } from "../harness/suite.js";
 import { EXECUTORS, taskSubjects } from "./task-subjects.js";
@@ -85,16 +86,14 @@ async function run(context: Context): Promise<void> {
     subjects: taskSubjects,
     argsFor: ({ width, steps, hotSteps }, { warmupSeconds, seconds }) =>
       [width, steps(), hotSteps, warmupSeconds, seconds].map(String),
-    accept: (taskCase, subject, output, round) => accept(context, taskCase, subject, output, round),
+    accept: (taskRun, output) => accept(context, taskRun, output),
   });
 }
 
 function accept(
   { results, notes }: Context,
-  taskCase: TaskCase,
-  subject: ProgramSubject,
+  { runCase: taskCase, subject, round }: Run<TaskCase, ProgramSubject>,
   output: unknown,
-  round: number,
 ): string {
   const figures = numbersOf(output, ["batches", "ns", "cpuNs", "totalBatches", "sum", "kernelNs"]);
   const expected = expectedSum(taskCase, figures.totalBatches);
