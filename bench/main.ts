@@ -7,9 +7,10 @@ import { checkNames, helpText, type Options, parseOptions, UsageError } from "./
 import { barChart } from "./harness/plot.js";
 import { endChildrenOnExit } from "./harness/processes.js";
 import { progress } from "./harness/progress.js";
-import { judge, report } from "./harness/report.js";
+import { report } from "./harness/report.js";
 import { Notes, Results } from "./harness/rows.js";
 import type { Suite } from "./harness/suite.js";
+import { exitCodeOf } from "./harness/verdict.js";
 import { frameworksSuite } from "./suites/frameworks.js";
 import { heapSuite } from "./suites/heap.js";
 import { httpSuite } from "./suites/http.js";
@@ -43,20 +44,18 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   endChildrenOnExit();
-  const { suites: names, jsonPath, isPlotting, isChecking } = options;
+  const { suites: names, jsonPath, isPlotting } = options;
   const suites = SUITES.filter(({ name }) => names.includes(name));
   const results = new Results();
   const notes = new Notes();
   const placement = place();
   for (const suite of suites) await suite.run({ suite: suite.name, options, placement, results, notes });
 
-  const text = report(suites, results, notes, placement);
+  const text = report(suites, { results, notes, placement, selection: options });
   process.stdout.write(text);
   if (jsonPath !== undefined) writeResults(jsonPath, results, text);
   if (isPlotting) writePlots(jsonPath ?? join(root, "bench/results", `${names.join("-")}.json`), suites, results);
-  const isMissed = suites.some((suite) => judge(suite, results).some(({ isMet }) => isMet === false));
-  const hasFailed = results.missing.some(({ kind }) => kind === "failed");
-  return hasFailed || results.rows().length === 0 || (isChecking && isMissed) ? 1 : 0;
+  return exitCodeOf(suites, results, options);
 }
 
 function readOptions(args: readonly string[]): Options | "help" {

@@ -2,36 +2,25 @@
 import type { Placement } from "./machine.js";
 import { describeMachine } from "./machine.js";
 import type { Metric, Notes, Results, Row } from "./rows.js";
-import type { Comparison, Goal, Suite } from "./suite.js";
+import type { Comparison, Suite } from "./suite.js";
+import { judge, type Selection, type Verdict } from "./verdict.js";
 
-/** A goal and what the run says about it; `figure` is undefined when it was not measured. */
-export interface Verdict {
-  readonly goal: Goal;
-  readonly figure: number | undefined;
-  readonly isMet: boolean | undefined;
-}
-
-/** Judges the goals of a suite by the results. */
-export function judge(suite: Suite, results: Results): Verdict[] {
-  const rows = results.rows();
-  return suite.goals.map((goal) => {
-    const figure =
-      goal.base === undefined
-        ? find(rows, goal.suite, goal.case, goal.subject, goal.metric)?.median
-        : results.ratio(goal.suite, goal.case, goal.metric, goal.subject, goal.base);
-    if (figure === undefined) return { goal, figure, isMet: undefined };
-    return { goal, figure, isMet: goal.relation === "at least" ? figure >= goal.value : figure <= goal.value };
-  });
+/** What there is to report. */
+export interface Outcome {
+  readonly results: Results;
+  readonly notes: Notes;
+  readonly placement: Placement;
+  readonly selection: Selection;
 }
 
 /** The whole report as text. */
-export function report(suites: readonly Suite[], results: Results, notes: Notes, placement: Placement): string {
+export function report(suites: readonly Suite[], { results, notes, placement, selection }: Outcome): string {
   const lines = [`${describeMachine()}`, `${placement.description}; ${new Date().toISOString().slice(0, 10)}`];
   lines.push(
     "Medians over the rounds, (lowest–highest) in brackets; × is the median of the rounds' ratios to that subject.",
     "",
   );
-  for (const suite of suites) lines.push(...suiteLines(suite, results));
+  for (const suite of suites) lines.push(...suiteLines(suite, results, selection));
   const remarks = notes.lines();
   if (remarks.length > 0) lines.push("Remarks:", ...remarks.map((remark) => `  ${remark}`), "");
   if (results.missing.length > 0) {
@@ -45,7 +34,7 @@ export function report(suites: readonly Suite[], results: Results, notes: Notes,
   return lines.join("\n");
 }
 
-function suiteLines(suite: Suite, results: Results): string[] {
+function suiteLines(suite: Suite, results: Results, selection: Selection): string[] {
   const rows = results.rows().filter((row) => row.suite === suite.name);
   const lines: string[] = [];
   for (const { name, about } of suite.cases) {
@@ -55,16 +44,18 @@ function suiteLines(suite: Suite, results: Results): string[] {
   }
   const present = suite.subjects.filter(({ name }) => rows.some((row) => row.subject === name));
   if (present.length > 0) lines.push("Subjects:", ...present.map(({ name, about }) => `  ${name}: ${about()}`), "");
-  const verdicts = judge(suite, results).filter(({ figure }) => figure !== undefined);
+  const verdicts = judge(suite, results, selection);
   if (verdicts.length > 0) lines.push("Goals:", ...verdicts.map(verdictLine), "");
   return lines;
 }
 
-function verdictLine({ goal, figure = Number.NaN, isMet }: Verdict): string {
-  const unit = goal.base === undefined ? "" : ` × ${goal.base}`;
+function verdictLine({ goal, figure, isMet, reason }: Verdict): string {
+  const what = `${goal.case} ${goal.metric} of ${goal.subject}`;
+  const base = goal.base === undefined ? "" : ` × ${goal.base}`;
+  const wanted = `${goal.relation} ${goal.value.toLocaleString("en")}${base}`;
+  if (figure === undefined) return `  open   ${what}, ${wanted}: not judged (${reason})`;
   const shown = goal.base === undefined ? figureText(figure) : ratioText(figure);
-  const wanted = goal.value.toLocaleString("en");
-  return `  ${isMet === true ? "met   " : "MISSED"} ${goal.case} ${goal.metric} of ${goal.subject}: ${shown}${unit}, ${goal.relation} ${wanted}`;
+  return `  ${isMet === true ? "met   " : "MISSED"} ${what}: ${shown}${base}, ${goal.relation} ${goal.value.toLocaleString("en")}`;
 }
 
 function caseTable(suite: Suite, caseName: string, rows: readonly Row[], results: Results): string[] {
