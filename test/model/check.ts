@@ -1,4 +1,4 @@
-/** Checks a program: every interleaving without a death, then with the death of each mortal thread before each of its steps. */
+/** Checks a program: every interleaving without a death, then with the death of each mortal thread before each of its steps, and where a program asks for it with two deaths. */
 import { Explorer, type ExplorerOptions, nameOfThread } from "./explorer.js";
 import { describeStep } from "./operation.js";
 import type { ModelProgram } from "./program.js";
@@ -24,7 +24,7 @@ export interface Verdict {
   readonly executions: number;
   /** Interleavings that were given up as equivalent to others. */
   readonly redundant: number;
-  /** Searches with a death. */
+  /** Searches with a death or two. */
   readonly deaths: number;
   readonly steps: number;
   readonly elapsedMs: number;
@@ -43,16 +43,31 @@ export interface Failure {
 export function checkProgram(program: ModelProgram, options: CheckOptions = {}): Verdict {
   const startedMs = performance.now();
   const tally = new Tally(program, options);
-  const base = tally.explore(undefined);
-  for (const thread of program.mortal ?? []) {
+  const mortal = program.mortal ?? [];
+  const stranger = mortal.find((thread) => thread >= program.threads.length);
+  if (stranger !== undefined) {
+    throw new RangeError(`Cannot check ${program.name}: there is no thread ${stranger}`);
+  }
+  const base = tally.explore([]);
+  for (const [nth, thread] of mortal.entries()) {
     // A thread's steps before its death are those that it makes without one, so the first search has met every position.
-    const positions = base.deathPositions[thread];
-    if (positions === undefined) throw new RangeError(`Cannot check ${program.name}: there is no thread ${thread}`);
-    for (let position = 1; position < positions.length; position++) {
-      if (positions[position] === 1 && tally.failure === undefined) tally.explore({ thread, position });
+    for (const first of deathsOf(base, thread)) {
+      if (tally.failure !== undefined) break;
+      const alone = tally.explore([first]);
+      if (program.deathsMax !== 2) continue;
+      // The search with the first death has met what another thread may have done by its own, whichever of the two comes earlier.
+      for (const second of mortal.slice(nth + 1).flatMap((other) => deathsOf(alone, other))) {
+        if (tally.failure === undefined) tally.explore([first, second]);
+      }
     }
   }
   return { ...judge(program, tally), ...tally.figures, elapsedMs: performance.now() - startedMs };
+}
+
+function deathsOf(explorer: Explorer, thread: number): Death[] {
+  return [...explorer.deathPositions[thread]!].flatMap((isMet, position) => {
+    return isMet === 1 && position > 0 ? [{ thread, position }] : [];
+  });
 }
 
 /** One execution, spelled out. */
@@ -68,8 +83,8 @@ export interface Replay {
  * @throws RangeError when the program has no such execution
  */
 export function replaySchedule(program: ModelProgram, text: string): Replay {
-  const { threads, death } = parseSchedule(text);
-  const explorer = new Explorer(program, { death, schedule: threads });
+  const { threads, deaths } = parseSchedule(text);
+  const explorer = new Explorer(program, { deaths, schedule: threads });
   const { failure } = explorer.run();
   const { nameOf } = program;
   const spell = (index: number): string => (nameOf === undefined ? `${index}` : `${index} ${nameOf(index)}`);
@@ -103,21 +118,21 @@ class Tally {
     return { executions, redundant, steps, deaths, failure };
   }
 
-  explore(death: Death | undefined): Explorer {
+  explore(deaths: readonly Death[]): Explorer {
     let ended = 0;
     const left = this.#executionsMax - this.executions - this.redundant - this.cut;
     const mayGoOn = (): boolean => ++ended < left && ((ended & 255) !== 0 || performance.now() < this.#endMs);
-    const options: ExplorerOptions = { death, mayGoOn };
+    const options: ExplorerOptions = { deaths, mayGoOn };
     const explorer = new Explorer(this.#program, options);
     const { executions, redundant, cut, steps, isFinished, failure } = explorer.run();
     this.executions += executions;
     this.redundant += redundant;
     this.cut += cut;
     this.steps += steps;
-    this.deaths += death === undefined ? 0 : 1;
+    this.deaths += deaths.length === 0 ? 0 : 1;
     this.isFinished &&= isFinished;
     if (failure !== undefined) {
-      this.failure = { message: failure, schedule: formatSchedule({ threads: explorer.schedule, death }) };
+      this.failure = { message: failure, schedule: formatSchedule({ threads: explorer.schedule, deaths }) };
     }
     return explorer;
   }

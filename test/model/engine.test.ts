@@ -272,7 +272,7 @@ describe("checkProgram() and death", () => {
       words.notify(0, 1);
     };
     const chain = program([passOn, passOn, begin], { mortal: [0] });
-    const asleep = new Explorer(chain, { death: { thread: 0, position: 2 } }).run();
+    const asleep = new Explorer(chain, { deaths: [{ thread: 0, position: 2 }] }).run();
     assert.equal(asleep.failure, "lost wake-up: thread b waits for ever and nobody is left to notify");
     assert.equal(checkProgram({ ...chain, reaper: (words) => void words.notify(0) }).failure, undefined);
   });
@@ -284,6 +284,49 @@ describe("checkProgram() and death", () => {
     check([store, store, store], { mortal: [1, 2], finish });
     assert.deepEqual([...died].sort(), ["", "1", "2"]);
     assert.throws(() => check([store], { mortal: [1] }), /^RangeError: Cannot check test: there is no thread 1/);
+  });
+
+  test("kills two threads in one execution if the program says so, and runs the reapers one behind the other in both orders", () => {
+    const seen = new Set<string>();
+    const [busy, log] = [0, 1];
+    const two = {
+      mortal: [0, 1],
+      reaper: (words: Words, killed: number) => {
+        assert.equal(words.exchange(busy, 1), 0, "the other reaper is at work");
+        words.write(3, killed);
+        words.store(log, 10 * words.load(log) + killed + 1);
+        words.store(busy, 0);
+      },
+      finish: (words: Words, killed: readonly number[]) => void seen.add(`${killed} ${words.load(log)}`),
+    };
+    const threads: ModelThread[] = [2, 4].map((word) => (words) => words.store(word, 1));
+    assert.equal(check(threads, two).failure, undefined);
+    assert.deepEqual([...seen].sort(), [" 0", "0 1", "1 2"]);
+    const verdict = check(threads, { ...two, deathsMax: 2 });
+    assert.deepEqual([verdict.failure, verdict.isExhaustive], [undefined, true]);
+    assert.deepEqual([...seen].sort(), [" 0", "0 1", "0,1 12", "0,1 21", "1 2"]);
+    // Before the step and behind it: 2 deaths of each alone, and the 4 pairs.
+    assert.equal(verdict.deaths, 8);
+  });
+
+  test("finds what breaks by a second death alone, and replays it", () => {
+    // Two threads do the same, each in case that the other one dies.
+    const work: ModelThread = (words) => words.store(0, 1);
+    const redundant: ModelProgram = {
+      name: "redundant",
+      length: 2,
+      threads: [work, work],
+      mortal: [0, 1],
+      reaper: (words) => void words.add(1, 1),
+      finish: (words) => assert.equal(words.load(0), 1, "nobody did it"),
+    };
+    assert.equal(checkProgram(redundant).failure, undefined);
+    const { failure } = checkProgram({ ...redundant, deathsMax: 2 });
+    assert.match(failure?.message ?? "", /nobody did it/);
+    assert.match(failure?.schedule ?? "", /^a@1:b@1:[a-d\d]+$/);
+    const { failure: again, lines } = replaySchedule(redundant, failure!.schedule);
+    assert.equal(again, failure?.message);
+    assert.ok(lines.some((line) => line.includes("the other reaper")));
   });
 
   test("lets the reaper see what the dead thread wrote without a race", () => {
@@ -436,6 +479,9 @@ describe("replaySchedule()", () => {
       () => replaySchedule(long, "a2b3a"),
       /^RangeError: Cannot replay: at step 5 of the schedule thread b/,
     );
-    assert.throws(() => replaySchedule(one, "c"), /^RangeError: Cannot replay: at step 1 of the schedule thread c/);
+    assert.throws(
+      () => replaySchedule(one, "c"),
+      /^RangeError: Cannot replay: at step 1 of the schedule thread c, which there is not, has/,
+    );
   });
 });

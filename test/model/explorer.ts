@@ -9,7 +9,7 @@
  * to be run; a thread that *sleeps* at a node has been explored from there or from above, and stays out until a step depends on what it would do.
  */
 import type { Words } from "../../src/shared/words.js";
-import { DONE, LIVE, Machine } from "./machine.js";
+import { DEAD, DONE, LIVE, Machine } from "./machine.js";
 import { ModelWords, type StepTaker } from "./model-words.js";
 import {
   ALL,
@@ -41,7 +41,8 @@ const STEPS_MAX = 300;
 const THREADS_MAX = 16;
 
 export interface ExplorerOptions {
-  readonly death?: Death | undefined;
+  /** Of different threads, two at most. */
+  readonly deaths?: readonly Death[];
   /** `false` explores every order, to check the reduction with. */
   readonly isReduced?: boolean;
   /** The threads to run, in order, instead of a search; then whoever is ready. */
@@ -92,6 +93,10 @@ export class Explorer implements StepTaker {
   readonly #trace: Trace;
   readonly #logs: ThreadLog[];
   readonly #words: ModelWords;
+  readonly #deaths: readonly Death[];
+  /** The reapers take turns: to begin is a change of this object, when there are two. */
+  readonly #turn: number;
+  readonly #causes: number[] = [];
   readonly #footprint: Footprint = { looksAt: -1, changes: -1, changesToo: -1 };
   readonly #otherFootprint: Footprint = { looksAt: -1, changes: -1, changesToo: -1 };
 
@@ -119,18 +124,20 @@ export class Explorer implements StepTaker {
     this.#options = options;
     this.#isReduced = options.isReduced ?? true;
     this.#stepsMax = program.stepsMax ?? STEPS_MAX;
-    this.#threads = withReaper(program, options.death);
+    this.#deaths = options.deaths ?? [];
+    this.#threads = withReapers(program, this.#deaths);
+    this.#turn = this.#threads.length > program.threads.length + 1 ? 2 * length : -1;
     const threads = this.#threads.length;
     if (threads > THREADS_MAX) throw new RangeError(`Cannot check ${program.name}: ${threads} threads of at most 16`);
     this.#machine = new Machine({
       length,
       threads,
-      reaper: threads > program.threads.length ? threads - 1 : -1,
+      reaped: threads > program.threads.length ? this.#deaths.map(({ thread }) => thread) : [],
       hasTimeouts: program.hasTimeouts ?? false,
       nameOf: (index) => (nameOf === undefined ? `${index}` : `${index} (${nameOf(index)})`),
       nameOfThread: (thread) => nameOfThread(program, thread),
     });
-    this.#trace = new Trace(2 * length, threads, (depth, initials, preferred) => {
+    this.#trace = new Trace(2 * length + 1, threads, (depth, initials, preferred) => {
       if ((initials & (this.#todo[depth]! | this.#sleeping[depth]!)) !== 0) return;
       this.#todo[depth]! |= (initials & (1 << preferred)) !== 0 ? 1 << preferred : initials & -initials;
     });
@@ -184,9 +191,9 @@ export class Explorer implements StepTaker {
     });
   }
 
-  /** The thread that has died in the execution at hand, if one has. */
+  /** The threads that have died in the execution at hand. */
   get killed(): readonly number[] {
-    return this.#machine.dead < 0 ? [] : [this.#machine.dead];
+    return this.#threads.flatMap((_, thread) => (this.#machine.stateOf(thread) === DEAD ? [thread] : []));
   }
 
   /** The words as they are now; not a copy. */
@@ -227,7 +234,10 @@ export class Explorer implements StepTaker {
   #chooseScheduled(): number {
     const next = this.#options.schedule![this.#depth]!;
     if (next >= this.#threads.length || (this.#readyThreads() & (1 << next)) === 0) {
-      const name = nameOfThread(this.program, next);
+      const name =
+        next < this.#threads.length
+          ? nameOfThread(this.program, next)
+          : `thread ${letterOf(next)}, which there is not,`;
       // Not thrown here: this may run inside of a thread, whose own error it would seem to be.
       this.#misfit = `Cannot replay: at step ${this.#depth + 1} of the schedule ${name} has no step to make`;
       return NOBODY;
@@ -249,9 +259,19 @@ export class Explorer implements StepTaker {
       // A thread that has made too many steps stays where it is and the others go on: what they do may have been what it looked for.
       if (log.length >= this.#stepsMax) continue;
       if (log.kind === WAKE && !this.#machine.isNotified(thread) && !this.#mayTimeOut(log)) continue;
+      if (log.kind === START && this.#isWaitingForItsTurn(thread)) continue;
       ready |= 1 << thread;
     }
     return ready;
+  }
+
+  /** Whether the thread is a reaper and the other one has begun and not ended. */
+  #isWaitingForItsTurn(thread: number): boolean {
+    if (this.#turn < 0 || this.#machine.reapedBy(thread) < 0) return false;
+    return this.#logs.some((log, other) => {
+      const isReaping = this.#machine.reapedBy(other) >= 0 && this.#machine.stateOf(other) === LIVE;
+      return other !== thread && isReaping && log.length > 0;
+    });
   }
 
   #isSomebodyCut(): boolean {
@@ -348,8 +368,7 @@ export class Explorer implements StepTaker {
     if (leavesNoTrace(kind)) return false;
     const { length } = this.#logs[thread]!;
     this.deathPositions[thread]![length] = 1;
-    const { death } = this.#options;
-    return death !== undefined && death.thread === thread && death.position === length;
+    return this.#deaths.some((death) => death.thread === thread && death.position === length);
   }
 
   #perform(thread: number): void {
@@ -367,7 +386,7 @@ export class Explorer implements StepTaker {
     this.#setFootprint(thread, this.#footprint);
     this.#sleeping[depth + 1] = this.#isReduced ? this.#stillSleeping(depth, thread) : 0;
     this.#todo[depth + 1] = 0;
-    this.#trace.append(depth, thread, this.#footprint, this.#causeOf(thread, log.kind));
+    this.#trace.append(depth, thread, this.#footprint, this.#causesOf(thread, log.kind));
     this.#depth = depth + 1;
     this.result.steps++;
     log.complete(this.#machine.step(depth + 1, thread, log));
@@ -394,6 +413,7 @@ export class Explorer implements StepTaker {
     footprint.changesToo = -1;
     switch (kind) {
       case START:
+        if (this.#machine.reapedBy(thread) >= 0) footprint.changes = this.#turn;
         return;
       case LOAD:
       case READ:
@@ -430,11 +450,18 @@ export class Explorer implements StepTaker {
     }
   }
 
-  /** The step, as depth + 1, without which this one could not be made although they share no object: who woke the thread, whose death calls the reaper. */
-  #causeOf(thread: number, kind: number): number {
-    if (kind === WAKE) return this.#machine.wokenBy(thread);
-    if (kind !== START || this.#machine.dead < 0 || thread < this.program.threads.length) return -1;
-    return this.#trace.lastOf(this.#machine.dead);
+  /** The steps, as depth + 1, without which this one could not be made although they share no object: who woke the thread, whose death calls the reaper, the end of the reaper before it. */
+  #causesOf(thread: number, kind: number): readonly number[] {
+    const causes = this.#causes;
+    causes.length = 0;
+    if (kind === WAKE && this.#machine.isNotified(thread)) causes.push(this.#machine.wokenBy(thread));
+    const reaped = this.#machine.reapedBy(thread);
+    if (kind !== START || reaped < 0) return causes;
+    causes.push(this.#trace.lastOf(reaped));
+    for (let other = this.program.threads.length; other < this.#threads.length; other++) {
+      if (this.#machine.stateOf(other) === DONE) causes.push(this.#trace.lastOf(other));
+    }
+    return causes;
   }
 
   #endExecution(): void {
@@ -480,12 +507,20 @@ export class Explorer implements StepTaker {
 
 /** How a thread is called: a letter, which is also how a schedule names it. */
 export function nameOfThread(program: ModelProgram, thread: number): string {
-  return thread === program.threads.length ? "the reaper" : `thread ${letterOf(thread)}`;
+  if (thread < program.threads.length) return `thread ${letterOf(thread)}`;
+  return thread === program.threads.length ? "the reaper" : "the other reaper";
 }
 
-function withReaper({ threads, reaper }: ModelProgram, death: Death | undefined): readonly ModelThread[] {
-  if (death === undefined || reaper === undefined) return threads;
-  return [...threads, (words: Words) => reaper(words, death.thread)];
+function withReapers({ threads, reaper }: ModelProgram, deaths: readonly Death[]): readonly ModelThread[] {
+  if (reaper === undefined) return threads;
+  return [
+    ...threads,
+    ...deaths.map(
+      ({ thread }) =>
+        (words: Words) =>
+          reaper(words, thread),
+    ),
+  ];
 }
 
 function describeError(error: unknown): string {

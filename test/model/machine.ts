@@ -32,7 +32,7 @@ import {
   WAKE,
 } from "./operation.js";
 
-/** States of a thread. A reaper is {@link UNBORN} until a thread has died. */
+/** States of a thread. A reaper is {@link UNBORN} until its thread has died. */
 export const UNBORN = 0;
 export const LIVE = 1;
 export const DONE = 2;
@@ -52,10 +52,10 @@ export interface NextStep {
 export interface MachineOptions {
   /** Words of memory. */
   readonly length: number;
-  /** The reaper included. */
+  /** The reapers included. */
   readonly threads: number;
-  /** The thread that starts when another one has died, or -1. */
-  readonly reaper: number;
+  /** By reaper: the thread whose death it waits for. The reapers are the last threads. */
+  readonly reaped: readonly number[];
   readonly hasTimeouts: boolean;
   readonly nameOf: (index: number) => string;
   readonly nameOfThread: (thread: number) => string;
@@ -67,7 +67,7 @@ export class Machine {
   readonly memory: Int32Array;
   readonly threads: number;
   readonly hasTimeouts: boolean;
-  readonly reaper: number;
+  readonly #reaped: readonly number[];
   readonly #nameOf: (index: number) => string;
   readonly #nameOfThread: (thread: number) => string;
   /** Where each kind of word begins; memory itself begins at 0. */
@@ -83,11 +83,10 @@ export class Machine {
   readonly #sleepOrders: number;
   readonly #sleepCount: number;
   readonly #woken: number;
-  readonly #dead: number;
 
-  constructor({ length, threads, reaper, hasTimeouts, nameOf, nameOfThread }: MachineOptions) {
+  constructor({ length, threads, reaped, hasTimeouts, nameOf, nameOfThread }: MachineOptions) {
     this.threads = threads;
-    this.reaper = reaper;
+    this.#reaped = reaped;
     this.hasTimeouts = hasTimeouts;
     this.#nameOf = nameOf;
     this.#nameOfThread = nameOfThread;
@@ -105,7 +104,6 @@ export class Machine {
     this.#sleepOrders = take(threads);
     this.#sleepCount = take(1);
     this.#woken = take(threads);
-    this.#dead = take(1);
     this.journal = new Journal(end);
     this.memory = this.journal.words.subarray(0, length);
   }
@@ -132,9 +130,9 @@ export class Machine {
     return this.journal.words[this.#woken + thread]! || -1;
   }
 
-  /** The thread that was killed, or -1. */
-  get dead(): number {
-    return this.journal.words[this.#dead]! - 1;
+  /** The thread whose reaper `thread` is, or -1. */
+  reapedBy(thread: number): number {
+    return this.#reaped[thread - (this.threads - this.#reaped.length)] ?? -1;
   }
 
   /** What is wrong with a step that is no payload access: a word that is payload elsewhere. */
@@ -243,7 +241,7 @@ export class Machine {
   #passage(thread: number, kind: number): number {
     const { journal, threads } = this;
     if (kind === START) {
-      if (thread === this.reaper) this.#acquire(thread, this.#wakeClocks + this.dead * threads);
+      if (this.reapedBy(thread) >= 0) this.#beginReaping(thread);
       this.#count(thread);
       return 0;
     }
@@ -251,9 +249,9 @@ export class Machine {
       this.#release(thread, this.#wakeClocks + thread * threads);
       this.#count(thread);
       journal.set(this.#sleepsOn + thread, 0);
-      journal.set(this.#dead, thread + 1);
       this.setState(thread, DEAD);
-      if (this.reaper >= 0) this.setState(this.reaper, LIVE);
+      const reaper = this.#reaped.indexOf(thread);
+      if (reaper >= 0) this.setState(threads - this.#reaped.length + reaper, LIVE);
       return 0;
     }
     const isNotified = this.isNotified(thread);
@@ -262,6 +260,15 @@ export class Machine {
     journal.set(this.#sleepsOn + thread, 0);
     journal.set(this.#woken + thread, 0);
     return isNotified ? NOTIFIED : TIMED_OUT;
+  }
+
+  /** What the dead thread did and knew happens before its reaper, and so does what a reaper before this one did: one thread is all of them. */
+  #beginReaping(thread: number): void {
+    const { threads } = this;
+    this.#acquire(thread, this.#wakeClocks + this.reapedBy(thread) * threads);
+    for (let other = threads - this.#reaped.length; other < threads; other++) {
+      if (this.stateOf(other) === DONE) this.#acquire(thread, this.#clocks + other * threads);
+    }
   }
 
   #sleep(thread: number, index: number): void {

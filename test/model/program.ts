@@ -14,9 +14,11 @@ export interface ModelProgram {
   readonly threads: readonly ModelThread[];
   /** Runs after all threads have ended, not interleaved: throws when something was lost, doubled or invented. `killed` are the indexes of threads that died. */
   readonly finish: (words: Words, killed: readonly number[]) => void;
-  /** Threads that may be killed before any of their steps, by index; at most one dies in an execution. None if absent. */
+  /** Threads that may be killed before any of their steps, by index. None if absent. */
   readonly mortal?: readonly number[];
-  /** What runs after a thread was killed, as a further thread that interleaves with the rest: the reaper. */
+  /** How many of them die in one execution at most. 1 if absent; with 2 there is a search for each pair of steps, so it is for small programs. */
+  readonly deathsMax?: 1 | 2;
+  /** What runs after a thread was killed, as a further thread that interleaves with the rest: the reaper. After two deaths it runs twice, in either order, one run behind the other. */
   readonly reaper?: (words: Words, killed: number) => void;
   /** For a planted bug: the checker must find a failure whose message matches. */
   readonly mustFail?: RegExp;

@@ -31,6 +31,7 @@ interface Recipe {
   readonly hasWaits: boolean;
   readonly hasPayload: boolean;
   readonly hasTimeouts: boolean;
+  readonly stepsInAll?: number;
 }
 
 function randomStep(random: (below: number) => number, { hasWaits, hasPayload }: Recipe): RandomStep {
@@ -73,7 +74,7 @@ function randomStep(random: (below: number) => number, { hasWaits, hasPayload }:
 
 function randomProgram(random: (below: number) => number, recipe: Recipe): ModelProgram {
   const threads = 2 + random(2);
-  const perThread = Math.floor(STEPS_IN_ALL / threads);
+  const perThread = Math.floor((recipe.stepsInAll ?? STEPS_IN_ALL) / threads);
   const makeThread = (): ModelThread => {
     const steps = Array.from({ length: 1 + random(perThread) }, () => randomStep(random, recipe));
     return (words) => {
@@ -85,18 +86,19 @@ function randomProgram(random: (below: number) => number, recipe: Recipe): Model
     name: "random",
     length: CONTROL_WORDS + 1,
     threads: Array.from({ length: threads }, makeThread),
-    reaper: (words) => void words.exchange(0, 7),
+    // Two steps on two words, so that it matters which of two reapers comes first, and what happens in between.
+    reaper: (words, killed) => void words.store(0, 7 + killed + words.add(1, 2)),
     hasTimeouts: recipe.hasTimeouts,
     finish: () => {},
   };
 }
 
 /** All executions as texts that do not depend on the order of steps of different threads, and whether one of them fails. */
-function explore(program: ModelProgram, isReduced: boolean, death: Death | undefined) {
+function explore(program: ModelProgram, isReduced: boolean, deaths: readonly Death[]) {
   const found: string[] = [];
   const { failure, isFinished } = new Explorer(program, {
     isReduced,
-    death,
+    deaths,
     onExecution: (explorer) => {
       const lines = explorer.steps.map(({ thread, step }) => [thread, ...Object.values(step)].join(" "));
       // Sorting by thread is stable, so each thread's own order stays.
@@ -113,9 +115,9 @@ interface Comparison {
   failing: number;
 }
 
-function compare(program: ModelProgram, death: Death | undefined, sums: Comparison): void {
-  const naive = explore(program, false, death);
-  const reduced = explore(program, true, death);
+function compare(program: ModelProgram, deaths: readonly Death[], sums: Comparison): void {
+  const naive = explore(program, false, deaths);
+  const reduced = explore(program, true, deaths);
   assert.equal(reduced.hasFailed, naive.hasFailed);
   if (naive.hasFailed) {
     sums.failing++;
@@ -138,7 +140,7 @@ describe(`Explorer with reduction (RINGLOOM_SEED=${seed})`, () => {
     test(`run() sees the same executions as a full enumeration when programs have ${name}`, () => {
       const random = randomFrom(seed);
       const sums: Comparison = { naive: 0, reduced: 0, failing: 0 };
-      for (let count = 0; count < PROGRAMS; count++) compare(randomProgram(random, recipe), undefined, sums);
+      for (let count = 0; count < PROGRAMS; count++) compare(randomProgram(random, recipe), [], sums);
       assert.ok(sums.reduced < sums.naive);
       assert.equal(sums.failing > 0, recipe.hasPayload || (recipe.hasWaits && !recipe.hasTimeouts));
     });
@@ -147,7 +149,17 @@ describe(`Explorer with reduction (RINGLOOM_SEED=${seed})`, () => {
       const random = randomFrom(seed + 1);
       const sums: Comparison = { naive: 0, reduced: 0, failing: 0 };
       for (let count = 0; count < PROGRAMS; count++) {
-        compare(randomProgram(random, recipe), { thread: 0, position: 1 + random(4) }, sums);
+        compare(randomProgram(random, recipe), [{ thread: 0, position: 1 + random(4) }], sums);
+      }
+      assert.ok(sums.reduced < sums.naive);
+    });
+
+    test(`run() sees the same executions as a full enumeration when two threads die and programs have ${name}`, () => {
+      const random = randomFrom(seed + 2);
+      const sums: Comparison = { naive: 0, reduced: 0, failing: 0 };
+      for (let count = 0; count < PROGRAMS / 3; count++) {
+        const deaths = [0, 1].map((thread) => ({ thread, position: 1 + random(3) }));
+        compare(randomProgram(random, { ...recipe, stepsInAll: 5 }), deaths, sums);
       }
       assert.ok(sums.reduced < sums.naive);
     });

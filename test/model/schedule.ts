@@ -1,6 +1,6 @@
 /**
  * A schedule as a short text: `a3ba2` is three steps of thread a, one of b, two of a. `b@7:a3b…` says that thread b dies before its step 7; the
- * reaper then has the letter after the last thread's.
+ * reaper then has the letter after the last thread's. `a@2:b@7:…` are two deaths, and the reapers have the two letters after, in that order.
  */
 
 /** Where a thread dies: before the step that has this position in its log, where 0 is its start. */
@@ -12,11 +12,11 @@ export interface Death {
 /** The executions that a text names: one. */
 export interface Schedule {
   readonly threads: readonly number[];
-  readonly death: Death | undefined;
+  readonly deaths: readonly Death[];
 }
 
-export function formatSchedule({ threads, death }: Schedule): string {
-  let text = death === undefined ? "" : `${letterOf(death.thread)}@${death.position}:`;
+export function formatSchedule({ threads, deaths }: Schedule): string {
+  let text = deaths.map(({ thread, position }) => `${letterOf(thread)}@${position}:`).join("");
   for (let at = 0; at < threads.length; ) {
     let end = at + 1;
     while (threads[end] === threads[at]) end++;
@@ -28,15 +28,18 @@ export function formatSchedule({ threads, death }: Schedule): string {
 
 /** @throws SyntaxError for a text that is no schedule */
 export function parseSchedule(text: string): Schedule {
-  const match = /^(?:([a-p])@(\d+):)?((?:[a-p]\d*)*)$/.exec(text);
+  const match = /^((?:[a-p]@\d+:)*)((?:[a-p]\d*)*)$/.exec(text);
   if (match === null)
     throw new SyntaxError(`Cannot replay ${JSON.stringify(text)}: a schedule is like a3ba2 or b@7:a3b`);
-  const [, dying, position, runs] = match;
+  const [, dying, runs] = match;
   const threads: number[] = [];
   for (const [, letter, count] of runs!.matchAll(/([a-p])(\d*)/g)) {
     for (let left = count === "" ? 1 : Number(count); left > 0; left--) threads.push(threadOf(letter!));
   }
-  return { threads, death: dying === undefined ? undefined : { thread: threadOf(dying), position: Number(position) } };
+  const deaths = [...dying!.matchAll(/([a-p])@(\d+):/g)].map(([, letter, position]) => {
+    return { thread: threadOf(letter!), position: Number(position) };
+  });
+  return { threads, deaths };
 }
 
 /** How schedules and messages call a thread. */

@@ -69,9 +69,9 @@ export class Trace {
    * Appends a step and reports its races.
    *
    * @param depth how many steps come before it
-   * @param cause thread whose last step must come first although it shares no object with this one (who woke it, who died), or -1
+   * @param causes steps, as depth + 1, that must come first although they share no object with this one (who woke it, who died)
    */
-  append(depth: number, thread: number, footprint: Footprint, cause: number): void {
+  append(depth: number, thread: number, footprint: Footprint, causes: readonly number[]): void {
     if (depth >= this.#owners.length) this.#grow();
     const threads = this.#threads;
     const clocks = this.#clocks;
@@ -82,7 +82,7 @@ export class Trace {
     this.#owners[depth] = thread;
     this.#collect(depth, thread, footprint);
     for (const candidate of this.#candidates) this.#join(at, candidate * threads);
-    if (cause >= 0) this.#join(at, (cause - 1) * threads);
+    for (const cause of causes) this.#join(at, (cause - 1) * threads);
     clocks[at + thread]!++;
     if (this.#candidates.length > 0) this.#reportRaces(depth, thread);
     this.#remember(depth, thread, footprint);
