@@ -8,6 +8,7 @@
  * The reduction is source-DPOR with sleep sets: of all orders that differ only in steps that do not depend on each other one is explored. `trace.ts` finds what else has
  * to be run; a thread that *sleeps* at a node has been explored from there or from above, and stays out until a step depends on what it would do.
  */
+import { assert } from "../../src/assert.js";
 import type { Words } from "../../src/shared/words.js";
 import { DEAD, DONE, LIVE, Machine } from "./machine.js";
 import { ModelWords, type StepTaker } from "./model-words.js";
@@ -32,7 +33,7 @@ import { PlainWords } from "./plain-words.js";
 import type { ModelProgram, ModelThread } from "./program.js";
 import { type Death, letterOf } from "./schedule.js";
 import { ThreadLog } from "./thread-log.js";
-import { areDependent, type Footprint, Trace } from "./trace.js";
+import { areDependent, type Causes, type Footprint, Trace } from "./trace.js";
 
 /** What stops a thread. Not an Error, so that nothing that handles errors by their kind takes it for one. */
 const STOP: unique symbol = Symbol("the model checker stops this thread");
@@ -96,7 +97,7 @@ export class Explorer implements StepTaker {
   readonly #deaths: readonly Death[];
   /** The reapers take turns: to begin is a change of this object, when there are two. */
   readonly #turn: number;
-  readonly #causes: number[] = [];
+  readonly #causes: Causes = { always: 0, thisTime: 0 };
   readonly #footprint: Footprint = { looksAt: -1, changes: -1, changesToo: -1 };
   readonly #otherFootprint: Footprint = { looksAt: -1, changes: -1, changesToo: -1 };
 
@@ -111,6 +112,8 @@ export class Explorer implements StepTaker {
   #running = 0;
   #next = UNDECIDED;
   #ending: Ending = "complete";
+  /** The search wants to run a thread that cannot: a bug of the checker. */
+  #isAstray = false;
   /** Why the schedule to replay is none of this program. */
   #misfit: string | undefined;
   /** Whose next step the memory refuses, or -1. */
@@ -138,6 +141,8 @@ export class Explorer implements StepTaker {
       nameOfThread: (thread) => nameOfThread(program, thread),
     });
     this.#trace = new Trace(2 * length + 1, threads, (depth, initials, preferred) => {
+      // A full enumeration owes nothing to what it is compared with.
+      if (!this.#isReduced) return;
       if ((initials & (this.#todo[depth]! | this.#sleeping[depth]!)) !== 0) return;
       this.#todo[depth]! |= (initials & (1 << preferred)) !== 0 ? 1 << preferred : initials & -initials;
     });
@@ -162,6 +167,7 @@ export class Explorer implements StepTaker {
         this.#advance(next);
         continue;
       }
+      assert(!this.#isAstray, "the checker runs threads that can run");
       if (this.#misfit !== undefined) throw new RangeError(this.#misfit);
       this.#endExecution();
       if (result.failure !== undefined || this.#options.schedule !== undefined || !mayGoOn()) break;
@@ -228,7 +234,10 @@ export class Explorer implements StepTaker {
       this.#todo[depth] = this.#isReduced ? first : awake;
     }
     const open = this.#todo[depth]! & ~this.#sleeping[depth]!;
-    return (open & (1 << this.#running)) !== 0 ? this.#running : 31 - Math.clz32(open & -open);
+    const next = (open & (1 << this.#running)) !== 0 ? this.#running : 31 - Math.clz32(open & -open);
+    // Asserted by run(): this may be inside of a thread, whose own error it would seem to be.
+    this.#isAstray ||= !this.#isReady(next);
+    return this.#isAstray ? NOBODY : next;
   }
 
   #chooseScheduled(): number {
@@ -253,16 +262,17 @@ export class Explorer implements StepTaker {
 
   #readyThreads(): number {
     let ready = 0;
-    for (let thread = 0; thread < this.#threads.length; thread++) {
-      if (this.#machine.stateOf(thread) !== LIVE) continue;
-      const log = this.#logs[thread]!;
-      // A thread that has made too many steps stays where it is and the others go on: what they do may have been what it looked for.
-      if (log.length >= this.#stepsMax) continue;
-      if (log.kind === WAKE && !this.#machine.isNotified(thread) && !this.#mayTimeOut(log)) continue;
-      if (log.kind === START && this.#isWaitingForItsTurn(thread)) continue;
-      ready |= 1 << thread;
-    }
+    for (let thread = 0; thread < this.#threads.length; thread++) if (this.#isReady(thread)) ready |= 1 << thread;
     return ready;
+  }
+
+  #isReady(thread: number): boolean {
+    if (this.#machine.stateOf(thread) !== LIVE) return false;
+    const log = this.#logs[thread]!;
+    // A thread that has made too many steps stays where it is and the others go on: what they do may have been what it looked for.
+    if (log.length >= this.#stepsMax) return false;
+    if (log.kind === WAKE && !this.#machine.isNotified(thread) && !this.#mayTimeOut(log)) return false;
+    return log.kind !== START || !this.#isWaitingForItsTurn(thread);
   }
 
   /** Whether the thread is a reaper and the other one has begun and not ended. */
@@ -450,16 +460,17 @@ export class Explorer implements StepTaker {
     }
   }
 
-  /** The steps, as depth + 1, without which this one could not be made although they share no object: who woke the thread, whose death calls the reaper, the end of the reaper before it. */
-  #causesOf(thread: number, kind: number): readonly number[] {
+  /** Who woke the thread, whose death calls the reaper, the last step of the reaper before it. */
+  #causesOf(thread: number, kind: number): Causes {
     const causes = this.#causes;
-    causes.length = 0;
-    if (kind === WAKE && this.#machine.isNotified(thread)) causes.push(this.#machine.wokenBy(thread));
+    causes.always = 0;
+    causes.thisTime = 0;
+    if (kind === WAKE && this.#machine.isNotified(thread)) causes.thisTime = this.#machine.wokenBy(thread);
     const reaped = this.#machine.reapedBy(thread);
     if (kind !== START || reaped < 0) return causes;
-    causes.push(this.#trace.lastOf(reaped));
+    causes.always = this.#trace.lastOf(reaped);
     for (let other = this.program.threads.length; other < this.#threads.length; other++) {
-      if (this.#machine.stateOf(other) === DONE) causes.push(this.#trace.lastOf(other));
+      if (this.#machine.stateOf(other) === DONE) causes.thisTime = this.#trace.lastOf(other);
     }
     return causes;
   }

@@ -5,7 +5,7 @@ import { layoutOf } from "../../src/shared/layout.js";
 import type { LocalQueue } from "../../src/shared/local-queue.js";
 import { Segment } from "../../src/shared/segment.js";
 import type { TaskOrigin } from "../../src/shared/task-origin.js";
-import { CANCELLED, JOIN_INTEREST, LOST } from "../../src/shared/task-state.js";
+import { CANCELLED, JOIN_INTEREST, LOST, PINNED } from "../../src/shared/task-state.js";
 import type { Words } from "../../src/shared/words.js";
 
 /** Two threads that work, one more that may, and the supervisor. One task slot each. */
@@ -50,6 +50,16 @@ export class Loop {
     this.origin.publish(slot, flags);
     this.queue.push(slot);
     this.segment.idle.wakeOne();
+  }
+
+  /** Spawns a task that only `thread` may run. */
+  spawnPinned(thread: number): void {
+    const slot = this.origin.open();
+    if (slot < 0) throw new Error("no slot for a task");
+    this.segment.table.setCall(slot, 7, 20);
+    this.origin.publish(slot, JOIN_INTEREST | PINNED, thread);
+    this.segment.inboxes[thread]!.insert(slot);
+    this.segment.parkers.notify(thread);
   }
 
   /** Settles what is done and says how many tasks are left. */

@@ -27,6 +27,14 @@ function touches({ looksAt, changes, changesToo }: Footprint, object: number): b
   return object === looksAt || object === changes || object === changesToo;
 }
 
+/** Steps, as depth + 1 (0 for none), that made another one possible. */
+export interface Causes {
+  /** Without it the step cannot be made: the death that calls a reaper. What comes before it is in no race with the step. */
+  always: number;
+  /** The step could also have been made before it, and then something else would have come of it: who woke a thread that may time out, the reaper whose turn came first. */
+  thisTime: number;
+}
+
 /** A race: thread `threads`, as a mask any one of them, has to be run at `depth` too. */
 export type RaceListener = (depth: number, threads: number, preferred: number) => void;
 
@@ -69,9 +77,9 @@ export class Trace {
    * Appends a step and reports its races.
    *
    * @param depth how many steps come before it
-   * @param causes steps, as depth + 1, that must come first although they share no object with this one (who woke it, who died)
+   * @param causes what must come first although it shares no object with this one
    */
-  append(depth: number, thread: number, footprint: Footprint, causes: readonly number[]): void {
+  append(depth: number, thread: number, footprint: Footprint, causes: Causes): void {
     if (depth >= this.#owners.length) this.#grow();
     const threads = this.#threads;
     const clocks = this.#clocks;
@@ -80,9 +88,10 @@ export class Trace {
     if (previous === 0) clocks.fill(0, at, at + threads);
     else clocks.copyWithin(at, (previous - 1) * threads, previous * threads);
     this.#owners[depth] = thread;
+    if (causes.always > 0) this.#join(at, (causes.always - 1) * threads);
     this.#collect(depth, thread, footprint);
     for (const candidate of this.#candidates) this.#join(at, candidate * threads);
-    for (const cause of causes) this.#join(at, (cause - 1) * threads);
+    if (causes.thisTime > 0) this.#join(at, (causes.thisTime - 1) * threads);
     clocks[at + thread]!++;
     if (this.#candidates.length > 0) this.#reportRaces(depth, thread);
     this.#remember(depth, thread, footprint);

@@ -117,9 +117,10 @@ const programs: readonly ModelProgram[] = [
     ],
     mortal: [0],
     reaper: reap,
-    finish: (words) => {
-      if (words.load(TAKEN) + words.load(ITEMS) < 1 || words.load(TAKEN) > 2)
-        throw new Error("an item was lost or doubled");
+    finish: (words, killed) => {
+      const count = words.load(TAKEN) + words.load(ITEMS);
+      // Who dies with an item in its hands takes it along.
+      if (count > 2 || count < 2 - killed.length) throw new Error("an item was lost or doubled");
     },
   },
   {

@@ -71,7 +71,10 @@ function conserved(words: Words, killed: readonly number[]): void {
   let last = 0;
   while (receiver.next()) {
     // A receiver that died before it released leaves messages that it had taken.
-    if (last === 0) last = killed.includes(1) ? receiver.first - 1 : taken;
+    if (last === 0) {
+      last = killed.includes(1) ? receiver.first - 1 : taken;
+      if (last > taken) throw new Error(`message ${taken + 1} was given back before it was taken`);
+    }
     last += 1;
     check(receiver, last);
   }
@@ -173,6 +176,15 @@ function countParking(total: number, isRechecked: boolean): ModelThread {
         receiver.take();
       }
     }
+    words.store(TAKEN, Number(receiver.total));
+  };
+}
+
+/** All came, and nothing twice. */
+function cameOnce(total: number): ModelProgram["finish"] {
+  return (words) => {
+    if (words.load(TAKEN) !== total || words.load(COUNTER) !== 0 || words.load(OWED) !== 0)
+      throw new Error(`${words.load(TAKEN)} came of ${total}`);
   };
 }
 
@@ -220,6 +232,7 @@ const programs: readonly ModelProgram[] = [
     setup,
     threads: [sending(3), receiving(2)],
     mortal: [0, 1],
+    deathsMax: 2,
     finish: conserved,
   },
   {
@@ -280,7 +293,7 @@ const programs: readonly ModelProgram[] = [
     name: "hot counter: the receiver sleeps and gets all, below the threshold too",
     length: LENGTH,
     threads: [counting(4), countParking(TOTAL, true)],
-    finish: () => {},
+    finish: cameOnce(TOTAL),
   },
   {
     name: "hot counter: a receiver that sleeps without a recheck",
@@ -293,7 +306,7 @@ const programs: readonly ModelProgram[] = [
     name: "hot counter: the first update is not starved by the threshold",
     length: LENGTH,
     threads: [addingOnce, countParking(1, true)],
-    finish: () => {},
+    finish: cameOnce(1),
   },
   {
     name: "hot counter: a threshold that starves the first update",

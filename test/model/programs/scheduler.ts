@@ -1,7 +1,7 @@
 /** The structures together: push against park, settle against sleep, shutdown against spawn, and the death of a thread against all. */
 import { Reaper } from "../../../src/shared/reaper.js";
 import { Segment } from "../../../src/shared/segment.js";
-import { FREE, IDEMPOTENT, JOIN_INTEREST, phaseOf } from "../../../src/shared/task-state.js";
+import { FREE, IDEMPOTENT, JOIN_INTEREST, phaseOf, threadOf } from "../../../src/shared/task-state.js";
 import type { Words } from "../../../src/shared/words.js";
 import type { ModelProgram, ModelThread } from "../program.js";
 import {
@@ -53,6 +53,43 @@ function spawnAt(...threads: readonly number[]): (words: Words) => void {
 
 function reap(words: Words, killed: number): void {
   new Reaper(new Segment(words, LAYOUT, SUPERVISOR)).reap(killed, { isReplaced: false });
+}
+
+/** Buries a thread and lets its successor run what is there for it. Without one, the reaper promises what does not come. */
+function reapAndReplace(hasSuccessor = true): (words: Words, killed: number) => void {
+  return (words, killed) => {
+    new Reaper(new Segment(words, LAYOUT, SUPERVISOR)).reap(killed, { isReplaced: true });
+    if (hasSuccessor) new Loop(words, killed).work();
+  };
+}
+
+/** Buries the origin, whose successor waits until all its slots are free: also that of a task which still runs elsewhere. */
+function reapOrigin(words: Words, killed: number): void {
+  new Reaper(new Segment(words, LAYOUT, SUPERVISOR)).reap(killed, { isReplaced: true });
+  new Loop(words, killed).waitForAll(false);
+}
+
+/** A task for thread 1 alone. */
+function spawnPinned(words: Words): void {
+  new Loop(words, 0).spawnPinned(1);
+}
+
+/** Waits for the end of all tasks, and ends thread 1. */
+function waiter(words: Words): void {
+  const loop = new Loop(words, 0);
+  loop.waitForAll(false);
+  loop.stop(1);
+}
+
+/** Whoever is dead: a thread with the origin's id runs what is still queued, settles, and has all its slots free. */
+function endsSomehow(runsMax: (killed: readonly number[]) => number): ModelProgram["finish"] {
+  return (words, killed) => {
+    const loop = new Loop(words, 0);
+    loop.work();
+    loop.settle();
+    if (loop.origin.liveCount !== 0) throw new Error("a slot of the origin is lost");
+    if (words.load(RUNS) > runsMax(killed)) throw new Error(`the task has run ${words.load(RUNS)} times`);
+  };
 }
 
 function endsOnce(words: Words): void {
@@ -155,6 +192,90 @@ const programs: readonly ModelProgram[] = [
       // The first thread does not wait for its task, so only the other one's end is certain.
       if (words.load(RESULTS) < 1) throw new Error("the client has no result");
     },
+  },
+  {
+    name: "scheduler: the origin dies, and its successor gets the slot back when the task is done",
+    length: LENGTH,
+    threads: [(words) => new Loop(words, 0).spawn(), passer(1)],
+    mortal: [0],
+    reaper: reapOrigin,
+    finish: endsSomehow(() => 1),
+  },
+  {
+    name: "scheduler: a pinned task against the sleep of its thread",
+    length: LENGTH,
+    threads: [
+      (words) => {
+        const loop = new Loop(words, 0);
+        loop.spawnPinned(1);
+        loop.waitForAll(false);
+        loop.stop(1);
+      },
+      executor(1),
+    ],
+    finish: endsOnce,
+  },
+  {
+    name: "scheduler: a pinned task against a thief with a hint",
+    length: LENGTH,
+    setup: (words) => {
+      spawnPinned(words);
+      new Segment(words, LAYOUT, SUPERVISOR).injector.insert(0);
+    },
+    threads: [passer(1), passer(2)],
+    finish: (words) => {
+      const { table } = new Segment(words, LAYOUT, SUPERVISOR);
+      if (threadOf(table.stateOf(0)) !== 1) throw new Error("somebody else has run it");
+      new Loop(words, 0).settle();
+      endsOnce(words);
+    },
+  },
+  {
+    name: "scheduler: the thread of a pinned task dies and has a successor",
+    length: LENGTH,
+    setup: spawnPinned,
+    threads: [waiter, executor(1)],
+    mortal: [1],
+    reaper: reapAndReplace(),
+    finish: endsOnce,
+  },
+  {
+    name: "scheduler: the thread of a pinned task dies and has none",
+    length: LENGTH,
+    setup: spawnPinned,
+    threads: [waiter, executor(1)],
+    mortal: [1],
+    reaper: reap,
+    finish: endsOnce,
+  },
+  {
+    name: "scheduler: the origin and the executor die, one or both, while a task is spawned and run",
+    length: LENGTH,
+    threads: [(words) => new Loop(words, 0).spawn(JOIN_INTEREST | IDEMPOTENT), passer(1)],
+    mortal: [0, 1],
+    deathsMax: 2,
+    reaper: reap,
+    finish: endsSomehow((killed) => 1 + killed.length),
+  },
+  {
+    name: "scheduler: the origin and the executor die, one or both, while a task is run and settled",
+    length: LENGTH,
+    setup: spawnAt(0),
+    threads: [(words) => void new Loop(words, 0).settle(), passer(1)],
+    mortal: [0, 1],
+    deathsMax: 2,
+    reaper: reap,
+    finish: endsSomehow(() => 1),
+  },
+  {
+    name: "scheduler, planted: a pinned task is kept for a successor that never comes",
+    length: LENGTH,
+    setup: spawnPinned,
+    threads: [waiter, executor(1)],
+    mortal: [1],
+    reaper: reapAndReplace(false),
+    finish: endsOnce,
+    mustFail: /lost wake-up/,
   },
   {
     name: "scheduler, planted: a thread that parks without looking once more",

@@ -237,6 +237,16 @@ const programs: readonly ModelProgram[] = [
     finish: allFree,
   },
   {
+    name: "slab: the owner and who gives back may die, one or both",
+    length: LENGTH,
+    setup: lent(1),
+    threads: [lending, giving(GIVER, 0)],
+    mortal: [0, 1],
+    deathsMax: 2,
+    reaper: (words, killed) => (killed === OWNER ? reapOwner(words) : reapGiver(words)),
+    finish: allFree,
+  },
+  {
     name: "slab: a block given back without a claim",
     length: LENGTH,
     setup: lent(1),

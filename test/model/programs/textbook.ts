@@ -260,7 +260,12 @@ const programs: readonly ModelProgram[] = [
     ...treiberPops(2, 3),
     mustFail: /was taken twice|is there \d times/,
   },
-  { name: "textbook: Treiber's stack, pushes that may die against take-all", ...treiberTakeAll(), mortal: [0, 1] },
+  {
+    name: "textbook: Treiber's stack, pushes that may die against take-all",
+    ...treiberTakeAll(),
+    mortal: [0, 1],
+    deathsMax: 2,
+  },
   { name: "textbook: a claim that names its owner in the same step", ...claiming(true) },
   {
     name: "textbook: a claim that names its owner one step later",
