@@ -1,4 +1,7 @@
-/** Starting, awaiting and ending other programs. Whatever was started here is ended by its own process id, also when the harness is interrupted. */
+/**
+ * Starting, awaiting and ending other programs. Each gets a process group of its own, and with a program its whole group ends: a killed npm, perf or cluster leaves nobody behind who uses the cores of the next run, or
+ * keeps a pipe open that the harness would wait for. The same happens when the harness itself is interrupted.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 
 const STOP_TIMEOUT_MS = 3_000;
@@ -23,7 +26,16 @@ export function childPids(): number[] {
 }
 
 function killAll(): void {
-  for (const child of running) child.kill("SIGKILL");
+  for (const child of running) killGroup(child);
+}
+
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // Nobody is left in it.
+  }
 }
 
 /** How a program ended and what it wrote. */
@@ -50,7 +62,7 @@ export function run(command: readonly string[], options: RunOptions): Promise<Fi
   let isSettled = false;
   const timer = setTimeout(() => {
     stderr += `\nkilled after ${options.timeoutMs} ms`;
-    child.kill("SIGKILL");
+    killGroup(child);
   }, options.timeoutMs);
   const settle = (code: number | null, signal: NodeJS.Signals | null): void => {
     if (isSettled) return;
@@ -143,16 +155,20 @@ export async function startServer(command: readonly string[], options: RunOption
 
 function start(command: readonly string[], cwd: string | undefined, env: NodeJS.ProcessEnv | undefined): ChildProcess {
   const [file = "", ...args] = command;
-  const child = spawn(file, args, { cwd, env: env ?? process.env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(file, args, { cwd, env: env ?? process.env, stdio: ["ignore", "pipe", "pipe"], detached: true });
   running.add(child);
-  child.once("exit", () => running.delete(child));
+  child.once("exit", () => {
+    running.delete(child);
+    // What it has started and not awaited.
+    killGroup(child);
+  });
   child.once("error", () => running.delete(child));
   return child;
 }
 
 async function stopChild(child: ChildProcess, exited: Promise<void>): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
-  const timer = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
+  const timer = setTimeout(() => killGroup(child), STOP_TIMEOUT_MS);
   await exited;
   clearTimeout(timer);
 }
