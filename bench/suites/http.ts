@@ -225,16 +225,12 @@ async function wrkWithCpu(
   return { ...result, serverCpuUs: before === undefined || after === undefined ? undefined : after - before };
 }
 
-/** Says when a figure is not the server's own: either the generator was the limit, or neither of the two had its core to itself. */
+/** Says when a figure is not the server's own because the generator was the limit. */
 function noteSaturation({ notes }: Context, subject: Subject, httpCase: HttpCase, result: LoadResult): void {
   const { loadBusy, serverBusy } = result;
-  if (loadBusy === undefined || serverBusy === undefined || serverBusy > 0.9) return;
+  if (loadBusy === undefined || serverBusy === undefined || serverBusy > 0.9 || loadBusy <= 0.95) return;
   const run = keyOf(subject, httpCase);
-  if (loadBusy > 0.95) {
-    notes.add("limited by the load generator, so req/s is too low and cpu-us/req is what counts", run);
-  } else if (httpCase.connections > 1 && loadBusy < 0.8 && serverBusy < 0.8) {
-    notes.add("something else used the cores in a round, so req/s is too low; cpu-us/req suffers less", run);
-  }
+  notes.add("limited by the load generator, so req/s is too low and cpu-us/req is what counts", run);
 }
 
 /** System calls and allocated bytes, each in a server of its own, because measuring them disturbs the rest. */
