@@ -55,7 +55,7 @@ async function run(context: Context): Promise<void> {
     cases,
     subjects,
     argsFor: ({ name }, { warmupSeconds, seconds }) => [name, String(warmupSeconds), String(seconds)],
-    accept: ({ name }, subject, output, round) => {
+    accept: ({ runCase: { name }, subject, round }, output) => {
       const figures = numbersOf(output, ["tasks", "ns", "cpuNs", "steals"]);
       if (figures.tasks === 0) throw new Error("no batch was finished in time");
       const add = (metric: Metric, value: number): void =>

@@ -40,7 +40,11 @@ export interface Suite {
   readonly about: string;
   readonly cases: readonly { readonly name: string; readonly about: string }[];
   /** What the report and the command line need of a subject; servers are {@link Subject}s, other suites have their own kind. */
-  readonly subjects: readonly { readonly name: string; readonly about: () => string }[];
+  readonly subjects: readonly {
+    readonly name: string;
+    readonly about: () => string;
+    readonly needs: readonly Need[];
+  }[];
   readonly metrics: readonly Metric[];
   readonly comparisons: readonly Comparison[];
   /** The metrics that `--plot` draws. */
