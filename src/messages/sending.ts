@@ -5,12 +5,13 @@
  */
 import type { RingloomError } from "../errors.js";
 import { HotCounterSender } from "../shared/hot-counter.js";
-import { LaneSender, SUM_MAX } from "../shared/lane.js";
+import { SUM_MAX } from "../shared/lane.js";
+import { MessageLine } from "../shared/message-line.js";
 import { CLOSED, HOT_TAGS, type MessageSpace } from "../shared/message-space.js";
 import { Fifo } from "./fifo.js";
 import { invalidArgument, messagesClosed, overloaded, receiverClosed, receiverLost } from "./message-errors.js";
 import type { MessageAssignment, MessageRinger } from "./message-memory.js";
-import { NO_BLOCK, VALUE_FORM, ValueBlocks } from "./value-blocks.js";
+import { isInBlock, NO_BLOCK, VALUE_FORM, ValueBlocks } from "./value-blocks.js";
 
 /** The largest tag. */
 export const TAG_MAX = 0xffff;
@@ -55,15 +56,13 @@ interface Cell {
   readonly isBlock: boolean;
 }
 
-/** The sending end of the line to one shard. */
-interface Line {
+/** What goes to one shard. */
+interface Outlet {
   readonly shard: number;
-  readonly lane: LaneSender;
+  readonly line: MessageLine;
   readonly tickets: Fifo<Ticket>;
   readonly blocks: Fifo<LentBlock>;
   readonly counters: Map<number, HotCounterSender>;
-  /** The last `DROPPED` whose messages are all settled. */
-  droppedSeen: number;
 }
 
 /** Sends for one thread. */
@@ -72,7 +71,7 @@ export class MessageSending {
   readonly #space: MessageSpace;
   readonly #assignment: MessageAssignment;
   readonly #ringer: MessageRinger;
-  readonly #lines: (Line | undefined)[];
+  readonly #outlets: (Outlet | undefined)[];
   #blocks: ValueBlocks | undefined;
   #isHotFlushDue = false;
   #isClosed = false;
@@ -81,42 +80,42 @@ export class MessageSending {
     this.#space = space;
     this.#assignment = assignment;
     this.#ringer = ringer;
-    this.#lines = new Array<Line | undefined>(space.shape.shards).fill(undefined);
+    this.#outlets = new Array<Outlet | undefined>(space.shape.shards).fill(undefined);
   }
 
   /** Sends one message, or throws. */
   send(to: number, tag: number, value: unknown): void {
-    const line = this.#lineFor(to, "send");
-    if (line.lane.room === 0) throw this.#isFull(line, 1);
-    this.#push(line, this.#cellFor(tag, value));
-    this.#publish(line);
+    const outlet = this.#outletFor(to, "send");
+    if (outlet.line.lane.room === 0) throw this.#isFull(outlet, 1);
+    this.#push(outlet, this.#cellFor(tag, value));
+    this.#publish(outlet);
   }
 
   /** Sends all or throws; gives the number of messages. */
   sendMany(to: number, messages: Iterable<readonly [tag: number, value?: unknown]>): number {
-    const line = this.#lineFor(to, "send");
+    const outlet = this.#outletFor(to, "send");
     const cells: Cell[] = [];
     try {
-      for (const [tag, value = 0] of messages) cells.push(this.#cellFor(tag, value));
-      if (line.lane.room < cells.length) throw this.#isFull(line, cells.length);
+      for (const [tag, value] of messages) cells.push(this.#cellFor(tag, value));
+      if (outlet.line.lane.room < cells.length) throw this.#isFull(outlet, cells.length);
     } catch (error) {
       for (const { isBlock, second } of cells) if (isBlock) this.#blocks?.putBack(second);
       throw error;
     }
-    for (const cell of cells) this.#push(line, cell);
-    this.#publish(line);
+    for (const cell of cells) this.#push(outlet, cell);
+    this.#publish(outlet);
     return cells.length;
   }
 
   /** Resolves when the shard has taken what was sent to it so far, of which `count` messages are the caller's. */
   taken(to: number, count: number): Promise<void> {
-    const line = this.#lineFor(to, "send");
+    const outlet = this.#outletFor(to, "send");
     const ticket = new Promise<void>((resolve, reject) => {
-      const position = (line.lane.position - 1) | 0;
-      line.tickets.push({ position, count, resolve, reject });
+      const position = (outlet.line.lane.position - 1) | 0;
+      outlet.tickets.push({ position, count, resolve, reject });
       // Before the lane is looked at: whoever releases from now on rings.
-      if (line.tickets.length === 1) this.#space.setWants(this.#assignment.slot, to, true);
-      this.#settle(line);
+      if (outlet.tickets.length === 1) outlet.line.setWaiting(true);
+      this.#settle(outlet);
     });
     // Whoever does not wait for a ticket does not want to know; it is counted.
     ticket.catch(() => undefined);
@@ -127,24 +126,24 @@ export class MessageSending {
   async flush(): Promise<void> {
     if (this.#isClosed) throw messagesClosed("flush");
     this.#flushHot();
-    const lines = this.#lines.filter((line) => line !== undefined);
-    await Promise.all(lines.map((line) => this.taken(line.shard, 0)));
+    const outlets = this.#outlets.filter((outlet) => outlet !== undefined);
+    await Promise.all(outlets.map(({ shard }) => this.taken(shard, 0)));
   }
 
   /** Adds to a hot counter of a shard. */
   addHot(to: number, tag: number, amount: number): void {
-    const line = this.#lineFor(to, "addHot");
+    const outlet = this.#outletFor(to, "addHot");
     checkHotTag("addHot", tag);
     if (!Number.isInteger(amount) || amount < 0 || amount > SUM_MAX) {
       throw invalidArgument("addHot", `the amount is ${amount}, no whole number from 0 to ${SUM_MAX}`, { amount });
     }
-    const counter = line.counters.get(tag) ?? this.#openCounter(line, tag);
+    const counter = outlet.counters.get(tag) ?? this.#openCounter(outlet, tag);
     if (counter.owed > OWED_MAX) {
       this.counts.backpressured += 1;
       throw overloaded("addHot", `shard ${to} takes too little from counter ${tag}`, { shard: to, tag });
     }
     this.counts.hotAdded += 1;
-    if (counter.add(amount)) this.#turnedHot(line, tag);
+    if (counter.add(amount)) this.#turnedHot(outlet, tag);
     if (counter.owed === 0 || this.#isHotFlushDue) return;
     this.#isHotFlushDue = true;
     queueMicrotask(() => this.#flushHot());
@@ -152,48 +151,43 @@ export class MessageSending {
 
   /** Somebody has rung: settles what was taken, dropped or closed. */
   look(): void {
-    for (const line of this.#lines) if (line !== undefined && line.tickets.length > 0) this.#settle(line);
+    for (const outlet of this.#outlets) {
+      if (outlet !== undefined && outlet.tickets.length > 0) this.#settle(outlet);
+    }
   }
 
   /** Sends no more; whoever still waits is told. */
   close(): void {
     this.#flushHot();
     this.#isClosed = true;
-    for (const line of this.#lines) {
-      if (line === undefined) continue;
-      this.#settle(line);
-      this.#rejectAll(line, messagesClosed("send"));
+    for (const outlet of this.#outlets) {
+      if (outlet === undefined) continue;
+      this.#settle(outlet);
+      this.#rejectAll(outlet, messagesClosed("send"));
     }
   }
 
-  #lineFor(to: number, operation: string): Line {
+  #outletFor(to: number, operation: string): Outlet {
     const { shards } = this.#space.shape;
     if (!Number.isInteger(to) || to < 0 || to >= shards) {
       throw invalidArgument(operation, `there is no shard ${to} of ${shards}`, { shard: to, shards });
     }
     if (this.#isClosed) throw messagesClosed(operation);
     if (this.#space.receiverOf(to) === CLOSED) throw receiverClosed(to);
-    return this.#lines[to] ?? this.#open(to);
+    return this.#outlets[to] ?? this.#open(to);
   }
 
-  #open(shard: number): Line {
-    const { slot } = this.#assignment;
-    const line: Line = {
-      shard,
-      lane: new LaneSender(this.#space.words, this.#space.lane(slot, shard)),
-      tickets: new Fifo(),
-      blocks: new Fifo(),
-      counters: new Map(),
-      droppedSeen: this.#space.droppedOf(slot, shard),
-    };
-    this.#lines[shard] = line;
-    return line;
+  #open(shard: number): Outlet {
+    const line = new MessageLine(this.#space, this.#assignment.slot, shard);
+    const outlet: Outlet = { shard, line, tickets: new Fifo(), blocks: new Fifo(), counters: new Map() };
+    this.#outlets[shard] = outlet;
+    return outlet;
   }
 
-  #openCounter(line: Line, tag: number): HotCounterSender {
-    const index = this.#space.counterWord(this.#assignment.slot, line.shard, tag);
+  #openCounter(outlet: Outlet, tag: number): HotCounterSender {
+    const index = this.#space.counterWord(this.#assignment.slot, outlet.shard, tag);
     const counter = new HotCounterSender(this.#space.words, index, this.#assignment.hotThreshold);
-    line.counters.set(tag, counter);
+    outlet.counters.set(tag, counter);
     return counter;
   }
 
@@ -201,6 +195,7 @@ export class MessageSending {
     if (!Number.isInteger(tag) || tag < 0 || tag > TAG_MAX) {
       throw invalidArgument("send", `the tag is ${tag}, no whole number from 0 to ${TAG_MAX}`, { tag });
     }
+    if (value === undefined) return { first: tag | (VALUE_FORM.nothing << TAG_BITS), second: 0, isBlock: false };
     if (typeof value === "number" && value >>> 0 === value && !Object.is(value, -0)) {
       return { first: tag, second: value | 0, isBlock: false };
     }
@@ -208,7 +203,7 @@ export class MessageSending {
     const { form, bytes } = this.#blocks.encode(value);
     let unit = this.#blocks.take(bytes);
     if (unit === NO_BLOCK) {
-      for (const line of this.#lines) if (line !== undefined) this.#collect(line);
+      for (const outlet of this.#outlets) if (outlet !== undefined) this.#settle(outlet);
       unit = this.#blocks.take(bytes);
     }
     if (unit === NO_BLOCK) {
@@ -225,71 +220,64 @@ export class MessageSending {
   #openBlocks(): ValueBlocks {
     const blocks = new ValueBlocks(this.#space, this.#assignment.words, this.#assignment.slot);
     for (let shard = 0; shard < this.#space.shape.shards; shard++) {
-      const line = this.#lines[shard] ?? this.#open(shard);
-      line.lane.visitUnreleased((position, first, unit) => {
-        if (first >>> TAG_BITS === VALUE_FORM.number) return;
+      const outlet = this.#outlets[shard] ?? this.#open(shard);
+      outlet.line.lane.visitUnreleased((position, first, unit) => {
+        if (!isInBlock(first >>> TAG_BITS)) return;
         blocks.markTaken(unit);
-        line.blocks.push({ position, unit });
+        outlet.blocks.push({ position, unit });
       });
     }
     return blocks;
   }
 
-  #push(line: Line, { first, second, isBlock }: Cell): void {
-    if (isBlock) line.blocks.push({ position: line.lane.position, unit: second });
+  #push({ line, blocks }: Outlet, { first, second, isBlock }: Cell): void {
+    if (isBlock) blocks.push({ position: line.lane.position, unit: second });
     // There is room: it was looked for.
     line.lane.push(first, second);
     this.counts.sent += 1;
   }
 
-  #publish(line: Line): void {
-    if (!line.lane.flush()) return;
-    const receiver = this.#space.receiverOf(line.shard);
+  #publish({ line }: Outlet): void {
+    const receiver = line.publish();
     if (receiver >= 0) this.#ringer.ring(receiver);
   }
 
-  #isFull(line: Line, count: number): RingloomError {
+  #isFull({ shard }: Outlet, count: number): RingloomError {
     this.counts.backpressured += count;
     const { capacity } = this.#space.shape;
-    return overloaded("send", `the lane to shard ${line.shard} holds ${capacity} messages, and has no room`, {
-      shard: line.shard,
+    return overloaded("send", `the lane to shard ${shard} holds ${capacity} messages, and has no room`, {
+      shard,
       messagesMax: capacity,
       count,
     });
   }
 
-  /** Settles the tickets of what the receiver has released. */
-  #settle(line: Line): void {
-    const { slot } = this.#assignment;
-    this.#collect(line);
-    // Behind the look at the lane's head: who sees dropped messages as released sees this too.
-    const dropped = this.#space.droppedOf(slot, line.shard);
-    const isNew = dropped !== line.droppedSeen;
-    for (let ticket = line.tickets.first; ticket !== undefined; ticket = line.tickets.first) {
-      if (!line.lane.hasTaken(ticket.position)) break;
-      line.tickets.shift();
-      if (isNew && line.lane.isBefore(ticket.position, dropped)) this.#reject(ticket, receiverLost(line.shard));
-      else ticket.resolve();
+  /** Settles the tickets whose messages have met their fate. */
+  #settle(outlet: Outlet): void {
+    const { line, tickets, shard } = outlet;
+    this.#collect(outlet);
+    for (let ticket = tickets.first; ticket !== undefined; ticket = tickets.first) {
+      const fate = line.fateOf(ticket.position);
+      if (fate === "waiting") return;
+      tickets.shift();
+      if (fate === "taken") ticket.resolve();
+      else this.#reject(ticket, fate === "dropped" ? receiverLost(shard) : receiverClosed(shard));
     }
-    if (isNew && line.lane.hasTaken((dropped - 1) | 0)) line.droppedSeen = dropped;
-    if (line.tickets.length > 0 && this.#space.receiverOf(line.shard) === CLOSED) {
-      this.#rejectAll(line, receiverClosed(line.shard));
-    }
-    if (line.tickets.length === 0) this.#space.setWants(slot, line.shard, false);
+    line.setWaiting(false);
   }
 
-  /** Takes back the blocks of values that were read. */
-  #collect(line: Line): void {
-    line.lane.look();
-    for (let block = line.blocks.first; block !== undefined; block = line.blocks.first) {
+  /** Looks what was taken, and takes back the blocks of values that were read. */
+  #collect({ line, blocks }: Outlet): void {
+    line.look();
+    for (let block = blocks.first; block !== undefined; block = blocks.first) {
       if (!line.lane.hasTaken(block.position)) return;
-      line.blocks.shift();
+      blocks.shift();
       this.#blocks?.putBack(block.unit);
     }
   }
 
-  #rejectAll(line: Line, error: RingloomError): void {
-    for (let ticket = line.tickets.shift(); ticket !== undefined; ticket = line.tickets.shift()) {
+  #rejectAll({ tickets }: Outlet, error: RingloomError): void {
+    for (let ticket = tickets.shift(); ticket !== undefined; ticket = tickets.shift()) {
       this.#reject(ticket, error);
     }
   }
@@ -302,10 +290,10 @@ export class MessageSending {
   #flushHot(): void {
     this.#isHotFlushDue = false;
     let isOwed = false;
-    for (const line of this.#lines) {
-      if (line === undefined) continue;
-      for (const [tag, counter] of line.counters) {
-        if (counter.flush()) this.#turnedHot(line, tag);
+    for (const outlet of this.#outlets) {
+      if (outlet === undefined) continue;
+      for (const [tag, counter] of outlet.counters) {
+        if (counter.flush()) this.#turnedHot(outlet, tag);
         isOwed ||= counter.owed > 0;
       }
     }
@@ -315,7 +303,7 @@ export class MessageSending {
   }
 
   /** The counter's bit comes behind its amount, and the ring behind both. */
-  #turnedHot({ shard }: Line, tag: number): void {
+  #turnedHot({ shard }: Outlet, tag: number): void {
     this.#space.markHot(this.#assignment.slot, shard, tag);
     const receiver = this.#space.receiverOf(shard);
     if (receiver >= 0) this.#ringer.ring(receiver);

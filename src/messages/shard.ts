@@ -26,7 +26,7 @@ export interface CurrentShard {
    * Sends a message to a shard, which may be this one. What is sent from one shard to one other arrives in that order.
    * @param to number of the shard
    * @param tag 0 to 65,535; what it means is the program's affair
-   * @param value Default 0. Whole numbers from 0 to 2^32 - 1 cost nothing; everything else is copied, up to about 256 KiB of it.
+   * @param value Whole numbers from 0 to 2^32 - 1 and undefined travel in the message itself; everything else is copied, up to about 256 KiB of it.
    * @returns a promise that resolves when the receiver has taken the message. It rejects with `ERR_RINGLOOM_OVERLOADED` when the lane or the memory for values is full,
    * `ERR_RINGLOOM_INVALID_OPTION` for a shard or tag that cannot be, `ERR_RINGLOOM_UNSUPPORTED` for a value that cannot be copied or is too large, `ERR_RINGLOOM_THREAD_LOST` when the shard died before it had
    * taken the message, and `ERR_RINGLOOM_CLOSED` when it has stopped.
@@ -110,14 +110,14 @@ export const shard: CurrentShard = {
   get count() {
     return currentMessages("count").shardCount;
   },
-  send(to, tag, value = 0) {
+  send(to, tag, value) {
     return ticketOf(() => {
       const { sending } = currentMessages("send");
       sending.send(to, tag, value);
       return sending.taken(to, 1);
     });
   },
-  sendNoWait(to, tag, value = 0) {
+  sendNoWait(to, tag, value) {
     currentMessages("sendNoWait").sending.send(to, tag, value);
   },
   sendMany(to, messages) {

@@ -20,9 +20,14 @@ const UNIT_BYTES = VALUE_UNIT_WORDS * WORD_BYTES;
 const HEADER_BYTES = WORD_BYTES;
 
 /** How a message's second word is to be read. */
-export const VALUE_FORM = { number: 0, encoded: 1, cloned: 2 } as const;
+export const VALUE_FORM = { number: 0, encoded: 1, cloned: 2, nothing: 3 } as const;
 /** One of {@link VALUE_FORM}. */
 export type ValueForm = (typeof VALUE_FORM)[keyof typeof VALUE_FORM];
+
+/** Whether a value of that form lies in a block. */
+export function isInBlock(form: number): boolean {
+  return form === VALUE_FORM.encoded || form === VALUE_FORM.cloned;
+}
 
 /** The answer of {@link ValueBlocks.take} when there is no room. */
 export const NO_BLOCK = -1;
@@ -101,6 +106,7 @@ export class ValueReader {
   /** The value of a message that came from `slot` and is not released yet. Throws `ERR_RINGLOOM_BAD_ENCODING` when it is damaged. */
   read(slot: number, form: number, second: number): unknown {
     if (form === VALUE_FORM.number) return second >>> 0;
+    if (form === VALUE_FORM.nothing) return undefined;
     const word = this.#space.valuesOf(slot) + second * VALUE_UNIT_WORDS;
     const start = word * WORD_BYTES + HEADER_BYTES;
     const end = start + this.#space.words.read(word);
