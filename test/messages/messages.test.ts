@@ -321,6 +321,43 @@ describe("messages between shards", { skip }, () => {
   });
 });
 
+describe("messages through a shard that is killed again and again", { skip }, () => {
+  for (const { name: driver, skip: noDriver } of driversUnderTest) {
+    test(`come whole, in order and once on the ${driver} driver, and every ticket is settled`, {
+      skip: noDriver,
+    }, async () => {
+      process.env.RINGLOOM_TEST_CHAIN = "1";
+      try {
+        await withShards({ driver, restartsMax: 100, restartBackoffMs: 0, messagesMax: 256 }, async (shards) => {
+          await shards.call(2, "chainEnd");
+          const sending = shards.call<Record<string, unknown> & { sent: number; other: string[] }>(0, "chainStart");
+          for (let kill = 1; kill <= 5; kill++) {
+            const before = await shards.call<number>(2, "chainLength");
+            await shards.until<number>((length) => length > before + 200, 2, "chainLength");
+            shards.server.terminateShard(1);
+            await shards.until<number[]>(() => shards.server.health.shards[1]?.generation === kill + 1, 1, "who");
+          }
+          await shards.call(0, "chainStop");
+          const { sent, taken, refused, lost, other } = await sending;
+          assert.deepEqual(other, []);
+          assert.equal(sent, (taken as number) + (refused as number) + (lost as number), "each ticket is settled once");
+          assert.ok((lost as number) > 0, "something was under way at a death");
+          const { links, broken } = await shards.call<{ links: number[]; broken: unknown[] }>(2, "chainLinks");
+          assert.deepEqual(broken, []);
+          assert.deepEqual(
+            links.filter((link, index) => index > 0 && link <= links[index - 1]!),
+            [],
+            "in order, and none twice",
+          );
+          assert.ok(links.length <= sent);
+        });
+      } finally {
+        delete process.env.RINGLOOM_TEST_CHAIN;
+      }
+    });
+  }
+});
+
 describe("hot counts", { skip }, () => {
   test("add up over senders and batches, beyond 32 bits", async () => {
     await withShards({ hotThreshold: 1_000_000 }, async (shards) => {
