@@ -53,6 +53,8 @@ export class MessageReceiving {
   #lanes: LaneReceiver[] = [];
   #next = 0;
   #handler: Handler | undefined;
+  /** Messages that callers of `nextEvent` have found there since the event loop last turned. */
+  #inARow = 0;
   #isContinuing = false;
   #isClosed = false;
 
@@ -85,6 +87,7 @@ export class MessageReceiving {
   /** Gives messages to whoever wants them: a bounded number, the rest in the next turn. */
   deliver(): void {
     if (this.#isContinuing) return;
+    this.#inARow = 0;
     for (let count = 0; this.#isWanted; count++) {
       if (count === MESSAGES_PER_TURN_MAX) return this.#continueLater();
       const message = this.#take();
@@ -107,8 +110,8 @@ export class MessageReceiving {
   nextEvent(signal: AbortSignal | undefined): Promise<ShardMessage> {
     if (this.#handler !== undefined) return Promise.reject(handlerIsSet("nextEvent"));
     if (this.#isClosed) return Promise.reject(messagesClosed("nextEvent"));
-    // Who waits already comes first, and a signal that has aborted takes no message.
-    const message = this.#waiting.length === 0 && signal?.aborted !== true ? this.#take() : undefined;
+    const message = this.#mayTakeAtOnce(signal) ? this.#take() : undefined;
+    if (message !== undefined && ++this.#inARow === MESSAGES_PER_TURN_MAX) this.#continueLater();
     return message === undefined ? waitIn(this.#waiting, { operation: "nextEvent", signal }) : Promise.resolve(message);
   }
 
@@ -121,6 +124,11 @@ export class MessageReceiving {
     return () => {
       if (this.#handler === handler) this.#handler = undefined;
     };
+  }
+
+  /** Who waits already comes first, a signal that has aborted takes no message, and a loop over messages that never ends leaves the event loop its turn. */
+  #mayTakeAtOnce(signal: AbortSignal | undefined): boolean {
+    return this.#waiting.length === 0 && signal?.aborted !== true && !this.#isContinuing;
   }
 
   get #isWanted(): boolean {

@@ -63,7 +63,12 @@ interface Outlet {
   readonly tickets: Fifo<Ticket>;
   readonly blocks: Fifo<LentBlock>;
   readonly counters: Map<number, HotCounterSender>;
+  /** Whether messages were dropped since the last flush. */
+  hasDropped: boolean;
 }
+
+/** Tags and values. */
+export type Messages = Iterable<readonly [tag: number, value?: unknown]>;
 
 /** Sends for one thread. */
 export class MessageSending {
@@ -84,50 +89,39 @@ export class MessageSending {
   }
 
   /** Sends one message, or throws. */
-  send(to: number, tag: number, value: unknown): void {
-    const outlet = this.#outletFor(to, "send");
-    if (outlet.line.lane.room === 0) throw this.#isFull(outlet, 1);
-    this.#push(outlet, this.#cellFor(tag, value));
-    this.#publish(outlet);
+  sendNoWait(to: number, tag: number, value: unknown): void {
+    this.#sendOne(to, tag, value);
   }
 
-  /** Sends all or throws; gives the number of messages. */
-  sendMany(to: number, messages: Iterable<readonly [tag: number, value?: unknown]>): number {
-    const outlet = this.#outletFor(to, "send");
-    const cells: Cell[] = [];
-    try {
-      for (const [tag, value] of messages) cells.push(this.#cellFor(tag, value));
-      if (outlet.line.lane.room < cells.length) throw this.#isFull(outlet, cells.length);
-    } catch (error) {
-      for (const { isBlock, second } of cells) if (isBlock) this.#blocks?.putBack(second);
-      throw error;
-    }
-    for (const cell of cells) this.#push(outlet, cell);
-    this.#publish(outlet);
-    return cells.length;
+  /** The same; the promise resolves when the shard has taken it. Throws what is wrong at once. */
+  send(to: number, tag: number, value: unknown): Promise<void> {
+    return this.#ticket(this.#sendOne(to, tag, value), 1);
   }
 
-  /** Resolves when the shard has taken what was sent to it so far, of which `count` messages are the caller's. */
-  taken(to: number, count: number): Promise<void> {
-    const outlet = this.#outletFor(to, "send");
-    const ticket = new Promise<void>((resolve, reject) => {
-      const position = (outlet.line.lane.position - 1) | 0;
-      outlet.tickets.push({ position, count, resolve, reject });
-      // Before the lane is looked at: whoever releases from now on rings.
-      if (outlet.tickets.length === 1) outlet.line.setWaiting(true);
-      this.#settle(outlet);
-    });
-    // Whoever does not wait for a ticket does not want to know; it is counted.
-    ticket.catch(() => undefined);
-    return ticket;
+  /** Sends messages, all or none of them, or throws. */
+  sendManyNoWait(to: number, messages: Messages): void {
+    this.#sendAll(this.#outletFor(to, "send"), messages);
   }
 
-  /** Resolves when all shards have taken what was sent to them so far. */
+  /** The same; the promise resolves when the shard has taken all of them. Throws what is wrong at once. */
+  sendMany(to: number, messages: Messages): Promise<void> {
+    const outlet = this.#outletFor(to, "send");
+    const count = this.#sendAll(outlet, messages);
+    return count === 0 ? Promise.resolve() : this.#ticket(outlet, count);
+  }
+
+  /** Resolves when all shards have taken what was sent to them so far. Rejects also when one has died since the last time, with messages that it had not taken. */
   async flush(): Promise<void> {
     if (this.#isClosed) throw messagesClosed("flush");
     this.#flushHot();
     const outlets = this.#outlets.filter((outlet) => outlet !== undefined);
-    await Promise.all(outlets.map(({ shard }) => this.taken(shard, 0)));
+    try {
+      await Promise.all(outlets.map((outlet) => this.#ticket(outlet, 0)));
+      const lost = outlets.find(({ hasDropped }) => hasDropped);
+      if (lost !== undefined) throw receiverLost(lost.shard);
+    } finally {
+      for (const outlet of outlets) outlet.hasDropped = false;
+    }
   }
 
   /** Adds to a hot counter of a shard. */
@@ -179,7 +173,14 @@ export class MessageSending {
 
   #open(shard: number): Outlet {
     const line = new MessageLine(this.#space, this.#assignment.slot, shard);
-    const outlet: Outlet = { shard, line, tickets: new Fifo(), blocks: new Fifo(), counters: new Map() };
+    const outlet: Outlet = {
+      shard,
+      line,
+      tickets: new Fifo(),
+      blocks: new Fifo(),
+      counters: new Map(),
+      hasDropped: false,
+    };
     this.#outlets[shard] = outlet;
     return outlet;
   }
@@ -230,6 +231,48 @@ export class MessageSending {
     return blocks;
   }
 
+  #sendOne(to: number, tag: number, value: unknown): Outlet {
+    const outlet = this.#outletFor(to, "send");
+    const cell = this.#cellFor(tag, value);
+    // Behind the value, whose getters may send messages too.
+    if (outlet.line.lane.room === 0) throw this.#isFull(outlet, [cell]);
+    this.#push(outlet, cell);
+    this.#publish(outlet);
+    return outlet;
+  }
+
+  #sendAll(outlet: Outlet, messages: Messages): number {
+    const cells: Cell[] = [];
+    try {
+      for (const [tag, value] of messages) cells.push(this.#cellFor(tag, value));
+    } catch (error) {
+      this.#putBack(cells);
+      throw error;
+    }
+    if (outlet.line.lane.room < cells.length) throw this.#isFull(outlet, cells);
+    for (const cell of cells) this.#push(outlet, cell);
+    this.#publish(outlet);
+    return cells.length;
+  }
+
+  #putBack(cells: readonly Cell[]): void {
+    for (const { isBlock, second } of cells) if (isBlock) this.#blocks?.putBack(second);
+  }
+
+  /** A promise for the newest message, which stands for `count` of them. */
+  #ticket(outlet: Outlet, count: number): Promise<void> {
+    const ticket = new Promise<void>((resolve, reject) => {
+      const position = (outlet.line.lane.position - 1) | 0;
+      outlet.tickets.push({ position, count, resolve, reject });
+      // Before the lane is looked at: whoever releases from now on rings.
+      if (outlet.tickets.length === 1) outlet.line.setWaiting(true);
+      this.#settle(outlet);
+    });
+    // Whoever does not wait for a ticket does not want to know; it is counted.
+    ticket.catch(() => undefined);
+    return ticket;
+  }
+
   #push({ line, blocks }: Outlet, { first, second, isBlock }: Cell): void {
     if (isBlock) blocks.push({ position: line.lane.position, unit: second });
     // There is room: it was looked for.
@@ -242,7 +285,9 @@ export class MessageSending {
     if (receiver >= 0) this.#ringer.ring(receiver);
   }
 
-  #isFull({ shard }: Outlet, count: number): RingloomError {
+  #isFull({ shard }: Outlet, cells: readonly Cell[]): RingloomError {
+    this.#putBack(cells);
+    const count = cells.length;
     this.counts.backpressured += count;
     const { capacity } = this.#space.shape;
     return overloaded("send", `the lane to shard ${shard} holds ${capacity} messages, and has no room`, {
@@ -267,8 +312,10 @@ export class MessageSending {
   }
 
   /** Looks what was taken, and takes back the blocks of values that were read. */
-  #collect({ line, blocks }: Outlet): void {
+  #collect(outlet: Outlet): void {
+    const { line, blocks } = outlet;
     line.look();
+    outlet.hasDropped ||= line.hasDropped;
     for (let block = blocks.first; block !== undefined; block = blocks.first) {
       if (!line.lane.hasTaken(block.position)) return;
       blocks.shift();

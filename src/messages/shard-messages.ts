@@ -123,6 +123,8 @@ export class ShardMessages {
     for (;;) {
       await bell.next();
       this.look();
+      // A bell that is rung again at once would otherwise keep this thread among its microtasks, and its module would never be loaded.
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 }

@@ -49,7 +49,7 @@ export interface CurrentShard {
    */
   sendManyNoWait(to: number, messages: Iterable<readonly [tag: number, value?: unknown]>): void;
   /**
-   * Resolves when all that this thread has sent before was taken, by all shards. Rejects as the promise of `send` does.
+   * Resolves when all that this thread has sent before was taken, by all shards. Rejects as the promise of `send` does, also for messages without a promise that were lost since the last time.
    * @experimental
    */
   flush(): Promise<void>;
@@ -111,24 +111,16 @@ export const shard: CurrentShard = {
     return currentMessages("count").shardCount;
   },
   send(to, tag, value) {
-    return ticketOf(() => {
-      const { sending } = currentMessages("send");
-      sending.send(to, tag, value);
-      return sending.taken(to, 1);
-    });
+    return ticketOf(() => currentMessages("send").sending.send(to, tag, value));
   },
   sendNoWait(to, tag, value) {
-    currentMessages("sendNoWait").sending.send(to, tag, value);
+    currentMessages("sendNoWait").sending.sendNoWait(to, tag, value);
   },
   sendMany(to, messages) {
-    return ticketOf(() => {
-      const { sending } = currentMessages("sendMany");
-      const count = sending.sendMany(to, messages);
-      return count === 0 ? Promise.resolve() : sending.taken(to, count);
-    });
+    return ticketOf(() => currentMessages("sendMany").sending.sendMany(to, messages));
   },
   sendManyNoWait(to, messages) {
-    currentMessages("sendManyNoWait").sending.sendMany(to, messages);
+    currentMessages("sendManyNoWait").sending.sendManyNoWait(to, messages);
   },
   async flush() {
     await currentMessages("flush").sending.flush();

@@ -10,7 +10,7 @@ import { deserialize, serialize } from "node:v8";
 import { MESSAGE_BYTES_MAX } from "../constants.js";
 import { RingloomError } from "../errors.js";
 import { Decoder } from "../scheduler/decoder.js";
-import { ENCODE_FULL, Encoder } from "../scheduler/encoder.js";
+import { ENCODE_FULL, Encoder, NOT_ENCODABLE } from "../scheduler/encoder.js";
 import { BlockPool } from "../shared/block-pool.js";
 import type { MessageSpace } from "../shared/message-space.js";
 import { VALUE_CHUNK_UNITS, VALUE_UNIT_WORDS } from "./message-memory.js";
@@ -46,6 +46,7 @@ export class ValueBlocks {
   readonly #pool: BlockPool;
   readonly #scratch = new Uint8Array(MESSAGE_BYTES_MAX);
   readonly #encoder = new Encoder(this.#scratch.buffer);
+  #isEncoding = false;
 
   /** @param memory what `space` lies in */
   constructor(space: MessageSpace, memory: SharedArrayBuffer, slot: number) {
@@ -67,12 +68,22 @@ export class ValueBlocks {
 
   /** Turns a value into bytes. @throws RingloomError when it cannot be copied, or is too large. */
   encode(value: unknown): EncodedValue {
-    const end = this.#encoder.encode(value, 0, MESSAGE_BYTES_MAX - HEADER_BYTES);
+    const end = this.#isEncoding ? NOT_ENCODABLE : this.#encode(value);
     if (end > 0) return { form: VALUE_FORM.encoded, bytes: this.#scratch.subarray(0, end) };
     if (end === ENCODE_FULL) throw tooLarge();
     const bytes = clone(value);
     if (bytes.length > MESSAGE_BYTES_MAX - HEADER_BYTES) throw tooLarge();
     return { form: VALUE_FORM.cloned, bytes };
+  }
+
+  /** A getter of the value may send a message: that one finds the encoder busy, and is cloned. */
+  #encode(value: unknown): number {
+    this.#isEncoding = true;
+    try {
+      return this.#encoder.encode(value, 0, MESSAGE_BYTES_MAX - HEADER_BYTES);
+    } finally {
+      this.#isEncoding = false;
+    }
   }
 
   /** Puts bytes into a block and gives its unit, or {@link NO_BLOCK}. */

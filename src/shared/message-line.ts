@@ -48,9 +48,14 @@ export class MessageLine {
     this.#isClosed = this.#space.receiverOf(this.shard) === CLOSED;
   }
 
+  /** Whether the last look was the first to see that messages were dropped. */
+  get hasDropped(): boolean {
+    return this.#dropped !== this.#droppedSeen;
+  }
+
   /** What had become of the message with that number at the last look. */
   fateOf(position: number): MessageFate {
     if (!this.lane.hasTaken(position)) return this.#isClosed ? "closed" : "waiting";
-    return this.#dropped !== this.#droppedSeen && this.lane.isBefore(position, this.#dropped) ? "dropped" : "taken";
+    return this.hasDropped && this.lane.isBefore(position, this.#dropped) ? "dropped" : "taken";
   }
 }

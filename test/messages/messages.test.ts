@@ -208,6 +208,21 @@ describe("messages between shards", { skip }, () => {
     });
   });
 
+  test("of which one is sent by a getter of another are whole, and none is lost without an error", async () => {
+    await withShards({ messagesMax: 4 }, async (shards) => {
+      const full = "ERR_RINGLOOM_OVERLOADED";
+      assert.deepEqual(await shards.call(0, "sendFromGetter", 1), ["sent", "sent", "sent", "sent", full, full]);
+      await shards.call(1, "collect");
+      const got = await shards.until<ShardMessage[]>((found) => found.length === 4, 1, "got");
+      assert.deepEqual(
+        values(got),
+        [0, 1, 2, 3].map((inner) => ({ inner })),
+      );
+      await shards.call(1, "stopCollecting");
+      await shards.call(0, "fill", 1, 1);
+    });
+  });
+
   test("are refused with a typed error where shard, tag, value or amount cannot be", async () => {
     await withShards({}, async (shards) => {
       const option = "ERR_RINGLOOM_INVALID_OPTION";
@@ -257,6 +272,16 @@ describe("messages between shards", { skip }, () => {
       await shards.call(2, "collect");
       await flushed;
       assert.equal(await shards.call(2, "gotCount"), 1);
+      // What was lost without anybody waiting for it is known to the next flush, and to that one alone.
+      await shards.call(2, "stopCollecting");
+      await shards.call(0, "sendNoWait", 2, 1, 1);
+      shards.server.terminateShard(2);
+      await shards.until<number[]>(() => shards.server.health.shards[2]?.generation === 2, 2, "who");
+      await assert.rejects(
+        shards.call(0, "flush"),
+        (error: Error & { cause: { code: string } }) => error.cause.code === "ERR_RINGLOOM_THREAD_LOST",
+      );
+      await shards.call(0, "flush");
     });
   });
 
@@ -268,6 +293,8 @@ describe("messages between shards", { skip }, () => {
       assert.equal(before.length, count, `each handler began with an empty store: ${JSON.stringify(seen)}`);
       const most = await shards.call<number>(1, "longestTurn", 1_000);
       assert.ok(most < 1_000, `${most} messages in one turn`);
+      const iterated = await shards.call<number>(2, "longestIteration", 1_000);
+      assert.ok(iterated < 1_000, `${iterated} messages in one turn`);
     });
   });
 
