@@ -71,6 +71,16 @@ export const LIFO_RUNS_MAX = 3;
 export const INJECTOR_SHARDS_DEFAULT = 1;
 export const INJECTOR_SHARDS_MAX = 32;
 
+/** Messages that the lane from one shard to another holds unless told otherwise, and the most there can be. */
+export const MESSAGES_MAX_DEFAULT = 1024;
+export const MESSAGES_MAX = 65_536;
+/** Messages that a shard handles in one turn of its event loop. */
+export const MESSAGES_PER_TURN_MAX = 256;
+/** What a hot counter collects before it is published while the receiver still has something to take, unless told otherwise. */
+export const HOT_THRESHOLD_DEFAULT = 1024;
+/** The largest value of a message, in bytes of its encoded form. */
+export const MESSAGE_BYTES_MAX = 256 * 1024;
+
 assert(
   WRITE_BLOCK_BYTES_MIN << (WRITE_TIERS - 1) === WRITE_BLOCK_BYTES_MAX,
   "tiers double from the smallest block to the largest",

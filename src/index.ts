@@ -1,6 +1,8 @@
 /** The root of the package: what every kind of server has in common. The server itself is `ringloom/http`. */
 export type { DriverName } from "./driver/contract.js";
 export { RingloomError, type RingloomErrorCode, type RingloomErrorOptions } from "./errors.js";
+export type { ShardMessage } from "./messages/receiving.js";
+export { type CurrentShard, type ShardWaitOptions, shard } from "./messages/shard.js";
 export { type LogFields, type Logger, log } from "./observe/log.js";
 export type { LogLevel } from "./observe/log-format.js";
 export type { LoopStats } from "./observe/loop-monitor.js";

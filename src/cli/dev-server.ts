@@ -13,6 +13,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BroadcastChannel } from "node:worker_threads";
 import { chooseDriver, type DriverChoice } from "../driver/choose.js";
+import { MessageKeeper } from "../messages/message-keeper.js";
 import { heapLimits } from "../runtime/memory-plan.js";
 import type { RuntimeOptions } from "../runtime/options.js";
 import { createRoster } from "../runtime/roster.js";
@@ -79,6 +80,7 @@ export class DevServer {
   readonly #files: string[] = [];
   #shard: DevShard | undefined;
   #compute: ComputePool | undefined;
+  #messages: MessageKeeper | undefined;
   #generation = 0;
   #isStopping = false;
   /** Set when the shard is to be replaced, with the reason. */
@@ -155,6 +157,7 @@ export class DevServer {
       assignment: this.#assign(),
       port: this.#devPort,
       compute: this.#compute,
+      messages: this.#messages,
       trouble: this.#events.trouble,
     });
     this.#shard = shard;
@@ -200,6 +203,13 @@ export class DevServer {
       heapLimits: heapLimits(this.#sizing.memory),
       main: { module: COMPUTE_MAIN, data: { [CHANNEL_OPTION]: this.#channel.name } },
     });
+    this.#messages = new MessageKeeper({
+      shards: 1,
+      driver: this.choice.name,
+      messagesMax: options.messagesMax,
+      hotThreshold: options.hotThreshold,
+      schedulerDoorbells: this.#compute?.share.doorbells ?? [],
+    });
     const assign = assigner({
       request: { module, options, service },
       choice: this.choice,
@@ -208,6 +218,7 @@ export class DevServer {
       listeners: { targetFor: () => target },
       roster: createRoster(1),
       compute: this.#compute,
+      messages: this.#messages,
     });
     this.#generation += 1;
     return assign(0, this.#generation);
@@ -225,6 +236,7 @@ interface DevShardParts {
   readonly assignment: ShardAssignment;
   readonly port: DevPort;
   readonly compute: ComputePool | undefined;
+  readonly messages: MessageKeeper | undefined;
   readonly trouble: DevEvents["trouble"];
 }
 
@@ -244,7 +256,7 @@ class DevShard {
   #resumeTimer: NodeJS.Timeout | undefined;
 
   constructor(options: RuntimeOptions, parts: DevShardParts) {
-    const { assignment, port, compute, trouble } = parts;
+    const { assignment, port, compute, messages, trouble } = parts;
     this.#options = options;
     this.#port = port;
     const startedMs = performance.now();
@@ -272,6 +284,7 @@ class DevShard {
         trouble,
         spawnsTasks: () => compute?.start(),
         gone: (_thread, end) => {
+          messages?.close();
           void compute?.close();
           port.gone();
           onReady(false);

@@ -3,6 +3,7 @@
 import { createDriver } from "../driver/choose.js";
 import type { Driver, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
+import { withMessages } from "../messages/shard-messages.js";
 import { withoutListening } from "../node/listen-guard.js";
 import { nodeServiceOf } from "../node/node-service.js";
 import { AccessLog } from "../observe/access-log.js";
@@ -74,7 +75,7 @@ async function load(assignment: ShardAssignment): Promise<ShardService> {
   }
   const server = new HttpServer(exported, {
     createDriver: (options, events) =>
-      createDriver(assignment.driver, { ...options, wake: shardWake(assignment.scheduler) }, events),
+      createDriver(assignment.driver, { ...options, wake: withMessages(shardWake(assignment.scheduler)) }, events),
     limits: { ...poolLimitsFor(assignment.memory.servicePoolBytes), ...limits },
     sizes: assignment.sizes,
     ...(assignment.accessLog

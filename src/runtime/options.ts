@@ -1,5 +1,6 @@
 /** The options of the runtime: what the supervisor and the shards can be told. Those of HTTP stand in `src/http/`. */
 import { CONNECTIONS_MAX, RING_ENTRIES_DEFAULT, SPIN_MICROS_DEFAULT } from "../constants.js";
+import { MESSAGE_OPTIONS } from "../messages/message-options.js";
 import type { LogSettings } from "../observe/log.js";
 import { TASK_OPTIONS } from "../scheduler/task-options.js";
 import { OPERATION_OPTIONS } from "./operation-options.js";
@@ -83,6 +84,10 @@ export interface RuntimeOptions {
   readonly computeNice: number;
   /** Tasks that one thread may have in flight. */
   readonly tasksMax: number;
+  /** Messages that may wait from one shard to one other. */
+  readonly messagesMax: number;
+  /** What a hot counter collects while its receiver still has something to take. */
+  readonly hotThreshold: number;
 }
 
 type Definitions = { readonly [Name in keyof RuntimeOptions]: OptionDefinition<RuntimeOptions[Name]> };
@@ -306,6 +311,7 @@ export const RUNTIME_OPTIONS: Definitions = {
   }),
   ...OPERATION_OPTIONS,
   ...TASK_OPTIONS,
+  ...MESSAGE_OPTIONS,
 };
 
 /**
@@ -357,6 +363,8 @@ export function resolveRuntimeOptions(sources: OptionSources): RuntimeOptions {
     compute: pick("compute"),
     computeNice: pick("computeNice"),
     tasksMax: pick("tasksMax"),
+    messagesMax: pick("messagesMax"),
+    hotThreshold: pick("hotThreshold"),
   };
 }
 

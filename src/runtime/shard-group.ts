@@ -70,6 +70,14 @@ export interface ShardTasks {
   leave(thread: number): void;
 }
 
+/** The part of the messages between shards that a group needs. */
+export interface ShardMessaging {
+  /** The thread with that place is gone; another one will serve as its shard, or none. */
+  leave(slot: number, isReplaced: boolean): void;
+  /** Nobody will serve as that shard any more. */
+  abandon(shard: number): void;
+}
+
 /** What a group is made of. */
 export interface GroupParts {
   readonly listeners: Listeners;
@@ -80,6 +88,7 @@ export interface GroupParts {
   readonly assign: (shard: number, generation: number) => ShardAssignment;
   /** What the shards spawn tasks into. */
   readonly compute?: ShardTasks | undefined;
+  readonly messages?: ShardMessaging | undefined;
   /** Hears of each thread from its start to its end. */
   readonly watch: ShardWatch | undefined;
   readonly events: GroupEvents;
@@ -252,6 +261,7 @@ export class ShardGroup implements ShardThreadEvents {
   gone(thread: ShardThread, end: ShardEnd): void {
     if (thread.schedulerThread !== undefined) this.#parts.compute?.leave(thread.schedulerThread);
     const seat = this.#seat(thread.shard);
+    if (thread.messageSlot !== undefined) this.#parts.messages?.leave(thread.messageSlot, !this.#isLast(seat, thread));
     this.#parts.watch?.forget(thread);
     for (const descriptor of thread.takeBack()) this.#place(seat.shard, descriptor);
     if (seat.retiring.delete(thread)) {
@@ -266,6 +276,11 @@ export class ShardGroup implements ShardThreadEvents {
     }
     this.#noLongerListening(thread);
     this.#finishIfAllGone();
+  }
+
+  /** Whether nobody will serve as that shard when the thread is gone. */
+  #isLast(seat: Seat, thread: ShardThread): boolean {
+    return this.#phase === "draining" && seat.threads.every((other) => other === thread);
   }
 
   // --- one seat
@@ -448,6 +463,7 @@ export class ShardGroup implements ShardThreadEvents {
       seat.successor?.terminate();
       if (seat.current === undefined) {
         // A death that was being made good is no failure of a stop that somebody asked for.
+        this.#parts.messages?.abandon(seat.shard);
         if (seat.lastEnd !== undefined && this.#stopCause !== "requested") this.#ends.push(seat.lastEnd);
         continue;
       }

@@ -1,6 +1,7 @@
 /** What the supervisor and a shard say to each other. Both sides are of one build, so messages are typed and not checked again. */
 import type { MessagePort, ResourceLimits } from "node:worker_threads";
 import type { DriverName, ListenAddress, SpinPolicy } from "../driver/contract.js";
+import type { MessageAssignment } from "../messages/message-memory.js";
 import type { LogSettings } from "../observe/log.js";
 import type { SchedulerAssignment } from "../scheduler/scheduler-memory.js";
 import type { HookFailure } from "./lifecycle.js";
@@ -50,6 +51,8 @@ export interface ShardAssignment {
   readonly facts: RuntimeFacts;
   /** This thread's place in the scheduler; undefined where there is none, or none is free. */
   readonly scheduler: SchedulerAssignment | undefined;
+  /** This thread's place among those that send messages; undefined where none is free. */
+  readonly messages: MessageAssignment | undefined;
   /** The user's module, a file URL. */
   readonly module: string;
   /** Whether stacks point to the sources of compiled files. */

@@ -70,6 +70,8 @@ export class ShardThread {
   readonly generation: number;
   /** Its id in the scheduler. */
   readonly schedulerThread: number | undefined;
+  /** Its place among those that send messages. */
+  readonly messageSlot: number | undefined;
   readonly pulse: Pulse;
   /** What the inspector calls the thread: its number tells it from others of the same shard. */
   readonly title: string;
@@ -89,6 +91,7 @@ export class ShardThread {
     this.shard = options.assignment.shard;
     this.generation = options.assignment.generation;
     this.schedulerThread = options.assignment.scheduler?.thread;
+    this.messageSlot = options.assignment.messages?.slot;
     this.pulse = new Pulse(options.assignment.heartbeat);
     this.#events = events;
     this.#worker = new Worker(options.shardMain, {

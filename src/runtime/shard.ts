@@ -5,6 +5,13 @@
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { Driver, DriverStats, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
+import {
+  closeMessages,
+  messageCounts,
+  messagesDriverEnded,
+  openShardMessages,
+  retireMessages,
+} from "../messages/shard-messages.js";
 import { checkNative, requireNative } from "../native.js";
 import { Heart } from "../observe/heartbeat.js";
 import { configureLog } from "../observe/log.js";
@@ -81,6 +88,7 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
       ),
     );
     if (assignment.scheduler !== undefined) openShardSeat(assignment.scheduler, () => send(port, { type: "tasks" }));
+    if (assignment.messages !== undefined) openShardMessages(assignment.messages, assignment.scheduler);
     const service = await start(assignment);
     const context: Omit<ShardHookContext, "signal"> = { shard, shardCount, generation };
     const hooks = new Hooks(service.lifecycle, context, hookMs);
@@ -179,7 +187,15 @@ class ShardLife {
       },
       takeLongestTurnMs: () => (takeLongestTurn?.() ?? 0) / 1_000,
     });
-    view.start({ driver: () => service.driverStats, service: () => service.serviceStats, tasks: taskCounts }, monitor);
+    view.start(
+      {
+        driver: () => service.driverStats,
+        service: () => service.serviceStats,
+        tasks: taskCounts,
+        messages: messageCounts,
+      },
+      monitor,
+    );
     this.#sampler = new ShardSampler({
       monitor,
       heart,
@@ -211,17 +227,22 @@ class ShardLife {
       // Hooks of one shard never overlap.
       const drainHook = this.#readyHook.then(() => this.#hooks.attempt("drain", shard));
       const report = await this.#service.drain(options, () => {
-        if (hasSuccessor) this.#stopSampling();
+        if (hasSuccessor) {
+          this.#stopSampling();
+          retireMessages();
+        }
         send(this.#port, { type: "listenerStopped" });
         return this.#othersStopped;
       });
       shardDriverEnded();
+      messagesDriverEnded();
       const failures = [await drainHook];
       await Promise.race([
         this.#callee.idle(),
         new Promise((resolve) => setTimeout(resolve, options.deadlineMs).unref()),
       ]);
       failures.push(await this.#hooks.attempt("close", shard));
+      closeMessages();
       if (!hasSuccessor) this.#stopSampling();
       const hookFailures = failures.filter((failure): failure is HookFailure => failure !== undefined);
       send(this.#port, { type: "drained", report: { ...report, hookFailures } });

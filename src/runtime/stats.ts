@@ -21,6 +21,11 @@ export interface ShardFigures {
   readonly service: Readonly<Record<string, number>>;
   /** The tasks that it has spawned: `spawned`, `settled`, `inFlight`, `overloaded`, `cancelled`, `cloned`. */
   readonly tasks: Readonly<Record<string, number>>;
+  /**
+   * Its messages: `sent`, `received`, `failed` (whose ticket was rejected), `backpressured` (refused for want of room), `doorbells` (rings), `cloned` (values that the compact codec does not carry), `hotAdded`
+   * and `hotTaken`.
+   */
+  readonly messages: Readonly<Record<string, number>>;
 }
 
 /**
@@ -71,6 +76,7 @@ export interface CounterSource {
   driver(): object;
   service(): object;
   tasks(): object;
+  messages(): object;
 }
 
 /** The part of a server that runs on this thread, as far as statistics go. */
@@ -107,6 +113,7 @@ export class RuntimeView {
       ...prefixed("driver", this.#source.driver()),
       ...prefixed("service", this.#source.service()),
       ...prefixed("tasks", this.#source.tasks()),
+      ...prefixed("messages", this.#source.messages()),
     });
   }
 
@@ -200,12 +207,14 @@ function divide(record: CounterRecord): ShardFigures {
   const driver: Record<string, number> = {};
   const service: Record<string, number> = {};
   const tasks: Record<string, number> = {};
+  const messages: Record<string, number> = {};
   for (const [name, value] of Object.entries(record)) {
     if (name.startsWith("driver.")) driver[name.slice("driver.".length)] = value;
     else if (name.startsWith("service.")) service[name.slice("service.".length)] = value;
     else if (name.startsWith("tasks.")) tasks[name.slice("tasks.".length)] = value;
+    else if (name.startsWith("messages.")) messages[name.slice("messages.".length)] = value;
   }
-  return { heapUsedBytes: record.heapUsedBytes ?? 0, driver, service, tasks };
+  return { heapUsedBytes: record.heapUsedBytes ?? 0, driver, service, tasks, messages };
 }
 
 function computeFigures(buffer: SharedArrayBuffer, executors: number): ComputeFigures[] {

@@ -9,6 +9,7 @@
  */
 import { chooseDriver, type DriverChoice } from "../driver/choose.js";
 import { RingloomError } from "../errors.js";
+import { MessageKeeper } from "../messages/message-keeper.js";
 import { loadNative, nativeProblem } from "../native.js";
 import { createHeartbeat } from "../observe/heartbeat.js";
 import { resolveLogSettings } from "../observe/log.js";
@@ -98,13 +99,22 @@ export class Supervisor {
       driver: choice.name,
       heapLimits: heapLimits(sizing.memory),
     });
-    const assign = assigner({ request, choice, sizing, cpus, listeners, roster, compute });
+    const messages = new MessageKeeper({
+      shards: sizing.shards,
+      driver: choice.name,
+      messagesMax: options.messagesMax,
+      hotThreshold: options.hotThreshold,
+      schedulerDoorbells: compute?.share.doorbells ?? [],
+    });
+    const assign = assigner({ request, choice, sizing, cpus, listeners, roster, compute, messages });
     // Before the threads start, because the inspector attaches to a thread when that starts.
     const watch = await watchShards(options.watchdogMs);
     const shardCount = sizing.shards;
-    const group = new ShardGroup({ listeners, options, shardMain, shardCount, roster, assign, compute, watch, events });
+    const parts = { listeners, options, shardMain, shardCount, roster, assign, compute, messages, watch, events };
+    const group = new ShardGroup(parts);
     void group.stopped.then(() => watch?.end());
     const stopped = group.stopped.then(async (report) => {
+      messages.close();
       await compute?.close();
       return report;
     });
@@ -212,11 +222,12 @@ export interface AssignerParts {
   readonly listeners: Pick<Listeners, "targetFor">;
   readonly roster: SharedArrayBuffer;
   readonly compute: ComputePool | undefined;
+  readonly messages: MessageKeeper;
 }
 
 /** Returns what makes the assignment of one thread. */
 export function assigner(parts: AssignerParts): (shard: number, generation: number) => ShardAssignment {
-  const { request, choice, sizing, cpus, listeners, roster, compute } = parts;
+  const { request, choice, sizing, cpus, listeners, roster, compute, messages } = parts;
   const { ringEntries, loop, hookMs, unhandledRejections, watchdogMs, stuckMs } = request.options;
   const { connectionsMax, writePoolBytes, receiveSlabBytes, spin } = sizing;
   const counters = createCounters(sizing.shards);
@@ -246,6 +257,7 @@ export function assigner(parts: AssignerParts): (shard: number, generation: numb
     unhandledRejections,
     facts,
     scheduler: compute?.admit(),
+    messages: messages.admit(shard),
     module: request.module.href,
     sourceMaps: request.options.sourceMaps === "on",
     service: request.service,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { AssertionError } from "../assert.js";
-import { LaneReceiver, LaneSender, laneLength, SUM_MAX } from "./lane.js";
+import { emptyLane, LaneReceiver, LaneSender, laneLength, SUM_MAX } from "./lane.js";
 import { SharedWords } from "./words.js";
 
 function laneOf(capacity: number, indexBits = 32, startAt = 0) {
@@ -19,6 +19,54 @@ function takeAll(receiver: LaneReceiver): [number, number][] {
 }
 
 describe("Lane", () => {
+  it("tells its sender what was taken, also when the counters wrap and for what a dead sender has left", () => {
+    const { words, shape, sender, receiver } = laneOf(4, 4, 14);
+    const positions: number[] = [];
+    for (let value = 0; value < 4; value++) {
+      positions.push(sender.position);
+      sender.push(value, 10 + value);
+    }
+    sender.flush();
+    assert.deepEqual([sender.room, sender.hasTaken(positions[0]!)], [0, false]);
+    receiver.next();
+    receiver.next();
+    assert.equal(sender.room, 0, "taken and not released");
+    receiver.release();
+    assert.equal(sender.room, 2);
+    assert.deepEqual(
+      positions.map((position) => sender.hasTaken(position)),
+      [true, true, false, false],
+    );
+    const left: [number, number, number][] = [];
+    new LaneSender(words, shape).visitUnreleased((...message) => left.push(message));
+    assert.deepEqual(left, [
+      [positions[2], 2, 12],
+      [positions[3], 3, 13],
+    ]);
+  });
+
+  it("is emptied for a dead receiver: what it had not released is dropped, and what comes later stays", () => {
+    const { words, shape, sender } = laneOf(4);
+    const drops: number[] = [];
+    emptyLane(words, shape, (end) => drops.push(end));
+    assert.equal(drops.length, 0, "there was nothing to drop");
+    const position = sender.position;
+    sender.push(1, 1);
+    sender.flush();
+    emptyLane(words, shape, (end) => {
+      sender.look();
+      assert.equal(sender.hasTaken(position), false, "noted before the sender can see it");
+      drops.push(end);
+    });
+    assert.deepEqual(drops, [sender.position]);
+    sender.look();
+    assert.equal(sender.hasTaken(position), true);
+    assert.equal(sender.isBefore(position, sender.position), true);
+    sender.push(2, 2);
+    assert.equal(sender.flush(), true, "the lane was empty");
+    assert.deepEqual(takeAll(new LaneReceiver(words, shape)), [[2, 2]]);
+  });
+
   it("hands messages over in order, and only those that were flushed", () => {
     const { sender, receiver } = laneOf(8);
     assert.equal(sender.push(1, -7), true);

@@ -69,6 +69,41 @@ export class LaneSender {
     return (this.#tail - this.#published) & this.#indexMask;
   }
 
+  /** The number of the next message, for {@link hasTaken}. Numbers wrap with the counters. */
+  get position(): number {
+    return this.#tail;
+  }
+
+  /** Messages for which there is certainly room now. */
+  get room(): number {
+    this.look();
+    return this.#capacity - ((this.#tail - this.#headSeen) & this.#indexMask);
+  }
+
+  /** Looks how far the receiver has released. Pairs with {@link LaneReceiver.release}. */
+  look(): void {
+    this.#headSeen = this.#words.load(this.#base + HEAD);
+  }
+
+  /** Whether the receiver had released the message of that number at the last look. Not for one that is older than the counters are wide. */
+  hasTaken(position: number): boolean {
+    return this.isBefore(position, this.#headSeen);
+  }
+
+  /** Whether a message's number is before `end`, of two that are not above {@link position}. */
+  isBefore(position: number, end: number): boolean {
+    return this.#distance(position) > this.#distance(end);
+  }
+
+  /** Visits what was published and not released, oldest first: what a sender that died before has left in the lane. */
+  visitUnreleased(visit: (position: number, first: number, second: number) => void): void {
+    this.look();
+    for (let position = this.#headSeen; position !== this.#published; position = (position + 1) & this.#indexMask) {
+      const cell = this.#cellOf(position);
+      visit(position, this.#words.read(cell), this.#words.read(cell + 1));
+    }
+  }
+
   /** Adds a message of two 32-bit words, which the receiver sees after the next {@link flush}. False when the lane is full: then nothing was added. */
   push(first: number, second: number): boolean {
     if (((this.#tail - this.#headSeen) & this.#indexMask) >= this.#capacity) {
@@ -109,6 +144,11 @@ export class LaneSender {
     this.#words.store(this.#base + TAIL, this.#tail);
     this.#headSeen = this.#words.load(this.#base + HEAD);
     return this.#headSeen === before;
+  }
+
+  /** Messages from that number to the next one, as an unsigned number. */
+  #distance(position: number): number {
+    return ((this.#tail - position) & this.#indexMask) >>> 0;
   }
 
   #cellOf(index: number): number {
@@ -169,6 +209,17 @@ export class LaneReceiver {
     this.#tailSeen = this.#words.load(this.#base + TAIL);
     return this.#head === this.#tailSeen;
   }
+}
+
+/**
+ * Empties a lane whose receiver is dead and has no successor yet; what is published meanwhile may stay, for the successor. `drop` is told the number behind the last message
+ * that is dropped, before the sender can see those as released.
+ */
+export function emptyLane(words: Words, { base }: LaneShape, drop: (end: number) => void): void {
+  const tail = words.load(base + TAIL);
+  if (words.load(base + HEAD) === tail) return;
+  drop(tail);
+  words.store(base + HEAD, tail);
 }
 
 function indexMaskOf(words: Words, { base, capacity, indexBits = 32 }: LaneShape): number {

@@ -1,0 +1,103 @@
+/** The shared memory of messages between shards, and what each thread is told about it. */
+import { MESSAGE_BYTES_MAX, MESSAGES_MAX } from "../constants.js";
+import type { Doorbell } from "../driver/contract.js";
+import { ringDoorbell } from "../driver/doorbell.js";
+import { type MessageShape, MessageSpace, messageLength } from "../shared/message-space.js";
+import { SharedWords } from "../shared/words.js";
+
+/** Threads of one shard that can send at the same time: one that ends, its successor, and that one's when it dies meanwhile. */
+const SLOTS_PER_SHARD = 3;
+/** What all lanes together may take of the address space, in bytes. The kernel backs what is used. */
+const LANES_BYTES_MAX = 512 * 1024 * 1024;
+
+/** Words of the smallest block for a value. */
+export const VALUE_UNIT_WORDS = 16;
+/** Units of a chunk: the largest block. */
+export const VALUE_CHUNK_UNITS = MESSAGE_BYTES_MAX / (VALUE_UNIT_WORDS * Int32Array.BYTES_PER_ELEMENT);
+const CHUNKS = 16;
+/** With many shards each has less. */
+const CHUNKS_OF_MANY = 4;
+const MANY_SHARDS = 32;
+
+/** Which doorbell reaches a thread: that of its event loop, that of its own driver, or, from here on, one of the scheduler's. */
+export const WAKE = { loop: 0, driver: 1, scheduler: 2 } as const;
+
+/** What every shard has of the messages. Plain data, to be posted. */
+export interface MessageShare {
+  readonly words: SharedArrayBuffer;
+  readonly shape: MessageShape;
+  /** By slot, for drivers that have none of the scheduler's. */
+  readonly doorbells: readonly Doorbell[];
+  readonly schedulerDoorbells: readonly Doorbell[];
+  readonly hotThreshold: number;
+}
+
+/** The share, and which place this thread has in it. */
+export interface MessageAssignment extends MessageShare {
+  readonly slot: number;
+}
+
+/** Makes the words for so many shards whose lanes hold `messagesMax` messages each, less where that would take too much. */
+export function createMessageWords(
+  shards: number,
+  messagesMax: number,
+): { readonly words: SharedArrayBuffer; readonly shape: MessageShape } {
+  const chunks = shards > MANY_SHARDS ? CHUNKS_OF_MANY : CHUNKS;
+  const shapeFor = (capacity: number, valueWords: number): MessageShape => ({
+    base: 0,
+    shards,
+    slotsPerShard: SLOTS_PER_SHARD,
+    capacity,
+    valueWords,
+  });
+  let capacity = Math.min(messagesMax, MESSAGES_MAX);
+  while (capacity > 2 && messageLength(shapeFor(capacity, 0)) * Int32Array.BYTES_PER_ELEMENT > LANES_BYTES_MAX) {
+    capacity /= 2;
+  }
+  const shape = shapeFor(capacity, chunks * VALUE_CHUNK_UNITS * VALUE_UNIT_WORDS);
+  return { words: new SharedArrayBuffer(messageLength(shape) * Int32Array.BYTES_PER_ELEMENT), shape };
+}
+
+/** Rings the threads of all slots. */
+export class MessageRinger {
+  /** Rings so far. */
+  rings = 0;
+  readonly #space: MessageSpace;
+  readonly #share: MessageShare;
+  readonly #loopBells: readonly Doorbell[];
+
+  constructor(space: MessageSpace, share: MessageShare) {
+    this.#space = space;
+    this.#share = share;
+    this.#loopBells = Array.from({ length: space.slots }, (_, slot) => loopBellOf(space, share.words, slot));
+  }
+
+  /** Makes the thread of a slot look. */
+  ring(slot: number): void {
+    this.rings += 1;
+    ringDoorbell(this.doorbellOf(slot));
+  }
+
+  /** The doorbell that reaches the thread of a slot now. */
+  doorbellOf(slot: number): Doorbell {
+    const wake = this.#space.wakeOf(slot);
+    const { doorbells, schedulerDoorbells } = this.#share;
+    const found =
+      wake === WAKE.loop
+        ? undefined
+        : wake === WAKE.driver
+          ? doorbells[slot]
+          : schedulerDoorbells[wake - WAKE.scheduler];
+    return found ?? this.#loopBells[slot]!;
+  }
+}
+
+/** The doorbell that the thread of a slot hears in its event loop. */
+export function loopBellOf(space: MessageSpace, words: SharedArrayBuffer, slot: number): Doorbell {
+  return { kind: "atomics", buffer: words, byteOffset: space.bellOf(slot) * Int32Array.BYTES_PER_ELEMENT };
+}
+
+/** Opens the memory on one thread. */
+export function viewMessages({ words, shape }: MessageShare): MessageSpace {
+  return new MessageSpace(new SharedWords(words), shape);
+}

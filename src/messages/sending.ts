@@ -1,0 +1,364 @@
+/**
+ * The sending side of one thread: a lane to each shard, the tickets of messages that are not taken yet, the blocks of their values, and hot counters.
+ *
+ * A message is published before `send` returns; what is sent together is published together. The first word of a message is `tag | form << 16`, the second a number, or the block of a value.
+ */
+import type { RingloomError } from "../errors.js";
+import { HotCounterSender } from "../shared/hot-counter.js";
+import { SUM_MAX } from "../shared/lane.js";
+import { MessageLine } from "../shared/message-line.js";
+import { CLOSED, HOT_TAGS, type MessageSpace } from "../shared/message-space.js";
+import { Fifo } from "./fifo.js";
+import { invalidArgument, messagesClosed, overloaded, receiverClosed, receiverLost } from "./message-errors.js";
+import type { MessageAssignment, MessageRinger } from "./message-memory.js";
+import { isInBlock, NO_BLOCK, VALUE_FORM, ValueBlocks } from "./value-blocks.js";
+
+/** The largest tag. */
+export const TAG_MAX = 0xffff;
+/** Bits of a tag in a message's first word; the form of the value stands above them. */
+export const TAG_BITS = 16;
+/** How long to wait before what a full counter had no room for is tried again, in milliseconds. */
+const RETRY_MS = 1;
+/** What a hot counter may hold back. */
+const OWED_MAX = 2 ** 52;
+
+/** What one thread's sending has come to. */
+export interface SendingCounts {
+  sent: number;
+  /** Messages whose ticket was rejected. */
+  failed: number;
+  /** Messages that found no room. */
+  backpressured: number;
+  /** Additions to hot counters. */
+  hotAdded: number;
+  /** Values that the compact codec does not carry. */
+  cloned: number;
+}
+
+interface Ticket {
+  /** The number of its message in the lane. */
+  readonly position: number;
+  /** Messages that it stands for. */
+  readonly count: number;
+  readonly resolve: () => void;
+  readonly reject: (error: RingloomError) => void;
+}
+
+interface LentBlock {
+  readonly position: number;
+  readonly unit: number;
+}
+
+/** A message that is ready to be pushed. */
+interface Cell {
+  readonly first: number;
+  readonly second: number;
+  readonly isBlock: boolean;
+}
+
+/** What goes to one shard. */
+interface Outlet {
+  readonly shard: number;
+  readonly line: MessageLine;
+  readonly tickets: Fifo<Ticket>;
+  readonly blocks: Fifo<LentBlock>;
+  readonly counters: Map<number, HotCounterSender>;
+  /** Whether messages were dropped since the last flush. */
+  hasDropped: boolean;
+}
+
+/** Tags and values. */
+export type Messages = Iterable<readonly [tag: number, value?: unknown]>;
+
+/** Sends for one thread. */
+export class MessageSending {
+  readonly counts: SendingCounts = { sent: 0, failed: 0, backpressured: 0, hotAdded: 0, cloned: 0 };
+  readonly #space: MessageSpace;
+  readonly #assignment: MessageAssignment;
+  readonly #ringer: MessageRinger;
+  readonly #outlets: (Outlet | undefined)[];
+  #blocks: ValueBlocks | undefined;
+  #isHotFlushDue = false;
+  #isClosed = false;
+
+  constructor(space: MessageSpace, assignment: MessageAssignment, ringer: MessageRinger) {
+    this.#space = space;
+    this.#assignment = assignment;
+    this.#ringer = ringer;
+    this.#outlets = new Array<Outlet | undefined>(space.shape.shards).fill(undefined);
+  }
+
+  /** Sends one message, or throws. */
+  sendNoWait(to: number, tag: number, value: unknown): void {
+    this.#sendOne(to, tag, value);
+  }
+
+  /** The same; the promise resolves when the shard has taken it. Throws what is wrong at once. */
+  send(to: number, tag: number, value: unknown): Promise<void> {
+    return this.#ticket(this.#sendOne(to, tag, value), 1);
+  }
+
+  /** Sends messages, all or none of them, or throws. */
+  sendManyNoWait(to: number, messages: Messages): void {
+    this.#sendAll(this.#outletFor(to, "send"), messages);
+  }
+
+  /** The same; the promise resolves when the shard has taken all of them. Throws what is wrong at once. */
+  sendMany(to: number, messages: Messages): Promise<void> {
+    const outlet = this.#outletFor(to, "send");
+    const count = this.#sendAll(outlet, messages);
+    return count === 0 ? Promise.resolve() : this.#ticket(outlet, count);
+  }
+
+  /** Resolves when all shards have taken what was sent to them so far. Rejects also when one has died since the last time, with messages that it had not taken. */
+  async flush(): Promise<void> {
+    if (this.#isClosed) throw messagesClosed("flush");
+    this.#flushHot();
+    const outlets = this.#outlets.filter((outlet) => outlet !== undefined);
+    try {
+      await Promise.all(outlets.map((outlet) => this.#ticket(outlet, 0)));
+      const lost = outlets.find(({ hasDropped }) => hasDropped);
+      if (lost !== undefined) throw receiverLost(lost.shard);
+    } finally {
+      for (const outlet of outlets) outlet.hasDropped = false;
+    }
+  }
+
+  /** Adds to a hot counter of a shard. */
+  addHot(to: number, tag: number, amount: number): void {
+    const outlet = this.#outletFor(to, "addHot");
+    checkHotTag("addHot", tag);
+    if (!Number.isInteger(amount) || amount < 0 || amount > SUM_MAX) {
+      throw invalidArgument("addHot", `the amount is ${amount}, no whole number from 0 to ${SUM_MAX}`, { amount });
+    }
+    const counter = outlet.counters.get(tag) ?? this.#openCounter(outlet, tag);
+    if (counter.owed > OWED_MAX) {
+      this.counts.backpressured += 1;
+      throw overloaded("addHot", `shard ${to} takes too little from counter ${tag}`, { shard: to, tag });
+    }
+    this.counts.hotAdded += 1;
+    if (counter.add(amount)) this.#turnedHot(outlet, tag);
+    if (counter.owed === 0 || this.#isHotFlushDue) return;
+    this.#isHotFlushDue = true;
+    queueMicrotask(() => this.#flushHot());
+  }
+
+  /** Somebody has rung: settles what was taken, dropped or closed. */
+  look(): void {
+    for (const outlet of this.#outlets) {
+      if (outlet !== undefined && outlet.tickets.length > 0) this.#settle(outlet);
+    }
+  }
+
+  /** Sends no more; whoever still waits is told. */
+  close(): void {
+    this.#flushHot();
+    this.#isClosed = true;
+    for (const outlet of this.#outlets) {
+      if (outlet === undefined) continue;
+      this.#settle(outlet);
+      this.#rejectAll(outlet, messagesClosed("send"));
+    }
+  }
+
+  #outletFor(to: number, operation: string): Outlet {
+    const { shards } = this.#space.shape;
+    if (!Number.isInteger(to) || to < 0 || to >= shards) {
+      throw invalidArgument(operation, `there is no shard ${to} of ${shards}`, { shard: to, shards });
+    }
+    if (this.#isClosed) throw messagesClosed(operation);
+    if (this.#space.receiverOf(to) === CLOSED) throw receiverClosed(to);
+    return this.#outlets[to] ?? this.#open(to);
+  }
+
+  #open(shard: number): Outlet {
+    const line = new MessageLine(this.#space, this.#assignment.slot, shard);
+    const outlet: Outlet = {
+      shard,
+      line,
+      tickets: new Fifo(),
+      blocks: new Fifo(),
+      counters: new Map(),
+      hasDropped: false,
+    };
+    this.#outlets[shard] = outlet;
+    return outlet;
+  }
+
+  #openCounter(outlet: Outlet, tag: number): HotCounterSender {
+    const index = this.#space.counterWord(this.#assignment.slot, outlet.shard, tag);
+    const counter = new HotCounterSender(this.#space.words, index, this.#assignment.hotThreshold);
+    outlet.counters.set(tag, counter);
+    return counter;
+  }
+
+  #cellFor(tag: number, value: unknown): Cell {
+    if (!Number.isInteger(tag) || tag < 0 || tag > TAG_MAX) {
+      throw invalidArgument("send", `the tag is ${tag}, no whole number from 0 to ${TAG_MAX}`, { tag });
+    }
+    if (value === undefined) return { first: tag | (VALUE_FORM.nothing << TAG_BITS), second: 0, isBlock: false };
+    if (typeof value === "number" && value >>> 0 === value && !Object.is(value, -0)) {
+      return { first: tag, second: value | 0, isBlock: false };
+    }
+    this.#blocks ??= this.#openBlocks();
+    const { form, bytes } = this.#blocks.encode(value);
+    let unit = this.#blocks.take(bytes);
+    if (unit === NO_BLOCK) {
+      for (const outlet of this.#outlets) if (outlet !== undefined) this.#settle(outlet);
+      unit = this.#blocks.take(bytes);
+    }
+    if (unit === NO_BLOCK) {
+      this.counts.backpressured += 1;
+      throw overloaded("send", "the memory for values is used up by messages that are not taken", {
+        bytes: bytes.length,
+      });
+    }
+    if (form === VALUE_FORM.cloned) this.counts.cloned += 1;
+    return { first: tag | (form << TAG_BITS), second: unit, isBlock: true };
+  }
+
+  /** Blocks that a former thread of this slot has sent are not ours to give out before they are read. */
+  #openBlocks(): ValueBlocks {
+    const blocks = new ValueBlocks(this.#space, this.#assignment.words, this.#assignment.slot);
+    for (let shard = 0; shard < this.#space.shape.shards; shard++) {
+      const outlet = this.#outlets[shard] ?? this.#open(shard);
+      outlet.line.lane.visitUnreleased((position, first, unit) => {
+        if (!isInBlock(first >>> TAG_BITS)) return;
+        blocks.markTaken(unit);
+        outlet.blocks.push({ position, unit });
+      });
+    }
+    return blocks;
+  }
+
+  #sendOne(to: number, tag: number, value: unknown): Outlet {
+    const outlet = this.#outletFor(to, "send");
+    const cell = this.#cellFor(tag, value);
+    // Behind the value, whose getters may send messages too.
+    if (outlet.line.lane.room === 0) throw this.#isFull(outlet, [cell]);
+    this.#push(outlet, cell);
+    this.#publish(outlet);
+    return outlet;
+  }
+
+  #sendAll(outlet: Outlet, messages: Messages): number {
+    const cells: Cell[] = [];
+    try {
+      for (const [tag, value] of messages) cells.push(this.#cellFor(tag, value));
+    } catch (error) {
+      this.#putBack(cells);
+      throw error;
+    }
+    if (outlet.line.lane.room < cells.length) throw this.#isFull(outlet, cells);
+    for (const cell of cells) this.#push(outlet, cell);
+    this.#publish(outlet);
+    return cells.length;
+  }
+
+  #putBack(cells: readonly Cell[]): void {
+    for (const { isBlock, second } of cells) if (isBlock) this.#blocks?.putBack(second);
+  }
+
+  /** A promise for the newest message, which stands for `count` of them. */
+  #ticket(outlet: Outlet, count: number): Promise<void> {
+    const ticket = new Promise<void>((resolve, reject) => {
+      const position = (outlet.line.lane.position - 1) | 0;
+      outlet.tickets.push({ position, count, resolve, reject });
+      // Before the lane is looked at: whoever releases from now on rings.
+      if (outlet.tickets.length === 1) outlet.line.setWaiting(true);
+      this.#settle(outlet);
+    });
+    // Whoever does not wait for a ticket does not want to know; it is counted.
+    ticket.catch(() => undefined);
+    return ticket;
+  }
+
+  #push({ line, blocks }: Outlet, { first, second, isBlock }: Cell): void {
+    if (isBlock) blocks.push({ position: line.lane.position, unit: second });
+    // There is room: it was looked for.
+    line.lane.push(first, second);
+    this.counts.sent += 1;
+  }
+
+  #publish({ line }: Outlet): void {
+    const receiver = line.publish();
+    if (receiver >= 0) this.#ringer.ring(receiver);
+  }
+
+  #isFull({ shard }: Outlet, cells: readonly Cell[]): RingloomError {
+    this.#putBack(cells);
+    const count = cells.length;
+    this.counts.backpressured += count;
+    const { capacity } = this.#space.shape;
+    return overloaded("send", `the lane to shard ${shard} holds ${capacity} messages, and has no room`, {
+      shard,
+      messagesMax: capacity,
+      count,
+    });
+  }
+
+  /** Settles the tickets whose messages have met their fate. */
+  #settle(outlet: Outlet): void {
+    const { line, tickets, shard } = outlet;
+    this.#collect(outlet);
+    for (let ticket = tickets.first; ticket !== undefined; ticket = tickets.first) {
+      const fate = line.fateOf(ticket.position);
+      if (fate === "waiting") return;
+      tickets.shift();
+      if (fate === "taken") ticket.resolve();
+      else this.#reject(ticket, fate === "dropped" ? receiverLost(shard) : receiverClosed(shard));
+    }
+    line.setWaiting(false);
+  }
+
+  /** Looks what was taken, and takes back the blocks of values that were read. */
+  #collect(outlet: Outlet): void {
+    const { line, blocks } = outlet;
+    line.look();
+    outlet.hasDropped ||= line.hasDropped;
+    for (let block = blocks.first; block !== undefined; block = blocks.first) {
+      if (!line.lane.hasTaken(block.position)) return;
+      blocks.shift();
+      this.#blocks?.putBack(block.unit);
+    }
+  }
+
+  #rejectAll({ tickets }: Outlet, error: RingloomError): void {
+    for (let ticket = tickets.shift(); ticket !== undefined; ticket = tickets.shift()) {
+      this.#reject(ticket, error);
+    }
+  }
+
+  #reject(ticket: Ticket, error: RingloomError): void {
+    this.counts.failed += ticket.count;
+    ticket.reject(error);
+  }
+
+  #flushHot(): void {
+    this.#isHotFlushDue = false;
+    let isOwed = false;
+    for (const outlet of this.#outlets) {
+      if (outlet === undefined) continue;
+      for (const [tag, counter] of outlet.counters) {
+        if (counter.flush()) this.#turnedHot(outlet, tag);
+        isOwed ||= counter.owed > 0;
+      }
+    }
+    if (!isOwed || this.#isClosed) return;
+    this.#isHotFlushDue = true;
+    setTimeout(() => this.#flushHot(), RETRY_MS).unref();
+  }
+
+  /** The counter's bit comes behind its amount, and the ring behind both. */
+  #turnedHot({ shard }: Outlet, tag: number): void {
+    this.#space.markHot(this.#assignment.slot, shard, tag);
+    const receiver = this.#space.receiverOf(shard);
+    if (receiver >= 0) this.#ringer.ring(receiver);
+  }
+}
+
+/** @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION` for a tag that has no counter. */
+export function checkHotTag(operation: string, tag: number): void {
+  if (Number.isInteger(tag) && tag >= 0 && tag < HOT_TAGS) return;
+  throw invalidArgument(operation, `the hot tag is ${tag}, no whole number from 0 to ${HOT_TAGS - 1}`, { tag });
+}

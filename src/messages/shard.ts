@@ -1,0 +1,172 @@
+/** The shard that this thread is, and its messages to and from the other ones: `shard`. */
+import { RingloomError } from "../errors.js";
+import type { ShardMessage } from "./receiving.js";
+import { checkHotTag } from "./sending.js";
+import { currentMessages } from "./shard-messages.js";
+
+/**
+ * Gives up waiting.
+ * @experimental
+ */
+export interface ShardWaitOptions {
+  /** When it aborts, waiting ends with `ERR_RINGLOOM_ABORTED`. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * The shard that this thread is. Every method throws or rejects with `ERR_RINGLOOM_WRONG_THREAD` where no shard runs.
+ * @experimental
+ */
+export interface CurrentShard {
+  /** Its number, from 0. */
+  readonly number: number;
+  /** How many shards there are. */
+  readonly count: number;
+  /**
+   * Sends a message to a shard, which may be this one. What is sent from one shard to one other arrives in that order.
+   * @param to number of the shard
+   * @param tag 0 to 65,535; what it means is the program's affair
+   * @param value Whole numbers from 0 to 2^32 - 1 and undefined travel in the message itself; everything else is copied, up to about 256 KiB of it.
+   * @returns a promise that resolves when the receiver has taken the message. It rejects with `ERR_RINGLOOM_OVERLOADED` when the lane or the memory for values is full,
+   * `ERR_RINGLOOM_INVALID_OPTION` for a shard or tag that cannot be, `ERR_RINGLOOM_UNSUPPORTED` for a value that cannot be copied or is too large, `ERR_RINGLOOM_THREAD_LOST` when the shard died before it had
+   * taken the message, and `ERR_RINGLOOM_CLOSED` when it has stopped.
+   * @experimental
+   */
+  send(to: number, tag: number, value?: unknown): Promise<void>;
+  /**
+   * The same without the promise: cheaper, and nobody learns what becomes of it. Throws where `send` rejects at once.
+   * @experimental
+   */
+  sendNoWait(to: number, tag: number, value?: unknown): void;
+  /**
+   * Sends several messages together, or none of them. The promise resolves when all were taken.
+   * @experimental
+   */
+  sendMany(to: number, messages: Iterable<readonly [tag: number, value?: unknown]>): Promise<void>;
+  /**
+   * The same without the promise.
+   * @experimental
+   */
+  sendManyNoWait(to: number, messages: Iterable<readonly [tag: number, value?: unknown]>): void;
+  /**
+   * Resolves when all that this thread has sent before was taken, by all shards. Rejects as the promise of `send` does, also for messages without a promise that were lost since the last time.
+   * @experimental
+   */
+  flush(): Promise<void>;
+  /**
+   * Calls `handler` with each message for this shard, in an async context of its own. What it throws is an uncaught exception. One handler at a time.
+   * @returns ends that; messages then wait for the next handler
+   * @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION` when there is a handler, or a `nextEvent` waits.
+   * @experimental
+   */
+  onMessage<Value = unknown>(handler: (message: ShardMessage<Value>) => unknown): () => void;
+  /**
+   * The next message for this shard. Several callers are served in their order.
+   * @returns Rejects with `ERR_RINGLOOM_CLOSED` when this thread receives no more, `ERR_RINGLOOM_ABORTED`, or `ERR_RINGLOOM_INVALID_OPTION` beside a handler.
+   * @experimental
+   */
+  nextEvent<Value = unknown>(options?: ShardWaitOptions): Promise<ShardMessage<Value>>;
+  /**
+   * All messages for this shard, one after the other: each is taken when it is asked for. Ends when this thread receives no more.
+   * @experimental
+   */
+  messages<Value = unknown>(options?: ShardWaitOptions): AsyncGenerator<ShardMessage<Value>, void, void>;
+  /**
+   * Adds to a counter of a shard, 0 to 31, without a message: amounts add up on their way.
+   * @param amount a whole number from 0 to 2^32 - 1. Default 1
+   * @experimental
+   */
+  addHot(to: number, tag: number, amount?: number): void;
+  /**
+   * Takes what was added to this shard's counter since it was last taken, by all shards; waits while that is 0.
+   * @experimental
+   */
+  nextHotCount(tag: number, options?: ShardWaitOptions): Promise<bigint>;
+  /**
+   * The same without waiting: undefined when it is 0.
+   * @experimental
+   */
+  tryTakeHotCount(tag: number): bigint | undefined;
+}
+
+/**
+ * The shard that this thread is, and its messages to and from the other shards.
+ * @example
+ * ```ts
+ * import { shard } from "ringloom";
+ * const INVALIDATE = 1;
+ * const cache = new Map<string, string>();
+ * shard.onMessage<string>(({ tag, value }) => tag === INVALIDATE && cache.delete(value));
+ * export function invalidate(key: string): void {
+ *   for (let to = 0; to < shard.count; to++) shard.sendNoWait(to, INVALIDATE, key);
+ * }
+ * ```
+ * @experimental
+ */
+export const shard: CurrentShard = {
+  get number() {
+    return currentMessages("number").shard;
+  },
+  get count() {
+    return currentMessages("count").shardCount;
+  },
+  send(to, tag, value) {
+    return ticketOf(() => currentMessages("send").sending.send(to, tag, value));
+  },
+  sendNoWait(to, tag, value) {
+    currentMessages("sendNoWait").sending.sendNoWait(to, tag, value);
+  },
+  sendMany(to, messages) {
+    return ticketOf(() => currentMessages("sendMany").sending.sendMany(to, messages));
+  },
+  sendManyNoWait(to, messages) {
+    currentMessages("sendManyNoWait").sending.sendManyNoWait(to, messages);
+  },
+  async flush() {
+    await currentMessages("flush").sending.flush();
+  },
+  onMessage(handler) {
+    // The cast is the caller's claim about what is sent.
+    return currentMessages("onMessage").receiving.setHandler(handler as (message: ShardMessage) => unknown);
+  },
+  async nextEvent<Value>({ signal }: ShardWaitOptions = {}) {
+    const message = await currentMessages("nextEvent").receiving.nextEvent(signal);
+    return message as ShardMessage<Value>;
+  },
+  async *messages<Value>(options: ShardWaitOptions = {}) {
+    for (;;) {
+      const message = await nextOrEnd<Value>(options);
+      if (message === undefined) return;
+      yield message;
+    }
+  },
+  addHot(to, tag, amount = 1) {
+    currentMessages("addHot").sending.addHot(to, tag, amount);
+  },
+  async nextHotCount(tag, { signal } = {}) {
+    checkHotTag("nextHotCount", tag);
+    return currentMessages("nextHotCount").hot.next(tag, signal);
+  },
+  tryTakeHotCount(tag) {
+    checkHotTag("tryTakeHotCount", tag);
+    return currentMessages("tryTakeHotCount").hot.tryTake(tag);
+  },
+};
+
+/** The ticket itself, which nobody has to wait for; what is wrong at once is a rejection that somebody should handle. */
+function ticketOf(send: () => Promise<void>): Promise<void> {
+  try {
+    return send();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+async function nextOrEnd<Value>(options: ShardWaitOptions): Promise<ShardMessage<Value> | undefined> {
+  try {
+    return await shard.nextEvent<Value>(options);
+  } catch (error) {
+    if (error instanceof RingloomError && error.code === "ERR_RINGLOOM_CLOSED") return undefined;
+    throw error;
+  }
+}

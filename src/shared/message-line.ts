@@ -1,0 +1,61 @@
+/**
+ * The sending end of the line from one thread to one shard: its lane, and what has become of the messages in it. `message-space.ts` has the words and the argument.
+ */
+import { LaneSender } from "./lane.js";
+import { CLOSED, type MessageSpace } from "./message-space.js";
+
+/** What has become of a message: the receiver has taken it, died before it is known to have, or has stopped to receive; or it is not known yet. */
+export type MessageFate = "waiting" | "taken" | "dropped" | "closed";
+
+/** One thread uses it. */
+export class MessageLine {
+  readonly shard: number;
+  readonly lane: LaneSender;
+  readonly #space: MessageSpace;
+  readonly #slot: number;
+  /** The word DROPPED, when all in front of it was last known to be released. */
+  #droppedSeen: number;
+  #dropped: number;
+  #isClosed = false;
+
+  constructor(space: MessageSpace, slot: number, shard: number) {
+    this.#space = space;
+    this.#slot = slot;
+    this.shard = shard;
+    this.lane = new LaneSender(space.words, space.lane(slot, shard));
+    this.#droppedSeen = space.droppedOf(slot, shard);
+    this.#dropped = this.#droppedSeen;
+  }
+
+  /** Lets the receiver see what was pushed, and gives the slot whose thread must be rung; below 0 for none. */
+  publish(): number {
+    // Behind the lane's tail: who becomes the receiver later looks at the lane later.
+    return this.lane.flush() ? this.#space.receiverOf(this.shard) : -1;
+  }
+
+  /** Asks to be rung whenever something is taken, or no more. To be followed by {@link look}. */
+  setWaiting(isWaiting: boolean): void {
+    this.#space.setWants(this.#slot, this.shard, isWaiting);
+  }
+
+  /** Looks what has become of the messages, for {@link fateOf}. */
+  look(): void {
+    // What an earlier look has settled is over, and a number in front of it may come again when the counters have wrapped.
+    if (this.lane.hasTaken((this.#dropped - 1) | 0)) this.#droppedSeen = this.#dropped;
+    this.lane.look();
+    // In this order: who sees dropped messages as released sees that they were dropped.
+    this.#dropped = this.#space.droppedOf(this.#slot, this.shard);
+    this.#isClosed = this.#space.receiverOf(this.shard) === CLOSED;
+  }
+
+  /** Whether the last look was the first to see that messages were dropped. */
+  get hasDropped(): boolean {
+    return this.#dropped !== this.#droppedSeen;
+  }
+
+  /** What had become of the message with that number at the last look. */
+  fateOf(position: number): MessageFate {
+    if (!this.lane.hasTaken(position)) return this.#isClosed ? "closed" : "waiting";
+    return this.hasDropped && this.lane.isBefore(position, this.#dropped) ? "dropped" : "taken";
+  }
+}

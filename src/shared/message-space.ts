@@ -1,0 +1,219 @@
+/**
+ * The shared words of messages between shards: who receives for each shard, and a *line* from each sending thread to each shard.
+ *
+ *     [receiver of each shard] [wake of each slot] [bell of each slot]   then slots × shards lines: [control][counters][lane]   then a region of values for each slot
+ *
+ * A *slot* is the place of one thread; each shard has several, because in a rolling restart its old thread still sends while the new one does. One thread at a time *receives* for a shard:
+ *
+ *     receiver   0 nobody, slot + 1, or CLOSED. A thread claims it by compare-and-swap from 0, and gives it back itself; for a dead thread the supervisor does, behind what it mends
+ *     wake       which of its doorbells reaches the thread of a slot. Written by that thread
+ *     WANTS      1 while the sender waits for its messages to be released. Written by the sender
+ *     HOT        a bit for each counter of the line that may hold something. Set by the sender after it turned a counter from 0, taken by the receiver before it looks at the counters
+ *     DROPPED    number behind the messages that went down with a receiver. Written by the supervisor
+ *
+ * - *send*: publish in the lane, load `receiver`, ring who that is. *Become the receiver*: store `receiver`, then look into all lanes. One of the two sees the other's store, so no message waits for
+ *   a receiver that has not looked. In the same way `wake` is stored before the lanes are looked at once more.
+ * - *ticket*: WANTS := 1, load the lane's head. *Release*: store the head, load WANTS, ring. One of the two sees the other's store.
+ * - *close*: `receiver` := CLOSED, load WANTS of all lines, ring. A sender that waits loads `receiver` behind WANTS.
+ *
+ * **Death.** Of a sender: what it had published is whole and stays; its counters may hold amounts without a bit, so the supervisor sets all bits. Of a receiver: what it had not released is dropped, DROPPED stored before the head,
+ * so that who sees those messages as released sees also that they were not taken; then the role is free. The amounts in its counters stay for the successor, which looks at every counter once.
+ */
+import { assert } from "../assert.js";
+import { BELL_WORDS } from "./bell.js";
+import { emptyLane, type LaneShape, laneLength } from "./lane.js";
+import type { Words } from "./words.js";
+
+const LINE_WORDS = 16;
+/** Hot counters of a line: one bit each in its word HOT. */
+export const HOT_TAGS = 32;
+/** No thread receives for a shard. */
+export const NOBODY = -1;
+/** The shard receives nothing any more. */
+export const CLOSED = -2;
+
+const WANTS = 0;
+const HOT = 1;
+const DROPPED = 2;
+const COUNTERS = LINE_WORDS;
+const LANE = COUNTERS + HOT_TAGS;
+
+/** Where the words are, and how many. */
+export interface MessageShape {
+  /** A multiple of 16. */
+  readonly base: number;
+  readonly shards: number;
+  /** Threads that can send for one shard at the same time. */
+  readonly slotsPerShard: number;
+  /** Messages of one lane, a power of two. */
+  readonly capacity: number;
+  /** Words for the values of one slot. */
+  readonly valueWords: number;
+}
+
+/** Words that a shape takes. */
+export function messageLength(shape: MessageShape): number {
+  const slots = shape.shards * shape.slotsPerShard;
+  return valuesOffset(shape) - shape.base + slots * shape.valueWords;
+}
+
+/** The words, for any thread. */
+export class MessageSpace {
+  readonly words: Words;
+  readonly shape: MessageShape;
+  readonly slots: number;
+
+  constructor(words: Words, shape: MessageShape) {
+    assert(shape.base % LINE_WORDS === 0, "messages begin on a cache line");
+    assert(shape.base + messageLength(shape) <= words.length, "messages lie within the words");
+    this.words = words;
+    this.shape = shape;
+    this.slots = shape.shards * shape.slotsPerShard;
+  }
+
+  shardOf(slot: number): number {
+    return Math.floor(slot / this.shape.slotsPerShard);
+  }
+
+  /** The slots of a shard's threads. */
+  slotsOf(shard: number): number[] {
+    return Array.from({ length: this.shape.slotsPerShard }, (_, index) => shard * this.shape.slotsPerShard + index);
+  }
+
+  /** The lane from the thread of `slot` to `shard`. */
+  lane(slot: number, shard: number): LaneShape {
+    return { base: this.#line(slot, shard) + LANE, capacity: this.shape.capacity };
+  }
+
+  /** Index of a hot counter. */
+  counterWord(slot: number, shard: number, tag: number): number {
+    return this.#line(slot, shard) + COUNTERS + tag;
+  }
+
+  /** Index of the first word of the slot's values. */
+  valuesOf(slot: number): number {
+    return valuesOffset(this.shape) + slot * this.shape.valueWords;
+  }
+
+  /** Index of the first word of the bell that a slot's thread hears in its event loop. */
+  bellOf(slot: number): number {
+    return bellsOffset(this.shape) + slot * BELL_WORDS;
+  }
+
+  // --- the role of the receiver
+
+  /** The slot that receives for `shard`, or {@link NOBODY}, or {@link CLOSED}. */
+  receiverOf(shard: number): number {
+    const found = this.words.load(this.shape.base + shard);
+    return found === CLOSED ? CLOSED : found - 1;
+  }
+
+  /** Makes `slot` the receiver of its shard if there is none. Then it looks into all of its lanes. */
+  claim(slot: number): boolean {
+    return this.words.compareExchange(this.shape.base + this.shardOf(slot), 0, slot + 1) === 0;
+  }
+
+  /** Gives the role back, for a successor. The lanes must be released. */
+  retire(slot: number): void {
+    this.words.compareExchange(this.shape.base + this.shardOf(slot), slot + 1, 0);
+  }
+
+  /** Receives no more, and nobody will. */
+  close(slot: number): void {
+    this.words.compareExchange(this.shape.base + this.shardOf(slot), slot + 1, CLOSED);
+  }
+
+  /** The same, for a shard that has no receiver. For the supervisor. */
+  abandon(shard: number): void {
+    this.words.compareExchange(this.shape.base + shard, 0, CLOSED);
+  }
+
+  /** Which of its doorbells reaches the thread of a slot. */
+  wakeOf(slot: number): number {
+    return this.words.load(wakesOffset(this.shape) + slot);
+  }
+
+  /** Behind it, the thread looks into its lanes once more. */
+  setWake(slot: number, wake: number): void {
+    this.words.store(wakesOffset(this.shape) + slot, wake);
+  }
+
+  // --- a line
+
+  /** Asks to be rung at each release, or no more. Behind it, the sender looks at the lane and at the receiver. */
+  setWants(slot: number, shard: number, isWanted: boolean): void {
+    this.words.store(this.#line(slot, shard) + WANTS, isWanted ? 1 : 0);
+  }
+
+  wants(slot: number, shard: number): boolean {
+    return this.words.load(this.#line(slot, shard) + WANTS) !== 0;
+  }
+
+  /** The number behind the messages that were dropped last. */
+  droppedOf(slot: number, shard: number): number {
+    return this.words.load(this.#line(slot, shard) + DROPPED);
+  }
+
+  /** A counter was turned from 0. */
+  markHot(slot: number, shard: number, tag: number): void {
+    this.words.or(this.#line(slot, shard) + HOT, 1 << tag);
+  }
+
+  /** The counters that may hold something, as bits. They are to be taken now. */
+  takeHot(slot: number, shard: number): number {
+    const index = this.#line(slot, shard) + HOT;
+    return this.words.load(index) === 0 ? 0 : this.words.exchange(index, 0);
+  }
+
+  // --- the supervisor
+
+  /** Mends what the dead thread of a slot has left. Then everybody is woken, and the slot is free. */
+  bury(slot: number): void {
+    const { shards } = this.shape;
+    const own = this.shardOf(slot);
+    if (this.receiverOf(own) === slot) {
+      for (let sender = 0; sender < this.slots; sender++) {
+        emptyLane(this.words, this.lane(sender, own), (end) =>
+          this.words.store(this.#line(sender, own) + DROPPED, end),
+        );
+      }
+      this.retire(slot);
+    }
+    for (let shard = 0; shard < shards; shard++) {
+      this.setWants(slot, shard, false);
+      this.words.store(this.#line(slot, shard) + HOT, -1);
+    }
+  }
+
+  #line(slot: number, shard: number): number {
+    assert(
+      slot >= 0 && slot < this.slots && shard >= 0 && shard < this.shape.shards,
+      "a line joins a slot and a shard",
+    );
+    return linesOffset(this.shape) + (slot * this.shape.shards + shard) * lineLength(this.shape);
+  }
+}
+
+function wakesOffset({ base, shards }: MessageShape): number {
+  return base + wholeLines(shards);
+}
+
+function bellsOffset(shape: MessageShape): number {
+  return wakesOffset(shape) + wholeLines(shape.shards * shape.slotsPerShard);
+}
+
+function linesOffset(shape: MessageShape): number {
+  return bellsOffset(shape) + shape.shards * shape.slotsPerShard * BELL_WORDS;
+}
+
+function lineLength({ capacity }: MessageShape): number {
+  return LANE + wholeLines(laneLength(capacity));
+}
+
+function valuesOffset(shape: MessageShape): number {
+  return linesOffset(shape) + shape.shards * shape.slotsPerShard * shape.shards * lineLength(shape);
+}
+
+function wholeLines(words: number): number {
+  return Math.ceil(words / LINE_WORDS) * LINE_WORDS;
+}
