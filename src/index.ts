@@ -4,6 +4,14 @@ export { RingloomError, type RingloomErrorCode, type RingloomErrorOptions } from
 export { type LogFields, type Logger, log } from "./observe/log.js";
 export type { LogLevel } from "./observe/log-format.js";
 export type { LoopStats } from "./observe/loop-monitor.js";
+export {
+  Boundary,
+  type BoundaryCallOptions,
+  type BoundaryContext,
+  type BoundaryOptions,
+  type BoundaryStats,
+  boundary,
+} from "./runtime/boundary.js";
 export type { MemoryBudget } from "./runtime/memory-plan.js";
 export type { RosterEntry, ShardCondition } from "./runtime/roster.js";
 export { type InvokeOptions, invokeOnShard, type ShardFunction, shardFunction } from "./runtime/shard-functions.js";

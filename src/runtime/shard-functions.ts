@@ -5,7 +5,7 @@
  * A caller opens one MessagePort to a shard when it first calls there; the supervisor only passes the port on. When the shard's thread ends, its end
  * of the port closes, and every call that is unanswered rejects: each call settles once, whatever the thread dies of.
  */
-import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { MessageChannel, type MessagePort, type TransferListItem } from "node:worker_threads";
 import { RingloomError } from "../errors.js";
 import { fromShardError, type ShardError, toShardError } from "./shard-error.js";
 
@@ -35,6 +35,8 @@ export interface InvokeOptions {
   readonly signal?: AbortSignal;
   /** When the call rejects, in milliseconds; 0 is never. Default 30,000. */
   readonly timeoutMs?: number;
+  /** What of the arguments is handed over in place of a copy: ports, buffers. */
+  readonly transfer?: readonly TransferListItem[];
 }
 
 /** A call as it travels. */
@@ -133,7 +135,7 @@ export class ShardCalls {
 
   /** See {@link invokeOnShard}. */
   async invoke(name: string, options: InvokeOptions, args: readonly unknown[]): Promise<unknown> {
-    const { shard, signal, timeoutMs = CALL_TIMEOUT_MS_DEFAULT } = options;
+    const { shard, signal, timeoutMs = CALL_TIMEOUT_MS_DEFAULT, transfer = [] } = options;
     this.#check(shard, timeoutMs);
     if (signal?.aborted === true) throw aborted(name, shard, signal.reason);
     const line = this.#lines.get(shard) ?? this.#open(shard);
@@ -152,7 +154,7 @@ export class ShardCalls {
         if (timeoutMs > 0) timer = setTimeout(() => reject(timeout(name, shard, timeoutMs)), timeoutMs);
         onAbort = () => reject(aborted(name, shard, signal?.reason));
         signal?.addEventListener("abort", onAbort, { once: true });
-        send(line.port, { call, name, args });
+        send(line.port, { call, name, args }, transfer);
       });
     } finally {
       line.pending.delete(call);
@@ -256,9 +258,9 @@ function settle(line: Line, reply: Exclude<ReplyMessage, { retired: true }>): vo
   pending.reject(callFailed(cause));
 }
 
-function send(port: MessagePort, message: CallMessage): void {
+function send(port: MessagePort, message: CallMessage, transfer: readonly TransferListItem[]): void {
   try {
-    port.postMessage(message);
+    port.postMessage(message, transfer);
   } catch (error) {
     throw callFailed(error);
   }
