@@ -14,7 +14,7 @@ const LAYERS = [
   ["ring"],
   ["driver"],
   ["observe"],
-  ["runtime", "scheduler"],
+  ["runtime", "scheduler", "keyed"],
   ["task", "sync", "time"],
   ["net", "fs", "dns", "signal", "process", "io"],
   ["http", "ws", "node"],

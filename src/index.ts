@@ -1,6 +1,7 @@
 /** The root of the package: what every kind of server has in common. The server itself is `ringloom/http`. */
 export type { DriverName } from "./driver/contract.js";
 export { RingloomError, type RingloomErrorCode, type RingloomErrorOptions } from "./errors.js";
+export { type OnceOptions, once } from "./keyed/once.js";
 export { type LogFields, type Logger, log } from "./observe/log.js";
 export type { LogLevel } from "./observe/log-format.js";
 export type { LoopStats } from "./observe/loop-monitor.js";

@@ -5,6 +5,7 @@
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { Driver, DriverStats, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
+import { setDeskLine } from "../keyed/desk-line.js";
 import { checkNative, requireNative } from "../native.js";
 import { Heart } from "../observe/heartbeat.js";
 import { configureLog } from "../observe/log.js";
@@ -79,6 +80,9 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
       new ShardCalls(shardCount, (to, line) =>
         port.postMessage({ type: "call", shard: to, port: line } satisfies MessageFromShard, [line]),
       ),
+    );
+    setDeskLine((request, transfer) =>
+      port.postMessage({ type: "desk", request } satisfies MessageFromShard, transfer),
     );
     if (assignment.scheduler !== undefined) openShardSeat(assignment.scheduler, () => send(port, { type: "tasks" }));
     const service = await start(assignment);

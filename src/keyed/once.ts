@@ -1,0 +1,146 @@
+/**
+ * `once()`: a value that one shard makes and all have.
+ *
+ * The shards meet at the supervisor's desk (`once-desk.ts`), which gives the first that asks the work and the others the value. Each shard asks once for a key and
+ * shares the answer among its callers.
+ */
+import { assert } from "../assert.js";
+import { RingloomError } from "../errors.js";
+import { Boundary } from "../runtime/boundary.js";
+import { callFailed } from "../runtime/boundary-errors.js";
+import { fromThrownRecord, toThrownRecord } from "../scheduler/error-codec.js";
+import { sendToDesk } from "./desk-line.js";
+import { ONCE_KEYS_MAX } from "./once-desk.js";
+import type { OnceAnswer, OnceAsk } from "./once-messages.js";
+
+/**
+ * How long one caller waits.
+ * @experimental
+ */
+export interface OnceOptions {
+  /** Gives up waiting; what is being made is made all the same. */
+  readonly signal?: AbortSignal;
+  /** When the call rejects, in milliseconds; 0 is never, the default. */
+  readonly timeoutMs?: number;
+}
+
+const OPERATION = "once";
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** What this thread has, or is waiting for. A promise that rejects is taken out. */
+const known = new Map<string, Promise<unknown>>();
+let line: Boundary<OnceAsk, OnceAnswer> | undefined;
+
+/**
+ * Runs `make` on one shard of the server, and resolves on every shard with a structured clone of what it returned; SharedArrayBuffers are shared. The value stays for as long as the
+ * process lives. When `make` throws, all that wait reject and the next caller tries again. When its thread is lost, another shard that waits runs its own `make`.
+ *
+ * In a program without shards it is the same on the main thread.
+ * @throws RingloomError `ERR_RINGLOOM_CALL_FAILED` with what `make` threw, or what cannot be cloned, as its cause; `ERR_RINGLOOM_OVERLOADED` with 10,000 keys,
+ * `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_WRONG_THREAD` on a thread that belongs to no server.
+ * @example
+ * ```ts
+ * import { once } from "ringloom";
+ * const words = await once("words", async () => {
+ *   const table = new Int32Array(new SharedArrayBuffer(4_096));
+ *   for (let index = 0; index < table.length; index++) table[index] = index * index;
+ *   return table;
+ * });
+ * ```
+ * @experimental
+ */
+export async function once<Value>(
+  key: string,
+  make: () => Value | Promise<Value>,
+  options: OnceOptions = {},
+): Promise<Value> {
+  const { signal, timeoutMs = 0 } = options;
+  check(key, make, timeoutMs);
+  if (signal?.aborted === true) throw aborted(key, signal.reason);
+  let value = known.get(key);
+  if (value === undefined) {
+    value = claim(key, make);
+    known.set(key, value);
+    value.catch(() => known.delete(key));
+  }
+  // The cast is safe as long as a key has one meaning, which its users see to.
+  return (await within(key, value, options)) as Value;
+}
+
+async function claim(key: string, make: () => unknown): Promise<unknown> {
+  const answer = await ask({ claim: key });
+  if ("value" in answer) return answer.value;
+  if ("thrown" in answer) throw callFailed(fromThrownRecord(answer.thrown));
+  if ("full" in answer) {
+    throw new RingloomError(
+      "ERR_RINGLOOM_OVERLOADED",
+      `Cannot make ${JSON.stringify(key)} once: there are ${answer.full} keys already.`,
+      { operation: OPERATION, details: { key } },
+    );
+  }
+  let value: unknown;
+  try {
+    // A clone here too, so that a value is the same on all shards.
+    value = structuredClone(await make());
+  } catch (error) {
+    await ask({ failed: key, thrown: toThrownRecord(error) });
+    throw callFailed(error);
+  }
+  await ask({ made: key, value });
+  return value;
+}
+
+function ask(message: OnceAsk): Promise<OnceAnswer> {
+  line ??= open();
+  return line.call(message, { timeoutMs: 0 });
+}
+
+function open(): Boundary<OnceAsk, OnceAnswer> {
+  const end = new Boundary<OnceAsk, OnceAnswer>({ capacity: ONCE_KEYS_MAX * 2 });
+  assert(end.port !== undefined, "a boundary that is made has a port to hand over");
+  sendToDesk(OPERATION, { want: "once", port: end.port });
+  return end;
+}
+
+/** What `value` gives, unless the caller gives up before. */
+async function within(key: string, value: Promise<unknown>, { signal, timeoutMs = 0 }: OnceOptions): Promise<unknown> {
+  if (signal === undefined && timeoutMs === 0) return value;
+  let timer: NodeJS.Timeout | undefined;
+  let onAbort: (() => void) | undefined;
+  try {
+    return await new Promise<unknown>((resolve, reject) => {
+      value.then(resolve, reject);
+      if (timeoutMs > 0) timer = setTimeout(() => reject(timeout(key, timeoutMs)), Math.min(timeoutMs, TIMER_MS_MAX));
+      onAbort = () => reject(aborted(key, signal?.reason));
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  } finally {
+    clearTimeout(timer);
+    if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+function check(key: string, make: unknown, timeoutMs: number): void {
+  if (typeof key !== "string") throw new TypeError(`Cannot run once: the key is ${typeof key}, not a string`);
+  if (typeof make !== "function") throw new TypeError(`Cannot run once: what makes the value is ${typeof make}`);
+  if (timeoutMs >= 0) return;
+  throw new RingloomError("ERR_RINGLOOM_INVALID_OPTION", `Cannot run once: timeoutMs is ${timeoutMs}, not 0 or more.`, {
+    operation: OPERATION,
+    details: { key, timeoutMs },
+  });
+}
+
+function timeout(key: string, timeoutMs: number): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_TIMEOUT", `${JSON.stringify(key)} was not made within ${timeoutMs} ms.`, {
+    operation: OPERATION,
+    details: { key, timeoutMs },
+  });
+}
+
+function aborted(key: string, cause: unknown): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_ABORTED", `The wait for ${JSON.stringify(key)} was given up.`, {
+    operation: OPERATION,
+    details: { key },
+    cause,
+  });
+}
