@@ -1,6 +1,8 @@
 /** The root of the package: what every kind of server has in common. The server itself is `ringloom/http`. */
 export type { DriverName } from "./driver/contract.js";
 export { RingloomError, type RingloomErrorCode, type RingloomErrorOptions } from "./errors.js";
+export { type Actor, type ActorCallOptions, type ActorHandle, actor } from "./keyed/actor.js";
+export type { ActorOptions, EvictionReason } from "./keyed/actor-options.js";
 export { type OnceOptions, once } from "./keyed/once.js";
 export { type LogFields, type Logger, log } from "./observe/log.js";
 export type { LogLevel } from "./observe/log-format.js";

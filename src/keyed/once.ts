@@ -12,6 +12,7 @@ import { fromThrownRecord, toThrownRecord } from "../scheduler/error-codec.js";
 import { sendToDesk } from "./desk-line.js";
 import { ONCE_KEYS_MAX } from "./once-desk.js";
 import type { OnceAnswer, OnceAsk } from "./once-messages.js";
+import { within } from "./within.js";
 
 /**
  * How long one caller waits.
@@ -25,7 +26,6 @@ export interface OnceOptions {
 }
 
 const OPERATION = "once";
-const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** What this thread has, or is waiting for. A promise that rejects is taken out. */
 const known = new Map<string, Promise<unknown>>();
@@ -64,7 +64,12 @@ export async function once<Value>(
     value.catch(() => known.delete(key));
   }
   // The cast is safe as long as a key has one meaning, which its users see to.
-  return (await within(key, value, options)) as Value;
+  return (await within(value, {
+    signal,
+    timeoutMs,
+    timedOut: () => timeout(key, timeoutMs),
+    aborted: (reason) => aborted(key, reason),
+  })) as Value;
 }
 
 async function claim(key: string, make: () => unknown): Promise<unknown> {
@@ -100,24 +105,6 @@ function open(): Boundary<OnceAsk, OnceAnswer> {
   assert(end.port !== undefined, "a boundary that is made has a port to hand over");
   sendToDesk(OPERATION, { want: "once", port: end.port });
   return end;
-}
-
-/** What `value` gives, unless the caller gives up before. */
-async function within(key: string, value: Promise<unknown>, { signal, timeoutMs = 0 }: OnceOptions): Promise<unknown> {
-  if (signal === undefined && timeoutMs === 0) return value;
-  let timer: NodeJS.Timeout | undefined;
-  let onAbort: (() => void) | undefined;
-  try {
-    return await new Promise<unknown>((resolve, reject) => {
-      value.then(resolve, reject);
-      if (timeoutMs > 0) timer = setTimeout(() => reject(timeout(key, timeoutMs)), Math.min(timeoutMs, TIMER_MS_MAX));
-      onAbort = () => reject(aborted(key, signal?.reason));
-      signal?.addEventListener("abort", onAbort, { once: true });
-    });
-  } finally {
-    clearTimeout(timer);
-    if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
-  }
 }
 
 function check(key: string, make: unknown, timeoutMs: number): void {

@@ -118,6 +118,8 @@ interface PendingCall {
 interface Line {
   readonly port: MessagePort;
   readonly pending: Map<number, PendingCall>;
+  /** The thread at its other end takes no new calls. */
+  isRetired: boolean;
 }
 
 /** The calling side of one thread. */
@@ -158,6 +160,7 @@ export class ShardCalls {
       });
     } finally {
       line.pending.delete(call);
+      if (line.isRetired) closeIfDone(line);
       clearTimeout(timer);
       if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
     }
@@ -180,10 +183,10 @@ export class ShardCalls {
 
   #open(shard: number): Line {
     const { port1, port2 } = new MessageChannel();
-    const line: Line = { port: port1, pending: new Map() };
+    const line: Line = { port: port1, pending: new Map(), isRetired: false };
     this.#lines.set(shard, line);
     port1.on("message", (reply: ReplyMessage) => {
-      if ("retired" in reply) this.#forget(shard, line);
+      if ("retired" in reply) this.#retired(shard, line);
       else settle(line, reply);
     });
     port1.on("close", () => {
@@ -196,6 +199,13 @@ export class ShardCalls {
     return line;
   }
 
+  /** The next call opens a line to the new thread. The old one waits for this line to close before it lets the keys of its actors go. */
+  #retired(shard: number, line: Line): void {
+    this.#forget(shard, line);
+    line.isRetired = true;
+    closeIfDone(line);
+  }
+
   #forget(shard: number, line: Line): void {
     if (this.#lines.get(shard) === line) this.#lines.delete(shard);
   }
@@ -205,6 +215,7 @@ export class ShardCalls {
 export class ShardCallee {
   readonly #ports = new Set<MessagePort>();
   readonly #running = new Set<Promise<void>>();
+  #onAllGone: () => void = () => undefined;
 
   accept(port: MessagePort): void {
     this.#ports.add(port);
@@ -213,13 +224,17 @@ export class ShardCallee {
       this.#running.add(work);
       void work.finally(() => this.#running.delete(work));
     });
-    port.on("close", () => this.#ports.delete(port));
+    port.on("close", () => {
+      this.#ports.delete(port);
+      if (this.#ports.size === 0) this.#onAllGone();
+    });
     port.unref();
   }
 
-  /** Tells the callers that another thread serves as this shard now. */
-  retire(): void {
+  /** Tells the callers that another thread serves as this shard now. Resolves when all have closed their lines, because each of their calls is answered or given up. */
+  async retire(): Promise<void> {
     for (const port of this.#ports) port.postMessage({ retired: true } satisfies ReplyMessage);
+    if (this.#ports.size > 0) await new Promise<void>((resolve) => (this.#onAllGone = resolve));
   }
 
   /** Resolves when no call is running. */
@@ -256,6 +271,10 @@ function settle(line: Line, reply: Exclude<ReplyMessage, { retired: true }>): vo
   const cause = fromShardError(reply.error, "invokeOnShard");
   if (reply.isMissing) return pending.reject(cause);
   pending.reject(callFailed(cause));
+}
+
+function closeIfDone(line: Line): void {
+  if (line.pending.size === 0) line.port.close();
 }
 
 function send(port: MessagePort, message: CallMessage, transfer: readonly TransferListItem[]): void {

@@ -5,6 +5,7 @@
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { Driver, DriverStats, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
+import { closeActors, handOverActors, setActorSeat } from "../keyed/actor-host.js";
 import { setDeskLine } from "../keyed/desk-line.js";
 import { checkNative, requireNative } from "../native.js";
 import { Heart } from "../observe/heartbeat.js";
@@ -76,11 +77,11 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
     // The view exists before the module is loaded, so that its top level may already ask for statistics.
     const view = new RuntimeView(assignment.counters, shard, assignment.facts);
     setRuntimeView(view);
-    setShardCalls(
-      new ShardCalls(shardCount, (to, line) =>
-        port.postMessage({ type: "call", shard: to, port: line } satisfies MessageFromShard, [line]),
-      ),
+    const calls = new ShardCalls(shardCount, (to, line) =>
+      port.postMessage({ type: "call", shard: to, port: line } satisfies MessageFromShard, [line]),
     );
+    setShardCalls(calls);
+    setActorSeat({ shard, shardCount, calls });
     setDeskLine((request, transfer) =>
       port.postMessage({ type: "desk", request } satisfies MessageFromShard, transfer),
     );
@@ -211,7 +212,8 @@ class ShardLife {
     this.#isDraining = true;
     const { shard } = this.#assignment;
     try {
-      this.#callee.retire();
+      const callersGone = this.#callee.retire();
+      const handOver = hasSuccessor ? handOverActors(callersGone) : undefined;
       // Hooks of one shard never overlap.
       const drainHook = this.#readyHook.then(() => this.#hooks.attempt("drain", shard));
       const report = await this.#service.drain(options, () => {
@@ -222,7 +224,7 @@ class ShardLife {
       shardDriverEnded();
       const failures = [await drainHook];
       await Promise.race([
-        this.#callee.idle(),
+        this.#callee.idle().then(() => handOver ?? closeActors()),
         new Promise((resolve) => setTimeout(resolve, options.deadlineMs).unref()),
       ]);
       failures.push(await this.#hooks.attempt("close", shard));

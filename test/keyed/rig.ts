@@ -14,6 +14,7 @@ export async function withShards(fixture: string, use: (server: ModuleServer) =>
     receiveSlabMib: 1,
     writePoolMib: 1,
     restartsMax: 100,
+    drainMs: 2_000,
   });
   try {
     await use(server);
