@@ -4,6 +4,14 @@ export { RingloomError, type RingloomErrorCode, type RingloomErrorOptions } from
 export { type Actor, type ActorCallOptions, type ActorHandle, actor } from "./keyed/actor.js";
 export type { ActorOptions, EvictionReason } from "./keyed/actor-options.js";
 export { type OnceOptions, once } from "./keyed/once.js";
+export {
+  type CacheEntryOptions,
+  type CacheLoadOptions,
+  SharedCache,
+  type SharedCacheOptions,
+  type SharedCacheStats,
+  sharedCache,
+} from "./keyed/shared-cache.js";
 export { type LogFields, type Logger, log } from "./observe/log.js";
 export type { LogLevel } from "./observe/log-format.js";
 export type { LoopStats } from "./observe/loop-monitor.js";

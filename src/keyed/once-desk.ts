@@ -31,9 +31,14 @@ interface Entry {
 export class OnceDesk {
   readonly #entries = new Map<string, Entry>();
   readonly #keysMax: number;
+  readonly #keeps: boolean;
 
-  /** @param keysMax Keys that may have a value or be made at once. */
-  constructor(keysMax: number = ONCE_KEYS_MAX) {
+  /**
+   * @param options.keeps Whether a value stays when those who waited for it have it.
+   * @param options.keysMax Keys that may have a value or be made at once.
+   */
+  constructor({ keeps, keysMax = ONCE_KEYS_MAX }: { readonly keeps: boolean; readonly keysMax?: number }) {
+    this.#keeps = keeps;
     this.#keysMax = keysMax;
   }
 
@@ -73,8 +78,9 @@ export class OnceDesk {
     const entry = this.#entries.get(key);
     if (entry?.maker !== line) return;
     entry.maker = undefined;
-    entry.value = { value };
-    this.#answerAll(entry, entry.value);
+    if (this.#keeps) entry.value = { value };
+    else this.#entries.delete(key);
+    this.#answerAll(entry, { value });
   }
 
   #failed(line: Line, key: string, thrown: ThrownRecord): void {

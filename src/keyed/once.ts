@@ -4,14 +4,8 @@
  * The shards meet at the supervisor's desk (`once-desk.ts`), which gives the first that asks the work and the others the value. Each shard asks once for a key and
  * shares the answer among its callers.
  */
-import { assert } from "../assert.js";
 import { RingloomError } from "../errors.js";
-import { Boundary } from "../runtime/boundary.js";
-import { callFailed } from "../runtime/boundary-errors.js";
-import { fromThrownRecord, toThrownRecord } from "../scheduler/error-codec.js";
-import { sendToDesk } from "./desk-line.js";
-import { ONCE_KEYS_MAX } from "./once-desk.js";
-import type { OnceAnswer, OnceAsk } from "./once-messages.js";
+import { OnceLine } from "./once-line.js";
 import { within } from "./within.js";
 
 /**
@@ -27,9 +21,7 @@ export interface OnceOptions {
 
 const OPERATION = "once";
 
-/** What this thread has, or is waiting for. A promise that rejects is taken out. */
-const known = new Map<string, Promise<unknown>>();
-let line: Boundary<OnceAsk, OnceAnswer> | undefined;
+const line = new OnceLine(OPERATION, "once");
 
 /**
  * Runs `make` on one shard of the server, and resolves on every shard with a structured clone of what it returned; SharedArrayBuffers are shared. The value stays for as long as the
@@ -57,54 +49,13 @@ export async function once<Value>(
   const { signal, timeoutMs = 0 } = options;
   check(key, make, timeoutMs);
   if (signal?.aborted === true) throw aborted(key, signal.reason);
-  let value = known.get(key);
-  if (value === undefined) {
-    value = claim(key, make);
-    known.set(key, value);
-    value.catch(() => known.delete(key));
-  }
   // The cast is safe as long as a key has one meaning, which its users see to.
-  return (await within(value, {
+  return (await within(line.value(key, make), {
     signal,
     timeoutMs,
     timedOut: () => timeout(key, timeoutMs),
     aborted: (reason) => aborted(key, reason),
   })) as Value;
-}
-
-async function claim(key: string, make: () => unknown): Promise<unknown> {
-  const answer = await ask({ claim: key });
-  if ("value" in answer) return answer.value;
-  if ("thrown" in answer) throw callFailed(fromThrownRecord(answer.thrown));
-  if ("full" in answer) {
-    throw new RingloomError(
-      "ERR_RINGLOOM_OVERLOADED",
-      `Cannot make ${JSON.stringify(key)} once: there are ${answer.full} keys already.`,
-      { operation: OPERATION, details: { key } },
-    );
-  }
-  let value: unknown;
-  try {
-    // A clone here too, so that a value is the same on all shards.
-    value = structuredClone(await make());
-  } catch (error) {
-    await ask({ failed: key, thrown: toThrownRecord(error) });
-    throw callFailed(error);
-  }
-  await ask({ made: key, value });
-  return value;
-}
-
-function ask(message: OnceAsk): Promise<OnceAnswer> {
-  line ??= open();
-  return line.call(message, { timeoutMs: 0 });
-}
-
-function open(): Boundary<OnceAsk, OnceAnswer> {
-  const end = new Boundary<OnceAsk, OnceAnswer>({ capacity: ONCE_KEYS_MAX * 2 });
-  assert(end.port !== undefined, "a boundary that is made has a port to hand over");
-  sendToDesk(OPERATION, { want: "once", port: end.port });
-  return end;
 }
 
 function check(key: string, make: unknown, timeoutMs: number): void {

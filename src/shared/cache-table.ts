@@ -39,7 +39,7 @@ import type { Words } from "./words.js";
 /** In a lock: its holder died, and the segment may be damaged. */
 export const DIRTY = -1;
 /** How many entries a writer moves out of the hand's way before it takes what comes. */
-const MOVES_MAX = 16;
+const MOVES_MAX = 64;
 
 /** A slot's place. */
 export interface SlotPlace {
@@ -158,24 +158,11 @@ export class CacheTable {
 
   /** Finds room for an entry in a segment that this thread has locked; evicts for it. Undefined when a reader is in the way. */
   reserve(segment: number, units: number): Room | undefined {
-    const { ringUnits, spareUnits } = this.shape;
     const layout = this.#at(segment);
     let moves = MOVES_MAX;
     for (;;) {
-      const head = this.#words.read(layout.head);
-      const used = this.#words.read(layout.used);
-      const toEnd = ringUnits - head;
-      const needed = units > toEnd ? toEnd + units : units;
-      // With the ring empty nothing is left to be evicted.
-      if (used === 0 && needed > ringUnits) {
-        this.#words.write(layout.head, 0);
-        continue;
-      }
-      if (used === 0 || ringUnits - used >= needed + spareUnits) {
-        if (units > toEnd) this.#fill(layout, head, toEnd);
-        const unit = units > toEnd ? 0 : head;
-        return { segment, unit, units, word: layout.ring + unit * UNIT_WORDS };
-      }
+      const unit = this.#front(layout, units, this.shape.spareUnits);
+      if (unit >= 0) return { segment, unit, units, word: layout.ring + unit * UNIT_WORDS };
       const moved = this.#advance(layout, moves > 0);
       if (moved === undefined) return undefined;
       if (moved) moves -= 1;
@@ -239,14 +226,22 @@ export class CacheTable {
     return bucket * this.shape.ways + way;
   }
 
-  #fill(layout: SegmentLayout, head: number, units: number): void {
-    if (units > 0) {
-      const word = layout.ring + head * UNIT_WORDS;
-      this.#words.write(word, 0);
-      this.#words.write(word + 1, units);
-    }
-    this.#words.write(layout.used, this.#words.read(layout.used) + units);
+  /** Where the next entry of that length goes, if that leaves `spareUnits` free; else -1. An entry does not go round the end: what is left there is filled. */
+  #front(layout: SegmentLayout, units: number, spareUnits: number): number {
+    const { ringUnits } = this.shape;
+    const used = this.#words.read(layout.used);
+    // An empty ring begins anew, so that the longest entry fits wherever the front was.
+    if (used === 0) this.#words.write(layout.head, 0);
+    const head = this.#words.read(layout.head);
+    const toEnd = ringUnits - head;
+    if (units <= toEnd) return used === 0 || ringUnits - used >= units + spareUnits ? head : -1;
+    if (ringUnits - used < toEnd + units + spareUnits) return -1;
+    const word = layout.ring + head * UNIT_WORDS;
+    this.#words.write(word, 0);
+    this.#words.write(word + 1, toEnd);
+    this.#words.write(layout.used, used + toEnd);
     this.#words.write(layout.head, 0);
+    return 0;
   }
 
   #take(layout: SegmentLayout, { unit, units }: Pick<Room, "unit" | "units">): void {
@@ -275,12 +270,11 @@ export class CacheTable {
 
   /** Copies an entry that was wanted to the front of the ring, if there is room. */
   #move(layout: SegmentLayout, index: number, { unit, units }: Pick<Room, "unit" | "units">): boolean {
-    const { ringUnits } = this.shape;
     const slot = layout.slots + index;
     const found = this.#words.load(slot);
     if (unitOf(found) !== unit || this.#words.load(layout.marks + index) === 0) return false;
-    const head = this.#words.read(layout.head);
-    if (units > ringUnits - this.#words.read(layout.used) || units > ringUnits - head) return false;
+    const head = this.#front(layout, units, 0);
+    if (head < 0) return false;
     for (let offset = 0; offset < units * UNIT_WORDS; offset++) {
       this.#words.write(
         layout.ring + head * UNIT_WORDS + offset,
