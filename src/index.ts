@@ -3,12 +3,12 @@ export type { DriverName } from "./driver/contract.js";
 export { RingloomError, type RingloomErrorCode, type RingloomErrorOptions } from "./errors.js";
 export { type Actor, type ActorCallOptions, type ActorHandle, actor } from "./keyed/actor.js";
 export type { ActorOptions, EvictionReason } from "./keyed/actor-options.js";
+export type { SharedCacheOptions } from "./keyed/cache-size.js";
 export { type OnceOptions, once } from "./keyed/once.js";
 export {
   type CacheEntryOptions,
   type CacheLoadOptions,
   SharedCache,
-  type SharedCacheOptions,
   type SharedCacheStats,
   sharedCache,
 } from "./keyed/shared-cache.js";
@@ -18,11 +18,11 @@ export type { LoopStats } from "./observe/loop-monitor.js";
 export {
   Boundary,
   type BoundaryCallOptions,
-  type BoundaryContext,
   type BoundaryOptions,
   type BoundaryStats,
   boundary,
 } from "./runtime/boundary.js";
+export type { BoundaryContext } from "./runtime/boundary-server.js";
 export type { MemoryBudget } from "./runtime/memory-plan.js";
 export type { RosterEntry, ShardCondition } from "./runtime/roster.js";
 export { type InvokeOptions, invokeOnShard, type ShardFunction, shardFunction } from "./runtime/shard-functions.js";

@@ -141,12 +141,13 @@ export class CacheEntries {
     const { segment, bucket } = located;
     const place = { segment, bucket, way: 0 };
     this.table.stamp(segment, bucket);
-    const entry = this.#find(located, place);
-    if (entry === 0) return false;
-    try {
-      return this.table.remove(place, entry);
-    } finally {
+    for (;;) {
+      const entry = this.#find(located, place);
+      if (entry === 0) return false;
+      const isGone = this.table.remove(place, entry);
       this.table.unpin();
+      // If not, a writer may have moved the entry to the front, and its copy has to go too.
+      if (isGone) return true;
     }
   }
 

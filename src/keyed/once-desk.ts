@@ -5,7 +5,8 @@
  *     nobody → made by a shard → done          made by a shard → failed → nobody          made by a shard → that shard is gone → made by the next one that waits
  */
 import type { MessagePort } from "node:worker_threads";
-import { Boundary, type BoundaryContext } from "../runtime/boundary.js";
+import { Boundary } from "../runtime/boundary.js";
+import type { BoundaryContext } from "../runtime/boundary-server.js";
 import type { ThrownRecord } from "../scheduler/error-codec.js";
 import type { OnceAnswer, OnceAsk } from "./once-messages.js";
 

@@ -12,8 +12,6 @@ import { sendToDesk } from "./desk-line.js";
 import { OnceLine } from "./once-line.js";
 import { within } from "./within.js";
 
-export type { SharedCacheOptions };
-
 /** How long a thread waits for the main thread to answer, in milliseconds. */
 const OPEN_MS_MAX = 10_000;
 

@@ -10,8 +10,6 @@ import type { BoundaryMessage } from "./boundary-messages.js";
 import { type AnyHandler, type BoundaryContext, BoundaryServer } from "./boundary-server.js";
 import { rejectUnknownOptions } from "./option.js";
 
-export type { BoundaryContext };
-
 /** Calls that one end may have unanswered, unless it says otherwise. */
 export const BOUNDARY_CAPACITY_DEFAULT = 256;
 /** Calls that may wait for room, unless an end says otherwise. */

@@ -86,7 +86,8 @@ export class CacheTable {
   pin(place: SlotPlace, tag: number): number {
     const { slots, ring } = this.#at(place.segment);
     const slot = slots + this.#indexOf(place);
-    for (let tries = 0; tries < 2; tries++) {
+    // Each further turn means that a writer has got on.
+    for (;;) {
       const found = this.#words.load(slot);
       if (found === 0 || tagOf(found) !== tag) return 0;
       const entry = ring + unitOf(found) * UNIT_WORDS;
@@ -94,7 +95,6 @@ export class CacheTable {
       if (this.#words.load(slot) === found) return entry;
       this.#words.store(this.#pin, 0);
     }
-    return 0;
   }
 
   unpin(): void {
@@ -107,7 +107,7 @@ export class CacheTable {
     if (this.#words.load(mark) === 0) this.#words.store(mark, 1);
   }
 
-  /** Takes the pinned entry out of its slot. False if somebody else has. */
+  /** Takes the pinned entry out of its slot. False if the slot has another one meanwhile: somebody has removed it, set the key anew, or moved the entry. */
   remove(place: SlotPlace, entry: number): boolean {
     const { slots, ring } = this.#at(place.segment);
     const slot = slots + this.#indexOf(place);

@@ -22,7 +22,7 @@ const SHAPE: CacheShape = {
   spareUnits: 0,
   spins: 1,
 };
-const TWO_KEYS: CacheShape = { ...SHAPE, ways: 2, ringUnits: 3 };
+const TWO_KEYS: CacheShape = { ...SHAPE, ways: 2, ringUnits: 3, spareUnits: 1 };
 const LENGTH = cacheLength(TWO_KEYS);
 const PLACE: SlotPlace = { segment: 0, bucket: 0, way: 0 };
 const OTHER: SlotPlace = { ...PLACE, way: 1 };
@@ -73,15 +73,29 @@ function reading(thread: number, times: number, shape = SHAPE, place = PLACE): M
 }
 
 /** Takes the entry out of its slot, after a look at it. */
-function removing(thread: number): ModelThread {
+function removing(thread: number, shape = SHAPE, place = PLACE, isRepeated = true): ModelThread {
   return (words) => {
-    const table = new CacheTable(words, SHAPE, thread);
-    const entry = table.pin(PLACE, TAG);
-    if (entry === 0) return;
-    whole(words, entry);
-    table.remove(PLACE, entry);
-    table.unpin();
+    const table = new CacheTable(words, shape, thread);
+    for (let isGone = false; !isGone; isGone ||= !isRepeated) {
+      const entry = table.pin(place, TAG);
+      if (entry === 0) return;
+      whole(words, entry);
+      isGone = table.remove(place, entry);
+      table.unpin();
+    }
   };
+}
+
+/** Two keys, of which the second was wanted, so that the next writers move it. */
+function wanted(words: Words): void {
+  holding([1, 2], TWO_KEYS)(words);
+  get(new CacheTable(words, TWO_KEYS, 2), words, OTHER);
+}
+
+/** Nobody sets the other key again, so it is gone for good. */
+function otherIsGone(words: Words): void {
+  if (get(new CacheTable(words, TWO_KEYS, 2), words, OTHER) !== 0) throw new Error("what was removed is still there");
+  usable(TWO_KEYS)(words, []);
 }
 
 function holding(values: readonly number[], shape = SHAPE): (words: Words) => void {
@@ -203,6 +217,21 @@ const programs: readonly ModelProgram[] = [
     mortal: [0, 1],
     reaper: reaper(),
     finish: usable(),
+  },
+  {
+    name: "cache: removal of a key that is being moved",
+    length: LENGTH,
+    setup: wanted,
+    threads: [writing(0, [3, 4], TWO_KEYS), removing(1, TWO_KEYS, OTHER)],
+    finish: otherIsGone,
+  },
+  {
+    name: "cache: a removal that gives up when the entry was moved",
+    length: LENGTH,
+    setup: wanted,
+    threads: [writing(0, [3, 4], TWO_KEYS), removing(1, TWO_KEYS, OTHER, false)],
+    finish: otherIsGone,
+    mustFail: /still there/,
   },
   {
     name: "cache: a reader that does not look again behind its pin",
