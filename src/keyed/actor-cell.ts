@@ -28,7 +28,9 @@ export interface CellHost {
   /** Makes the instance, when the keys are this thread's. */
   load(key: string): Promise<object>;
   evicted(instance: object, key: string, reason: EvictionReason): Promise<void>;
-  /** It has nothing to do now. */
+  /** It has something to do. */
+  busy(): void;
+  /** It has nothing to do any more. */
   idle(cell: ActorCell): void;
 }
 
@@ -61,21 +63,27 @@ export class ActorCell {
 
   put(message: ActorMessage): void {
     this.#mailbox.push(message);
-    if (!this.#isBusy) void this.#runAll();
+    if (this.#isBusy) return;
+    this.#begin();
+    void this.#runAll();
   }
 
   /** Puts the instance away, if it is idle. What comes meanwhile waits, and loads it anew. */
   async evict(reason: EvictionReason): Promise<void> {
     const instance = this.#instance;
     if (this.#isBusy || instance === undefined) return;
-    this.#isBusy = true;
+    this.#begin();
     this.#instance = undefined;
     await this.#host.evicted(instance, this.key, reason);
     await this.#runAll();
   }
 
-  async #runAll(): Promise<void> {
+  #begin(): void {
     this.#isBusy = true;
+    this.#host.busy();
+  }
+
+  async #runAll(): Promise<void> {
     for (let message = this.#mailbox.shift(); message !== undefined; message = this.#mailbox.shift()) {
       message.settle(await this.#run(message));
     }

@@ -1,7 +1,7 @@
 /**
  * The actors of one thread: which shard owns a key, how a call gets there, and what becomes of the instances when the thread's time is over.
  *
- * A rolling restart: the old thread tells its callers that another one serves (`ShardCallee.retire`), and they close their lines when all that they had called is answered. Then it puts its instances away and lets the
+ * A rolling restart: the old thread tells its callers that another one serves (`ShardCallee.retire`), and they close their lines when all that they had called is answered. When nothing runs any more, it puts its instances away and lets the
  * keys go; the new thread, which has them waiting in its mailboxes, loads. So a key has one instance at a time, and the calls of one sender stay in order.
  */
 import { isMainThread } from "node:worker_threads";
@@ -36,7 +36,8 @@ const kinds = new Map<string, ActorKind>();
 let seat: ActorSeat | undefined;
 let tenureLine: Boundary<number, true> | undefined;
 let tenure: Promise<void> | undefined;
-let isRetiring = false;
+/** Another thread owns the keys, or is about to. */
+let isAway = false;
 let isClosed = false;
 
 /** Says where this thread is; without it a program's main thread owns all keys. */
@@ -67,8 +68,8 @@ export function routeOf(key: string): { readonly shard: number; readonly calls: 
     );
   }
   const shard = ownerOf(key, seat.shardCount);
-  // From the moment at which another thread takes over, its mailboxes are the right ones for calls of this thread too.
-  return shard === seat.shard && !isRetiring ? undefined : { shard, calls: seat.calls };
+  // When the instances are put away, another thread's mailboxes are the right ones for calls of this thread too.
+  return shard === seat.shard && !isAway ? undefined : { shard, calls: seat.calls };
 }
 
 /** Puts a call into the mailbox of its key on this thread, at once. */
@@ -89,11 +90,22 @@ export function ownKeys(): Promise<void> {
   return tenure;
 }
 
+/** Asks for the keys as soon as the thread serves: before the one that will take over from it can ask. */
+export function claimKeys(): void {
+  // A claim that fails shows at the first call.
+  if (kinds.size > 0) ownKeys().catch(() => undefined);
+}
+
 /** Another thread serves as this shard from now on. Resolves when all instances are put away and the keys let go. */
 export async function handOverActors(callersGone: Promise<void>): Promise<void> {
-  isRetiring = true;
-  if (tenure === undefined) return;
+  if (tenure === undefined) {
+    isAway = true;
+    return;
+  }
   await callersGone;
+  // Until then what this thread still does may call its own keys: who waits for such a call is waited for here.
+  for (let busy = findBusy(); busy !== undefined; busy = findBusy()) await busy.whenIdle();
+  isAway = true;
   await putAllAway("handover");
   tenureLine?.close();
 }
@@ -102,6 +114,10 @@ export async function handOverActors(callersGone: Promise<void>): Promise<void> 
 export async function closeActors(): Promise<void> {
   await putAllAway("stop");
   isClosed = true;
+}
+
+function findBusy(): ActorKind | undefined {
+  return [...kinds.values()].find((kind) => kind.isBusy);
 }
 
 async function putAllAway(reason: "handover" | "stop"): Promise<void> {

@@ -26,15 +26,24 @@ export class ActorKind implements CellHost {
   /** Those that have been idle for longest come first. */
   readonly #cells = new Map<string, ActorCell>();
   #sweepTimer: NodeJS.Timeout | undefined;
+  /** Cells that have something to do. */
+  #busyCount = 0;
   #onIdle: () => void = () => undefined;
 
   constructor(parts: ActorParts) {
     this.parts = parts;
   }
 
-  /** Instances, and keys that are being loaded or put away. */
-  get size(): number {
-    return this.#cells.size;
+  /** Whether anything runs, is being loaded or put away. */
+  get isBusy(): boolean {
+    return this.#busyCount > 0;
+  }
+
+  /** Resolves at the next moment at which nothing runs; something may have begun again when that is heard. */
+  whenIdle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+    });
   }
 
   /** Puts a call into its key's mailbox at once; resolves with what became of it. */
@@ -58,9 +67,7 @@ export class ActorKind implements CellHost {
       const idle = [...this.#cells.values()].filter((cell) => !cell.isBusy);
       await Promise.all(idle.map((cell) => cell.evict(reason)));
       if (this.#cells.size === 0) break;
-      await new Promise<void>((resolve) => {
-        this.#onIdle = resolve;
-      });
+      if (this.isBusy) await this.whenIdle();
     }
     clearTimeout(this.#sweepTimer);
   }
@@ -84,13 +91,18 @@ export class ActorKind implements CellHost {
     }
   }
 
+  busy(): void {
+    this.#busyCount += 1;
+  }
+
   idle(cell: ActorCell): void {
+    this.#busyCount -= 1;
     this.#cells.delete(cell.key);
     if (!cell.isEmpty) {
       this.#cells.set(cell.key, cell);
       this.#sweepLater();
     }
-    this.#onIdle();
+    if (this.#busyCount === 0) this.#onIdle();
   }
 
   #sweepLater(): void {

@@ -4,6 +4,7 @@
  * An ask that arrives before there is a handler waits, and counts like one that runs. What its caller has given up is not begun; if it runs,
  * its signal aborts and it is answered when it returns, so that the caller knows that there is room again.
  */
+import { RingloomError } from "../errors.js";
 import { monotonicMs } from "../observe/monotonic.js";
 import { toThrownRecord } from "../scheduler/error-codec.js";
 import { canceled, closed, timedOut } from "./boundary-errors.js";
@@ -96,7 +97,7 @@ export class BoundaryServer {
       try {
         this.#answer(ask, await handler(value, context));
       } catch (error) {
-        this.#tell(ask, { reply: ask, thrown: toThrownRecord(error) });
+        this.#tell(ask, failureOf(ask, error, controller.signal));
       } finally {
         clearTimeout(timer);
         this.#begun.delete(ask);
@@ -113,6 +114,13 @@ export class BoundaryServer {
   #tell(ask: number, message: ServerMessage): void {
     if (this.#begun.has(ask)) this.#send(message);
   }
+}
+
+/** What a handler throws when it hears that nobody waits is the consequence, and not what the caller should see. */
+function failureOf(ask: number, error: unknown, { aborted, reason }: AbortSignal): ServerMessage {
+  if (!aborted) return { reply: ask, thrown: toThrownRecord(error) };
+  const isLate = reason instanceof RingloomError && reason.code === "ERR_RINGLOOM_TIMEOUT";
+  return { reply: ask, refused: isLate ? "timeout" : "aborted" };
 }
 
 function contextOf(signal: AbortSignal, deadlineMs: number): BoundaryContext {

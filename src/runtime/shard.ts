@@ -5,7 +5,7 @@
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { Driver, DriverStats, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
-import { closeActors, handOverActors, setActorSeat } from "../keyed/actor-host.js";
+import { claimKeys, closeActors, handOverActors, setActorSeat } from "../keyed/actor-host.js";
 import { setDeskLine } from "../keyed/desk-line.js";
 import { checkNative, requireNative } from "../native.js";
 import { Heart } from "../observe/heartbeat.js";
@@ -159,6 +159,7 @@ class ShardLife {
       const { shard } = this.#assignment;
       // From now on this thread alone writes the shard's counters: the one before it has stopped to.
       this.#startSampling();
+      claimKeys();
       const { host, port } = await this.#service.listen(ownTarget(this.#assignment));
       send(this.#port, { type: "ready", host, port });
       this.#readyHook = this.#hooks.attempt("ready", shard);

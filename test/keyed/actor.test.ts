@@ -141,25 +141,29 @@ describe("actor()", () => {
   });
 
   test("gives up when the time is over or the signal aborts, and does not begin what nobody waits for", async () => {
-    await withShards("actor-app", async (server) => {
-      for (const shard of shardNumbers()) {
-        const key = `${keyOf(0)}`;
-        const asked: Asked[] = [
-          { actor: "words", key: `${key}`, method: "add", args: ["a", 200] },
-          { actor: "words", key: `${key}`, method: "add", args: ["b", 0], options: { timeoutMs: 20 } },
-        ];
-        const results = (await server.invokeOnShard("askAll", { shard }, asked)) as unknown[];
-        assert.equal(results[1], "ERR_RINGLOOM_TIMEOUT");
-        const { words } = await ask<Words>(server, shard, { actor: "words", key, method: "all" });
-        assert.ok(!words.includes("b"));
-      }
-      for (const shard of shardNumbers()) {
-        const key = Array.from({ length: 100 }, (_, n) => `never${n}`).filter((one) => ownerOf(one, SHARDS) === 0)[
-          shard
-        ];
-        assert.equal(await server.invokeOnShard("aborted", { shard }, key), "ERR_RINGLOOM_ABORTED");
-      }
-    });
+    await withShards(
+      "actor-app",
+      async (server) => {
+        for (const shard of shardNumbers()) {
+          const key = `${keyOf(0)}`;
+          const asked: Asked[] = [
+            { actor: "words", key: `${key}`, method: "add", args: ["a", 200] },
+            { actor: "words", key: `${key}`, method: "add", args: ["b", 0], options: { timeoutMs: 20 } },
+          ];
+          const results = (await server.invokeOnShard("askAll", { shard }, asked)) as unknown[];
+          assert.equal(results[1], "ERR_RINGLOOM_TIMEOUT");
+          const { words } = await ask<Words>(server, shard, { actor: "words", key, method: "all" });
+          assert.ok(!words.includes("b"));
+        }
+        for (const shard of shardNumbers()) {
+          const key = Array.from({ length: 100 }, (_, n) => `never${n}`).filter((one) => ownerOf(one, SHARDS) === 0)[
+            shard
+          ];
+          assert.equal(await server.invokeOnShard("aborted", { shard }, key), "ERR_RINGLOOM_ABORTED");
+        }
+      },
+      500,
+    );
   });
 
   test("settles calls that are in flight when the owner dies, and makes the instance anew on the next thread", async () => {

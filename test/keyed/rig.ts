@@ -6,7 +6,11 @@ import { portSharing } from "../../src/runtime/listeners.js";
 export const SHARDS = portSharing().isPossible ? 3 : 1;
 
 /** Serves a fixture on {@link SHARDS} shards while `use` runs. */
-export async function withShards(fixture: string, use: (server: ModuleServer) => Promise<void>): Promise<void> {
+export async function withShards(
+  fixture: string,
+  use: (server: ModuleServer) => Promise<void>,
+  drainMs = 30_000,
+): Promise<void> {
   const server = await serveModule(new URL(`./fixtures/${fixture}.js`, import.meta.url), {
     port: 0,
     shards: SHARDS,
@@ -14,7 +18,7 @@ export async function withShards(fixture: string, use: (server: ModuleServer) =>
     receiveSlabMib: 1,
     writePoolMib: 1,
     restartsMax: 100,
-    drainMs: 2_000,
+    drainMs,
   });
   try {
     await use(server);
