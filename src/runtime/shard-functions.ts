@@ -9,6 +9,9 @@ import { MessageChannel, type MessagePort, type TransferListItem } from "node:wo
 import { RingloomError } from "../errors.js";
 import { fromShardError, type ShardError, toShardError } from "./shard-error.js";
 
+/** How the names of functions of ours begin. */
+const OWN_NAMES = "ringloom:";
+
 /** Calls that one thread may have unanswered at one shard. */
 export const CALLS_MAX = 10_000;
 
@@ -247,7 +250,7 @@ async function answer(port: MessagePort, { call, name, args }: CallMessage): Pro
   try {
     const run = registered.get(name);
     if (run === undefined) {
-      const known = [...registered.keys()].join(", ") || "none";
+      const known = [...registered.keys()].filter((one) => !one.startsWith(OWN_NAMES)).join(", ") || "none";
       const missing = new RingloomError(
         "ERR_RINGLOOM_NO_SUCH_FUNCTION",
         `No function "${name}" is registered there (known: ${known}).`,
