@@ -14,7 +14,7 @@ const LAYERS = [
   ["ring"],
   ["driver"],
   ["observe"],
-  ["runtime", "scheduler", "messages"],
+  ["runtime", "scheduler", "messages", "keyed"],
   ["task", "sync", "time"],
   ["net", "fs", "dns", "signal", "process", "io"],
   ["http", "ws", "node"],

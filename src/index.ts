@@ -1,11 +1,30 @@
 /** The root of the package: what every kind of server has in common. The server itself is `ringloom/http`. */
 export type { DriverName } from "./driver/contract.js";
 export { RingloomError, type RingloomErrorCode, type RingloomErrorOptions } from "./errors.js";
+export { type Actor, type ActorCallOptions, type ActorHandle, actor } from "./keyed/actor.js";
+export type { ActorOptions, EvictionReason } from "./keyed/actor-options.js";
+export type { SharedCacheOptions } from "./keyed/cache-size.js";
+export { type OnceOptions, once } from "./keyed/once.js";
+export {
+  type CacheEntryOptions,
+  type CacheLoadOptions,
+  SharedCache,
+  type SharedCacheStats,
+  sharedCache,
+} from "./keyed/shared-cache.js";
 export type { ShardMessage } from "./messages/receiving.js";
 export { type CurrentShard, type ShardWaitOptions, shard } from "./messages/shard.js";
 export { type LogFields, type Logger, log } from "./observe/log.js";
 export type { LogLevel } from "./observe/log-format.js";
 export type { LoopStats } from "./observe/loop-monitor.js";
+export {
+  Boundary,
+  type BoundaryCallOptions,
+  type BoundaryOptions,
+  type BoundaryStats,
+  boundary,
+} from "./runtime/boundary.js";
+export type { BoundaryContext } from "./runtime/boundary-server.js";
 export type { MemoryBudget } from "./runtime/memory-plan.js";
 export type { RosterEntry, ShardCondition } from "./runtime/roster.js";
 export { type InvokeOptions, invokeOnShard, type ShardFunction, shardFunction } from "./runtime/shard-functions.js";

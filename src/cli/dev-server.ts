@@ -13,6 +13,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BroadcastChannel } from "node:worker_threads";
 import { chooseDriver, type DriverChoice } from "../driver/choose.js";
+import { Desk } from "../keyed/desk.js";
 import { MessageKeeper } from "../messages/message-keeper.js";
 import { heapLimits } from "../runtime/memory-plan.js";
 import type { RuntimeOptions } from "../runtime/options.js";
@@ -259,6 +260,8 @@ class DevShard {
     const { assignment, port, compute, messages, trouble } = parts;
     this.#options = options;
     this.#port = port;
+    // One for each shard: what was made once was made by the module as it was.
+    const desk = new Desk();
     const startedMs = performance.now();
     let onReady: (isReady: boolean) => void;
     let onEnded: (end: ShardEnd) => void;
@@ -279,6 +282,7 @@ class DevShard {
           onReady(true);
         },
         listenerStopped: () => this.#thread.nobodyListens(),
+        desk: (request) => desk.obey(request),
         // There is one shard, which calls itself.
         call: (_shard, line) => this.#thread.addCaller(line),
         trouble,

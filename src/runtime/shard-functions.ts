@@ -5,9 +5,12 @@
  * A caller opens one MessagePort to a shard when it first calls there; the supervisor only passes the port on. When the shard's thread ends, its end
  * of the port closes, and every call that is unanswered rejects: each call settles once, whatever the thread dies of.
  */
-import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { MessageChannel, type MessagePort, type TransferListItem } from "node:worker_threads";
 import { RingloomError } from "../errors.js";
 import { fromShardError, type ShardError, toShardError } from "./shard-error.js";
+
+/** How the names of functions of ours begin. */
+const OWN_NAMES = "ringloom:";
 
 /** Calls that one thread may have unanswered at one shard. */
 export const CALLS_MAX = 10_000;
@@ -35,6 +38,8 @@ export interface InvokeOptions {
   readonly signal?: AbortSignal;
   /** When the call rejects, in milliseconds; 0 is never. Default 30,000. */
   readonly timeoutMs?: number;
+  /** What of the arguments is handed over in place of a copy: ports, buffers. */
+  readonly transfer?: readonly TransferListItem[];
 }
 
 /** A call as it travels. */
@@ -116,6 +121,8 @@ interface PendingCall {
 interface Line {
   readonly port: MessagePort;
   readonly pending: Map<number, PendingCall>;
+  /** The thread at its other end takes no new calls. */
+  isRetired: boolean;
 }
 
 /** The calling side of one thread. */
@@ -133,7 +140,7 @@ export class ShardCalls {
 
   /** See {@link invokeOnShard}. */
   async invoke(name: string, options: InvokeOptions, args: readonly unknown[]): Promise<unknown> {
-    const { shard, signal, timeoutMs = CALL_TIMEOUT_MS_DEFAULT } = options;
+    const { shard, signal, timeoutMs = CALL_TIMEOUT_MS_DEFAULT, transfer = [] } = options;
     this.#check(shard, timeoutMs);
     if (signal?.aborted === true) throw aborted(name, shard, signal.reason);
     const line = this.#lines.get(shard) ?? this.#open(shard);
@@ -152,10 +159,11 @@ export class ShardCalls {
         if (timeoutMs > 0) timer = setTimeout(() => reject(timeout(name, shard, timeoutMs)), timeoutMs);
         onAbort = () => reject(aborted(name, shard, signal?.reason));
         signal?.addEventListener("abort", onAbort, { once: true });
-        send(line.port, { call, name, args });
+        send(line.port, { call, name, args }, transfer);
       });
     } finally {
       line.pending.delete(call);
+      if (line.isRetired) closeIfDone(line);
       clearTimeout(timer);
       if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
     }
@@ -178,10 +186,10 @@ export class ShardCalls {
 
   #open(shard: number): Line {
     const { port1, port2 } = new MessageChannel();
-    const line: Line = { port: port1, pending: new Map() };
+    const line: Line = { port: port1, pending: new Map(), isRetired: false };
     this.#lines.set(shard, line);
     port1.on("message", (reply: ReplyMessage) => {
-      if ("retired" in reply) this.#forget(shard, line);
+      if ("retired" in reply) this.#retired(shard, line);
       else settle(line, reply);
     });
     port1.on("close", () => {
@@ -194,6 +202,13 @@ export class ShardCalls {
     return line;
   }
 
+  /** The next call opens a line to the new thread. The old one waits for this line to close before it lets the keys of its actors go. */
+  #retired(shard: number, line: Line): void {
+    this.#forget(shard, line);
+    line.isRetired = true;
+    closeIfDone(line);
+  }
+
   #forget(shard: number, line: Line): void {
     if (this.#lines.get(shard) === line) this.#lines.delete(shard);
   }
@@ -203,6 +218,7 @@ export class ShardCalls {
 export class ShardCallee {
   readonly #ports = new Set<MessagePort>();
   readonly #running = new Set<Promise<void>>();
+  #onAllGone: () => void = () => undefined;
 
   accept(port: MessagePort): void {
     this.#ports.add(port);
@@ -211,13 +227,17 @@ export class ShardCallee {
       this.#running.add(work);
       void work.finally(() => this.#running.delete(work));
     });
-    port.on("close", () => this.#ports.delete(port));
+    port.on("close", () => {
+      this.#ports.delete(port);
+      if (this.#ports.size === 0) this.#onAllGone();
+    });
     port.unref();
   }
 
-  /** Tells the callers that another thread serves as this shard now. */
-  retire(): void {
+  /** Tells the callers that another thread serves as this shard now. Resolves when all have closed their lines, because each of their calls is answered or given up. */
+  async retire(): Promise<void> {
     for (const port of this.#ports) port.postMessage({ retired: true } satisfies ReplyMessage);
+    if (this.#ports.size > 0) await new Promise<void>((resolve) => (this.#onAllGone = resolve));
   }
 
   /** Resolves when no call is running. */
@@ -230,7 +250,7 @@ async function answer(port: MessagePort, { call, name, args }: CallMessage): Pro
   try {
     const run = registered.get(name);
     if (run === undefined) {
-      const known = [...registered.keys()].join(", ") || "none";
+      const known = [...registered.keys()].filter((one) => !one.startsWith(OWN_NAMES)).join(", ") || "none";
       const missing = new RingloomError(
         "ERR_RINGLOOM_NO_SUCH_FUNCTION",
         `No function "${name}" is registered there (known: ${known}).`,
@@ -256,9 +276,13 @@ function settle(line: Line, reply: Exclude<ReplyMessage, { retired: true }>): vo
   pending.reject(callFailed(cause));
 }
 
-function send(port: MessagePort, message: CallMessage): void {
+function closeIfDone(line: Line): void {
+  if (line.pending.size === 0) line.port.close();
+}
+
+function send(port: MessagePort, message: CallMessage, transfer: readonly TransferListItem[]): void {
   try {
-    port.postMessage(message);
+    port.postMessage(message, transfer);
   } catch (error) {
     throw callFailed(error);
   }

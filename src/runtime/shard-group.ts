@@ -9,6 +9,7 @@
 import type { MessagePort } from "node:worker_threads";
 import { assert } from "../assert.js";
 import { RingloomError } from "../errors.js";
+import { Desk, type DeskRequest } from "../keyed/desk.js";
 import { loadNative } from "../native.js";
 import { judgeHealth, type ServerHealth, type ServerPhase } from "./health.js";
 import type { Listeners } from "./listeners.js";
@@ -102,6 +103,7 @@ export class ShardGroup implements ShardThreadEvents {
   readonly #roster: Roster;
   readonly #budget: RestartBudget;
   readonly #rolling: RollingRestart;
+  readonly #desk = new Desk();
   #phase: ServerPhase = "starting";
   #onAllReady: ((address: { host: string; port: number }) => void) | undefined;
   #onStartFailed: ((error: unknown) => void) | undefined;
@@ -252,6 +254,10 @@ export class ShardGroup implements ShardThreadEvents {
 
   trouble(trouble: ShardTrouble): void {
     this.#parts.events.trouble?.(trouble);
+  }
+
+  desk(request: DeskRequest): void {
+    this.#desk.obey(request);
   }
 
   spawnsTasks(): void {

@@ -1,6 +1,7 @@
 /** What the supervisor and a shard say to each other. Both sides are of one build, so messages are typed and not checked again. */
 import type { MessagePort, ResourceLimits } from "node:worker_threads";
 import type { DriverName, ListenAddress, SpinPolicy } from "../driver/contract.js";
+import type { DeskRequest } from "../keyed/desk.js";
 import type { MessageAssignment } from "../messages/message-memory.js";
 import type { LogSettings } from "../observe/log.js";
 import type { SchedulerAssignment } from "../scheduler/scheduler-memory.js";
@@ -118,6 +119,8 @@ export type MessageFromShard =
   | { readonly type: "tasks" }
   /** This thread wants to call functions of `shard`. */
   | { readonly type: "call"; readonly shard: number; readonly port: MessagePort }
+  /** This thread wants something of the desk where the shards meet. */
+  | { readonly type: "desk"; readonly request: DeskRequest }
   /** Something that an operator should know and that does not end the shard. */
   | { readonly type: "trouble"; readonly trouble: ShardTrouble }
   | { readonly type: "drained"; readonly report: DrainReport };

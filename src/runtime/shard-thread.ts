@@ -5,6 +5,7 @@
  */
 import { type MessagePort, Worker } from "node:worker_threads";
 import { RingloomError } from "../errors.js";
+import type { DeskRequest } from "../keyed/desk.js";
 import { loadNative } from "../native.js";
 import { Pulse } from "../observe/heartbeat.js";
 import { type ShardError, toShardError } from "./shard-error.js";
@@ -52,6 +53,8 @@ export interface ShardThreadEvents {
   /** The thread wants to call functions of another shard through this port. */
   call(shard: number, port: MessagePort): void;
   trouble(trouble: ShardTrouble): void;
+  /** The thread wants something that the shards share. */
+  desk(request: DeskRequest): void;
   /** The thread spawns tasks. */
   spawnsTasks(): void;
   gone(thread: ShardThread, end: ShardEnd): void;
@@ -194,6 +197,9 @@ export class ShardThread {
         return;
       case "tasks":
         this.#events.spawnsTasks();
+        return;
+      case "desk":
+        this.#events.desk(message.request);
         return;
       case "trouble":
         this.#events.trouble(message.trouble);

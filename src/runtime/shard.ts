@@ -5,6 +5,8 @@
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import type { Driver, DriverStats, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
+import { claimKeys, closeActors, handOverActors, setActorSeat } from "../keyed/actor-host.js";
+import { setDeskLine } from "../keyed/desk-line.js";
 import {
   closeMessages,
   messageCounts,
@@ -82,10 +84,13 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
     // The view exists before the module is loaded, so that its top level may already ask for statistics.
     const view = new RuntimeView(assignment.counters, shard, assignment.facts);
     setRuntimeView(view);
-    setShardCalls(
-      new ShardCalls(shardCount, (to, line) =>
-        port.postMessage({ type: "call", shard: to, port: line } satisfies MessageFromShard, [line]),
-      ),
+    const calls = new ShardCalls(shardCount, (to, line) =>
+      port.postMessage({ type: "call", shard: to, port: line } satisfies MessageFromShard, [line]),
+    );
+    setShardCalls(calls);
+    setActorSeat({ shard, shardCount, calls });
+    setDeskLine((request, transfer) =>
+      port.postMessage({ type: "desk", request } satisfies MessageFromShard, transfer),
     );
     if (assignment.scheduler !== undefined) openShardSeat(assignment.scheduler, () => send(port, { type: "tasks" }));
     if (assignment.messages !== undefined) openShardMessages(assignment.messages, assignment.scheduler);
@@ -162,6 +167,7 @@ class ShardLife {
       const { shard } = this.#assignment;
       // From now on this thread alone writes the shard's counters: the one before it has stopped to.
       this.#startSampling();
+      claimKeys();
       const { host, port } = await this.#service.listen(ownTarget(this.#assignment));
       send(this.#port, { type: "ready", host, port });
       this.#readyHook = this.#hooks.attempt("ready", shard);
@@ -223,7 +229,8 @@ class ShardLife {
     this.#isDraining = true;
     const { shard } = this.#assignment;
     try {
-      this.#callee.retire();
+      const callersGone = this.#callee.retire();
+      const handOver = hasSuccessor ? handOverActors(callersGone) : undefined;
       // Hooks of one shard never overlap.
       const drainHook = this.#readyHook.then(() => this.#hooks.attempt("drain", shard));
       const report = await this.#service.drain(options, () => {
@@ -238,7 +245,7 @@ class ShardLife {
       messagesDriverEnded();
       const failures = [await drainHook];
       await Promise.race([
-        this.#callee.idle(),
+        this.#callee.idle().then(() => handOver ?? closeActors()),
         new Promise((resolve) => setTimeout(resolve, options.deadlineMs).unref()),
       ]);
       failures.push(await this.#hooks.attempt("close", shard));

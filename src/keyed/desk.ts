@@ -1,0 +1,35 @@
+/** The supervisor's desk: where the shards of one server meet who share something by its name. */
+import type { MessagePort } from "node:worker_threads";
+import { type CacheAsk, CacheDesk } from "./cache-desk.js";
+import { OnceDesk } from "./once-desk.js";
+import { TenureDesk } from "./tenure-desk.js";
+
+/** What a shard wants of the desk. The port is its line, open for as long as the thread is there. */
+export type DeskRequest =
+  | { readonly want: "once" | "flight" | "tenure"; readonly port: MessagePort }
+  | { readonly want: "cache"; readonly port: MessagePort; readonly ask: CacheAsk };
+
+/** One desk for each server; see the files that it consists of. */
+export class Desk {
+  readonly #once = new OnceDesk({ keeps: true });
+  readonly #flights = new OnceDesk({ keeps: false });
+  readonly #tenure = new TenureDesk();
+  readonly #caches = new CacheDesk();
+
+  obey(request: DeskRequest): void {
+    switch (request.want) {
+      case "once":
+        this.#once.accept(request.port);
+        return;
+      case "flight":
+        this.#flights.accept(request.port);
+        return;
+      case "tenure":
+        this.#tenure.accept(request.port);
+        return;
+      case "cache":
+        this.#caches.accept(request.port, request.ask);
+        return;
+    }
+  }
+}
