@@ -5,13 +5,16 @@
  *
  * The newest first, because a task that spawns tasks and waits for them stays in flight until all below it are done: in breadth, the whole tree would be in flight at once. Now and then the inbox and the injector
  * come first (`injector-interval.ts`), and rarely the oldest of the own queue, so that nothing starves: each time one more tree is begun before the last one is done.
+ *
+ * The first task of a function is claimed, and waits for its module to be imported. The import may be slow, and other threads may have the module, so further tasks of that function are left in the own queue meanwhile, where others find
+ * them: *left* below.
  */
 import { AsyncResource } from "node:async_hooks";
 import { InjectorInterval } from "../shared/injector-interval.js";
 import type { LocalQueue } from "../shared/local-queue.js";
 import type { Segment } from "../shared/segment.js";
 import { StealOrder } from "../shared/steal-order.js";
-import { FAILED } from "../shared/task-state.js";
+import { FAILED, PINNED, phaseOf, QUEUED } from "../shared/task-state.js";
 import type { ComputeFigures } from "./figures.js";
 import type { FunctionTable } from "./function-table.js";
 import type { Ringer } from "./ringer.js";
@@ -62,6 +65,10 @@ export class Executor {
   readonly #batch = new Int32Array(BATCH);
   /** Tasks that were begun, and whose module has come. */
   readonly #loaded: { readonly slot: number; readonly state: number; readonly run: TaskFunction }[] = [];
+  /** Hints that this round has found and leaves to others. */
+  readonly #left: number[] = [];
+  /** The last round has left hints to others, in the own queue: they are no reason to look again at once. */
+  hasLeft = false;
   /** When the oldest of the own queue came first the last time. */
   #oldestMs = 0;
   #isOldestDue = false;
@@ -112,6 +119,7 @@ export class Executor {
       if ((ran & (ran - 1)) === 0 && performance.now() - startMs > msMax) break;
     }
     if (ran > 0) this.#interval.observe((performance.now() - startMs) * 1_000, ran);
+    this.#showLeft();
     return ran;
   }
 
@@ -201,9 +209,32 @@ export class Executor {
     return found;
   }
 
+  /** What was left to others becomes visible to them; in the round itself each hint would be found again and again. */
+  #showLeft(): void {
+    const { queue, ringer } = this.#parts;
+    this.hasLeft = this.#left.length > 0;
+    if (!this.hasLeft) return;
+    for (const slot of this.#left) queue.pushBack(slot);
+    this.#left.length = 0;
+    ringer.wakeOne();
+  }
+
+  /** Whether a task, which anybody may run, would only wait here for a module that is being imported. A guess: who is wrong claims a task that waits, or leaves one that need not. */
+  #isBetterLeft(slot: number): boolean {
+    if (!this.#functions.isLoadingAny || this.#order === undefined) return false;
+    const { table } = this.#parts.segment;
+    const state = table.stateOf(slot);
+    if (phaseOf(state) !== QUEUED || (state & PINNED) !== 0) return false;
+    return this.#functions.isLoading(table.guessFunctionOf(slot));
+  }
+
   /** Runs the task that a hint led to. False when there is none for this thread. */
   #run(slot: number): boolean {
     const { segment } = this.#parts;
+    if (this.#isBetterLeft(slot)) {
+      this.#left.push(slot);
+      return false;
+    }
     const state = segment.table.claim(slot, this.#self);
     if (state === 0) {
       this.counts.staleHints += 1;
