@@ -245,7 +245,7 @@ export function assigner(parts: AssignerParts): (shard: number, generation: numb
     hookMs,
     unhandledRejections,
     facts,
-    scheduler: compute?.admit(),
+    scheduler: compute?.admit(shard),
     module: request.module.href,
     sourceMaps: request.options.sourceMaps === "on",
     service: request.service,

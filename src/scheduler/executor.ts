@@ -15,7 +15,7 @@ import type { LocalQueue } from "../shared/local-queue.js";
 import type { Segment } from "../shared/segment.js";
 import { StealOrder } from "../shared/steal-order.js";
 import { FAILED, PINNED, phaseOf, QUEUED } from "../shared/task-state.js";
-import type { ComputeFigures } from "./figures.js";
+import type { OwnFigures } from "./figures.js";
 import type { FunctionTable } from "./function-table.js";
 import type { Ringer } from "./ringer.js";
 import { type TaskFunction, TaskFunctions } from "./task-functions.js";
@@ -31,6 +31,9 @@ const MAX_UINT32 = 0xffff_ffff;
 export interface ExecutorCounts {
   executed: number;
   failed: number;
+  fromOwnQueue: number;
+  fromInbox: number;
+  fromInjector: number;
   stealAttempts: number;
   stealSuccesses: number;
   /** Hints that led to no task, because another thread had it or it was cancelled. */
@@ -44,13 +47,24 @@ export interface ExecutorParts {
   readonly values: TaskValues;
   readonly functions: FunctionTable;
   readonly ringer: Ringer;
-  /** Threads that run tasks: the only ones to steal from. */
+  /** Ids of threads that run tasks: the only ones to steal from. */
   readonly executors: number;
+  /** Whether the thread takes tasks that others have spawned. */
+  readonly steals: boolean;
 }
 
 /** One thread's executor. */
 export class Executor {
-  readonly counts: ExecutorCounts = { executed: 0, failed: 0, stealAttempts: 0, stealSuccesses: 0, staleHints: 0 };
+  readonly counts: ExecutorCounts = {
+    executed: 0,
+    failed: 0,
+    fromOwnQueue: 0,
+    fromInbox: 0,
+    fromInjector: 0,
+    stealAttempts: 0,
+    stealSuccesses: 0,
+    staleHints: 0,
+  };
   /** Tasks that were begun and wait for something. */
   runningNow = 0;
   /** This thread was woken to search, so it must hand that on: to nobody, or to the next thread if there may be more. */
@@ -79,7 +93,8 @@ export class Executor {
     this.#parts = parts;
     this.#self = parts.segment.self;
     this.#functions = new TaskFunctions(parts.functions);
-    this.#order = parts.executors > 1 ? new StealOrder({ self: this.#self, threads: parts.executors }) : undefined;
+    this.#order =
+      parts.steals && parts.executors > 1 ? new StealOrder({ self: this.#self, threads: parts.executors }) : undefined;
   }
 
   /** The average time of a task, in microseconds. */
@@ -88,10 +103,11 @@ export class Executor {
   }
 
   /** The thread's figures as they are now. */
-  get figures(): ComputeFigures {
+  get figures(): OwnFigures {
     const { counts, runningNow, averageMicros } = this;
+    const { depth: queueDepth, overflowCount: overflowed } = this.#parts.queue;
     const averageNanos = Math.min(Math.round(averageMicros * 1_000), MAX_UINT32);
-    return { thread: this.#self, ...counts, waiting: runningNow, queueDepth: this.#parts.queue.depth, averageNanos };
+    return { ...counts, overflowed, waiting: runningNow, queueDepth, averageNanos };
   }
 
   /**
@@ -107,7 +123,7 @@ export class Executor {
     let ran = this.#isOldestDue && this.#callLoaded(true) ? 1 : 0;
     while (ran < countMax) {
       const slot = this.#next();
-      if (this.isWoken) this.#handOn();
+      if (this.isWoken) this.handOn();
       if (slot !== -1) {
         if (!this.#run(slot)) continue;
       } else {
@@ -127,7 +143,8 @@ export class Executor {
   isIdle(): boolean {
     const { segment, queue } = this.#parts;
     if (this.#loaded.length > 0) return false;
-    return queue.isEmpty() && segment.inboxes[this.#self]!.isEmpty() && segment.hasNoStealable();
+    if (!queue.isEmpty() || !segment.inboxes[this.#self]!.isEmpty()) return false;
+    return !this.#parts.steals || segment.hasNoStealable();
   }
 
   /** This thread was woken, perhaps because it is the one that a task prefers. */
@@ -138,11 +155,11 @@ export class Executor {
   /**
    * Before the task that was found runs, because it may run long. After a search in vain as well: who published meanwhile saw this thread's name and woke nobody, and user code may run here before this thread looks again.
    */
-  #handOn(): void {
+  handOn(): void {
     const { segment, ringer } = this.#parts;
     this.isWoken = false;
     segment.idle.endSearch(this.#self);
-    if (!segment.hasNoStealable()) ringer.wakeOne();
+    if (this.#parts.steals && !segment.hasNoStealable()) ringer.wakeOne();
   }
 
   #next(): number {
@@ -153,30 +170,41 @@ export class Executor {
     }
     if (this.#isOldestDue) {
       this.#isOldestDue = false;
-      const oldest = queue.pop();
+      const oldest = this.#own(queue.pop());
       if (oldest !== -1) return oldest;
     }
-    const own = queue.popNewest();
+    const own = this.#own(queue.popNewest());
     if (own !== -1) return own;
     const shared = this.#fromShared();
     return shared === -1 ? this.#steal() : shared;
   }
 
+  #own(slot: number): number {
+    if (slot !== -1) this.counts.fromOwnQueue += 1;
+    return slot;
+  }
+
   /** A hint of the inbox or the injector, in turn, so that neither starves. */
   #fromShared(): number {
-    const inbox = this.#parts.segment.inboxes[this.#self]!;
     this.#isInboxFirst = !this.#isInboxFirst;
-    const first = this.#isInboxFirst ? inbox.take() : this.#fromInjector();
+    const first = this.#isInboxFirst ? this.#fromInbox() : this.#fromInjector();
     if (first !== -1) return first;
-    return this.#isInboxFirst ? this.#fromInjector() : inbox.take();
+    return this.#isInboxFirst ? this.#fromInjector() : this.#fromInbox();
+  }
+
+  #fromInbox(): number {
+    const slot = this.#parts.segment.inboxes[this.#self]!.take();
+    if (slot !== -1) this.counts.fromInbox += 1;
+    return slot;
   }
 
   /** A hint of the injector; what the same look found besides goes to the own queue. */
   #fromInjector(): number {
-    const { segment } = this.#parts;
-    if (segment.injector.isEmpty()) return -1;
+    const { segment, steals } = this.#parts;
+    if (!steals || segment.injector.isEmpty()) return -1;
     const count = segment.injector.takeMany(this.#batch, this.#share());
     if (count === 0) return -1;
+    this.counts.fromInjector += 1;
     for (let index = 1; index < count; index++) this.#parts.queue.pushBack(this.#batch[index]!);
     // Between the take and here the rest could be seen nowhere, so whoever parked meanwhile is told.
     if (count > 1 || !segment.injector.isEmpty()) this.#parts.ringer.wakeOne();
@@ -205,7 +233,7 @@ export class Executor {
       }
       order.failed(victim);
     }
-    this.#handOn();
+    this.handOn();
     return found;
   }
 

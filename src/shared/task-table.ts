@@ -126,7 +126,7 @@ export class TaskTable {
 
   /** The function of a task that the caller has not claimed: a guess, because the slot may be another task's meanwhile. */
   guessFunctionOf(slot: number): number {
-    return this.#words.read(this.#at(slot) + FUNCTION);
+    return this.functionOf(slot);
   }
 
   /** A reference to the arguments, in the origin's slab; 0 for none. */
