@@ -86,6 +86,7 @@ export class Executor {
   /** When the oldest of the own queue came first the last time. */
   #oldestMs = 0;
   #isOldestDue = false;
+  #isInRound = false;
   /** Which of the inbox and the injector was asked first the last time. */
   #isInboxFirst = false;
 
@@ -114,6 +115,13 @@ export class Executor {
    * Runs tasks until there are none, `countMax` were run, or it has taken about `msMax` milliseconds. Says how many were begun. Tasks that wait are not counted against anything but the slots of their origins: a limit here could keep out the very tasks that they wait for.
    */
   runMany(countMax: number, msMax: number): number {
+    this.#isInRound = true;
+    const ran = this.#runMany(countMax, msMax);
+    this.#isInRound = false;
+    return ran;
+  }
+
+  #runMany(countMax: number, msMax: number): number {
     const startMs = performance.now();
     if (startMs - this.#oldestMs > OLDEST_MS) {
       this.#oldestMs = startMs;
@@ -343,6 +351,8 @@ export class Executor {
     if (flags === FAILED) this.counts.failed += 1;
     segment.table.complete(slot, claimed, flags);
     ringer.settle(slot);
+    // Whoever runs a round settles behind it. Else this thread may sleep in its loop, where the task has ended.
+    if (!this.#isInRound && segment.table.originOf(slot) === this.#self) ringer.ring(this.#self);
   }
 }
 

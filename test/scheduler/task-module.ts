@@ -82,6 +82,15 @@ export async function burnUntil(path: string): Promise<boolean> {
   return false;
 }
 
+/** Makes a file, and burns CPU until there is another one. False if none came. */
+export async function meet(made: string, awaited: string): Promise<boolean> {
+  const { existsSync, writeFileSync } = await import("node:fs");
+  writeFileSync(made, "");
+  const endMs = performance.now() + BURN_MS_MAX;
+  while (performance.now() < endMs) if (existsSync(awaited)) return true;
+  return false;
+}
+
 export function burn(ms: number): void {
   const endMs = performance.now() + ms;
   while (performance.now() < endMs);
