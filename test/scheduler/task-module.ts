@@ -1,5 +1,6 @@
 /** What the tests run as tasks. */
 import { AsyncLocalStorage } from "node:async_hooks";
+import { existsSync, writeFileSync } from "node:fs";
 import { threadId } from "node:worker_threads";
 import { tasks } from "../../src/scheduler/tasks.js";
 
@@ -74,7 +75,6 @@ export function calledBackTwice(value: number): PromiseLike<number> {
 
 /** Waits a moment, and then burns CPU until there is a file of that name. False if none came. */
 export async function burnUntil(path: string): Promise<boolean> {
-  const { existsSync, writeFileSync } = await import("node:fs");
   await later(20, 0);
   writeFileSync(`${path}.begun`, "");
   const endMs = performance.now() + BURN_MS_MAX;
@@ -83,8 +83,7 @@ export async function burnUntil(path: string): Promise<boolean> {
 }
 
 /** Makes a file, and burns CPU until there is another one. False if none came. */
-export async function meet(made: string, awaited: string): Promise<boolean> {
-  const { existsSync, writeFileSync } = await import("node:fs");
+export function meet(made: string, awaited: string): boolean {
   writeFileSync(made, "");
   const endMs = performance.now() + BURN_MS_MAX;
   while (performance.now() < endMs) if (existsSync(awaited)) return true;
@@ -103,7 +102,6 @@ export function waitFor(word: Int32Array): string {
 
 /** Exits the thread the first time, and answers the second: the word outlives the thread. */
 export async function exitOnce(path: string): Promise<string> {
-  const { existsSync, writeFileSync } = await import("node:fs");
   if (existsSync(path)) return "second";
   writeFileSync(path, "");
   return exit();

@@ -4,6 +4,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { RingloomError } from "../../src/errors.js";
+import { ComputePool, type ComputePoolOptions } from "../../src/scheduler/compute-pool.js";
 import { pinned } from "../../src/scheduler/placement.js";
 import { startScheduler } from "../../src/scheduler/scheduler.js";
 import { tasks } from "../../src/scheduler/tasks.js";
@@ -60,4 +62,109 @@ describe("a thread that loads a module", () => {
       await scheduler.close();
     }
   });
+});
+
+const TASK_MODULE = new URL("./task-module.js", import.meta.url).href;
+const STILLBORN = new URL("./fixtures/stillborn-thread.js", import.meta.url);
+
+/** A pool whose threads run `module`, and its warnings. */
+async function withPool(
+  module: URL,
+  options: Partial<ComputePoolOptions>,
+  use: (pool: ComputePool, warnings: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const cradle = join(folder, "cradle");
+  process.env.RINGLOOM_TEST_CRADLE = cradle;
+  const warnings: string[] = [];
+  const note = (warning: Error): number => warnings.push(warning.message);
+  process.on("warning", note);
+  const pool = new ComputePool({
+    compute: 1,
+    guests: 0,
+    guestDriver: "portable",
+    nice: 0,
+    spinMicros: 0,
+    tasksMax: 64,
+    restarts: { restartsMax: 2, windowMs: 60_000, backoffMs: 1 },
+    main: { module, data: {} },
+    ...options,
+  });
+  const listening = setInterval(() => pool.seat.drainSettled(), 1);
+  try {
+    await use(pool, warnings);
+  } finally {
+    clearInterval(listening);
+    process.off("warning", note);
+    delete process.env.RINGLOOM_TEST_CRADLE;
+    rmSync(cradle, { force: true });
+    await pool.close();
+  }
+}
+
+function isLost(cause: RegExp): (error: unknown) => boolean {
+  return (error) =>
+    error instanceof RingloomError &&
+    error.code === "ERR_RINGLOOM_THREAD_LOST" &&
+    error.cause instanceof Error &&
+    cause.test(error.cause.message);
+}
+
+describe("a thread that ends before it has run a task", () => {
+  const births: [what: string, module: URL, cause: RegExp][] = [
+    ["throws", STILLBORN, /planted: no cradle/],
+    ["cannot be made", new URL("https://127.0.0.1/none.js"), /ERR_|URL/],
+  ];
+  for (const [what, module, cause] of births) {
+    test(`is given up after a few, and the calls say why (it ${what})`, () =>
+      withPool(module, { compute: 2 }, async (pool, warnings) => {
+        const { seat } = pool;
+        const number = seat.functionNumber({ module: TASK_MODULE, name: "nothing" });
+        const waiting = [
+          seat.spawn(number, []),
+          seat.spawn(number, [], { placement: pinned(0) }),
+          seat.spawn(number, [], { idempotent: true }),
+        ];
+        pool.start();
+        for (const one of await Promise.allSettled(waiting)) {
+          assert.ok(one.status === "rejected");
+          assert.equal((one.reason as RingloomError).code, "ERR_RINGLOOM_THREAD_LOST");
+        }
+        await until(() => seat.readFigures().every(({ isDown }) => isDown));
+        for (const placement of [undefined, pinned(1)]) {
+          await assert.rejects(seat.spawn(number, [], placement === undefined ? {} : { placement }), isLost(cause));
+        }
+        assert.equal(seat.liveCount, 0);
+        assert.equal(pool.counts.failedStarts, 4);
+        await until(() => warnings.length === 3);
+        assert.match(warnings[0] ?? "", /ended before it had run a task/);
+        assert.match(warnings[1] ?? "", /given up/);
+      }));
+  }
+
+  test("is tried again later, and calls are answered when one lives", () =>
+    withPool(STILLBORN, { restarts: { restartsMax: 0, windowMs: 20, backoffMs: 1 } }, async (pool) => {
+      const { seat } = pool;
+      const number = seat.functionNumber({ module: TASK_MODULE, name: "add" });
+      pool.start();
+      await until(() => seat.readFigures()[0]?.isDown === true);
+      await assert.rejects(seat.spawn(number, [1, 2]), isLost(/planted/));
+      writeFileSync(process.env.RINGLOOM_TEST_CRADLE ?? "", "");
+      await until(() => seat.readFigures()[0]?.isDown === false);
+      assert.equal(await seat.spawn(number, [1, 2]), 3);
+    }));
+
+  test("is not one that a task has ended", () =>
+    withPool(STILLBORN, { restarts: { restartsMax: 0, windowMs: 60_000, backoffMs: 1 } }, async (pool) => {
+      writeFileSync(process.env.RINGLOOM_TEST_CRADLE ?? "", "");
+      const { seat } = pool;
+      const exit = seat.functionNumber({ module: TASK_MODULE, name: "exit" });
+      const add = seat.functionNumber({ module: TASK_MODULE, name: "add" });
+      pool.start();
+      for (let n = 0; n < 2; n++) {
+        await assert.rejects(seat.spawn(exit, []), { code: "ERR_RINGLOOM_THREAD_LOST" });
+        assert.equal(await seat.spawn(add, [n, 1]), n + 1);
+      }
+      assert.equal(pool.counts.failedStarts, 0);
+      assert.equal(pool.counts.deaths, 2);
+    }));
 });
