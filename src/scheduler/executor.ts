@@ -6,8 +6,8 @@
  * The newest first, because a task that spawns tasks and waits for them stays in flight until all below it are done: in breadth, the whole tree would be in flight at once. Now and then the inbox and the injector
  * come first (`injector-interval.ts`), and rarely the oldest of the own queue, so that nothing starves: each time one more tree is begun before the last one is done.
  *
- * The first task of a function is claimed, and waits for its module to be imported. The import may be slow, and other threads may have the module, so further tasks of that function are left in the own queue meanwhile, where others find
- * them: *left* below.
+ * A task whose module this thread has not imported yet is no task for it until it has: the import may be slow, the thread may have other work when it is done, and other threads may have the module. So it begins the import, and leaves
+ * the task in its own queue, where others find it (*left* below). Only what no other thread may run is claimed before, and waits.
  */
 import { AsyncResource } from "node:async_hooks";
 import { InjectorInterval } from "../shared/injector-interval.js";
@@ -26,6 +26,8 @@ const BATCH = 32;
 const BATCH_MICROS = 50;
 /** How often the oldest hint of the own queue comes first, in milliseconds. */
 const OLDEST_MS = 100;
+/** How long a failed import is kept for the task that it was begun for, which another thread may have taken, in milliseconds. */
+const FAILURE_MS = 1_000;
 const MAX_UINT32 = 0xffff_ffff;
 /** Figures of one executing thread. */
 export interface ExecutorCounts {
@@ -51,6 +53,12 @@ export interface ExecutorParts {
   readonly executors: number;
   /** Whether the thread takes tasks that others have spawned. */
   readonly steals: boolean;
+}
+
+interface ImportFailure {
+  readonly error: unknown;
+  readonly expiresMs: number;
+  isUsed: boolean;
 }
 
 /** One thread's executor. */
@@ -79,9 +87,11 @@ export class Executor {
   readonly #batch = new Int32Array(BATCH);
   /** Tasks that were begun, and whose module has come. */
   readonly #loaded: { readonly slot: number; readonly state: number; readonly run: TaskFunction }[] = [];
+  /** By function: why its import has failed, until a round has used it. */
+  readonly #failures = new Map<number, ImportFailure>();
   /** Hints that this round has found and leaves to others. */
   readonly #left: number[] = [];
-  /** The last round has left hints to others, in the own queue: they are no reason to look again at once. */
+  /** The last round has left hints to others, in the own queue: no reason to look again at once, though others see them there. */
   hasLeft = false;
   /** When the oldest of the own queue came first the last time. */
   #oldestMs = 0;
@@ -143,6 +153,7 @@ export class Executor {
       if ((ran & (ran - 1)) === 0 && performance.now() - startMs > msMax) break;
     }
     if (ran > 0) this.#interval.observe((performance.now() - startMs) * 1_000, ran);
+    if (this.#failures.size > 0) this.#forgetFailures();
     this.#showLeft();
     return ran;
   }
@@ -255,13 +266,37 @@ export class Executor {
     ringer.wakeOne();
   }
 
-  /** Whether a task, which anybody may run, would only wait here for a module that is being imported. A guess: who is wrong claims a task that waits, or leaves one that need not. */
+  /** Whether a task that others may run too would only wait here, for its module. A guess: who is wrong claims a task that waits, or leaves one that need not. */
   #isBetterLeft(slot: number): boolean {
-    if (!this.#functions.isLoadingAny || this.#order === undefined) return false;
     const { table } = this.#parts.segment;
+    const number = table.guessFunctionOf(slot);
+    if (this.#functions.known(number) !== undefined || this.#order === undefined || this.#failures.has(number)) {
+      return false;
+    }
     const state = table.stateOf(slot);
     if (phaseOf(state) !== QUEUED || (state & PINNED) !== 0) return false;
-    return this.#functions.isLoading(table.guessFunctionOf(slot));
+    if (!this.#functions.isLoading(number)) void this.#import(number);
+    return true;
+  }
+
+  /** For tasks that are not claimed: whoever finds one when the import has failed fails it. */
+  async #import(number: number): Promise<void> {
+    this.runningNow += 1;
+    try {
+      await this.#functions.load(number);
+    } catch (error) {
+      this.#failures.set(number, { error, isUsed: false, expiresMs: performance.now() + FAILURE_MS });
+    }
+    this.runningNow -= 1;
+    this.#parts.ringer.ring(this.#self);
+  }
+
+  /** The next call tries again. */
+  #forgetFailures(): void {
+    const nowMs = performance.now();
+    for (const [number, { isUsed, expiresMs }] of this.#failures) {
+      if (isUsed || nowMs > expiresMs) this.#failures.delete(number);
+    }
   }
 
   /** Runs the task that a hint led to. False when there is none for this thread. */
@@ -278,8 +313,13 @@ export class Executor {
     }
     const number = segment.table.functionOf(slot);
     const run = this.#functions.known(number);
-    if (run === undefined) void this.#load(slot, state, number);
-    else this.#call(slot, state, run);
+    const failure = this.#failures.get(number);
+    if (run !== undefined) this.#call(slot, state, run);
+    else if (failure === undefined) void this.#load(slot, state, number);
+    else {
+      failure.isUsed = true;
+      this.#fail(slot, state, failure.error);
+    }
     return true;
   }
 

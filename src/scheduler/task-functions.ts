@@ -21,11 +21,6 @@ export class TaskFunctions {
     return this.#known[number];
   }
 
-  /** Whether some module is being imported. */
-  get isLoadingAny(): boolean {
-    return this.#loading.size > 0;
-  }
-
   /** Whether the function's module is being imported. */
   isLoading(number: number): boolean {
     return this.#loading.has(number);

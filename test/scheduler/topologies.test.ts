@@ -185,15 +185,23 @@ for (const topology of TOPOLOGIES) {
 }
 
 describe("tasks of one shard", () => {
-  for (const topology of ["io+compute", "work-stealing"] as const) {
-    test(`run on two threads at the same time under ${topology}`, { skip: SHARDS === 1 && "one shard" }, () =>
-      withServer(threadsOf(topology), async (server) => {
-        for (let round = 0; round < 5; round++) {
-          const path = join(folder, `${topology}-${round}`);
-          assert.deepEqual(await call(server, round % SHARDS, "meet", path), [true, true]);
-        }
-      }),
-    );
+  for (const { name: driver, skip } of driversUnderTest) {
+    for (const [topology, loop] of [
+      ["io+compute", "inverted"],
+      ["work-stealing", "inverted"],
+      ["work-stealing", "uv"],
+    ] as const) {
+      test(`run on two threads at the same time under ${topology} (${driver}, loop ${loop})`, {
+        skip: SHARDS === 1 ? "one shard" : skip,
+      }, () =>
+        withServer({ ...threadsOf(topology), driver, loop }, async (server) => {
+          for (let round = 0; round < 5; round++) {
+            const path = join(folder, `${topology}-${driver}-${loop}-${round}`);
+            assert.deepEqual(await call(server, round % SHARDS, "meet", path), [true, true]);
+          }
+        }),
+      );
+    }
   }
 
   test("are never taken by another one under thread-per-core", () =>
