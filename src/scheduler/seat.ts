@@ -8,13 +8,14 @@ import { RingloomError } from "../errors.js";
 import type { LocalQueue } from "../shared/local-queue.js";
 import type { Segment } from "../shared/segment.js";
 import { ORIGIN_CLOSED, type TaskOrigin } from "../shared/task-origin.js";
-import { generationOf, IDEMPOTENT, JOIN_INTEREST, PINNED, repinnedFrom, threadOf } from "../shared/task-state.js";
+import { generationOf, IDEMPOTENT, JOIN_INTEREST, PINNED } from "../shared/task-state.js";
 import type { SharedWords } from "../shared/words.js";
 import type { TaskOptions } from "./call-options.js";
 import { Executor } from "./executor.js";
 import { readFailureNote } from "./failure-note.js";
 import { type ComputeFigures, type OwnFigures, readFigures, writeFigures } from "./figures.js";
 import { FunctionTable, type TaskFunctionName } from "./function-table.js";
+import { addPinnedHint } from "./pinned-hint.js";
 import { checkThread, ownerOf, type Placement } from "./placement.js";
 import { NOBODY, Places } from "./places.js";
 import { Ringer } from "./ringer.js";
@@ -209,22 +210,14 @@ export class Seat {
   }
 
   /** The hint of a task that is queued for the thread of a place. */
-  #addPinned(slot: number, place: number, published: number): void {
-    const { inboxes, self, table } = this.segment;
-    let state = published;
-    for (;;) {
-      const thread = threadOf(state);
-      inboxes[thread]!.insert(slot);
+  #addPinned(slot: number, place: number, state: number): void {
+    const { self } = this.segment;
+    const told = (thread: number): void => {
       if (thread === self) this.#queued();
       else this.ringer.wake(thread);
-      const holder = this.places.holderOf(place);
-      if (holder === thread) return;
-      if (holder === NOBODY) return this.#giveUp(slot, generationOf(state), this.#nobodyRuns());
-      const moved = repinnedFrom(state, holder);
-      // Else it was claimed, or the reaper has moved it.
-      if (!table.replace(slot, state, moved)) return;
-      state = moved;
-    }
+    };
+    const isServed = addPinnedHint(this.segment, this.places, { slot, place, state, told });
+    if (!isServed) this.#giveUp(slot, generationOf(state), this.#nobodyRuns());
   }
 
   /** No thread runs tasks, and none will for some time: rejects what has not begun. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RERUNS_MAX } from "../constants.js";
 import { layoutOf } from "./layout.js";
-import { type ReapOptions, Reaper, type ReapReport } from "./reaper.js";
+import { Reaper, type ReapOptions, type ReapReport } from "./reaper.js";
 import { Segment } from "./segment.js";
 import {
   CANCELLED,

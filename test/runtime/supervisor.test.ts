@@ -25,7 +25,13 @@ interface Setup {
   events?: GroupEvents;
 }
 
-function start({ config = {}, behaviour = "serves", main = shardMain, module = shardMain, events }: Setup = {}): Promise<Supervisor> {
+function start({
+  config = {},
+  behaviour = "serves",
+  main = shardMain,
+  module = shardMain,
+  events,
+}: Setup = {}): Promise<Supervisor> {
   return Supervisor.start({
     module,
     shardMain: main,
@@ -58,12 +64,16 @@ async function ask(socket: Socket, line: string): Promise<string> {
   return text.trim();
 }
 
-test("Supervisor.start() rejects when the system gives no thread, and keeps no descriptor", { skip: !existsSync("/proc/self/fd") && "no /proc" }, async () => {
+test("Supervisor.start() rejects when the system gives no thread, and keeps no descriptor", {
+  skip: !existsSync("/proc/self/fd") && "no /proc",
+}, async () => {
   const main = new URL("https://127.0.0.1/none.js");
   for (const topology of ["io+compute", "work-stealing"]) {
     await assert.rejects(start({ main, config: { topology } }));
     const before = readdirSync("/proc/self/fd").length;
-    await assert.rejects(start({ main, config: { topology } }), (error: Error) => /URL/.test(String(error.cause ?? error)));
+    await assert.rejects(start({ main, config: { topology } }), (error: Error) =>
+      /URL/.test(String(error.cause ?? error)),
+    );
     assert.equal(readdirSync("/proc/self/fd").length, before);
   }
 });

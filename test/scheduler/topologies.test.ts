@@ -13,7 +13,14 @@ import { driversUnderTest } from "../support/drivers.js";
 
 const APP = new URL("./fixtures/topology-app.js", import.meta.url);
 const SHARDS = portSharing().isPossible ? 2 : 1;
-const SMALL = { port: 0, shards: SHARDS, connections: 1_024, receiveSlabMib: 2, writePoolMib: 2, logLevel: "silent" } as const;
+const SMALL = {
+  port: 0,
+  shards: SHARDS,
+  connections: 1_024,
+  receiveSlabMib: 2,
+  writePoolMib: 2,
+  logLevel: "silent",
+} as const;
 const folder = mkdtempSync(join(tmpdir(), "ringloom-topologies-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -123,7 +130,9 @@ for (const topology of TOPOLOGIES) {
         }
         assert.equal(seen.size, compute.length);
         const sticky = { kind: "sticky", key: "user" } satisfies Placement;
-        const same = await Promise.all(Array.from({ length: 10 }, (_, n) => call(server, n % SHARDS, "thread", sticky)));
+        const same = await Promise.all(
+          Array.from({ length: 10 }, (_, n) => call(server, n % SHARDS, "thread", sticky)),
+        );
         assert.equal(new Set(same).size, 1);
         const none = { kind: "pinned", thread: compute.length } satisfies Placement;
         await assert.rejects(call(server, 0, "thread", none), (error: Error & { cause?: { code?: string } }) => {
@@ -160,7 +169,8 @@ for (const topology of TOPOLOGIES) {
         await until("the shard serves again", () => server.health.shards[1]?.condition === "serving");
         assert.deepEqual(await call(server, 0, "outcomes", 10, 1, pinned), { done: 10 });
         assert.deepEqual(await call(server, 1, "outcomes", 10, 1), { done: 10 });
-      }));
+      }),
+    );
 
     test("lose nothing in a rolling restart", { skip: SHARDS === 1 && "one shard" }, () =>
       withServer(options, async (server) => {
@@ -180,7 +190,8 @@ for (const topology of TOPOLOGIES) {
         await Promise.all(lanes);
         assert.ok(count >= 8);
         await until("all tasks are settled", async () => isAtRest(await statsOf(server)));
-      }));
+      }),
+    );
   });
 }
 
@@ -191,15 +202,18 @@ describe("tasks of one shard", () => {
       ["work-stealing", "inverted"],
       ["work-stealing", "uv"],
     ] as const) {
-      test(`run on two threads at the same time under ${topology} (${driver}, loop ${loop})`, {
-        skip: SHARDS === 1 ? "one shard" : skip,
-      }, () =>
-        withServer({ ...threadsOf(topology), driver, loop }, async (server) => {
-          for (let round = 0; round < 5; round++) {
-            const path = join(folder, `${topology}-${driver}-${loop}-${round}`);
-            assert.deepEqual(await call(server, round % SHARDS, "meet", path), [true, true]);
-          }
-        }),
+      test(
+        `run on two threads at the same time under ${topology} (${driver}, loop ${loop})`,
+        {
+          skip: SHARDS === 1 ? "one shard" : skip,
+        },
+        () =>
+          withServer({ ...threadsOf(topology), driver, loop }, async (server) => {
+            for (let round = 0; round < 5; round++) {
+              const path = join(folder, `${topology}-${driver}-${loop}-${round}`);
+              assert.deepEqual(await call(server, round % SHARDS, "meet", path), [true, true]);
+            }
+          }),
       );
     }
   }
