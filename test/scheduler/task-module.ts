@@ -113,6 +113,11 @@ export function enterContext(value: string): string | undefined {
   return before;
 }
 
+/** Waits for a task that waits. */
+export function nestedLater(ms: number, value: string): Promise<unknown> {
+  return self.later(ms, value);
+}
+
 /** The number of leaves of a tree of tasks. */
 export async function tree(depth: number, width: number): Promise<number> {
   if (depth === 0) return 1;
