@@ -10,8 +10,7 @@ import { RingloomError } from "../errors.js";
 import { addonPath, loadNative, nativeProblem } from "../native.js";
 import { resolveRuntimeOptions } from "../runtime/options.js";
 import { type MachineFacts, readLimit, type Sizing } from "../runtime/sizing.js";
-import { serverTaskThreads } from "../scheduler/open-pool.js";
-import { describeTaskThreads, TOPOLOGIES } from "../scheduler/topology.js";
+import { describeTaskThreads, TOPOLOGIES, taskThreads } from "../scheduler/topology.js";
 import { budgetText } from "./start-table.js";
 import { formatBytes, plural } from "./terminal.js";
 
@@ -173,18 +172,16 @@ function checkMemory({ sizing, memoryProblem }: DoctorInput): Check {
   return good("memory", `${formatBytes(limitBytes)} (${limitFrom}): ${budgetText(sizing.memory)}`);
 }
 
-function checkTasks({ sizing, topology = "io+compute" }: DoctorInput): Check {
+function checkTasks({ facts, sizing, topology = "io+compute" }: DoctorInput): Check {
   const known = TOPOLOGIES.find((name) => name === topology);
   if (known === undefined) {
     const text = `RINGLOOM_TOPOLOGY is ${JSON.stringify(topology)}: servers do not start`;
     return problem("tasks", text, `Use one of ${TOPOLOGIES.join(", ")}.`);
   }
   const { compute, computeNice } = resolveRuntimeOptions({});
+  const machine = { shards: sizing.shards, cpus: facts.cpus.length };
   try {
-    return good(
-      "tasks",
-      describeTaskThreads(serverTaskThreads({ topology: known, compute }, sizing.shards), computeNice),
-    );
+    return good("tasks", describeTaskThreads(taskThreads({ topology: known, compute }, machine), computeNice));
   } catch (error) {
     if (!(error instanceof RingloomError)) throw error;
     return problem("tasks", error.message, "Use fewer shards (--shards), or the topology io+compute.");

@@ -2,10 +2,9 @@
 
 import { availableParallelism } from "node:os";
 import type { WorkerOptions } from "node:worker_threads";
-import { THREADS_MAX } from "../constants.js";
 import type { DriverName } from "../driver/contract.js";
 import { type ComputeMain, ComputePool, type RunningShards } from "./compute-pool.js";
-import { type TaskThreads, type TopologyOptions, taskThreads } from "./topology.js";
+import { EXECUTORS_MAX, type TaskThreads, type TopologyOptions, taskThreads } from "./topology.js";
 
 /** The options that are about tasks. */
 export interface ComputeOptions extends TopologyOptions {
@@ -33,7 +32,7 @@ const SPIN_MICROS = 25;
 
 /** Which threads of a server with so many shards run tasks. Throws as {@link taskThreads}. */
 export function serverTaskThreads(options: TopologyOptions, shards: number): TaskThreads {
-  return taskThreads(options, { shards, cpus: availableParallelism(), threadsMax: THREADS_MAX - 1 });
+  return taskThreads(options, { shards, cpus: availableParallelism() });
 }
 
 /** Makes the pool; compute threads start with the first task. Undefined when the options want none. */
@@ -43,7 +42,7 @@ export function openComputePool(options: ComputeOptions, request: PoolRequest): 
   const isComputed = topology === "io+compute";
   const compute = isComputed ? count : 0;
   const { restartsMax, restartWindowMs: windowMs, restartBackoffMs: backoffMs } = options;
-  const threadsOfShards = Math.min(request.shards * THREADS_PER_SHARD, THREADS_MAX - compute - 1);
+  const threadsOfShards = Math.min(request.shards * THREADS_PER_SHARD, EXECUTORS_MAX - compute);
   const shards: RunningShards = {
     count,
     threads: threadsOfShards,

@@ -1,8 +1,12 @@
 /** Which threads of a server run tasks. */
+import { THREADS_MAX } from "../constants.js";
 import { RingloomError } from "../errors.js";
 
 /** Compute threads of one process. */
 export const COMPUTE_MAX = 32;
+/** Threads of one process that may run tasks: all but the supervisor. */
+export const EXECUTORS_MAX = THREADS_MAX - 1;
+
 /** The words for `--topology`. */
 export const TOPOLOGIES = ["io+compute", "work-stealing", "thread-per-core"] as const;
 
@@ -36,7 +40,7 @@ export interface TaskThreads {
  */
 export function taskThreads(
   { topology, compute }: TopologyOptions,
-  { shards, cpus, threadsMax }: { readonly shards: number; readonly cpus: number; readonly threadsMax: number },
+  { shards, cpus }: { readonly shards: number; readonly cpus: number },
 ): TaskThreads {
   if (topology === "io+compute") {
     const count = compute === "auto" ? Math.min(Math.max(1, Math.trunc(cpus / 2)), COMPUTE_MAX) : compute;
@@ -44,8 +48,8 @@ export function taskThreads(
   }
   if (compute === 0) return { topology, count: 0 };
   if (compute !== "auto") throw refused(`${compute} compute threads: the topology ${topology} has none`, "compute");
-  if (shards > threadsMax) {
-    throw refused(`the topology ${topology} with ${shards} shards: at most ${threadsMax} run tasks`, "topology");
+  if (shards > EXECUTORS_MAX) {
+    throw refused(`the topology ${topology} with ${shards} shards: at most ${EXECUTORS_MAX} run tasks`, "topology");
   }
   return { topology, count: shards };
 }
