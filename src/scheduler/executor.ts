@@ -256,7 +256,7 @@ export class Executor {
     return found;
   }
 
-  /** What was left to others becomes visible to them; in the round itself each hint would be found again and again. */
+  /** What was left to others becomes visible to them: behind a round, and before a task that is run, but no sooner, because this thread finds it again then. */
   #showLeft(): void {
     const { queue, ringer } = this.#parts;
     this.hasLeft = this.#left.length > 0;
@@ -347,6 +347,8 @@ export class Executor {
   }
 
   #call(slot: number, state: number, run: TaskFunction): void {
+    // It may run long.
+    if (this.#left.length > 0) this.#showLeft();
     let outcome: unknown;
     let promise: Promise<unknown> | undefined;
     try {

@@ -7,6 +7,9 @@ export const COMPUTE_MAX = 32;
 /** Threads of one process that may run tasks: all but the supervisor. */
 export const EXECUTORS_MAX = THREADS_MAX - 1;
 
+/** Shards that can run tasks: each needs an id for itself and one for the thread that takes over from it. */
+const RUNNING_SHARDS_MAX = Math.trunc(EXECUTORS_MAX / 2);
+
 /** The words for `--topology`. */
 export const TOPOLOGIES = ["io+compute", "work-stealing", "thread-per-core"] as const;
 
@@ -48,8 +51,11 @@ export function taskThreads(
   }
   if (compute === 0) return { topology, count: 0 };
   if (compute !== "auto") throw refused(`${compute} compute threads: the topology ${topology} has none`, "compute");
-  if (shards > EXECUTORS_MAX) {
-    throw refused(`the topology ${topology} with ${shards} shards: at most ${EXECUTORS_MAX} run tasks`, "topology");
+  if (shards > RUNNING_SHARDS_MAX) {
+    throw refused(
+      `the topology ${topology} with ${shards} shards: at most ${RUNNING_SHARDS_MAX} run tasks`,
+      "topology",
+    );
   }
   return { topology, count: shards };
 }

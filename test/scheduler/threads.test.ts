@@ -64,6 +64,34 @@ describe("a thread that loads a module", () => {
   });
 });
 
+test("A thread that loads a module keeps its tasks from nobody while it runs something else", async () => {
+  const gate = join(folder, "gate-2");
+  const goes = [join(folder, "go-1"), join(folder, "go-2")] as const;
+  process.env.RINGLOOM_TEST_GATE = gate;
+  const scheduler = startScheduler({ compute: 2 });
+  try {
+    const onFirst = { placement: pinned(0) };
+    const onSecond = { placement: pinned(1) };
+    const met = join(folder, "met");
+    await Promise.all([work.with(onFirst).meet(met, met), gated.with(onSecond).add(1, 1)]);
+    writeFileSync(gate, "");
+    const onSecondBusy = work.with(onSecond).burnUntil(goes[1]);
+    await until(() => existsSync(`${goes[1]}.begun`));
+    // The first thread finds this one, and then the other, which it runs.
+    const left = gated.add(1, 2);
+    const busy = work.meet(`${goes[0]}.begun`, goes[0]);
+    await until(() => existsSync(`${goes[0]}.begun`));
+    writeFileSync(goes[1], "");
+    assert.equal(await left, 3);
+    writeFileSync(goes[0], "");
+    assert.deepEqual(await Promise.all([busy, onSecondBusy]), [true, true]);
+  } finally {
+    rmSync(gate, { force: true });
+    delete process.env.RINGLOOM_TEST_GATE;
+    await scheduler.close();
+  }
+});
+
 const TASK_MODULE = new URL("./task-module.js", import.meta.url).href;
 const STILLBORN = new URL("./fixtures/stillborn-thread.js", import.meta.url);
 

@@ -232,7 +232,7 @@ describe("tasks of one shard", () => {
 describe("a topology", () => {
   const wrong: [what: string, options: ServeModuleOptions][] = [
     ["compute threads where there are none", { topology: "work-stealing", compute: 2 }],
-    ["more shards than can run tasks", { topology: "thread-per-core", shards: 64 }],
+    ["more shards than can run tasks", { topology: "thread-per-core", shards: 32 }],
     ["a name that is none", { topology: "all" as unknown as Topology }],
   ];
   for (const [what, options] of wrong) {
