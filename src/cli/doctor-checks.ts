@@ -6,8 +6,11 @@ import { type EpollAvailability, seccompMode, type UringAvailability } from "../
 import { URING_OPCODES } from "../driver/choose.js";
 import { KERNEL_RELEASE_MIN } from "../driver/kernel-ladder.js";
 import type { FileReader } from "../driver/system-files.js";
+import { RingloomError } from "../errors.js";
 import { addonPath, loadNative, nativeProblem } from "../native.js";
+import { resolveRuntimeOptions } from "../runtime/options.js";
 import { type MachineFacts, readLimit, type Sizing } from "../runtime/sizing.js";
+import { describeTaskThreads, TOPOLOGIES, taskThreads } from "../scheduler/topology.js";
 import { budgetText } from "./start-table.js";
 import { formatBytes, plural } from "./terminal.js";
 
@@ -31,6 +34,8 @@ export interface DoctorInput {
   readonly sizing: Sizing;
   /** Why a server would not start here for lack of memory. */
   readonly memoryProblem: { readonly text: string; readonly fix: string } | undefined;
+  /** What `RINGLOOM_TOPOLOGY` says. */
+  readonly topology?: string | undefined;
 }
 
 /** A hundred connections would already be tight below this; servers want many more. */
@@ -53,6 +58,7 @@ export function runChecks(input: DoctorInput): Check[] {
     checkBacklog(input),
     checkCpus(input),
     checkMemory(input),
+    checkTasks(input),
   ];
 }
 
@@ -164,6 +170,22 @@ function checkMemory({ sizing, memoryProblem }: DoctorInput): Check {
   if (memoryProblem !== undefined) return warning("memory", memoryProblem.text, memoryProblem.fix);
   const { limitBytes, limitFrom } = sizing.memory;
   return good("memory", `${formatBytes(limitBytes)} (${limitFrom}): ${budgetText(sizing.memory)}`);
+}
+
+function checkTasks({ facts, sizing, topology = "io+compute" }: DoctorInput): Check {
+  const known = TOPOLOGIES.find((name) => name === topology);
+  if (known === undefined) {
+    const text = `RINGLOOM_TOPOLOGY is ${JSON.stringify(topology)}: servers do not start`;
+    return problem("tasks", text, `Use one of ${TOPOLOGIES.join(", ")}.`);
+  }
+  const { compute, computeNice } = resolveRuntimeOptions({});
+  const machine = { shards: sizing.shards, cpus: facts.cpus.length };
+  try {
+    return good("tasks", describeTaskThreads(taskThreads({ topology: known, compute }, machine), computeNice));
+  } catch (error) {
+    if (!(error instanceof RingloomError)) throw error;
+    return problem("tasks", error.message, "Use fewer shards (--shards), or the topology io+compute.");
+  }
 }
 
 function limitText(value: number): string {

@@ -42,6 +42,8 @@ export interface ExaminedSystem {
   readonly read: FileReader;
   /** `RINGLOOM_DRIVER`, else `auto`. */
   readonly driver: string;
+  /** `RINGLOOM_TOPOLOGY`, else the default. */
+  readonly topology?: string | undefined;
 }
 
 /** What `doctor` finds. */
@@ -59,7 +61,7 @@ export interface Findings {
 }
 
 /** Examines a system. */
-export function examine({ environment, facts, read, driver }: ExaminedSystem): Findings {
+export function examine({ environment, facts, read, driver, topology }: ExaminedSystem): Findings {
   const uring = uringAvailability(environment);
   const epoll = epollAvailability(environment);
   const { choice, refusal } = choose(driver, environment);
@@ -71,7 +73,7 @@ export function examine({ environment, facts, read, driver }: ExaminedSystem): F
     driverReason: choice?.reason ?? refusal,
     uring,
     epoll,
-    checks: runChecks({ read, facts, uring, epoll, sizing, memoryProblem }),
+    checks: runChecks({ read, facts, uring, epoll, sizing, memoryProblem, topology }),
     sizing,
     cgroup: facts.cgroup,
     canServe: choice !== undefined && memoryProblem === undefined,
@@ -84,6 +86,7 @@ function systemUnderExamination(): ExaminedSystem {
     facts: readMachineFacts(),
     read: readTextFile,
     driver: process.env.RINGLOOM_DRIVER || "auto",
+    topology: process.env.RINGLOOM_TOPOLOGY || undefined,
   };
 }
 

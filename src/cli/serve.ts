@@ -13,6 +13,8 @@ import type { GroupEvents, Replacement } from "../runtime/shard-group.js";
 import type { ShardEnd } from "../runtime/shard-thread.js";
 import { restartOnHangup, stopOnSignals } from "../runtime/signals.js";
 import type { StopReport } from "../runtime/stop-report.js";
+import { serverTaskThreads } from "../scheduler/open-pool.js";
+import { describeTaskThreads } from "../scheduler/topology.js";
 import { type ArgumentRules, parseArguments, UsageError } from "./arguments.js";
 import { errorText } from "./error-text.js";
 import { startTable } from "./start-table.js";
@@ -92,13 +94,15 @@ function surviveOwnErrors({ supervisor }: Supervised, voice: Voice): void {
 
 function textVoice(terminal: Terminal): Voice {
   return {
-    listening({ supervisor, healthUrl }, { restartsMax, restartWindowMs }) {
+    listening({ supervisor, healthUrl }, options) {
       const { url, host, choice, sizing, readyDelayMs } = supervisor;
+      const { restartsMax, restartWindowMs } = options;
       const facts = {
         url,
         host,
         choice,
         sizing,
+        tasks: tasksText(options, sizing.shards),
         healthUrl,
         readyDelayMs,
         restartsMax,
@@ -219,6 +223,8 @@ function listeningFields({ supervisor, healthUrl }: Supervised, options: Runtime
     driverReason: choice.reason,
     shards: sizing.shards,
     shardsReason: sizing.shardsReason,
+    topology: options.topology,
+    tasks: tasksText(options, sizing.shards),
     connectionsMax: sizing.connectionsMax,
     spin: sizing.spin,
     spinReason: sizing.spinReason,
@@ -227,6 +233,10 @@ function listeningFields({ supervisor, healthUrl }: Supervised, options: Runtime
     restartsMax: options.restartsMax,
     restartWindowMs: options.restartWindowMs,
   };
+}
+
+function tasksText(options: RuntimeOptions, shards: number): string {
+  return describeTaskThreads(serverTaskThreads(options, shards), options.computeNice);
 }
 
 function errorFields(error: unknown): object {

@@ -11,6 +11,8 @@ export interface StartFacts {
   readonly choice: DriverChoice;
   readonly sizing: Sizing;
   readonly pid: number;
+  /** Which threads run tasks; see `describeTaskThreads`. */
+  readonly tasks?: string | undefined;
   /** Where probes ask. */
   readonly healthUrl?: string | undefined;
   /** How long SIGTERM leaves it serving, in milliseconds. */
@@ -21,7 +23,18 @@ export interface StartFacts {
 
 /** The lines of the table. */
 export function startTable(facts: StartFacts, terminal: Terminal): string[] {
-  const { url, host, choice, sizing, pid, healthUrl, readyDelayMs = 0, restartsMax, restartWindowMs = 0 } = facts;
+  const {
+    url,
+    host,
+    choice,
+    sizing,
+    pid,
+    tasks,
+    healthUrl,
+    readyDelayMs = 0,
+    restartsMax,
+    restartWindowMs = 0,
+  } = facts;
   const { memory } = sizing;
   const health: [string, string][] = healthUrl === undefined ? [] : [["health", `${healthUrl} (/livez, /readyz)`]];
   const delay: [string, string][] =
@@ -34,6 +47,7 @@ export function startTable(facts: StartFacts, terminal: Terminal): string[] {
     ...health,
     ["driver", `${paint(terminal, choice.name === "portable" ? "yellow" : "green", choice.name)}: ${choice.reason}`],
     ["shards", `${sizing.shards} (${sizing.shardsReason}), spin ${sizing.spin.mode} (${sizing.spinReason})${restarts}`],
+    ...(tasks === undefined ? [] : [["tasks", tasks] as [string, string]]),
     [
       "memory",
       `${formatBytes(memory.limitBytes)} allowed (${memory.limitFrom}); up to ${plural(sizing.connectionsMax, "connection")} a shard`,

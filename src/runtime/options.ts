@@ -3,6 +3,7 @@ import { CONNECTIONS_MAX, RING_ENTRIES_DEFAULT, SPIN_MICROS_DEFAULT } from "../c
 import { MESSAGE_OPTIONS } from "../messages/message-options.js";
 import type { LogSettings } from "../observe/log.js";
 import { TASK_OPTIONS } from "../scheduler/task-options.js";
+import type { Topology } from "../scheduler/topology.js";
 import { OPERATION_OPTIONS } from "./operation-options.js";
 import {
   choiceOption,
@@ -78,7 +79,9 @@ export interface RuntimeOptions {
   readonly shardExit: "replace" | "stop";
   /** A module with hooks for the process, a path; `none` is none. */
   readonly supervisorModule: string;
-  /** Threads that run tasks; 0 is none. */
+  /** Which threads run tasks. */
+  readonly topology: Topology;
+  /** Compute threads; 0 is no tasks. */
   readonly compute: number | "auto";
   /** Their scheduling priority, 0 to 19: the kernel prefers threads with a lower number. */
   readonly computeNice: number;
@@ -360,6 +363,7 @@ export function resolveRuntimeOptions(sources: OptionSources): RuntimeOptions {
     unhandledRejections: pick("unhandledRejections"),
     shardExit: pick("shardExit"),
     supervisorModule: pick("supervisorModule"),
+    topology: pick("topology"),
     compute: pick("compute"),
     computeNice: pick("computeNice"),
     tasksMax: pick("tasksMax"),

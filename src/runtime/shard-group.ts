@@ -18,9 +18,9 @@ import { RestartBudget } from "./restart-budget.js";
 import { RollingRestart } from "./rolling-restart.js";
 import { Roster, type ShardCondition } from "./roster.js";
 import { Seat } from "./seat.js";
-import { fromShardError } from "./shard-error.js";
+import { fromShardError, toShardError } from "./shard-error.js";
 import type { ShardAssignment, ShardTrouble } from "./shard-protocol.js";
-import { type ShardEnd, ShardThread, type ShardThreadEvents } from "./shard-thread.js";
+import { type ShardEnd, ShardThread, type ShardThreadEvents, type ShardThreadOptions } from "./shard-thread.js";
 import { makeReport, type StopCause, type StopPhases, type StopReport } from "./stop-report.js";
 import { lookMs, type ShardWatch } from "./watch-shards.js";
 
@@ -67,8 +67,10 @@ export interface GroupEvents {
 export interface ShardTasks {
   /** Starts the threads that run tasks, unless they were. */
   start(): void;
-  /** The thread with that id is gone. */
-  leave(thread: number): void;
+  /** The thread with that id is gone; `isReplaced` says whether another one will serve as the same shard. */
+  leave(thread: number, isReplaced: boolean): void;
+  /** No shard that is gone will be replaced. */
+  endReplacing(): void;
 }
 
 /** The part of the messages between shards that a group needs. */
@@ -265,7 +267,10 @@ export class ShardGroup implements ShardThreadEvents {
   }
 
   gone(thread: ShardThread, end: ShardEnd): void {
-    if (thread.schedulerThread !== undefined) this.#parts.compute?.leave(thread.schedulerThread);
+    if (thread.schedulerThread !== undefined) {
+      const isReplaced = this.#phase === "running" || this.#phase === "leaving";
+      this.#parts.compute?.leave(thread.schedulerThread, isReplaced);
+    }
     const seat = this.#seat(thread.shard);
     if (thread.messageSlot !== undefined) this.#parts.messages?.leave(thread.messageSlot, !this.#isLast(seat, thread));
     this.#parts.watch?.forget(thread);
@@ -295,11 +300,37 @@ export class ShardGroup implements ShardThreadEvents {
     const { options, shardMain, assign } = this.#parts;
     seat.generation += 1;
     const assignment = assign(seat.shard, seat.generation);
-    const thread = new ShardThread({ shardMain, assignment }, this);
+    const thread = this.#create({ shardMain, assignment });
+    if (thread === undefined) return;
     seat.successor = thread;
     this.#parts.watch?.watch(thread);
     if (seat.current === undefined) this.#note(seat, "starting");
     if (options.startMs > 0) seat.startTimer = setTimeout(() => this.#startTooLong(thread), options.startMs);
+  }
+
+  /** Undefined when the system gives no thread: then it counts as one that has failed to start. */
+  #create(options: ShardThreadOptions): ShardThread | undefined {
+    const { shard, generation, scheduler } = options.assignment;
+    try {
+      return new ShardThread(options, this);
+    } catch (error) {
+      if (scheduler !== undefined) this.#parts.compute?.leave(scheduler.thread, true);
+      const end: ShardEnd = {
+        shard,
+        generation,
+        kind: "failed",
+        report: undefined,
+        error: toShardError(error),
+        exitCode: 1,
+        wasReady: false,
+      };
+      // Later, as with a thread: whoever starts several shards has then started them all.
+      setImmediate(() => {
+        this.#successorGone(this.#seat(shard), end);
+        this.#finishIfAllGone();
+      });
+      return undefined;
+    }
   }
 
   #startTooLong(thread: ShardThread): void {
@@ -451,6 +482,7 @@ export class ShardGroup implements ShardThreadEvents {
     clearTimeout(this.#phaseTimer);
     for (const seat of this.seats) seat.clearTimers();
     this.#rolling.cancel();
+    this.#parts.compute?.endReplacing();
     const serves = this.#threads().some((thread) => thread.state === "ready");
     if (serves && listeners.turnAway()) {
       this.#phaseTimer = setTimeout(() => this.#drainAll(), Math.min(SETTLE_MS, options.drainMs / 2));

@@ -18,7 +18,7 @@ import { checkNative, requireNative } from "../native.js";
 import { Heart } from "../observe/heartbeat.js";
 import { configureLog } from "../observe/log.js";
 import { LoopMonitor, libuvIdleMs } from "../observe/loop-monitor.js";
-import { openShardSeat, shardDriverEnded, taskCounts } from "../scheduler/shard-seat.js";
+import { endShardTasks, openShardSeat, shardDriverEnded, taskCounts } from "../scheduler/shard-seat.js";
 import { type HookFailure, Hooks, type ShardHookContext } from "./lifecycle.js";
 import { toShardError } from "./shard-error.js";
 import { ShardCallee, ShardCalls, setShardCalls } from "./shard-functions.js";
@@ -228,6 +228,7 @@ class ShardLife {
   async #drain({ hasSuccessor, ...options }: ShardDrainOptions): Promise<void> {
     this.#isDraining = true;
     const { shard } = this.#assignment;
+    const startedMs = performance.now();
     try {
       const callersGone = this.#callee.retire();
       const handOver = hasSuccessor ? handOverActors(callersGone) : undefined;
@@ -249,6 +250,7 @@ class ShardLife {
         new Promise((resolve) => setTimeout(resolve, options.deadlineMs).unref()),
       ]);
       failures.push(await this.#hooks.attempt("close", shard));
+      await endShardTasks(Math.max(0, options.deadlineMs - (performance.now() - startedMs)));
       closeMessages();
       if (!hasSuccessor) this.#stopSampling();
       const hookFailures = failures.filter((failure): failure is HookFailure => failure !== undefined);

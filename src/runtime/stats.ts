@@ -4,6 +4,7 @@ import type { DriverName } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import type { LoopMonitor, LoopStats } from "../observe/loop-monitor.js";
 import { type ComputeFigures, readFigures } from "../scheduler/figures.js";
+import { Places } from "../scheduler/places.js";
 import { viewFigures } from "../scheduler/scheduler-memory.js";
 import { type CounterRecord, Counters } from "./counters.js";
 import type { MemoryBudget } from "./memory-plan.js";
@@ -53,7 +54,7 @@ export interface RuntimeStats {
   readonly shards: readonly ShardStats[];
   /** Sums over all shards. */
   readonly totals: ShardFigures;
-  /** The threads that run tasks; zeros before the first one. */
+  /** The threads that run tasks, shards or compute threads as the topology has it; zeros before the first task. */
   readonly compute: readonly ComputeFigures[];
   readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number; readonly budget: MemoryBudget };
 }
@@ -68,7 +69,7 @@ export interface RuntimeFacts {
   /** What the supervisor knows of each shard; see `roster.ts`. */
   readonly roster: SharedArrayBuffer;
   /** What the scheduler shares with everybody, if there is one. */
-  readonly scheduler: { readonly words: SharedArrayBuffer; readonly executors: number } | undefined;
+  readonly scheduler: { readonly words: SharedArrayBuffer; readonly places: number } | undefined;
 }
 
 /** Gives the current counters of this thread's driver and service. */
@@ -137,7 +138,7 @@ export class RuntimeView {
       shard: this.#shard,
       shards,
       totals,
-      compute: scheduler === undefined ? [] : computeFigures(scheduler.words, scheduler.executors),
+      compute: scheduler === undefined ? [] : computeFigures(scheduler.words, scheduler.places),
       memory: {
         rssBytes: process.memoryUsage.rss(),
         heapUsedBytes: totals.heapUsedBytes,
@@ -217,9 +218,9 @@ function divide(record: CounterRecord): ShardFigures {
   return { heapUsedBytes: record.heapUsedBytes ?? 0, driver, service, tasks, messages };
 }
 
-function computeFigures(buffer: SharedArrayBuffer, executors: number): ComputeFigures[] {
-  const { words, figures } = viewFigures(buffer);
-  return readFigures(words, figures, executors);
+function computeFigures(buffer: SharedArrayBuffer, count: number): ComputeFigures[] {
+  const { words, places, figures } = viewFigures(buffer);
+  return readFigures(words, figures, new Places(words, places, count));
 }
 
 function sum(records: readonly CounterRecord[]): CounterRecord {

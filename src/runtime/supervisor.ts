@@ -14,7 +14,7 @@ import { loadNative, nativeProblem } from "../native.js";
 import { createHeartbeat } from "../observe/heartbeat.js";
 import { resolveLogSettings } from "../observe/log.js";
 import type { ComputePool } from "../scheduler/compute-pool.js";
-import { openComputePool } from "../scheduler/open-pool.js";
+import { openComputePool, serverTaskThreads } from "../scheduler/open-pool.js";
 import { createCounters } from "./counters.js";
 import type { ServerHealth } from "./health.js";
 import { Hooks } from "./lifecycle.js";
@@ -88,6 +88,8 @@ export class Supervisor {
     const facts = readMachineFacts();
     const sizing = sizeRuntime(facts, options, choice.name);
     const cpus = assignCpus(options.cpu, facts, sizing.shards);
+    // Throws for what cannot be, while there is nothing to take back yet.
+    serverTaskThreads(options, sizing.shards);
     const hooks = new Hooks(request.lifecycle, { shardCount: sizing.shards }, options.hookMs);
     await hooks.run("start");
     const { host, port, backlog } = options;
@@ -256,7 +258,7 @@ export function assigner(parts: AssignerParts): (shard: number, generation: numb
     hookMs,
     unhandledRejections,
     facts,
-    scheduler: compute?.admit(),
+    scheduler: compute?.admit(shard),
     messages: messages.admit(shard),
     module: request.module.href,
     sourceMaps: request.options.sourceMaps === "on",

@@ -1,32 +1,39 @@
 /**
- * The supervisor's side of a scheduler: makes its memory, gives out ids and lives, starts the compute threads, and buries and replaces those that die.
+ * The supervisor's side of a scheduler: makes its memory, gives out ids and lives, starts the compute threads where those run the tasks, and buries who dies.
  *
- *     ids: [ compute threads ] [ the supervisor ] [ guests: threads that only spawn, such as shards ]
+ *     compute threads run tasks:   [ compute threads ] [ the supervisor ] [ guests: threads that only spawn, such as shards ]
+ *     shards run tasks:            [ shards, and spare ids for those that take over ] [ the supervisor ]
  */
 import { isMainThread, Worker, type WorkerOptions } from "node:worker_threads";
 import { assert } from "../assert.js";
 import type { Doorbell, DriverName } from "../driver/contract.js";
 import { closeDoorbell, createDoorbell, forceDoorbell } from "../driver/doorbell.js";
 import { RingloomError } from "../errors.js";
+import { RestartBudget, type RestartBudgetOptions } from "../runtime/restart-budget.js";
 import type { SegmentOptions } from "../shared/layout.js";
-import { Reaper } from "../shared/reaper.js";
+import { Reaper, type ReapOptions, type ReapReport } from "../shared/reaper.js";
 import { lifeOf } from "../shared/slab.js";
+import { ComputeMember, type MemberPool } from "./compute-member.js";
 import type { ComputeAssignment } from "./compute-thread.js";
+import { createFailureNote, writeFailureNote } from "./failure-note.js";
+import { clearFigures } from "./figures.js";
 import { createFunctionTable } from "./function-table.js";
+import { NOBODY, Places } from "./places.js";
 import {
   createSchedulerWords,
+  type ExecutorSleep,
   type SchedulerAssignment,
   type SchedulerShare,
   viewScheduler,
 } from "./scheduler-memory.js";
 import { Seat } from "./seat.js";
+import { ShardIds } from "./shard-ids.js";
 
 /** What a compute thread runs, unless it is told otherwise. */
 const COMPUTE_MAIN: ComputeMain = { module: new URL("./compute-thread.js", import.meta.url), data: {} };
 
-/** Threads that die before they have run for so long are replaced only after a pause, in milliseconds. */
-const STABLE_MS = 1_000;
-const RESTART_PAUSE_MS = 500;
+/** How often compute threads may die in vain, unless it is told otherwise: as with shards. */
+const RESTARTS: RestartBudgetOptions = { restartsMax: 10, windowMs: 60_000, backoffMs: 100 };
 
 /** A module that imports `compute-thread.js` when it has prepared the thread, and what it finds in `workerData` besides. */
 export interface ComputeMain {
@@ -37,20 +44,32 @@ export interface ComputeMain {
 /** The parameters of the structures. */
 export type SchedulerTuning = Omit<SegmentOptions, "threads" | "slotsPerThread">;
 
+/** Shards that run tasks. */
+export interface RunningShards {
+  /** How many: each is a place. */
+  readonly count: number;
+  /** Threads of all of them that may be there at the same time, those that drain included. */
+  readonly threads: number;
+  readonly sleep: Exclude<ExecutorSleep, "word">;
+  readonly steals: boolean;
+}
+
 /** What a pool is made of. */
 export interface ComputePoolOptions {
-  /** Threads that run tasks. */
+  /** Threads that run tasks; 0 where shards do. */
   readonly compute: number;
   /** Threads besides those and the supervisor that may spawn tasks at the same time. */
   readonly guests: number;
-  /** What the guests sleep in. */
+  /** What the guests, or the shards that run tasks, sleep in. */
   readonly guestDriver: DriverName;
+  readonly shards?: RunningShards | undefined;
   readonly nice: number;
   readonly spinMicros: number;
   /** Tasks that each thread may have in flight. */
   readonly tasksMax: number;
   /** For experiments: what is otherwise as measurements have shown it to be best. */
   readonly tuning?: SchedulerTuning | undefined;
+  readonly restarts?: RestartBudgetOptions;
   readonly resourceLimits?: WorkerOptions["resourceLimits"];
   readonly main?: ComputeMain | undefined;
 }
@@ -59,30 +78,28 @@ export interface ComputePoolOptions {
 export interface ComputePoolCounts {
   /** Threads that died and were replaced. */
   deaths: number;
+  /** Those among them that had begun no task. */
+  failedStarts: number;
   /** Tasks that were rejected because their thread was lost. */
   lost: number;
   /** Tasks that were begun again on another thread. */
   requeued: number;
 }
 
-interface Member {
-  worker: Worker | undefined;
-  startedMs: number;
-  restartTimer: NodeJS.Timeout | undefined;
-}
-
 /** The threads of one scheduler. The main thread has one at most. */
-export class ComputePool {
-  readonly counts: ComputePoolCounts = { deaths: 0, lost: 0, requeued: 0 };
+export class ComputePool implements MemberPool {
+  readonly counts: ComputePoolCounts = { deaths: 0, failedStarts: 0, lost: 0, requeued: 0 };
   readonly share: SchedulerShare;
   /** The supervisor's own seat. */
   readonly seat: Seat;
   readonly #options: ComputePoolOptions;
-  readonly #members: Member[] = [];
+  readonly #members: readonly ComputeMember[];
   readonly #view: ReturnType<typeof viewScheduler>;
+  readonly #places: Places;
   readonly #reaper: Reaper;
   /** Ids of guests that nobody has. */
   readonly #vacant: number[] = [];
+  readonly #shardIds: ShardIds | undefined;
   #livesGiven = 0;
   #isStarted = false;
   #isClosed = false;
@@ -90,55 +107,69 @@ export class ComputePool {
   constructor(options: ComputePoolOptions, flight?: (isInFlight: boolean) => void) {
     assert(isMainThread, "the main thread supervises");
     this.#options = options;
-    const { compute, guests, guestDriver, tasksMax, tuning } = options;
-    const threads = compute + 1 + guests;
+    const { compute, guests, shards, tasksMax, tuning, restarts = RESTARTS } = options;
+    const executors = shards?.threads ?? compute;
+    const threads = executors + 1 + guests;
     const segment: SegmentOptions = { ...tuning, threads, slotsPerThread: tasksMax };
     this.share = {
       words: createSchedulerWords(segment),
       functions: createFunctionTable(),
-      executors: compute,
-      doorbells: Array.from(
-        { length: threads },
-        (_, thread): Doorbell => createDoorbell(thread > compute ? guestDriver : "portable"),
-      ),
+      failure: createFailureNote(),
+      executors,
+      places: shards?.count ?? compute,
+      sleep: shards?.sleep ?? "word",
+      steals: shards?.steals ?? true,
+      doorbells: createDoorbells(threads, (thread) => driverOf(thread, options)),
     };
-    this.#view = viewScheduler(this.share.words, compute);
-    this.#giveLife(compute);
-    this.seat = new Seat(this.#assignment(compute), flight);
+    this.#view = viewScheduler(this.share.words, executors);
+    this.#places = new Places(this.#view.words, this.#view.places, this.share.places);
+    if (shards !== undefined) this.#shardIds = new ShardIds(this.#places, executors);
+    else for (let place = 0; place < compute; place++) this.#places.assign(place, place);
+    this.#giveLife(executors);
+    this.seat = new Seat(this.#assignment(executors), flight);
     this.#reaper = new Reaper(this.#view.segment, this.seat.values);
-    for (let guest = compute + 1; guest < threads; guest++) this.#vacant.push(guest);
-    for (let thread = 0; thread < compute; thread++) {
-      this.#members.push({ worker: undefined, startedMs: 0, restartTimer: undefined });
-    }
+    for (let guest = executors + 1; guest < threads; guest++) this.#vacant.push(guest);
+    const limits = { budget: new RestartBudget(restarts), restMs: restarts.windowMs };
+    this.#members = Array.from({ length: compute }, (_, thread) => new ComputeMember(thread, this, limits));
   }
 
   /** Starts the compute threads, unless they were. Tasks that were spawned before wait for them. */
   start(): void {
     if (this.#isStarted || this.#isClosed) return;
     this.#isStarted = true;
-    for (let thread = 0; thread < this.#members.length; thread++) this.#start(thread);
+    this.setReferenced(this.seat.liveCount > 0);
+    for (const member of this.#members) member.start();
   }
 
-  /** A seat for a thread that will only spawn, or undefined when all are taken. {@link leave} ends it. */
-  admit(): SchedulerAssignment | undefined {
-    const thread = this.#vacant.shift();
+  /** A seat for a shard, which will only spawn, or run tasks too; undefined when all ids are taken. {@link leave} ends it. */
+  admit(shard: number): SchedulerAssignment | undefined {
+    const thread = this.#shardIds === undefined ? this.#vacant.shift() : this.#shardIds.admit(shard);
     if (thread === undefined) return undefined;
     this.#giveLife(thread);
+    clearFigures(this.#view.words, this.#view.figures, thread);
     return this.#assignment(thread);
   }
 
-  /** A guest's thread has ended: its tasks are nobody's any more, and its id is free. */
-  leave(thread: number): void {
+  /** A shard's thread has ended: its tasks are nobody's any more, and its id is free. `isReplaced` says whether another one will serve as the same shard. */
+  leave(thread: number, isReplaced: boolean): void {
+    if (this.#shardIds !== undefined) {
+      this.#reap(thread, this.#shardIds.leave(thread, isReplaced));
+      return;
+    }
     assert(thread > this.share.executors && !this.#vacant.includes(thread), "only a guest leaves");
-    this.#reap(thread, false);
+    this.#reap(thread, { isReplaced: false });
     this.#vacant.push(thread);
+  }
+
+  /** No shard that is gone will be replaced: tasks that wait for one reject. */
+  endReplacing(): void {
+    for (const thread of this.#shardIds?.endReplacing() ?? []) this.#reap(thread, { isReplaced: false });
   }
 
   /** Ends the threads at once; tasks that run reject with `ERR_RINGLOOM_THREAD_LOST`, those that have not begun with `ERR_RINGLOOM_CLOSED`. Resolves when all are gone. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const { restartTimer } of this.#members) clearTimeout(restartTimer);
-    await Promise.all(this.#members.map(({ worker }) => worker?.terminate()));
+    await Promise.all(this.#members.map((member) => member.close()));
     this.seat.close();
     for (const doorbell of this.share.doorbells) {
       // Whoever still listens for it finds the pool closed, and forgets it.
@@ -149,56 +180,62 @@ export class ComputePool {
 
   /** Ends one thread wherever it is, even inside a loop that never returns; it is replaced. */
   async terminate(thread: number): Promise<void> {
-    await this.#members[thread]?.worker?.terminate();
+    await this.#members[thread]?.terminate();
   }
 
   /** Whether the threads keep the process alive. */
   setReferenced(isReferenced: boolean): void {
-    // The timer stands for a thread that died and is not replaced yet.
-    for (const { worker, restartTimer } of this.#members) {
-      if (isReferenced) {
-        worker?.ref();
-        restartTimer?.ref();
-      } else {
-        worker?.unref();
-        restartTimer?.unref();
-      }
-    }
+    for (const member of this.#members) member.setReferenced(isReferenced);
   }
 
-  #start(thread: number): void {
-    const member = this.#members[thread]!;
-    member.restartTimer = undefined;
+  // --- for the members
+
+  create(thread: number): Worker {
     this.#giveLife(thread);
+    clearFigures(this.#view.words, this.#view.figures, thread);
     const { nice, spinMicros, resourceLimits, main = COMPUTE_MAIN } = this.#options;
     const assignment: ComputeAssignment = { ...this.#assignment(thread), nice, spinMicros };
-    const worker = new Worker(main.module, {
+    return new Worker(main.module, {
       name: `ringloom-compute-${thread}`,
       workerData: { ...main.data, ...assignment },
       ...(resourceLimits === undefined ? {} : { resourceLimits }),
     });
-    member.worker = worker;
-    member.startedMs = performance.now();
-    worker.on("error", (error) => this.#complain(thread, error));
-    worker.on("exit", () => this.#bury(thread));
-    if (this.seat.liveCount === 0) worker.unref();
   }
 
-  #bury(thread: number): void {
-    const member = this.#members[thread]!;
-    member.worker = undefined;
+  buried(thread: number): boolean {
     this.counts.deaths += 1;
-    // Also when the pool closes: what never began is not lost, and the seat rejects it.
-    this.#reap(thread, true);
-    if (this.#isClosed) return;
-    const pauseMs = performance.now() - member.startedMs < STABLE_MS ? RESTART_PAUSE_MS : 0;
-    member.restartTimer = setTimeout(() => this.#start(thread), pauseMs);
-    if (this.seat.liveCount === 0) member.restartTimer.unref();
+    const { lost, requeued } = this.#reap(thread, { isReplaced: true });
+    const executed = this.seat.readFigures()[thread]?.executed ?? 0;
+    return lost + requeued + executed > 0;
   }
 
-  #reap(thread: number, isReplaced: boolean): void {
+  stillborn(thread: number, cause: unknown, isFirst: boolean): void {
+    this.counts.failedStarts += 1;
+    if (isFirst) this.#warn(`Compute thread ${thread} ended before it had run a task`, cause);
+  }
+
+  givenUp(thread: number, cause: unknown): void {
+    const { restartsMax, windowMs } = this.#options.restarts ?? RESTARTS;
+    writeFailureNote(this.share.failure, textOf(cause));
+    this.#places.assign(thread, NOBODY);
+    this.#reap(thread, { isReplaced: false });
+    this.#warn(
+      `Compute thread ${thread} is given up for ${windowMs / 1_000} s: more than ${restartsMax} ended before they had run a task`,
+      cause,
+    );
+  }
+
+  recovered(thread: number): void {
+    this.#places.assign(thread, thread);
+  }
+
+  crashed(thread: number, error: unknown): void {
+    this.#warn(`Compute thread ${thread} died`, error);
+  }
+
+  #reap(thread: number, options: ReapOptions): ReapReport {
     const { words, slab } = this.#view;
-    const report = this.#reaper.reap(thread, { isReplaced });
+    const report = this.#reaper.reap(thread, options);
     // Behind the reaper, which releases what the dead thread held under that life.
     words.store(slab.lives + thread, 0);
     words.add(slab.deaths, 1);
@@ -206,6 +243,7 @@ export class ComputePool {
     this.counts.requeued += report.requeued;
     // Whoever died may have rung and not woken, so everybody who sleeps in a loop is woken, whatever the words say.
     for (const doorbell of this.share.doorbells) forceDoorbell(doorbell);
+    return report;
   }
 
   #assignment(thread: number): SchedulerAssignment {
@@ -217,8 +255,29 @@ export class ComputePool {
     this.#view.words.store(this.#view.slab.lives + thread, lifeOf(thread, this.#livesGiven));
   }
 
-  #complain(thread: number, error: unknown): void {
-    const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    process.emitWarning(new RingloomError("ERR_RINGLOOM_THREAD_LOST", `Compute thread ${thread} died: ${what}`));
+  #warn(what: string, cause: unknown): void {
+    process.emitWarning(new RingloomError("ERR_RINGLOOM_THREAD_LOST", `${what}: ${textOf(cause)}`));
   }
+}
+
+/** Makes a doorbell for each thread; where one cannot be had, those before it are closed. */
+function createDoorbells(count: number, driverFor: (thread: number) => DriverName): Doorbell[] {
+  const doorbells: Doorbell[] = [];
+  try {
+    for (let thread = 0; thread < count; thread++) doorbells.push(createDoorbell(driverFor(thread)));
+  } catch (error) {
+    for (const doorbell of doorbells) closeDoorbell(doorbell);
+    throw error;
+  }
+  return doorbells;
+}
+
+/** What a thread sleeps in: shards in their driver, the others in their event loop. */
+function driverOf(thread: number, { compute, shards, guestDriver }: ComputePoolOptions): DriverName {
+  const isShard = shards === undefined ? thread > compute : thread < shards.threads;
+  return isShard ? guestDriver : "portable";
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

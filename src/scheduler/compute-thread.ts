@@ -21,6 +21,8 @@ export interface ComputeAssignment extends SchedulerAssignment {
 const TASKS_PER_ROUND = 64;
 /** Without a task that waits for something, the event loop turns this often while there is work, in milliseconds. */
 const TURN_MS = 10;
+/** How often a thread that is loading a module looks whether others have taken what it has left to them, in milliseconds. */
+const LEFT_MS = 1;
 
 // The cast is safe because the supervisor of the same build makes it.
 const assignment = workerData as ComputeAssignment;
@@ -33,8 +35,8 @@ const bell = new LoopBell(assignment.doorbells[assignment.thread]!);
 parentPort?.on("message", () => undefined);
 parentPort?.postMessage("ready");
 await turn();
-/** Resources that exist without any task: the port to the supervisor. */
-const resourcesAtRest = process.getActiveResourcesInfo().length;
+/** Resources that exist without any task: ports, such as the one to the supervisor. What else there is at birth is passing, and would later hide something of a task's. */
+let resourcesAtRest = process.getActiveResourcesInfo().filter((name) => name === "MessagePort").length;
 await work(executor);
 
 async function work(runner: Executor): Promise<never> {
@@ -46,7 +48,7 @@ async function work(runner: Executor): Promise<never> {
     // Promises of this round go on here.
     await undefined;
     isTurnDue ||= runner.runningNow > 0 || count === 0 || performance.now() - turnedMs > TURN_MS;
-    if (count === 0) await park(runner);
+    if (count === 0) await (runner.hasLeft ? pause() : park(runner));
     // Who was woken to search does so first: meanwhile nobody else is woken, and what the event loop does next may take long.
     if (isTurnDue && !runner.isWoken) {
       await turn();
@@ -60,8 +62,7 @@ async function work(runner: Executor): Promise<never> {
 async function park(runner: Executor): Promise<void> {
   const { idle, self } = seat.segment;
   if (findsWorkSoon(runner)) return;
-  const isFrozen =
-    runner.runningNow === 0 && seat.liveCount === 0 && process.getActiveResourcesInfo().length <= resourcesAtRest;
+  const isFrozen = runner.runningNow === 0 && seat.liveCount === 0 && isAtRest();
   if (!idle.announce(self, isFrozen ? "word" : "loop")) return;
   if (hasWork(runner)) {
     runner.isWoken = idle.retract(self);
@@ -77,6 +78,15 @@ async function park(runner: Executor): Promise<void> {
   runner.isWoken = idle.retract(self);
 }
 
+/** Whether nothing of this thread's own can happen while it sleeps. */
+function isAtRest(): boolean {
+  const now = process.getActiveResourcesInfo().length;
+  const isQuiet = now <= resourcesAtRest;
+  // The fewest that were ever seen: if one has gone, another one is a task's.
+  if (isQuiet) resourcesAtRest = now;
+  return isQuiet;
+}
+
 function hasWork(runner: Executor): boolean {
   return !runner.isIdle() || seat.hasSettled();
 }
@@ -90,6 +100,11 @@ function findsWorkSoon(runner: Executor): boolean {
     }
   } while (performance.now() < endMs);
   return false;
+}
+
+/** What this thread has left to others, because it is loading the module, would wake it at once if it parked. */
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, LEFT_MS));
 }
 
 function turn(): Promise<void> {

@@ -5,14 +5,17 @@
  *
  * The newest first, because a task that spawns tasks and waits for them stays in flight until all below it are done: in breadth, the whole tree would be in flight at once. Now and then the inbox and the injector
  * come first (`injector-interval.ts`), and rarely the oldest of the own queue, so that nothing starves: each time one more tree is begun before the last one is done.
+ *
+ * A task whose module this thread has not imported yet is no task for it until it has: the import may be slow, the thread may have other work when it is done, and other threads may have the module. So it begins the import, and leaves
+ * the task in its own queue, where others find it (*left* below). Only what no other thread may run is claimed before, and waits.
  */
 import { AsyncResource } from "node:async_hooks";
 import { InjectorInterval } from "../shared/injector-interval.js";
 import type { LocalQueue } from "../shared/local-queue.js";
 import type { Segment } from "../shared/segment.js";
 import { StealOrder } from "../shared/steal-order.js";
-import { FAILED } from "../shared/task-state.js";
-import type { ComputeFigures } from "./figures.js";
+import { FAILED, PINNED, phaseOf, QUEUED } from "../shared/task-state.js";
+import type { OwnFigures } from "./figures.js";
 import type { FunctionTable } from "./function-table.js";
 import type { Ringer } from "./ringer.js";
 import { type TaskFunction, TaskFunctions } from "./task-functions.js";
@@ -23,11 +26,16 @@ const BATCH = 32;
 const BATCH_MICROS = 50;
 /** How often the oldest hint of the own queue comes first, in milliseconds. */
 const OLDEST_MS = 100;
+/** How long a failed import is kept for the task that it was begun for, which another thread may have taken, in milliseconds. */
+const FAILURE_MS = 1_000;
 const MAX_UINT32 = 0xffff_ffff;
 /** Figures of one executing thread. */
 export interface ExecutorCounts {
   executed: number;
   failed: number;
+  fromOwnQueue: number;
+  fromInbox: number;
+  fromInjector: number;
   stealAttempts: number;
   stealSuccesses: number;
   /** Hints that led to no task, because another thread had it or it was cancelled. */
@@ -41,13 +49,30 @@ export interface ExecutorParts {
   readonly values: TaskValues;
   readonly functions: FunctionTable;
   readonly ringer: Ringer;
-  /** Threads that run tasks: the only ones to steal from. */
+  /** Ids of threads that run tasks: the only ones to steal from. */
   readonly executors: number;
+  /** Whether the thread takes tasks that others have spawned. */
+  readonly steals: boolean;
+}
+
+interface ImportFailure {
+  readonly error: unknown;
+  readonly expiresMs: number;
+  isUsed: boolean;
 }
 
 /** One thread's executor. */
 export class Executor {
-  readonly counts: ExecutorCounts = { executed: 0, failed: 0, stealAttempts: 0, stealSuccesses: 0, staleHints: 0 };
+  readonly counts: ExecutorCounts = {
+    executed: 0,
+    failed: 0,
+    fromOwnQueue: 0,
+    fromInbox: 0,
+    fromInjector: 0,
+    stealAttempts: 0,
+    stealSuccesses: 0,
+    staleHints: 0,
+  };
   /** Tasks that were begun and wait for something. */
   runningNow = 0;
   /** This thread was woken to search, so it must hand that on: to nobody, or to the next thread if there may be more. */
@@ -62,9 +87,16 @@ export class Executor {
   readonly #batch = new Int32Array(BATCH);
   /** Tasks that were begun, and whose module has come. */
   readonly #loaded: { readonly slot: number; readonly state: number; readonly run: TaskFunction }[] = [];
+  /** By function: why its import has failed, until a round has used it. */
+  readonly #failures = new Map<number, ImportFailure>();
+  /** Hints that this round has found and leaves to others. */
+  readonly #left: number[] = [];
+  /** The last round has left hints to others, in the own queue: no reason to look again at once, though others see them there. */
+  hasLeft = false;
   /** When the oldest of the own queue came first the last time. */
   #oldestMs = 0;
   #isOldestDue = false;
+  #isInRound = false;
   /** Which of the inbox and the injector was asked first the last time. */
   #isInboxFirst = false;
 
@@ -72,7 +104,8 @@ export class Executor {
     this.#parts = parts;
     this.#self = parts.segment.self;
     this.#functions = new TaskFunctions(parts.functions);
-    this.#order = parts.executors > 1 ? new StealOrder({ self: this.#self, threads: parts.executors }) : undefined;
+    this.#order =
+      parts.steals && parts.executors > 1 ? new StealOrder({ self: this.#self, threads: parts.executors }) : undefined;
   }
 
   /** The average time of a task, in microseconds. */
@@ -81,16 +114,24 @@ export class Executor {
   }
 
   /** The thread's figures as they are now. */
-  get figures(): ComputeFigures {
+  get figures(): OwnFigures {
     const { counts, runningNow, averageMicros } = this;
+    const { depth: queueDepth, overflowCount: overflowed } = this.#parts.queue;
     const averageNanos = Math.min(Math.round(averageMicros * 1_000), MAX_UINT32);
-    return { thread: this.#self, ...counts, waiting: runningNow, queueDepth: this.#parts.queue.depth, averageNanos };
+    return { ...counts, overflowed, waiting: runningNow, queueDepth, averageNanos };
   }
 
   /**
    * Runs tasks until there are none, `countMax` were run, or it has taken about `msMax` milliseconds. Says how many were begun. Tasks that wait are not counted against anything but the slots of their origins: a limit here could keep out the very tasks that they wait for.
    */
   runMany(countMax: number, msMax: number): number {
+    this.#isInRound = true;
+    const ran = this.#runMany(countMax, msMax);
+    this.#isInRound = false;
+    return ran;
+  }
+
+  #runMany(countMax: number, msMax: number): number {
     const startMs = performance.now();
     if (startMs - this.#oldestMs > OLDEST_MS) {
       this.#oldestMs = startMs;
@@ -100,7 +141,7 @@ export class Executor {
     let ran = this.#isOldestDue && this.#callLoaded(true) ? 1 : 0;
     while (ran < countMax) {
       const slot = this.#next();
-      if (this.isWoken) this.#handOn();
+      if (this.isWoken) this.handOn();
       if (slot !== -1) {
         if (!this.#run(slot)) continue;
       } else {
@@ -112,6 +153,8 @@ export class Executor {
       if ((ran & (ran - 1)) === 0 && performance.now() - startMs > msMax) break;
     }
     if (ran > 0) this.#interval.observe((performance.now() - startMs) * 1_000, ran);
+    if (this.#failures.size > 0) this.#forgetFailures();
+    this.#showLeft();
     return ran;
   }
 
@@ -119,7 +162,8 @@ export class Executor {
   isIdle(): boolean {
     const { segment, queue } = this.#parts;
     if (this.#loaded.length > 0) return false;
-    return queue.isEmpty() && segment.inboxes[this.#self]!.isEmpty() && segment.hasNoStealable();
+    if (!queue.isEmpty() || !segment.inboxes[this.#self]!.isEmpty()) return false;
+    return !this.#parts.steals || segment.hasNoStealable();
   }
 
   /** This thread was woken, perhaps because it is the one that a task prefers. */
@@ -130,11 +174,11 @@ export class Executor {
   /**
    * Before the task that was found runs, because it may run long. After a search in vain as well: who published meanwhile saw this thread's name and woke nobody, and user code may run here before this thread looks again.
    */
-  #handOn(): void {
+  handOn(): void {
     const { segment, ringer } = this.#parts;
     this.isWoken = false;
     segment.idle.endSearch(this.#self);
-    if (!segment.hasNoStealable()) ringer.wakeOne();
+    if (this.#parts.steals && !segment.hasNoStealable()) ringer.wakeOne();
   }
 
   #next(): number {
@@ -145,30 +189,41 @@ export class Executor {
     }
     if (this.#isOldestDue) {
       this.#isOldestDue = false;
-      const oldest = queue.pop();
+      const oldest = this.#own(queue.pop());
       if (oldest !== -1) return oldest;
     }
-    const own = queue.popNewest();
+    const own = this.#own(queue.popNewest());
     if (own !== -1) return own;
     const shared = this.#fromShared();
     return shared === -1 ? this.#steal() : shared;
   }
 
+  #own(slot: number): number {
+    if (slot !== -1) this.counts.fromOwnQueue += 1;
+    return slot;
+  }
+
   /** A hint of the inbox or the injector, in turn, so that neither starves. */
   #fromShared(): number {
-    const inbox = this.#parts.segment.inboxes[this.#self]!;
     this.#isInboxFirst = !this.#isInboxFirst;
-    const first = this.#isInboxFirst ? inbox.take() : this.#fromInjector();
+    const first = this.#isInboxFirst ? this.#fromInbox() : this.#fromInjector();
     if (first !== -1) return first;
-    return this.#isInboxFirst ? this.#fromInjector() : inbox.take();
+    return this.#isInboxFirst ? this.#fromInjector() : this.#fromInbox();
+  }
+
+  #fromInbox(): number {
+    const slot = this.#parts.segment.inboxes[this.#self]!.take();
+    if (slot !== -1) this.counts.fromInbox += 1;
+    return slot;
   }
 
   /** A hint of the injector; what the same look found besides goes to the own queue. */
   #fromInjector(): number {
-    const { segment } = this.#parts;
-    if (segment.injector.isEmpty()) return -1;
+    const { segment, steals } = this.#parts;
+    if (!steals || segment.injector.isEmpty()) return -1;
     const count = segment.injector.takeMany(this.#batch, this.#share());
     if (count === 0) return -1;
+    this.counts.fromInjector += 1;
     for (let index = 1; index < count; index++) this.#parts.queue.pushBack(this.#batch[index]!);
     // Between the take and here the rest could be seen nowhere, so whoever parked meanwhile is told.
     if (count > 1 || !segment.injector.isEmpty()) this.#parts.ringer.wakeOne();
@@ -197,13 +252,60 @@ export class Executor {
       }
       order.failed(victim);
     }
-    this.#handOn();
+    this.handOn();
     return found;
+  }
+
+  /** What was left to others becomes visible to them: behind a round, and before a task that is run, but no sooner, because this thread finds it again then. */
+  #showLeft(): void {
+    const { queue, ringer } = this.#parts;
+    this.hasLeft = this.#left.length > 0;
+    if (!this.hasLeft) return;
+    for (const slot of this.#left) queue.pushBack(slot);
+    this.#left.length = 0;
+    ringer.wakeOne();
+  }
+
+  /** Whether a task that others may run too would only wait here, for its module. A guess: who is wrong claims a task that waits, or leaves one that need not. */
+  #isBetterLeft(slot: number): boolean {
+    const { table } = this.#parts.segment;
+    const number = table.guessFunctionOf(slot);
+    if (this.#functions.known(number) !== undefined || this.#order === undefined || this.#failures.has(number)) {
+      return false;
+    }
+    const state = table.stateOf(slot);
+    if (phaseOf(state) !== QUEUED || (state & PINNED) !== 0) return false;
+    if (!this.#functions.isLoading(number)) void this.#import(number);
+    return true;
+  }
+
+  /** For tasks that are not claimed: whoever finds one when the import has failed fails it. */
+  async #import(number: number): Promise<void> {
+    this.runningNow += 1;
+    try {
+      await this.#functions.load(number);
+    } catch (error) {
+      this.#failures.set(number, { error, isUsed: false, expiresMs: performance.now() + FAILURE_MS });
+    }
+    this.runningNow -= 1;
+    this.#parts.ringer.ring(this.#self);
+  }
+
+  /** The next call tries again. */
+  #forgetFailures(): void {
+    const nowMs = performance.now();
+    for (const [number, { isUsed, expiresMs }] of this.#failures) {
+      if (isUsed || nowMs > expiresMs) this.#failures.delete(number);
+    }
   }
 
   /** Runs the task that a hint led to. False when there is none for this thread. */
   #run(slot: number): boolean {
     const { segment } = this.#parts;
+    if (this.#isBetterLeft(slot)) {
+      this.#left.push(slot);
+      return false;
+    }
     const state = segment.table.claim(slot, this.#self);
     if (state === 0) {
       this.counts.staleHints += 1;
@@ -211,8 +313,13 @@ export class Executor {
     }
     const number = segment.table.functionOf(slot);
     const run = this.#functions.known(number);
-    if (run === undefined) void this.#load(slot, state, number);
-    else this.#call(slot, state, run);
+    const failure = this.#failures.get(number);
+    if (run !== undefined) this.#call(slot, state, run);
+    else if (failure === undefined) void this.#load(slot, state, number);
+    else {
+      failure.isUsed = true;
+      this.#fail(slot, state, failure.error);
+    }
     return true;
   }
 
@@ -240,6 +347,8 @@ export class Executor {
   }
 
   #call(slot: number, state: number, run: TaskFunction): void {
+    // It may run long.
+    if (this.#left.length > 0) this.#showLeft();
     let outcome: unknown;
     let promise: Promise<unknown> | undefined;
     try {
@@ -284,6 +393,8 @@ export class Executor {
     if (flags === FAILED) this.counts.failed += 1;
     segment.table.complete(slot, claimed, flags);
     ringer.settle(slot);
+    // Whoever runs a round settles behind it. Else this thread may sleep in its loop, where the task has ended.
+    if (!this.#isInRound && segment.table.originOf(slot) === this.#self) ringer.ring(this.#self);
   }
 }
 

@@ -1,17 +1,22 @@
 /**
- * What the compute threads count, in shared memory: a line of words for each, which that thread alone writes, once a round, and everybody reads. Plain words: statistics can bear numbers
+ * What the threads that run tasks count, in shared memory: a line of words for each, which that thread alone writes, once a round, and everybody reads. Plain words: statistics can bear numbers
  * of two rounds, and nothing else may rely on them.
  */
 import type { Words } from "../shared/words.js";
+import { NOBODY, type Places } from "./places.js";
 import { FIGURE_WORDS } from "./scheduler-memory.js";
 
 /** The names of the words, in their order. */
 const NAMES = [
   "executed",
   "failed",
+  "fromOwnQueue",
+  "fromInbox",
+  "fromInjector",
   "stealAttempts",
   "stealSuccesses",
   "staleHints",
+  "overflowed",
   "waiting",
   "queueDepth",
   "averageNanos",
@@ -22,17 +27,25 @@ const NAMES = [
  * @experimental
  */
 export interface ComputeFigures {
-  /** Its number, from 0. */
+  /** Its number, from 0, as placements name it. */
   readonly thread: number;
+  /** There is none, because those that were started ended before they had run a task, or because the server stops. */
+  readonly isDown: boolean;
   /** Tasks that it has finished. */
   readonly executed: number;
   /** Those among them that failed. */
   readonly failed: number;
+  /** Where the tasks came from that it has begun to run: its own queue, which is the fast path and holds what it has spawned, taken or stolen together with others; its inbox, for tasks that were placed there; the queue of all threads. */
+  readonly fromOwnQueue: number;
+  readonly fromInbox: number;
+  readonly fromInjector: number;
   /** Looks into other threads' queues, and those that found something. */
   readonly stealAttempts: number;
   readonly stealSuccesses: number;
   /** Hints that led to no task, because another thread had it or it was given up. */
   readonly staleHints: number;
+  /** Tasks that did not fit its own queue and went to the queue of all threads. */
+  readonly overflowed: number;
   /** Tasks that it has begun and that wait for something. */
   readonly waiting: number;
   /** Tasks in its own queue. */
@@ -41,17 +54,26 @@ export interface ComputeFigures {
   readonly averageNanos: number;
 }
 
-/** Writes the line of a thread. `base` is where the lines begin. */
-export function writeFigures(words: Words, base: number, figures: ComputeFigures): void {
-  const line = base + figures.thread * FIGURE_WORDS;
+/** What a thread counts of itself. */
+export type OwnFigures = Omit<ComputeFigures, "thread" | "isDown">;
+
+/** Writes the line of a thread. `line` is the index of its first word. */
+export function writeFigures(words: Words, line: number, figures: OwnFigures): void {
   for (let index = 0; index < NAMES.length; index++) words.write(line + index, figures[NAMES[index]!] | 0);
 }
 
-/** Reads the lines of all compute threads. */
-export function readFigures(words: Words, base: number, threads: number): ComputeFigures[] {
-  return Array.from({ length: threads }, (_, thread) => {
-    const line = base + thread * FIGURE_WORDS;
-    const entries = NAMES.map((name, index) => [name, words.read(line + index) >>> 0]);
-    return { thread, ...Object.fromEntries(entries) } as ComputeFigures;
+/** Empties the line of a thread before its successor starts. */
+export function clearFigures(words: Words, base: number, thread: number): void {
+  const line = base + thread * FIGURE_WORDS;
+  for (let index = 0; index < NAMES.length; index++) words.write(line + index, 0);
+}
+
+/** Reads the lines of the threads that serve the places. */
+export function readFigures(words: Words, base: number, places: Places): ComputeFigures[] {
+  return Array.from({ length: places.count }, (_, place) => {
+    const holder = places.holderOf(place);
+    const line = base + holder * FIGURE_WORDS;
+    const entries = NAMES.map((name, index) => [name, holder === NOBODY ? 0 : words.read(line + index) >>> 0]);
+    return { thread: place, isDown: holder === NOBODY, ...Object.fromEntries(entries) } as ComputeFigures;
   });
 }

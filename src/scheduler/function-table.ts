@@ -1,7 +1,7 @@
 /**
  * The functions that tasks call, by number: a task carries the number, and any thread finds out which module and export it means.
  *
- * Append-only shared memory. Any thread adds; entries never change and never go. A thread that dies while it adds leaves a number that nobody has.
+ * Append-only shared memory. Any thread adds; entries never change and never go. A thread that dies while it adds leaves a number that nobody has: a hole, behind which others go on.
  *
  *     word 0        count of numbers given out              any thread, by an atomic addition
  *     word 1        bytes of names given out                any thread, by an atomic addition
@@ -38,7 +38,7 @@ export class FunctionTable {
   readonly #words: SharedWords;
   readonly #names: Uint8Array;
   readonly #numbers = new Map<string, number>();
-  /** How many entries {@link #numbers} knows of. */
+  /** All entries below this one are in {@link #numbers}; some above may be. */
   #seen = 0;
 
   constructor(buffer: SharedArrayBuffer) {
@@ -81,11 +81,12 @@ export class FunctionTable {
 
   #learn(): void {
     const count = Math.min(this.#words.load(COUNT), FUNCTIONS_MAX);
-    for (; this.#seen < count; this.#seen++) {
-      const key = this.#keyOf(this.#seen);
-      // One that is being added is looked at again, and so is what comes behind it.
-      if (key === undefined) return;
-      if (!this.#numbers.has(key)) this.#numbers.set(key, this.#seen);
+    for (let number = this.#seen; number < count; number++) {
+      const key = this.#keyOf(number);
+      // One that is being added, or never will be because its thread has died: looked at again the next time, and so is what comes behind it.
+      if (key === undefined) continue;
+      if (!this.#numbers.has(key)) this.#numbers.set(key, number);
+      if (number === this.#seen) this.#seen += 1;
     }
   }
 

@@ -19,10 +19,11 @@ export class Ringer {
    * Work was published that any executing thread may take: wakes one, if one sleeps and none is searching.
    *
    * A thread that sleeps in its loop may be busy there, because what its tasks wait for goes on inside of that sleep, and nobody waits for another thread. So it is rung and its name taken away again,
-   * and the next one is woken too, until one that sleeps on its word, and is certainly idle, has been.
+   * and the next one is woken too, until one that sleeps on its word, and is certainly idle, has been. A shard whose driver says when it blocks is as idle as that: it looks for work before anything else.
    */
   wakeOne(): void {
     const { idle } = this.#segment;
+    if (!this.#share.steals) return;
     // Each turn takes another thread out of the set, so this ends; the bound is for threads that go back to sleep meanwhile.
     for (let left = this.#share.executors; left > 0; left--) {
       const notified = idle.wakeOne();
@@ -30,12 +31,18 @@ export class Ringer {
       this.wakes += 1;
       if (notified === "word") return;
       this.ring(idle.wokenThread);
+      if (this.#share.sleep === "driver") return;
       idle.endSearch(idle.wokenThread);
     }
   }
 
   /** Work was published for one executing thread. True if it slept on its word, so that it does nothing but look now. */
   wake(thread: number): boolean {
+    if (this.#share.sleep !== "word") {
+      // A shard looks into its inbox whenever it was rung, asleep or not.
+      this.ring(thread);
+      return false;
+    }
     const notified = this.#segment.parkers.unpark(thread);
     if (notified === "none") return false;
     this.wakes += 1;
@@ -48,8 +55,8 @@ export class Ringer {
     const origin = this.#segment.table.originOf(slot);
     const notified = this.#segment.settle(slot);
     if (origin === this.#segment.self) return;
-    // A thread that only spawns does not park by the word of its parker: its doorbell knows whether it sleeps.
-    if (origin >= this.#share.executors) this.ring(origin);
+    // A thread that only spawns, and a shard, do not park by the word of their parker alone: their doorbell knows whether they sleep.
+    if (origin >= this.#share.executors || this.#share.sleep !== "word") this.ring(origin);
     else if (notified !== "none") {
       this.wakes += 1;
       if (notified === "loop") this.ring(origin);

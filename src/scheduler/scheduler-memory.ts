@@ -1,9 +1,9 @@
 /**
  * The shared memory of a process's scheduler, and what each thread is told about it.
  *
- *     one buffer of words: [ the segment: queues, parkers, tasks ] [ life of each thread ] [ count of deaths ] [ figures: a line for each thread ] [ slab: a region for each thread ]
+ *     one buffer of words: [ the segment: queues, parkers, tasks ] [ life of each thread ] [ count of deaths ] [ places ] [ figures: a line for each thread ] [ slab: a region for each thread ]
  *
- * Ids 0 to `executors` - 1 are threads that run tasks; the others only spawn. The supervisor gives out ids and lives, and alone writes the words of lives and deaths.
+ * Ids 0 to `executors` - 1 are threads that run tasks; the others only spawn. The supervisor gives out ids and lives, and alone writes the words of lives, deaths and places.
  */
 import { INJECTOR_SHARDS_MAX } from "../constants.js";
 import type { Doorbell } from "../driver/contract.js";
@@ -11,6 +11,7 @@ import { createSegment, type Layout, layoutOf, readLayout, type SegmentOptions }
 import { Segment } from "../shared/segment.js";
 import { type SlabDivision, type SlabShape, slabLength } from "../shared/slab.js";
 import { SharedWords } from "../shared/words.js";
+import { placesLength } from "./places.js";
 
 const LINE_WORDS = 16;
 /** Words of the figures of one thread: a cache line, because that thread alone writes them. */
@@ -19,12 +20,25 @@ export const FIGURE_WORDS = LINE_WORDS;
 /** Where the arguments and results that do not fit a task's slot lie: 8 MiB of addresses a thread, of which the kernel backs what is used. */
 const SLAB: Omit<SlabDivision, "threads"> = { unitWords: LINE_WORDS, chunkUnits: 16_384, chunks: 8 };
 
+/**
+ * What the threads that run tasks sleep in, which says how they are woken: on their word (compute threads, of which one that sleeps in its loop may be busy there), in a driver that says when it blocks (shards), or in an event
+ * loop that does not, so that a thread which sleeps may be busy (shards on other drivers).
+ */
+export type ExecutorSleep = "word" | "driver" | "loop";
+
 /** What a thread needs to take part in a scheduler. Plain data, to be posted. */
 export interface SchedulerShare {
   readonly words: SharedArrayBuffer;
   readonly functions: SharedArrayBuffer;
-  /** Threads that run tasks: those with the lowest ids. */
+  /** Ids of threads that run tasks: the lowest ones. */
   readonly executors: number;
+  /** How many places those threads serve; see `places.ts`. */
+  readonly places: number;
+  readonly sleep: ExecutorSleep;
+  /** Whether a thread takes tasks that others have spawned. */
+  readonly steals: boolean;
+  /** Why no thread runs tasks; see `failure-note.ts`. */
+  readonly failure: SharedArrayBuffer;
   /** By thread id. */
   readonly doorbells: readonly Doorbell[];
 }
@@ -39,6 +53,8 @@ export interface SchedulerView {
   readonly words: SharedWords;
   readonly segment: Segment;
   readonly slab: SlabShape;
+  /** Index of the first word of the places; see `places.ts`. */
+  readonly places: number;
   /** Index of the first word of the figures; see `figures.ts`. */
   readonly figures: number;
 }
@@ -60,13 +76,20 @@ export function createSchedulerWords(options: SegmentOptions): SharedArrayBuffer
 export function viewScheduler(buffer: SharedArrayBuffer, thread: number): SchedulerView {
   const words = new SharedWords(buffer);
   const layout = readLayout(words);
-  return { words, segment: new Segment(words, layout, thread), slab: slabAfter(layout), figures: figuresAfter(layout) };
+  return {
+    words,
+    segment: new Segment(words, layout, thread),
+    slab: slabAfter(layout),
+    places: placesAfter(layout),
+    figures: figuresAfter(layout),
+  };
 }
 
-/** The figures alone, for who takes no part in the scheduler. */
-export function viewFigures(buffer: SharedArrayBuffer): { readonly words: SharedWords; readonly figures: number } {
+/** The figures and places alone, for who takes no part in the scheduler. */
+export function viewFigures(buffer: SharedArrayBuffer): Pick<SchedulerView, "words" | "places" | "figures"> {
   const words = new SharedWords(buffer);
-  return { words, figures: figuresAfter(readLayout(words)) };
+  const layout = readLayout(words);
+  return { words, places: placesAfter(layout), figures: figuresAfter(layout) };
 }
 
 function slabAfter(layout: Layout): SlabShape {
@@ -76,8 +99,12 @@ function slabAfter(layout: Layout): SlabShape {
   return { ...SLAB, threads, lives, deaths, base: figuresAfter(layout) + threads * FIGURE_WORDS };
 }
 
-function figuresAfter(layout: Layout): number {
+function placesAfter(layout: Layout): number {
   return layout.length + wholeLines(layout.options.threads) + LINE_WORDS;
+}
+
+function figuresAfter(layout: Layout): number {
+  return placesAfter(layout) + wholeLines(placesLength(layout.options.threads));
 }
 
 function wholeLines(words: number): number {

@@ -7,7 +7,8 @@ import { ComputePool, type SchedulerTuning } from "./compute-pool.js";
 import type { ComputeFigures } from "./figures.js";
 import { LoopBell } from "./loop-bell.js";
 import { type Seat, setDefaultSeat, setSeat } from "./seat.js";
-import { COMPUTE_MAX, NICE_MAX, TASKS_MAX } from "./task-options.js";
+import { NICE_MAX, TASKS_MAX } from "./task-options.js";
+import { COMPUTE_MAX } from "./topology.js";
 
 /**
  * How many threads run tasks, and how.
@@ -57,6 +58,8 @@ export interface SchedulerStats {
   readonly threads: readonly ComputeFigures[];
   /** Threads that died. */
   readonly deaths: number;
+  /** Those among them that ended before they had run a task. */
+  readonly failedStarts: number;
   /** Tasks that were lost with their thread. */
   readonly lost: number;
   /** Idempotent tasks that were begun again. */

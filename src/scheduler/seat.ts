@@ -12,11 +12,14 @@ import { generationOf, IDEMPOTENT, JOIN_INTEREST, PINNED } from "../shared/task-
 import type { SharedWords } from "../shared/words.js";
 import type { TaskOptions } from "./call-options.js";
 import { Executor } from "./executor.js";
-import { type ComputeFigures, readFigures, writeFigures } from "./figures.js";
+import { readFailureNote } from "./failure-note.js";
+import { type ComputeFigures, type OwnFigures, readFigures, writeFigures } from "./figures.js";
 import { FunctionTable, type TaskFunctionName } from "./function-table.js";
+import { addPinnedHint } from "./pinned-hint.js";
 import { checkThread, ownerOf, type Placement } from "./placement.js";
+import { NOBODY, Places } from "./places.js";
 import { Ringer } from "./ringer.js";
-import { type SchedulerAssignment, viewScheduler } from "./scheduler-memory.js";
+import { FIGURE_WORDS, type SchedulerAssignment, viewScheduler } from "./scheduler-memory.js";
 import { checkTaskOptions } from "./task-checks.js";
 import { TaskValues } from "./task-values.js";
 
@@ -40,6 +43,10 @@ interface Pending {
 export type FlightWatcher = (isInFlight: boolean) => void;
 
 const NO_OPTIONS: TaskOptions = {};
+/** Instead of a place: any thread. */
+const ANY = -1;
+/** Instead of a place: this thread, in the order of its own queue. */
+const OWN = -2;
 
 /** One thread's seat. */
 export class Seat {
@@ -47,8 +54,9 @@ export class Seat {
   readonly segment: Segment;
   readonly values: TaskValues;
   readonly ringer: Ringer;
-  /** Threads that run tasks. */
-  readonly executors: number;
+  /** Threads that run tasks, as placements number them. */
+  readonly places: Places;
+  readonly #assignment: SchedulerAssignment;
   readonly #words: SharedWords;
   readonly #figures: number;
   readonly #functions: FunctionTable;
@@ -59,24 +67,34 @@ export class Seat {
   readonly #flight: FlightWatcher;
   /** What {@link #flight} was told last. */
   #isInFlight = false;
-  #nextThread: number;
+  /** Told when this thread has a task to run that it has spawned itself. */
+  readonly #queued: () => void;
+  #nextPlace: number;
+  #hasGivenUpAll = false;
 
-  constructor(assignment: SchedulerAssignment, flight: FlightWatcher = () => undefined) {
-    const { thread, words, executors } = assignment;
+  /** `queued` is for a thread that runs tasks and does not look for them all the time. */
+  constructor(
+    assignment: SchedulerAssignment,
+    flight: FlightWatcher = () => undefined,
+    queued = () => undefined as void,
+  ) {
+    const { thread, words, executors, places, steals } = assignment;
     const view = viewScheduler(words, thread);
     this.segment = view.segment;
     this.#words = view.words;
     this.#figures = view.figures;
-    this.executors = executors;
+    this.#assignment = assignment;
+    this.places = new Places(view.words, view.places, places);
+    this.#queued = queued;
     this.values = new TaskValues(view, words);
     this.ringer = new Ringer(view.segment, assignment);
     this.#functions = new FunctionTable(assignment.functions);
     this.#origin = view.segment.openOrigin();
-    this.#queue = thread < executors ? view.segment.openQueue() : undefined;
+    this.#queue = thread < executors ? view.segment.openQueue({ isAlone: !steals }) : undefined;
     this.#first = view.segment.table.firstOf(thread);
     this.#pending = new Array<Pending | undefined>(view.segment.table.slotsPerThread).fill(undefined);
     this.#flight = flight;
-    this.#nextThread = thread % executors;
+    this.#nextPlace = thread % places;
   }
 
   /** Tasks whose slot is taken. */
@@ -87,18 +105,20 @@ export class Seat {
   /** Makes this thread run tasks: to be called once, by a thread whose id is one of those. */
   openExecutor(): Executor {
     assert(this.#queue !== undefined, "only some threads run tasks");
-    const { segment, values, ringer, executors } = this;
-    return new Executor({ segment, values, ringer, executors, queue: this.#queue, functions: this.#functions });
+    const { segment, values, ringer } = this;
+    const { executors, steals } = this.#assignment;
+    const functions = this.#functions;
+    return new Executor({ segment, values, ringer, executors, steals, queue: this.#queue, functions });
   }
 
   /** Shows what this thread counts to all others. */
-  publishFigures(figures: ComputeFigures): void {
-    writeFigures(this.#words, this.#figures, figures);
+  publishFigures(figures: OwnFigures): void {
+    writeFigures(this.#words, this.#figures + this.segment.self * FIGURE_WORDS, figures);
   }
 
-  /** What all compute threads count. */
+  /** What all threads that run tasks count. */
   readFigures(): ComputeFigures[] {
-    return readFigures(this.#words, this.#figures, this.executors);
+    return readFigures(this.#words, this.#figures, this.places);
   }
 
   /** The number by which tasks name a function. */
@@ -118,9 +138,9 @@ export class Seat {
     if (slot < 0) return Promise.reject(this.#refused(slot));
     try {
       this.segment.table.setCall(slot, functionNumber, 0);
-      const thread = this.#threadFor(options.placement);
+      const place = this.#placeFor(options.placement);
       this.values.writeArguments(slot, args);
-      return this.#start(slot, thread, options);
+      return this.#start(slot, place, options);
     } catch (error) {
       this.values.release(slot);
       this.#origin.abandon(slot);
@@ -136,6 +156,8 @@ export class Seat {
       this.#settle(slot);
       count += 1;
     }
+    if (this.places.servedCount === 0) this.#giveUpAll();
+    else this.#hasGivenUpAll = false;
     return count;
   }
 
@@ -158,9 +180,10 @@ export class Seat {
     this.#isInFlight = false;
   }
 
-  #start(slot: number, thread: number, options: TaskOptions): Promise<unknown> {
-    const { inboxes, injector } = this.segment;
-    const isPinned = thread !== -1;
+  #start(slot: number, place: number, options: TaskOptions): Promise<unknown> {
+    const thread = place >= 0 ? this.places.holderOf(place) : this.segment.self;
+    if (thread === NOBODY) throw this.#nobodyRuns();
+    const isPinned = place !== ANY;
     const flags = JOIN_INTEREST | (options.idempotent === true ? IDEMPOTENT : 0) | (isPinned ? PINNED : 0);
     return new Promise((resolve, reject) => {
       const pending: Pending = { resolve, reject, stopWatching: undefined };
@@ -169,40 +192,86 @@ export class Seat {
       this.counts.spawned += 1;
       this.#tellFlight();
       if (options.signal !== undefined || (options.timeoutMs ?? 0) > 0) this.#watch(slot, generationOf(state), options);
-      if (isPinned) {
-        inboxes[thread]!.insert(slot);
-        if (thread !== this.segment.self) this.ringer.wake(thread);
-        return;
-      }
-      if (this.#queue === undefined) injector.insert(slot);
-      else this.#queue.push(slot);
-      if (!this.#asksFirst(slot, options.placement)) this.ringer.wakeOne();
+      if (place >= 0) this.#addPinned(slot, place, state);
+      else this.#addHint(slot, options.placement);
+      // Behind the hint; see `places.ts`.
+      if (this.places.servedCount === 0) this.#giveUp(slot, generationOf(state), this.#nobodyRuns());
+    });
+  }
+
+  /** The hint of a task that anybody may run, or this thread where none takes another's. */
+  #addHint(slot: number, placement: Placement | undefined): void {
+    if (this.#queue === undefined) this.segment.injector.insert(slot);
+    else {
+      this.#queue.push(slot);
+      this.#queued();
+    }
+    if (!this.#asksFirst(slot, placement)) this.ringer.wakeOne();
+  }
+
+  /** The hint of a task that is queued for the thread of a place. */
+  #addPinned(slot: number, place: number, state: number): void {
+    const { self } = this.segment;
+    const told = (thread: number): void => {
+      if (thread === self) this.#queued();
+      else this.ringer.wake(thread);
+    };
+    const isServed = addPinnedHint(this.segment, this.places, { slot, place, state, told });
+    if (!isServed) this.#giveUp(slot, generationOf(state), this.#nobodyRuns());
+  }
+
+  /** No thread runs tasks, and none will for some time: rejects what has not begun. */
+  #giveUpAll(): void {
+    if (this.#hasGivenUpAll) return;
+    this.#hasGivenUpAll = true;
+    for (let index = 0; index < this.#pending.length; index++) {
+      if (this.#pending[index] === undefined) continue;
+      const slot = this.#first + index;
+      this.#giveUp(slot, generationOf(this.segment.table.stateOf(slot)), this.#nobodyRuns());
+    }
+  }
+
+  #nobodyRuns(): RingloomError {
+    const note = readFailureNote(this.#assignment.failure);
+    const message = note === "" ? "the thread for it has ended" : "the threads for it do not start";
+    return new RingloomError("ERR_RINGLOOM_THREAD_LOST", `Cannot run a task: ${message}.`, {
+      operation: "spawn",
+      cause: note === "" ? undefined : new Error(note),
     });
   }
 
   /** Gives the preferred thread a hint besides the one that anybody may take: whoever comes first has the task. True if that thread was idle, and is woken, so that nobody else need be. */
   #asksFirst(slot: number, placement: Placement | undefined): boolean {
-    if (placement?.kind !== "stealable" || placement.preferred === undefined) return false;
-    this.segment.inboxes[placement.preferred]!.insert(slot);
-    return this.ringer.wake(placement.preferred);
+    if (placement?.kind !== "stealable" || placement.preferred === undefined || !this.#assignment.steals) return false;
+    const thread = this.places.holderOf(placement.preferred);
+    if (thread === NOBODY || thread === this.segment.self) return false;
+    this.segment.inboxes[thread]!.insert(slot);
+    return this.ringer.wake(thread);
   }
 
-  /** The thread that a placement means, or -1 for any. */
-  #threadFor(placement: Placement | undefined): number {
-    if (placement === undefined) return -1;
-    switch (placement.kind) {
+  /** The place that a placement means, {@link ANY} or {@link OWN}. */
+  #placeFor(placement: Placement | undefined): number {
+    const { count } = this.places;
+    switch (placement?.kind) {
+      case undefined:
       case "stealable":
-        if (placement.preferred !== undefined) checkThread(placement.preferred, this.executors);
-        return -1;
+        if (placement?.preferred !== undefined) checkThread(placement.preferred, count);
+        if (this.#assignment.steals) return ANY;
+        // A thread that runs none has nobody who would take them from it.
+        return this.#queue === undefined ? this.#nextInTurn() : OWN;
       case "pinned":
-        checkThread(placement.thread, this.executors);
+        checkThread(placement.thread, count);
         return placement.thread;
       case "round-robin":
-        this.#nextThread = (this.#nextThread + 1) % this.executors;
-        return this.#nextThread;
+        return this.#nextInTurn();
       case "sticky":
-        return ownerOf(placement.key, this.executors);
+        return ownerOf(placement.key, count);
     }
+  }
+
+  #nextInTurn(): number {
+    this.#nextPlace = (this.#nextPlace + 1) % this.places.count;
+    return this.#nextPlace;
   }
 
   #settle(slot: number): void {

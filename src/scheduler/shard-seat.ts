@@ -1,23 +1,35 @@
-/** A shard's seat in the scheduler: opened when its module first needs one, and told of settled tasks by the shard's driver. */
+/** A shard's seat in the scheduler: told of settled tasks by the shard's driver. A shard that only spawns opens it when its module first needs one; a shard that runs tasks, at its birth. */
 import type { DriverWake } from "../driver/contract.js";
 import type { SchedulerAssignment } from "./scheduler-memory.js";
-import { Seat, type SeatCounts, setDefaultSeat } from "./seat.js";
+import { Seat, type SeatCounts, setDefaultSeat, setSeat } from "./seat.js";
+import { ShardExecutor } from "./shard-executor.js";
 
 /** How often tasks are looked for while the shard has no driver, in milliseconds: a module may spawn tasks while it loads, and in its hooks after the drain. */
 const LOOK_MS = 1;
+/** How often a shard that ends looks whether the tasks are done that it has begun, in milliseconds. */
+const END_LOOK_MS = 5;
 
 const NO_COUNTS: SeatCounts = { spawned: 0, settled: 0, overloaded: 0, cancelled: 0 };
 let seat: Seat | undefined;
+let executor: ShardExecutor | undefined;
 let hasDriver = false;
+let isInFlight = false;
 let lookTimer: NodeJS.Timeout | undefined;
 
-/** Gives this thread a seat when its module first spawns a task; `spawnsTasks` is called then. */
+/** Gives this thread a seat: at once when shards run the tasks, else when its module first spawns a task; `spawnsTasks` is called then. */
 export function openShardSeat(assignment: SchedulerAssignment, spawnsTasks: () => void): void {
-  setDefaultSeat(() => {
-    spawnsTasks();
-    seat = new Seat(assignment, (isInFlight) => lookMeanwhile(isInFlight));
-    return seat;
-  });
+  if (assignment.sleep === "word") {
+    setDefaultSeat(() => {
+      spawnsTasks();
+      seat = new Seat(assignment, setInFlight);
+      return seat;
+    });
+    return;
+  }
+  seat = new Seat(assignment, setInFlight, () => executor?.wake());
+  setSeat(seat);
+  executor = new ShardExecutor(seat, assignment.sleep === "driver");
+  lookMeanwhile();
 }
 
 /** What the shard's tasks count: zeros before its first one. */
@@ -30,18 +42,40 @@ export function shardWake(assignment: SchedulerAssignment | undefined): DriverWa
   const doorbell = assignment?.doorbells[assignment.thread];
   if (doorbell === undefined) return undefined;
   hasDriver = true;
-  lookMeanwhile(false);
-  return { doorbell, rung: () => seat?.drainSettled() };
+  lookMeanwhile();
+  return { doorbell, rung: look, idle: assignment?.sleep === "driver" ? executor : undefined };
 }
 
 /** The shard's driver has ended, and hooks that run after it may wait for tasks. */
 export function shardDriverEnded(): void {
   hasDriver = false;
-  lookMeanwhile((seat?.liveCount ?? 0) > 0);
+  lookMeanwhile();
 }
 
-function lookMeanwhile(isInFlight: boolean): void {
+/** This thread is about to end: begins no further task, and resolves when those are done that it has begun, or after `deadlineMs`. */
+export async function endShardTasks(deadlineMs: number): Promise<void> {
+  executor?.retire();
+  const endMs = performance.now() + deadlineMs;
+  while ((executor?.runningNow ?? 0) > 0 && performance.now() < endMs) {
+    await new Promise((resolve) => setTimeout(resolve, END_LOOK_MS));
+  }
+}
+
+function look(): void {
+  seat?.drainSettled();
+  executor?.rung();
+}
+
+function setInFlight(isNow: boolean): void {
+  isInFlight = isNow;
+  lookMeanwhile();
+}
+
+function lookMeanwhile(): void {
   clearInterval(lookTimer);
   lookTimer = undefined;
-  if (isInFlight && !hasDriver) lookTimer = setInterval(() => seat?.drainSettled(), LOOK_MS);
+  if (hasDriver || (!isInFlight && executor === undefined)) return;
+  lookTimer = setInterval(look, LOOK_MS);
+  // Tasks of others keep no thread alive.
+  if (!isInFlight) lookTimer.unref();
 }

@@ -21,6 +21,11 @@ export class TaskFunctions {
     return this.#known[number];
   }
 
+  /** Whether the function's module is being imported. */
+  isLoading(number: number): boolean {
+    return this.#loading.has(number);
+  }
+
   /** Imports the function's module. Rejects with `ERR_RINGLOOM_MODULE_LOAD` or `ERR_RINGLOOM_NO_SUCH_FUNCTION`; the next call tries again. */
   load(number: number): Promise<TaskFunction> {
     let loading = this.#loading.get(number);

@@ -1,9 +1,8 @@
 /** The options that have to do with tasks. They are part of `RUNTIME_OPTIONS` in `src/runtime/options.ts`. */
 import { TASK_SLOTS_PER_THREAD_DEFAULT } from "../constants.js";
-import { integerOption, integerOrAutoOption } from "../runtime/option.js";
+import { choiceOption, integerOption, integerOrAutoOption } from "../runtime/option.js";
+import { COMPUTE_MAX, TOPOLOGIES } from "./topology.js";
 
-/** Threads of one process that may run tasks. */
-export const COMPUTE_MAX = 32;
 /** Tasks that one thread may have in flight, at most. */
 export const TASKS_MAX = 16_384;
 /** The lowest scheduling priority: `setpriority(2)`. */
@@ -11,6 +10,16 @@ export const NICE_MAX = 19;
 
 /** The definition of each option for tasks. */
 export const TASK_OPTIONS = {
+  topology: choiceOption({
+    flag: "topology",
+    environment: ["RINGLOOM_TOPOLOGY"],
+    placeholder: "NAME",
+    fallback: "io+compute",
+    fallbackText: "io+compute",
+    choices: TOPOLOGIES,
+    description:
+      "Who runs tasks: compute threads beside the shards, the shards and idle ones take from busy ones, or each shard its own.",
+  }),
   compute: integerOrAutoOption({
     flag: "compute",
     environment: ["RINGLOOM_COMPUTE"],
@@ -19,7 +28,8 @@ export const TASK_OPTIONS = {
     fallbackText: "half of the allowed CPUs, at least 1",
     min: 0,
     max: COMPUTE_MAX,
-    description: "Threads that run tasks, beside the shards. They start with the first task. 0: there are no tasks.",
+    description:
+      "Threads that run tasks, beside the shards (io+compute only). They start with the first task. 0: there are no tasks.",
   }),
   computeNice: integerOption({
     flag: "compute-nice",

@@ -6,25 +6,29 @@
  * A hint that overflows costs one push to the injector. Nothing here is shared but what the three are made of, and nothing is held back: what is pushed can be stolen at once.
  */
 import { LIFO_RUNS_MAX } from "../constants.js";
-import type { Injector } from "./injector.js";
 import type { LifoSlots } from "./lifo-slots.js";
 import type { RunQueue } from "./run-queue.js";
+
+/** Where hints go that do not fit. */
+export interface Overflow {
+  insert(slot: number): void;
+}
 
 /** One thread's queue, for its owner. */
 export class LocalQueue {
   readonly queue: RunQueue;
   readonly #lifo: LifoSlots;
-  readonly #injector: Injector;
+  readonly #overflow: Overflow;
   #lifoRuns = 0;
   #overflowCount = 0;
 
-  constructor(lifo: LifoSlots, queue: RunQueue, injector: Injector) {
+  constructor(lifo: LifoSlots, queue: RunQueue, overflow: Overflow) {
     this.queue = queue;
     this.#lifo = lifo;
-    this.#injector = injector;
+    this.#overflow = overflow;
   }
 
-  /** Hints that went to the injector because the run queue was full. */
+  /** Hints that went elsewhere because the run queue was full. */
   get overflowCount(): number {
     return this.#overflowCount;
   }
@@ -44,7 +48,7 @@ export class LocalQueue {
   pushBack(slot: number): void {
     if (this.queue.push(slot)) return;
     this.#overflowCount++;
-    this.#injector.insert(slot);
+    this.#overflow.insert(slot);
   }
 
   /** Takes the hint whose turn it is, or -1 if there is none. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RERUNS_MAX } from "../constants.js";
 import { layoutOf } from "./layout.js";
-import { Reaper, type ReapReport } from "./reaper.js";
+import { Reaper, type ReapOptions, type ReapReport } from "./reaper.js";
 import { Segment } from "./segment.js";
 import {
   CANCELLED,
@@ -54,6 +54,23 @@ test("Reaper.reap() keeps queued tasks pinned to the dead thread for its success
       assert.equal(supervisor.inboxes[DEAD]!.take(), isReplaced ? slot : -1);
       assert.equal(phaseOf(client.table.stateOf(slot)), isReplaced ? QUEUED : DONE);
     }
+  }
+});
+
+test("Reaper.reap() hands what is pinned to the dead thread to a successor that is there already", () => {
+  const successor = 2;
+  const { client, dead, origin, reap, segmentOf } = scene();
+  const queued = spawn(client, origin, JOIN_INTEREST | PINNED, DEAD);
+  const again = spawn(client, origin, JOIN_INTEREST | PINNED | IDEMPOTENT, DEAD);
+  const lost = spawn(client, origin, JOIN_INTEREST | PINNED, DEAD);
+  for (const slot of [again, lost]) assert.notEqual(dead.table.claim(slot, DEAD), 0);
+  assert.deepEqual(reap({ isReplaced: false, successor }), { lost: 1, requeued: 1, orphaned: 0, ring: [] });
+  assert.equal(origin.nextSettled(), lost);
+  const inbox = segmentOf(successor).inboxes[successor]!;
+  assert.deepEqual([inbox.take(), inbox.take(), inbox.take()].sort(), [-1, queued, again].sort());
+  for (const slot of [queued, again]) {
+    assert.equal(client.table.claim(slot, DEAD), 0);
+    assert.notEqual(client.table.claim(slot, successor), 0);
   }
 });
 
@@ -161,6 +178,6 @@ function scene() {
   const segmentOf = (self: number) => new Segment(words, layout, self);
   const client = segmentOf(0);
   const supervisor = segmentOf(2);
-  const reap = (options = { isReplaced: true }): ReapReport => new Reaper(supervisor).reap(DEAD, options);
+  const reap = (options: ReapOptions = { isReplaced: true }): ReapReport => new Reaper(supervisor).reap(DEAD, options);
   return { client, dead: segmentOf(DEAD), supervisor, segmentOf, origin: client.openOrigin(), reap };
 }

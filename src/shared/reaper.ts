@@ -7,7 +7,7 @@
  * | what it finds | what it does |
  * |---|---|
  * | a task that the dead thread ran | idempotent, not cancelled and not begun too often: queued again; else DONE + LOST, and its origin is told |
- * | a queued task that is pinned to the dead thread | stays queued if a successor comes, because it never began; else DONE + LOST, and its origin is told |
+ * | a queued task that is pinned to the dead thread | stays queued if a successor comes, because it never began; is queued for the successor that is there already; else DONE + LOST, and its origin is told |
  * | any other queued task | its hint is added again, wherever the first one is |
  * | a task that is done and not yet settled | its origin is told again |
  * | a task that the dead thread had spawned | nobody waits for it: if it is queued or done the slot is freed; if it runs elsewhere it is cancelled and detached, and the successor frees it when it is done |
@@ -30,6 +30,7 @@ import {
   phaseOf,
   QUEUED,
   RUNNING,
+  repinnedFrom,
   threadOf,
 } from "./task-state.js";
 
@@ -49,6 +50,8 @@ export interface ReapReport {
 export interface ReapOptions {
   /** Another thread will get this id and serve what is pinned to it. */
   readonly isReplaced: boolean;
+  /** A living thread, of another id, that what is pinned to the dead one is handed to. */
+  readonly successor?: number;
 }
 
 /** Who manages the memory for arguments and results. */
@@ -129,7 +132,13 @@ export class Reaper {
       if (phase === DONE) return this.#tell(slot);
       const isDead = threadOf(state) === dead;
       const isPinned = (state & PINNED) !== 0;
-      const hasRunner = !isPinned || !isDead || options.isReplaced;
+      const { isReplaced, successor } = options;
+      const hasRunner = !isPinned || !isDead || isReplaced || successor !== undefined;
+      if (phase === QUEUED && isPinned && isDead && successor !== undefined) {
+        const moved = repinnedFrom(state, successor);
+        if (!table.replace(slot, state, moved)) continue;
+        return this.#addHint(slot, moved);
+      }
       if (phase === QUEUED && hasRunner) return this.#addHint(slot, state);
       if (phase === RUNNING && !isDead) return;
       const canRunAgain = (state & IDEMPOTENT) !== 0 && (state & CANCELLED) === 0 && hasRunner;
@@ -137,7 +146,8 @@ export class Reaper {
         this.#memory.releaseOutcome(slot);
         if (!table.requeue(slot, state)) continue;
         this.#requeued++;
-        return this.#addHint(slot, state);
+        // Once more, because it may have to be queued for another thread.
+        continue;
       }
       if (!table.replace(slot, state, doneFrom(state, LOST))) continue;
       this.#lost++;

@@ -43,10 +43,11 @@ export class Segment {
     this.thieves = layout.threads.map((thread) => new RunQueueThief(words, thread.queue));
   }
 
-  /** The thread's own queue: to be opened once, by its owner. */
-  openQueue(): LocalQueue {
+  /** The thread's own queue: to be opened once, by its owner. What does not fit goes to the injector, or to the thread's own inbox if nobody else may run it (`isAlone`). */
+  openQueue({ isAlone = false }: { readonly isAlone?: boolean } = {}): LocalQueue {
     const { lifo, queue } = this.#own();
-    return new LocalQueue(new LifoSlots(this.#words, lifo), new RunQueue(this.#words, queue), this.injector);
+    const overflow = isAlone ? this.inboxes[this.self]! : this.injector;
+    return new LocalQueue(new LifoSlots(this.#words, lifo), new RunQueue(this.#words, queue), overflow);
   }
 
   /** The thread's own tasks: to be opened once, by their origin. */

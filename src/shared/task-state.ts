@@ -83,6 +83,11 @@ export function requeuedFrom(running: number): number {
   return (running & ~PHASE_MASK) | QUEUED;
 }
 
+/** The state of a task that is queued for a thread, queued for another one instead. */
+export function repinnedFrom(queued: number, thread: number): number {
+  return (queued & ~THREAD_MASK) | (thread << THREAD_SHIFT);
+}
+
 /** The state with its outcome; `flags` are added. */
 export function doneFrom(state: number, flags: number): number {
   return state | flags | DONE;

@@ -124,6 +124,11 @@ export class TaskTable {
     return this.#words.read(this.#at(slot) + FUNCTION);
   }
 
+  /** The function of a task that the caller has not claimed: a guess, because the slot may be another task's meanwhile. */
+  guessFunctionOf(slot: number): number {
+    return this.functionOf(slot);
+  }
+
   /** A reference to the arguments, in the origin's slab; 0 for none. */
   argumentOf(slot: number): number {
     return this.#words.load(this.#at(slot) + ARGUMENT);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { existsSync, readdirSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import { loadNative } from "../../src/native.js";
@@ -17,16 +18,23 @@ const shardMain = new URL("./fixtures/tiny-shard.js", import.meta.url);
 const BASE = { port: 0, driver: "portable", drainGraceMs: 0, shards: portSharing().isPossible ? 2 : 1 };
 
 interface Setup {
+  main?: URL;
   config?: Record<string, unknown>;
   behaviour?: string;
   module?: URL;
   events?: GroupEvents;
 }
 
-function start({ config = {}, behaviour = "serves", module = shardMain, events }: Setup = {}): Promise<Supervisor> {
+function start({
+  config = {},
+  behaviour = "serves",
+  main = shardMain,
+  module = shardMain,
+  events,
+}: Setup = {}): Promise<Supervisor> {
   return Supervisor.start({
     module,
-    shardMain,
+    shardMain: main,
     options: resolveRuntimeOptions({ config: { ...BASE, ...config } }),
     service: { behaviour },
     ...(events === undefined ? {} : { events }),
@@ -55,6 +63,20 @@ async function ask(socket: Socket, line: string): Promise<string> {
   while (!text.endsWith("\n")) text += String((await once(socket, "data"))[0]);
   return text.trim();
 }
+
+test("Supervisor.start() rejects when the system gives no thread, and keeps no descriptor", {
+  skip: !existsSync("/proc/self/fd") && "no /proc",
+}, async () => {
+  const main = new URL("https://127.0.0.1/none.js");
+  for (const topology of ["io+compute", "work-stealing"]) {
+    await assert.rejects(start({ main, config: { topology } }));
+    const before = readdirSync("/proc/self/fd").length;
+    await assert.rejects(start({ main, config: { topology } }), (error: Error) =>
+      /URL/.test(String(error.cause ?? error)),
+    );
+    assert.equal(readdirSync("/proc/self/fd").length, before);
+  }
+});
 
 test("Supervisor.stop() drains every shard and reports exit code 0 when nothing is in the way", async () => {
   const supervisor = await start();

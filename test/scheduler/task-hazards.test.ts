@@ -55,6 +55,11 @@ describe("a task", () => {
       assert.equal(scheduler.stats.deaths, 0);
     }));
 
+  test("is seen done by the task that waits for it, on a thread that sleeps in its event loop", () =>
+    withScheduler({ compute: 1 }, async () => {
+      assert.equal(await work.with({ timeoutMs: 10_000 }).nestedLater(20, "late"), "late");
+    }));
+
   test("runs although the thread that is asked first is busy in its event loop", () =>
     withScheduler({ compute: 2 }, async () => {
       const folder = mkdtempSync(join(tmpdir(), "ringloom-hazards-"));

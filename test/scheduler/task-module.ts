@@ -1,5 +1,6 @@
 /** What the tests run as tasks. */
 import { AsyncLocalStorage } from "node:async_hooks";
+import { existsSync, writeFileSync } from "node:fs";
 import { threadId } from "node:worker_threads";
 import { tasks } from "../../src/scheduler/tasks.js";
 
@@ -74,11 +75,18 @@ export function calledBackTwice(value: number): PromiseLike<number> {
 
 /** Waits a moment, and then burns CPU until there is a file of that name. False if none came. */
 export async function burnUntil(path: string): Promise<boolean> {
-  const { existsSync, writeFileSync } = await import("node:fs");
   await later(20, 0);
   writeFileSync(`${path}.begun`, "");
   const endMs = performance.now() + BURN_MS_MAX;
   while (performance.now() < endMs) if (existsSync(path)) return true;
+  return false;
+}
+
+/** Makes a file, and burns CPU until there is another one. False if none came. */
+export function meet(made: string, awaited: string): boolean {
+  writeFileSync(made, "");
+  const endMs = performance.now() + BURN_MS_MAX;
+  while (performance.now() < endMs) if (existsSync(awaited)) return true;
   return false;
 }
 
@@ -94,7 +102,6 @@ export function waitFor(word: Int32Array): string {
 
 /** Exits the thread the first time, and answers the second: the word outlives the thread. */
 export async function exitOnce(path: string): Promise<string> {
-  const { existsSync, writeFileSync } = await import("node:fs");
   if (existsSync(path)) return "second";
   writeFileSync(path, "");
   return exit();
@@ -104,6 +111,11 @@ export function enterContext(value: string): string | undefined {
   const before = storage.getStore();
   storage.enterWith(value);
   return before;
+}
+
+/** Waits for a task that waits. */
+export function nestedLater(ms: number, value: string): Promise<unknown> {
+  return self.later(ms, value);
 }
 
 /** The number of leaves of a tree of tasks. */

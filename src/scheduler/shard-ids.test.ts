@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SharedWords } from "../shared/words.js";
+import { NOBODY, Places, placesLength } from "./places.js";
+import { ShardIds } from "./shard-ids.js";
+
+const SHARDS = 2;
+const IDS = 4;
+
+function scene(): { ids: ShardIds; places: Places } {
+  const words = new SharedWords(new SharedArrayBuffer(placesLength(SHARDS) * Int32Array.BYTES_PER_ELEMENT));
+  const places = new Places(words, 0, SHARDS);
+  return { ids: new ShardIds(places, IDS), places };
+}
+
+function holders(places: Places): number[] {
+  return Array.from({ length: places.count }, (_, place) => places.holderOf(place));
+}
+
+test("ShardIds.admit() gives each shard its own id, and the successor of a dead one the same", () => {
+  const { ids, places } = scene();
+  assert.deepEqual([ids.admit(1), ids.admit(0)], [1, 0]);
+  assert.deepEqual(ids.leave(1, true), { isReplaced: true });
+  assert.deepEqual(holders(places), [0, 1]);
+  assert.equal(ids.admit(1), 1);
+});
+
+test("ShardIds.leave() hands the place to the thread that has taken over", () => {
+  const { ids, places } = scene();
+  ids.admit(0);
+  ids.admit(1);
+  const successor = ids.admit(0);
+  assert.equal(successor, 2);
+  assert.deepEqual(holders(places), [0, 1], "until the first one has ended");
+  assert.deepEqual(ids.leave(0, true), { isReplaced: false, successor });
+  assert.deepEqual(holders(places), [2, 1]);
+  assert.deepEqual([ids.admit(0), ids.admit(0), ids.admit(0)], [3, 0, undefined]);
+});
+
+test("ShardIds.leave() takes back the id of a thread that never served its place", () => {
+  const { ids, places } = scene();
+  ids.admit(0);
+  const successor = ids.admit(0)!;
+  assert.deepEqual(ids.leave(successor, true), { isReplaced: false });
+  assert.deepEqual(holders(places), [0, 1]);
+  assert.deepEqual([ids.admit(0), ids.admit(0)], [3, successor]);
+});
+
+test("ShardIds.endReplacing() leaves no place to somebody who will not come", () => {
+  const { ids, places } = scene();
+  ids.admit(0);
+  ids.admit(1);
+  ids.leave(1, true);
+  assert.equal(places.servedCount, 2);
+  assert.deepEqual(ids.endReplacing(), [1]);
+  assert.deepEqual(holders(places), [0, NOBODY]);
+  assert.equal(places.servedCount, 1);
+  assert.deepEqual(ids.leave(0, false), { isReplaced: false });
+  assert.equal(places.servedCount, 0);
+});

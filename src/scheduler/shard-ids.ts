@@ -1,0 +1,71 @@
+/**
+ * The ids of shards that run tasks. Shard s serves place s. Its first thread gets the id s; one that takes over while the first is still there gets a spare one, and serves the place when the first has ended.
+ *
+ *     ids: [ one for each shard ] [ spare ones ]
+ */
+import { assert } from "../assert.js";
+import type { ReapOptions } from "../shared/reaper.js";
+import { NOBODY, type Places } from "./places.js";
+
+/** Who has which id. The supervisor's alone. */
+export class ShardIds {
+  readonly #places: Places;
+  /** By id: the place of the thread that has it. */
+  readonly #placeOf: (number | undefined)[];
+  /** Spare ids that nobody has. */
+  readonly #vacant: number[] = [];
+
+  /** There are `idCount` ids, at least one for each place. */
+  constructor(places: Places, idCount: number) {
+    assert(idCount >= places.count, "each place has an id");
+    this.#places = places;
+    this.#placeOf = new Array<undefined>(idCount).fill(undefined);
+    for (let place = 0; place < places.count; place++) places.assign(place, place);
+    for (let id = places.count; id < idCount; id++) this.#vacant.push(id);
+  }
+
+  /** An id for a new thread of a shard, or undefined when all are taken. */
+  admit(place: number): number | undefined {
+    const home = this.#places.holderOf(place);
+    // The successor of a dead thread has its id, and with it what is pinned there.
+    const isFree = home !== NOBODY && this.#placeOf[home] === undefined;
+    const id = isFree ? home : this.#vacant.shift();
+    if (id !== undefined) this.#placeOf[id] = place;
+    return id;
+  }
+
+  /** A thread has ended. Gives what the reaper has to know, which the caller calls at once. */
+  leave(id: number, isReplaced: boolean): ReapOptions {
+    const place = this.#placeOf[id];
+    assert(place !== undefined, "only a thread that is there leaves");
+    this.#placeOf[id] = undefined;
+    if (this.#places.holderOf(place) !== id) {
+      this.#vacant.push(id);
+      return { isReplaced: false };
+    }
+    const successor = this.#placeOf.lastIndexOf(place);
+    if (successor !== -1) {
+      this.#places.assign(place, successor);
+      this.#vacant.push(id);
+      return { isReplaced: false, successor };
+    }
+    if (!isReplaced) {
+      this.#places.assign(place, NOBODY);
+      this.#vacant.push(id);
+    }
+    return { isReplaced };
+  }
+
+  /** No thread that is gone has a successor from now on. Gives the ids that waited for one, for the reaper. */
+  endReplacing(): number[] {
+    const ended: number[] = [];
+    for (let place = 0; place < this.#places.count; place++) {
+      const id = this.#places.holderOf(place);
+      if (id === NOBODY || this.#placeOf[id] !== undefined) continue;
+      this.#places.assign(place, NOBODY);
+      this.#vacant.push(id);
+      ended.push(id);
+    }
+    return ended;
+  }
+}
