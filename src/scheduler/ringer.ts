@@ -47,7 +47,11 @@ export class Ringer {
   settle(slot: number): void {
     const origin = this.#segment.table.originOf(slot);
     const notified = this.#segment.settle(slot);
-    if (origin === this.#segment.self) return;
+    if (origin === this.#segment.self) {
+      // What a task waits for goes on in the event loop, inside of this thread's sleep, and the outcome has to end that sleep.
+      if (this.#segment.parkers.notify(origin) === "loop") this.ring(origin);
+      return;
+    }
     // A thread that only spawns does not park by the word of its parker: its doorbell knows whether it sleeps.
     if (origin >= this.#share.executors) this.ring(origin);
     else if (notified !== "none") {

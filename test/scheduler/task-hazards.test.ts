@@ -55,6 +55,11 @@ describe("a task", () => {
       assert.equal(scheduler.stats.deaths, 0);
     }));
 
+  test("ends the sleep of its own thread when it was spawned there, and the thread waits for it in its event loop", () =>
+    withScheduler({ compute: 1 }, async () => {
+      assert.equal(await work.laterBelow(100, "x"), "x");
+    }));
+
   test("runs although the thread that is asked first is busy in its event loop", () =>
     withScheduler({ compute: 2 }, async () => {
       const folder = mkdtempSync(join(tmpdir(), "ringloom-hazards-"));

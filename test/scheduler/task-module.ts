@@ -24,6 +24,10 @@ export async function later<Value>(ms: number, value: Value): Promise<Value> {
   return value;
 }
 
+export function laterBelow<Value>(ms: number, value: Value): Promise<Value> {
+  return self.later(ms, value) as Promise<Value>;
+}
+
 export function thread(): number {
   return threadId;
 }
