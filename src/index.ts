@@ -10,6 +10,8 @@ export { type InvokeOptions, invokeOnShard, type ShardFunction, shardFunction } 
 export { type RuntimeStats, runtimeStats, type ShardFigures, type ShardStats } from "./runtime/stats.js";
 export type { TaskOptions } from "./scheduler/call-options.js";
 export type { ComputeFigures } from "./scheduler/figures.js";
+export { type GroupOptions, group, type TaskGroup } from "./scheduler/group.js";
 export { type Placement, pinned, roundRobin, stealable, sticky } from "./scheduler/placement.js";
 export { type Scheduler, type SchedulerOptions, type SchedulerStats, startScheduler } from "./scheduler/scheduler.js";
+export { isCancelled, taskSignal, timeRemaining } from "./scheduler/task-scope.js";
 export { type Tasks, tasks } from "./scheduler/tasks.js";

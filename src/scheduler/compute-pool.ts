@@ -53,6 +53,8 @@ export interface ComputePoolOptions {
   readonly tuning?: SchedulerTuning | undefined;
   readonly resourceLimits?: WorkerOptions["resourceLimits"];
   readonly main?: ComputeMain | undefined;
+  /** Called when the pool begins to close. */
+  readonly closing?: (() => void) | undefined;
 }
 
 /** What has happened to the pool's threads. */
@@ -119,6 +121,10 @@ export class ComputePool {
     for (let thread = 0; thread < this.#members.length; thread++) this.#start(thread);
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** A seat for a thread that will only spawn, or undefined when all are taken. {@link leave} ends it. */
   admit(): SchedulerAssignment | undefined {
     const thread = this.#vacant.shift();
@@ -136,6 +142,7 @@ export class ComputePool {
 
   /** Ends the threads at once; tasks that run reject with `ERR_RINGLOOM_THREAD_LOST`, those that have not begun with `ERR_RINGLOOM_CLOSED`. Resolves when all are gone. */
   async close(): Promise<void> {
+    if (!this.#isClosed) this.#options.closing?.();
     this.#isClosed = true;
     for (const { restartTimer } of this.#members) clearTimeout(restartTimer);
     await Promise.all(this.#members.map(({ worker }) => worker?.terminate()));

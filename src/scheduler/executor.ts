@@ -6,16 +6,17 @@
  * The newest first, because a task that spawns tasks and waits for them stays in flight until all below it are done: in breadth, the whole tree would be in flight at once. Now and then the inbox and the injector
  * come first (`injector-interval.ts`), and rarely the oldest of the own queue, so that nothing starves: each time one more tree is begun before the last one is done.
  */
-import { AsyncResource } from "node:async_hooks";
 import { InjectorInterval } from "../shared/injector-interval.js";
 import type { LocalQueue } from "../shared/local-queue.js";
 import type { Segment } from "../shared/segment.js";
 import { StealOrder } from "../shared/steal-order.js";
 import { FAILED } from "../shared/task-state.js";
+import { CancelWatch } from "./cancel-watch.js";
 import type { ComputeFigures } from "./figures.js";
 import type { FunctionTable } from "./function-table.js";
 import type { Ringer } from "./ringer.js";
 import { type TaskFunction, TaskFunctions } from "./task-functions.js";
+import { callTask, RunningTask } from "./task-scope.js";
 import type { TaskValues } from "./task-values.js";
 
 /** Hints that one look into the injector takes at most, and how long they may take to run, in microseconds. */
@@ -62,6 +63,9 @@ export class Executor {
   readonly #batch = new Int32Array(BATCH);
   /** Tasks that were begun, and whose module has come. */
   readonly #loaded: { readonly slot: number; readonly state: number; readonly run: TaskFunction }[] = [];
+  /** Tasks that were given something to watch, by slot. */
+  readonly #scoped = new Map<number, RunningTask>();
+  readonly #watch = new CancelWatch();
   /** When the oldest of the own queue came first the last time. */
   #oldestMs = 0;
   #isOldestDue = false;
@@ -92,6 +96,7 @@ export class Executor {
    */
   runMany(countMax: number, msMax: number): number {
     const startMs = performance.now();
+    this.#watch.look(startMs);
     if (startMs - this.#oldestMs > OLDEST_MS) {
       this.#oldestMs = startMs;
       this.#isOldestDue = true;
@@ -118,7 +123,7 @@ export class Executor {
   /** Whether there is nothing that this thread could run: what is rechecked before it parks. */
   isIdle(): boolean {
     const { segment, queue } = this.#parts;
-    if (this.#loaded.length > 0) return false;
+    if (this.#loaded.length > 0 || this.#watch.hasNews()) return false;
     return queue.isEmpty() && segment.inboxes[this.#self]!.isEmpty() && segment.hasNoStealable();
   }
 
@@ -244,7 +249,7 @@ export class Executor {
     let promise: Promise<unknown> | undefined;
     try {
       const args = this.#parts.values.readArguments(slot);
-      outcome = new AsyncResource("RINGLOOM_TASK").runInAsyncScope(run, undefined, ...args);
+      outcome = callTask(this.#begin(slot, state), run, args);
       promise = promiseOf(outcome);
     } catch (error) {
       return this.#fail(slot, state, error);
@@ -252,6 +257,14 @@ export class Executor {
     // Outside of the `try`: a task is completed once, so nothing that happens here may complete it again.
     if (promise === undefined) this.#succeed(slot, state, outcome);
     else this.#await(slot, state, promise);
+  }
+
+  #begin(slot: number, claimed: number): RunningTask {
+    const { table } = this.#parts.segment;
+    const scope = table.scopeOf(slot);
+    const task = new RunningTask(table, this.#watch, { slot, claimed, scope });
+    if (task.isScoped) this.#scoped.set(slot, task);
+    return task;
   }
 
   #await(slot: number, state: number, outcome: Promise<unknown>): void {
@@ -280,10 +293,26 @@ export class Executor {
 
   #complete(slot: number, claimed: number, flags: number): void {
     const { segment, ringer } = this.#parts;
+    const task = this.#scoped.size === 0 ? undefined : this.#scoped.get(slot);
+    if (task !== undefined) {
+      if (task.isGrouped && task.childCount > 0)
+        return this.#completeAfterChildren(task, () => this.#complete(slot, claimed, flags));
+      this.#scoped.delete(slot);
+      task.end();
+    }
     this.counts.executed += 1;
     if (flags === FAILED) this.counts.failed += 1;
     segment.table.complete(slot, claimed, flags);
     ringer.settle(slot);
+  }
+
+  /** A group ends only when all have ended that its tasks have spawned. */
+  #completeAfterChildren(task: RunningTask, complete: () => void): void {
+    this.runningNow += 1;
+    task.whenAlone = () => {
+      this.runningNow -= 1;
+      complete();
+    };
   }
 }
 

@@ -1,10 +1,13 @@
-/** The compute pool of a server, from its options. */
+/** The compute pool of a server, from its options, and the main thread's way to it. */
 
 import { availableParallelism } from "node:os";
 import type { WorkerOptions } from "node:worker_threads";
 import { THREADS_MAX } from "../constants.js";
 import type { DriverName } from "../driver/contract.js";
+import { RingloomError } from "../errors.js";
 import { type ComputeMain, ComputePool } from "./compute-pool.js";
+import { type Seat, setDefaultSeat, withdrawSeat } from "./seat.js";
+import { listenForSettled } from "./seat-listener.js";
 
 /** The options that are about tasks. */
 export interface ComputeOptions {
@@ -26,11 +29,14 @@ export interface PoolRequest {
 const GUESTS_PER_SHARD = 3;
 const SPIN_MICROS = 25;
 
-/** Makes the pool; its threads start with the first task. Undefined when the options want none. */
+/** Makes the pool; its threads start with the first task. Undefined when the options want none. The main thread's own tasks use it too, so that a process has one. */
 export function openComputePool(options: ComputeOptions, request: PoolRequest): ComputePool | undefined {
   const compute = options.compute === "auto" ? Math.max(1, Math.trunc(availableParallelism() / 2)) : options.compute;
-  if (compute === 0) return undefined;
-  return new ComputePool({
+  if (compute === 0) {
+    setDefaultSeat(noSeat);
+    return undefined;
+  }
+  const pool = new ComputePool({
     compute,
     guests: Math.min(request.shards * GUESTS_PER_SHARD, THREADS_MAX - compute - 1),
     guestDriver: request.driver,
@@ -39,5 +45,21 @@ export function openComputePool(options: ComputeOptions, request: PoolRequest): 
     tasksMax: options.tasksMax,
     resourceLimits: request.heapLimits,
     main: request.main,
+    closing: () => withdrawSeat(openSeat, pool.seat),
+  });
+  setDefaultSeat(openSeat);
+  return pool;
+
+  function openSeat(): Seat {
+    pool.start();
+    const doorbell = pool.share.doorbells[pool.share.executors]!;
+    void listenForSettled(pool.seat, { doorbell, spinMicros: SPIN_MICROS, isClosed: () => pool.isClosed });
+    return pool.seat;
+  }
+}
+
+function noSeat(): never {
+  throw new RingloomError("ERR_RINGLOOM_WRONG_THREAD", "Cannot spawn: this server runs no tasks (--compute 0).", {
+    operation: "spawn",
   });
 }

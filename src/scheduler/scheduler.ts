@@ -5,8 +5,8 @@ import { TASK_SLOTS_PER_THREAD_DEFAULT } from "../constants.js";
 import { RingloomError } from "../errors.js";
 import { ComputePool, type SchedulerTuning } from "./compute-pool.js";
 import type { ComputeFigures } from "./figures.js";
-import { LoopBell } from "./loop-bell.js";
-import { type Seat, setDefaultSeat, setSeat } from "./seat.js";
+import { closedSeat, type Seat, setDefaultSeat, setSeat } from "./seat.js";
+import { listenForSettled } from "./seat-listener.js";
 import { COMPUTE_MAX, NICE_MAX, TASKS_MAX } from "./task-options.js";
 
 /**
@@ -115,7 +115,11 @@ class ProcessScheduler implements Scheduler {
     );
     this.seat = this.#pool.seat;
     this.#pool.start();
-    void this.#listen(spinMicros);
+    void listenForSettled(this.seat, {
+      doorbell: this.#pool.share.doorbells[this.compute]!,
+      spinMicros,
+      isClosed: () => this.#isClosed,
+    });
   }
 
   get stats(): SchedulerStats {
@@ -144,25 +148,9 @@ class ProcessScheduler implements Scheduler {
     this.#isClosed = true;
     await this.#pool.close();
     setSeat(undefined);
+    // Whoever has closed it wants no threads: the next task starts none.
+    setDefaultSeat(closedSeat);
     running = undefined;
-  }
-
-  /** Sees what is settled. While tasks are in flight it looks for a while before it sleeps: waking a sleeping thread costs more than most tasks. */
-  async #listen(spinMicros: number): Promise<void> {
-    const bell = new LoopBell(this.#pool.share.doorbells[this.compute]!);
-    while (!this.#isClosed) {
-      if (!this.#findsSettledSoon(spinMicros)) await bell.next();
-      if (this.seat.drainSettled() > 0) await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
-
-  #findsSettledSoon(spinMicros: number): boolean {
-    if (this.seat.liveCount === 0) return false;
-    const endMs = performance.now() + spinMicros / 1_000;
-    do {
-      if (this.seat.hasSettled()) return true;
-    } while (performance.now() < endMs);
-    return false;
   }
 }
 

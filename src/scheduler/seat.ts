@@ -8,9 +8,11 @@ import { RingloomError } from "../errors.js";
 import type { LocalQueue } from "../shared/local-queue.js";
 import type { Segment } from "../shared/segment.js";
 import { ORIGIN_CLOSED, type TaskOrigin } from "../shared/task-origin.js";
-import { generationOf, IDEMPOTENT, JOIN_INTEREST, PINNED } from "../shared/task-state.js";
+import { generationOf, IDEMPOTENT, JOIN_INTEREST, PINNED, phaseOf, RUNNING, threadOf } from "../shared/task-state.js";
 import type { SharedWords } from "../shared/words.js";
-import type { TaskOptions } from "./call-options.js";
+import { onAbort } from "./abort-listeners.js";
+import type { Membership, SpawnOptions } from "./call-options.js";
+import { deadlineIn } from "./deadline.js";
 import { Executor } from "./executor.js";
 import { type ComputeFigures, readFigures, writeFigures } from "./figures.js";
 import { FunctionTable, type TaskFunctionName } from "./function-table.js";
@@ -18,6 +20,7 @@ import { checkThread, ownerOf, type Placement } from "./placement.js";
 import { Ringer } from "./ringer.js";
 import { type SchedulerAssignment, viewScheduler } from "./scheduler-memory.js";
 import { checkTaskOptions } from "./task-checks.js";
+import { GROUPED, type RunningTask, SCOPED, scopedTask } from "./task-scope.js";
 import { TaskValues } from "./task-values.js";
 
 /** Figures of one spawning thread. */
@@ -32,14 +35,27 @@ export interface SeatCounts {
 interface Pending {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
-  /** Ends what watches the signal and the clock. */
+  /** The task of this thread that has spawned it. */
+  readonly parent: RunningTask | undefined;
+  readonly membership: Membership | undefined;
+  /** Ends what watches the signals and the clock. */
   stopWatching: (() => void) | undefined;
+  /** Its promise is rejected; only its slot is awaited. */
+  isGivenUp: boolean;
+}
+
+/** What a task is spawned with. */
+interface Spawn {
+  readonly options: SpawnOptions;
+  readonly parent: RunningTask | undefined;
+  /** The thread that it is pinned to, or -1. */
+  readonly thread: number;
 }
 
 /** Who is told that tasks are in flight, to keep the event loop alive meanwhile. */
 export type FlightWatcher = (isInFlight: boolean) => void;
 
-const NO_OPTIONS: TaskOptions = {};
+const NO_OPTIONS: SpawnOptions = {};
 
 /** One thread's seat. */
 export class Seat {
@@ -107,20 +123,23 @@ export class Seat {
   }
 
   /** Starts a task. Rejects as {@link tasks} says. */
-  spawn(functionNumber: number, args: readonly unknown[], options: TaskOptions = NO_OPTIONS): Promise<unknown> {
+  spawn(functionNumber: number, args: readonly unknown[], options: SpawnOptions = NO_OPTIONS): Promise<unknown> {
     try {
       checkTaskOptions(options);
     } catch (error) {
       return Promise.reject(error);
     }
-    if (options.signal?.aborted === true) return Promise.reject(aborted(options.signal.reason));
+    const parent = options.detached === true ? undefined : scopedTask();
+    const refusal = refusalOf(options, parent);
+    if (refusal !== undefined) return Promise.reject(refusal);
     const slot = this.#origin.open();
     if (slot < 0) return Promise.reject(this.#refused(slot));
     try {
       this.segment.table.setCall(slot, functionNumber, 0);
-      const thread = this.#threadFor(options.placement);
+      const spawn: Spawn = { options, parent, thread: this.#threadFor(options.placement) };
+      this.#writeScope(slot, spawn);
       this.values.writeArguments(slot, args);
-      return this.#start(slot, thread, options);
+      return this.#start(slot, spawn);
     } catch (error) {
       this.values.release(slot);
       this.#origin.abandon(slot);
@@ -152,23 +171,42 @@ export class Seat {
       if (pending === undefined) continue;
       this.#pending[index] = undefined;
       pending.stopWatching?.();
-      pending.reject(closed("The scheduler was closed before the task began."));
+      if (!pending.isGivenUp) pending.reject(closed("The scheduler was closed before the task began."));
+      ended(pending);
     }
     if (this.#isInFlight) this.#flight(false);
     this.#isInFlight = false;
   }
 
-  #start(slot: number, thread: number, options: TaskOptions): Promise<unknown> {
+  /** Most tasks have no scope, and cost nothing for it. */
+  #writeScope(slot: number, { options, parent }: Spawn): void {
+    const { signal, timeoutMs = 0, membership } = options;
+    if (parent === undefined && signal === undefined && timeoutMs === 0 && membership === undefined) return;
+    const isGrouped = membership !== undefined || parent?.isGrouped === true;
+    const limitMs = Math.min(
+      timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs,
+      parent?.remainingMs ?? Number.POSITIVE_INFINITY,
+    );
+    const deadline = limitMs === Number.POSITIVE_INFINITY ? 0 : deadlineIn(limitMs);
+    this.segment.table.setScope(slot, SCOPED | (isGrouped ? GROUPED : 0), deadline);
+  }
+
+  #start(slot: number, { options, parent, thread }: Spawn): Promise<unknown> {
     const { inboxes, injector } = this.segment;
+    const { membership } = options;
     const isPinned = thread !== -1;
     const flags = JOIN_INTEREST | (options.idempotent === true ? IDEMPOTENT : 0) | (isPinned ? PINNED : 0);
     return new Promise((resolve, reject) => {
-      const pending: Pending = { resolve, reject, stopWatching: undefined };
+      const pending: Pending = { resolve, reject, parent, membership, stopWatching: undefined, isGivenUp: false };
       this.#pending[slot - this.#first] = pending;
       const state = this.#origin.publish(slot, flags, isPinned ? thread : 0);
       this.counts.spawned += 1;
       this.#tellFlight();
-      if (options.signal !== undefined || (options.timeoutMs ?? 0) > 0) this.#watch(slot, generationOf(state), options);
+      if (parent !== undefined) this.#adopt(parent);
+      membership?.taskBegun();
+      if (options.signal !== undefined || (options.timeoutMs ?? 0) > 0 || membership !== undefined) {
+        this.#watch(slot, generationOf(state), options);
+      }
       if (isPinned) {
         inboxes[thread]!.insert(slot);
         if (thread !== this.segment.self) this.ringer.wake(thread);
@@ -209,10 +247,14 @@ export class Seat {
     const pending = this.#pending[slot - this.#first];
     this.#pending[slot - this.#first] = undefined;
     this.counts.settled += 1;
-    if (pending === undefined) {
+    if (pending === undefined) this.#free(slot);
+    else if (pending.isGivenUp) {
       this.#free(slot);
-      return;
-    }
+      ended(pending);
+    } else this.#answer(slot, pending);
+  }
+
+  #answer(slot: number, pending: Pending): void {
     pending.stopWatching?.();
     let value: unknown;
     try {
@@ -220,10 +262,12 @@ export class Seat {
     } catch (error) {
       this.#free(slot);
       pending.reject(error);
+      ended(pending);
       return;
     }
     this.#free(slot);
     pending.resolve(value);
+    ended(pending);
   }
 
   #free(slot: number): void {
@@ -240,28 +284,55 @@ export class Seat {
     this.#flight(isInFlight);
   }
 
-  #watch(slot: number, generation: number, { signal, timeoutMs = 0 }: TaskOptions): void {
+  #watch(slot: number, generation: number, { signal, timeoutMs = 0, membership }: SpawnOptions): void {
     const giveUp = (error: RingloomError): void => this.#giveUp(slot, generation, error);
-    const onAbort = (): void => giveUp(aborted(signal?.reason));
     const timer = timeoutMs > 0 ? setTimeout(() => giveUp(timedOut(timeoutMs)), timeoutMs) : undefined;
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const ends = [signal, membership?.signal].map((one) => onAbortOf(one, () => giveUp(aborted(one?.reason))));
     this.#pending[slot - this.#first]!.stopWatching = () => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
+      for (const end of ends) end?.();
     };
     // A getter of an argument can have done it, and then there is no event any more.
-    if (signal?.aborted === true) onAbort();
+    const done = [signal, membership?.signal].find((one) => one?.aborted === true);
+    if (done !== undefined) giveUp(aborted(done.reason));
+  }
+
+  /** The task that spawned another is watched as long as it runs, so that the other one is given up with it. */
+  #adopt(parent: RunningTask): void {
+    parent.childCount += 1;
+    if (parent.whenGivenUp !== undefined) return;
+    parent.whenGivenUp = () => this.#giveUpChildren(parent);
+    parent.watch();
+  }
+
+  #giveUpChildren(parent: RunningTask): void {
+    for (const [index, pending] of this.#pending.entries()) {
+      if (pending?.parent !== parent || pending.isGivenUp) continue;
+      const slot = this.#first + index;
+      this.#giveUp(slot, generationOf(this.segment.table.stateOf(slot)), abandoned(parent));
+    }
   }
 
   #giveUp(slot: number, generation: number, error: RingloomError): void {
     const pending = this.#pending[slot - this.#first];
-    if (pending === undefined) return;
-    this.#pending[slot - this.#first] = undefined;
+    if (pending === undefined || pending.isGivenUp) return;
+    pending.isGivenUp = true;
     pending.stopWatching?.();
     this.counts.cancelled += 1;
-    // Nobody runs it and nobody will: what is left in a queue leads nowhere. A task that runs comes back when it is done.
-    if (this.#origin.cancel(slot, generation) === "dequeued") this.#free(slot);
+    const outcome = this.#origin.cancel(slot, generation);
     pending.reject(error);
+    if (outcome === "requested") return this.#askToEnd(slot);
+    if (outcome === "late") return;
+    // Nobody runs it and nobody will: what is left in a queue leads nowhere. A task that runs comes back when it is done.
+    this.#pending[slot - this.#first] = undefined;
+    this.#free(slot);
+    ended(pending);
+  }
+
+  /** The thread that runs it may sleep while the task waits for something. */
+  #askToEnd(slot: number): void {
+    const state = this.segment.table.stateOf(slot);
+    if (phaseOf(state) === RUNNING) this.ringer.wake(threadOf(state));
   }
 
   #refused(reason: number): RingloomError {
@@ -275,12 +346,37 @@ export class Seat {
   }
 }
 
+/** Why a task is not even begun. */
+function refusalOf({ signal, membership }: SpawnOptions, parent: RunningTask | undefined): RingloomError | undefined {
+  if (signal?.aborted === true) return aborted(signal.reason);
+  if (membership?.signal.aborted === true) return aborted(membership.signal.reason);
+  return parent?.isCancelled === true ? abandoned(parent) : undefined;
+}
+
+/** Its slot is free: whoever waits for that is told. */
+function ended({ parent, membership }: Pending): void {
+  parent?.childEnded();
+  membership?.taskEnded();
+}
+
+function onAbortOf(signal: AbortSignal | undefined, listener: () => void): (() => void) | undefined {
+  return signal === undefined || signal.aborted ? undefined : onAbort(signal, listener);
+}
+
 function closed(message: string): RingloomError {
   return new RingloomError("ERR_RINGLOOM_CLOSED", message, { operation: "spawn" });
 }
 
 function aborted(cause: unknown): RingloomError {
   return new RingloomError("ERR_RINGLOOM_ABORTED", "The task was given up.", { operation: "task", cause });
+}
+
+/** The task above was given up, or its time is over. */
+function abandoned(parent: RunningTask): RingloomError {
+  if (parent.remainingMs > 0) return aborted(undefined);
+  return new RingloomError("ERR_RINGLOOM_TIMEOUT", "The time of the task that called it is over.", {
+    operation: "task",
+  });
 }
 
 function timedOut(timeoutMs: number): RingloomError {
@@ -301,6 +397,17 @@ export function setSeat(seat: Seat | undefined): void {
 /** How this thread gets a seat when it first needs one. */
 export function setDefaultSeat(open: () => Seat): void {
   openDefault = open;
+}
+
+/** Takes back what {@link setDefaultSeat} was given, with the seat that came of it: from then on the thread has none, unless it got another one meanwhile. */
+export function withdrawSeat(open: () => Seat, seat: Seat): void {
+  if (openDefault === open) openDefault = closedSeat;
+  if (current === seat) current = undefined;
+}
+
+/** For a thread whose scheduler was closed. */
+export function closedSeat(): never {
+  throw closed("Cannot spawn: the scheduler is closed.");
 }
 
 /** This thread's seat. Throws `ERR_RINGLOOM_WRONG_THREAD` on a thread that is none of the scheduler's. */
