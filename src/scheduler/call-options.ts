@@ -1,6 +1,7 @@
 /** The options of one call of a task. */
-import type { TaskGroup } from "./group.js";
+
 import type { Placement } from "./placement.js";
+import type { TaskGroup } from "./task-group.js";
 
 /**
  * How a task is run.

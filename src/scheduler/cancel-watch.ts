@@ -2,21 +2,26 @@
  * The tasks of one thread that want to know when they are given up. Their words are looked at when the thread is about to sleep, since who gives one up rings the thread that runs it, and every
  * millisecond while there is work: that is the delay with which a task that waits hears of it on a busy thread.
  */
-import type { RunningTask } from "./task-scope.js";
+/** What is looked at. */
+export interface Watched {
+  readonly isCancelled: boolean;
+  /** Called once, when it is. */
+  giveUp(): void;
+}
 
 const LOOK_MS = 1;
 
 /** One thread's watch. */
 export class CancelWatch {
-  readonly #watched = new Set<RunningTask>();
+  readonly #watched = new Set<Watched>();
   #lookedMs = 0;
   #isDue = false;
 
-  add(task: RunningTask): void {
+  add(task: Watched): void {
     this.#watched.add(task);
   }
 
-  delete(task: RunningTask): void {
+  delete(task: Watched): void {
     this.#watched.delete(task);
   }
 
