@@ -16,7 +16,13 @@ export { type MapCallOptions, type MapOptions, mapTasks } from "./scheduler/map-
 export { type Placement, pinned, roundRobin, stealable, sticky } from "./scheduler/placement.js";
 export { type RaceOptions, raceTasks } from "./scheduler/race-tasks.js";
 export { type ReduceOptions, reduceTasks } from "./scheduler/reduce-tasks.js";
-export { type Scheduler, type SchedulerOptions, type SchedulerStats, startScheduler } from "./scheduler/scheduler.js";
+export {
+  type BlockingFigures,
+  type Scheduler,
+  type SchedulerOptions,
+  type SchedulerStats,
+  startScheduler,
+} from "./scheduler/scheduler.js";
 export type { GroupOptions, TaskGroup } from "./scheduler/task-group.js";
 export { isCancelled, taskSignal, timeRemaining } from "./scheduler/task-scope.js";
 export { type Tasks, tasks } from "./scheduler/tasks.js";

@@ -19,6 +19,10 @@ export interface TaskOptions {
   readonly timeoutMs?: number;
   /** It may be run again when the thread that ran it is lost. Default false: then it rejects with `ERR_RINGLOOM_THREAD_LOST`. */
   readonly idempotent?: boolean;
+  /**
+   * It blocks its thread, in `execSync`, `readFileSync` or `Atomics.wait` for instance: runs on one of a few extra threads, which hold up nobody else. Not together with a placement. Default false.
+   */
+  readonly blocking?: boolean;
   /** The group that it belongs to. Default: none but that of the task that calls it. */
   readonly group?: TaskGroup;
   /**

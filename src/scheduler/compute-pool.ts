@@ -1,16 +1,17 @@
 /**
  * The supervisor's side of a scheduler: makes its memory, gives out ids and lives, starts the compute threads, and buries and replaces those that die.
  *
- *     ids: [ compute threads ] [ the supervisor ] [ guests: threads that only spawn, such as shards ]
+ *     ids: [ compute threads ] [ the supervisor ] [ threads for tasks that block ] [ guests: threads that only spawn, such as shards ]
  */
 import { isMainThread, Worker, type WorkerOptions } from "node:worker_threads";
 import { assert } from "../assert.js";
 import type { Doorbell, DriverName } from "../driver/contract.js";
-import { closeDoorbell, createDoorbell, forceDoorbell } from "../driver/doorbell.js";
+import { closeDoorbell, createDoorbell, forceDoorbell, ringDoorbell } from "../driver/doorbell.js";
 import { RingloomError } from "../errors.js";
 import type { SegmentOptions } from "../shared/layout.js";
 import { Reaper } from "../shared/reaper.js";
 import { lifeOf } from "../shared/slab.js";
+import { type BlockingCounts, BlockingThreads } from "./blocking-threads.js";
 import type { ComputeAssignment } from "./compute-thread.js";
 import { createFunctionTable } from "./function-table.js";
 import {
@@ -20,6 +21,7 @@ import {
   viewScheduler,
 } from "./scheduler-memory.js";
 import { Seat } from "./seat.js";
+import { listenForSettled } from "./seat-listener.js";
 
 /** What a compute thread runs, unless it is told otherwise. */
 const COMPUTE_MAIN: ComputeMain = { module: new URL("./compute-thread.js", import.meta.url), data: {} };
@@ -41,6 +43,9 @@ export type SchedulerTuning = Omit<SegmentOptions, "threads" | "slotsPerThread">
 export interface ComputePoolOptions {
   /** Threads that run tasks. */
   readonly compute: number;
+  /** Threads for tasks that block, at most; each is started when one is needed, and ends when it had none for `blockingIdleMs`. */
+  readonly blocking: number;
+  readonly blockingIdleMs: number;
   /** Threads besides those and the supervisor that may spawn tasks at the same time. */
   readonly guests: number;
   /** What the guests sleep in. */
@@ -83,6 +88,7 @@ export class ComputePool {
   readonly #members: Member[] = [];
   readonly #view: ReturnType<typeof viewScheduler>;
   readonly #reaper: Reaper;
+  readonly #blocking: BlockingThreads;
   /** Ids of guests that nobody has. */
   readonly #vacant: number[] = [];
   #livesGiven = 0;
@@ -92,23 +98,26 @@ export class ComputePool {
   constructor(options: ComputePoolOptions, flight?: (isInFlight: boolean) => void) {
     assert(isMainThread, "the main thread supervises");
     this.#options = options;
-    const { compute, guests, guestDriver, tasksMax, tuning } = options;
-    const threads = compute + 1 + guests;
+    const { compute, blocking, guests, guestDriver, tasksMax, tuning } = options;
+    const firstGuest = compute + 1 + blocking;
+    const threads = firstGuest + guests;
     const segment: SegmentOptions = { ...tuning, threads, slotsPerThread: tasksMax };
     this.share = {
       words: createSchedulerWords(segment),
       functions: createFunctionTable(),
       executors: compute,
+      blocking,
       doorbells: Array.from(
         { length: threads },
-        (_, thread): Doorbell => createDoorbell(thread > compute ? guestDriver : "portable"),
+        (_, thread): Doorbell => createDoorbell(thread < firstGuest ? "portable" : guestDriver),
       ),
     };
     this.#view = viewScheduler(this.share.words, compute);
     this.#giveLife(compute);
     this.seat = new Seat(this.#assignment(compute), flight);
     this.#reaper = new Reaper(this.#view.segment, this.seat.values);
-    for (let guest = compute + 1; guest < threads; guest++) this.#vacant.push(guest);
+    for (let guest = firstGuest; guest < threads; guest++) this.#vacant.push(guest);
+    this.#blocking = this.#blockingThreads();
     for (let thread = 0; thread < compute; thread++) {
       this.#members.push({ worker: undefined, startedMs: 0, restartTimer: undefined });
     }
@@ -119,6 +128,15 @@ export class ComputePool {
     if (this.#isStarted || this.#isClosed) return;
     this.#isStarted = true;
     for (let thread = 0; thread < this.#members.length; thread++) this.#start(thread);
+    const { compute, spinMicros } = this.#options;
+    const rung = (): void => this.#blocking.look();
+    const doorbell = this.share.doorbells[compute]!;
+    void listenForSettled(this.seat, { doorbell, spinMicros, rung, isClosed: () => this.#isClosed });
+  }
+
+  /** Threads for tasks that block. */
+  get blockingCounts(): BlockingCounts {
+    return { ...this.#blocking.counts };
   }
 
   get isClosed(): boolean {
@@ -135,7 +153,8 @@ export class ComputePool {
 
   /** A guest's thread has ended: its tasks are nobody's any more, and its id is free. */
   leave(thread: number): void {
-    assert(thread > this.share.executors && !this.#vacant.includes(thread), "only a guest leaves");
+    const { executors, blocking } = this.share;
+    assert(thread > executors + blocking && !this.#vacant.includes(thread), "only a guest leaves");
     this.#reap(thread, false);
     this.#vacant.push(thread);
   }
@@ -145,7 +164,7 @@ export class ComputePool {
     if (!this.#isClosed) this.#options.closing?.();
     this.#isClosed = true;
     for (const { restartTimer } of this.#members) clearTimeout(restartTimer);
-    await Promise.all(this.#members.map(({ worker }) => worker?.terminate()));
+    await Promise.all([this.#blocking.close(), ...this.#members.map(({ worker }) => worker?.terminate())]);
     this.seat.close();
     for (const doorbell of this.share.doorbells) {
       // Whoever still listens for it finds the pool closed, and forgets it.
@@ -161,6 +180,7 @@ export class ComputePool {
 
   /** Whether the threads keep the process alive. */
   setReferenced(isReferenced: boolean): void {
+    this.#blocking.setReferenced(isReferenced);
     // The timer stands for a thread that died and is not replaced yet.
     for (const { worker, restartTimer } of this.#members) {
       if (isReferenced) {
@@ -201,6 +221,27 @@ export class ComputePool {
     const pauseMs = performance.now() - member.startedMs < STABLE_MS ? RESTART_PAUSE_MS : 0;
     member.restartTimer = setTimeout(() => this.#start(thread), pauseMs);
     if (this.seat.liveCount === 0) member.restartTimer.unref();
+  }
+
+  #blockingThreads(): BlockingThreads {
+    const { compute, blocking, blockingIdleMs, resourceLimits } = this.#options;
+    return new BlockingThreads({
+      segment: this.#view.segment,
+      first: compute + 1,
+      count: blocking,
+      resourceLimits,
+      assign: (thread) => {
+        this.#giveLife(thread);
+        return { ...this.#assignment(thread), idleMs: blockingIdleMs };
+      },
+      // Its tasks have a successor as soon as they need one.
+      bury: (thread, isLost) => {
+        if (isLost) this.counts.deaths += 1;
+        this.#reap(thread, true);
+      },
+      ring: (thread) => ringDoorbell(this.share.doorbells[thread]!),
+      isReferenced: () => this.seat.liveCount > 0,
+    });
   }
 
   #reap(thread: number, isReplaced: boolean): void {

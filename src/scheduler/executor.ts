@@ -35,6 +35,15 @@ export interface ExecutorCounts {
   staleHints: number;
 }
 
+/** Where a thread finds its hints, if not in the queues of those that share their work. */
+export interface HintSource {
+  /** The next hint, or -1. */
+  take(): number;
+  isEmpty(): boolean;
+  /** Claims the task that a hint led to; see {@link TaskTable.claim}. */
+  claim(slot: number): number;
+}
+
 /** What an executor consists of. */
 export interface ExecutorParts {
   readonly segment: Segment;
@@ -44,6 +53,8 @@ export interface ExecutorParts {
   readonly ringer: Ringer;
   /** Threads that run tasks: the only ones to steal from. */
   readonly executors: number;
+  /** Default: the own queue, the inbox, the injector and other threads' queues. */
+  readonly source?: HintSource;
 }
 
 /** One thread's executor. */
@@ -61,6 +72,8 @@ export class Executor {
   readonly #order: StealOrder | undefined;
   readonly #interval = new InjectorInterval();
   readonly #batch = new Int32Array(BATCH);
+  /** Tasks that were begun, and whose module is being imported. */
+  #loadingNow = 0;
   /** Tasks that were begun, and whose module has come. */
   readonly #loaded: { readonly slot: number; readonly state: number; readonly run: TaskFunction }[] = [];
   /** Tasks that were given something to watch, by slot. */
@@ -124,6 +137,7 @@ export class Executor {
   isIdle(): boolean {
     const { segment, queue } = this.#parts;
     if (this.#loaded.length > 0 || this.#watch.hasNews()) return false;
+    if (this.#parts.source !== undefined) return this.#loadingNow > 0 || this.#parts.source.isEmpty();
     return queue.isEmpty() && segment.inboxes[this.#self]!.isEmpty() && segment.hasNoStealable();
   }
 
@@ -143,7 +157,8 @@ export class Executor {
   }
 
   #next(): number {
-    const { queue } = this.#parts;
+    const { queue, source } = this.#parts;
+    if (source !== undefined) return this.#fromSource(source);
     if (this.#interval.isDue()) {
       const shared = this.#fromShared();
       if (shared !== -1) return shared;
@@ -157,6 +172,11 @@ export class Executor {
     if (own !== -1) return own;
     const shared = this.#fromShared();
     return shared === -1 ? this.#steal() : shared;
+  }
+
+  /** One at a time: a task that blocks would keep those that this thread has claimed besides. */
+  #fromSource(source: HintSource): number {
+    return this.#loadingNow > 0 || this.#loaded.length > 0 ? -1 : source.take();
   }
 
   /** A hint of the inbox or the injector, in turn, so that neither starves. */
@@ -208,8 +228,8 @@ export class Executor {
 
   /** Runs the task that a hint led to. False when there is none for this thread. */
   #run(slot: number): boolean {
-    const { segment } = this.#parts;
-    const state = segment.table.claim(slot, this.#self);
+    const { segment, source } = this.#parts;
+    const state = source === undefined ? segment.table.claim(slot, this.#self) : source.claim(slot);
     if (state === 0) {
       this.counts.staleHints += 1;
       return false;
@@ -224,8 +244,9 @@ export class Executor {
   /** The task waits, begun, until its module is here. */
   async #load(slot: number, state: number, number: number): Promise<void> {
     this.runningNow += 1;
+    this.#loadingNow += 1;
     try {
-      const run = await this.#functions.load(number);
+      const run = await this.#functions.load(number).finally(() => (this.#loadingNow -= 1));
       this.#loaded.push({ slot, state, run });
       // This thread may sleep in its loop.
       this.#parts.ringer.ring(this.#self);

@@ -7,13 +7,15 @@ import type { DriverName } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import { type ComputeMain, ComputePool } from "./compute-pool.js";
 import { type Seat, setDefaultSeat, withdrawSeat } from "./seat.js";
-import { listenForSettled } from "./seat-listener.js";
+import { BLOCKING_IDLE_MS, blockingDefault } from "./task-options.js";
 
 /** The options that are about tasks. */
 export interface ComputeOptions {
   /** Threads that run tasks; 0 for none. */
   readonly compute: number | "auto";
   readonly computeNice: number;
+  /** Threads for tasks that block, at most. */
+  readonly blocking: number | "auto";
   readonly tasksMax: number;
 }
 
@@ -36,9 +38,12 @@ export function openComputePool(options: ComputeOptions, request: PoolRequest): 
     setDefaultSeat(noSeat);
     return undefined;
   }
+  const blocking = options.blocking === "auto" ? blockingFor(request, compute) : options.blocking;
   const pool = new ComputePool({
     compute,
-    guests: Math.min(request.shards * GUESTS_PER_SHARD, THREADS_MAX - compute - 1),
+    blocking,
+    blockingIdleMs: BLOCKING_IDLE_MS,
+    guests: Math.min(request.shards * GUESTS_PER_SHARD, THREADS_MAX - compute - blocking - 1),
     guestDriver: request.driver,
     nice: options.computeNice,
     spinMicros: SPIN_MICROS,
@@ -52,10 +57,14 @@ export function openComputePool(options: ComputeOptions, request: PoolRequest): 
 
   function openSeat(): Seat {
     pool.start();
-    const doorbell = pool.share.doorbells[pool.share.executors]!;
-    void listenForSettled(pool.seat, { doorbell, spinMicros: SPIN_MICROS, isClosed: () => pool.isClosed });
     return pool.seat;
   }
+}
+
+/** Fewer where the ids of threads are scarce: what calls tasks comes first. */
+function blockingFor({ shards }: PoolRequest, compute: number): number {
+  const left = THREADS_MAX - compute - 1 - 2 * shards;
+  return Math.max(1, Math.min(blockingDefault(), left));
 }
 
 function noSeat(): never {

@@ -6,8 +6,8 @@ import { RingloomError } from "../errors.js";
 import { ComputePool, type SchedulerTuning } from "./compute-pool.js";
 import type { ComputeFigures } from "./figures.js";
 import { closedSeat, type Seat, setDefaultSeat, setSeat } from "./seat.js";
-import { listenForSettled } from "./seat-listener.js";
-import { COMPUTE_MAX, NICE_MAX, TASKS_MAX } from "./task-options.js";
+import { TIMEOUT_MS_MAX } from "./task-checks.js";
+import { BLOCKING_IDLE_MS, BLOCKING_MAX, blockingDefault, COMPUTE_MAX, NICE_MAX, TASKS_MAX } from "./task-options.js";
 
 /**
  * How many threads run tasks, and how.
@@ -20,6 +20,10 @@ export interface SchedulerOptions {
   readonly nice?: number;
   /** How long an idle thread looks for work before it sleeps, in microseconds. Default 25. */
   readonly spinMicros?: number;
+  /** Threads for tasks that block, at most, 0 to 16. Default: twice as many as this process may use cores. */
+  readonly blocking?: number;
+  /** How long such a thread waits for its next task before it ends, in milliseconds. Default 10,000. */
+  readonly blockingIdleMs?: number;
   /** Tasks that each thread may have in flight, up to 16,384. Default 4,096. */
   readonly tasksMax?: number;
 }
@@ -55,12 +59,25 @@ export interface SchedulerStats {
   readonly blocks: number;
   /** Each thread that runs tasks, as its last round left it. */
   readonly threads: readonly ComputeFigures[];
+  /** Threads for tasks that block. */
+  readonly blocking: BlockingFigures;
   /** Threads that died. */
   readonly deaths: number;
   /** Tasks that were lost with their thread. */
   readonly lost: number;
   /** Idempotent tasks that were begun again. */
   readonly requeued: number;
+}
+
+/**
+ * The threads for tasks that block.
+ * @experimental
+ */
+export interface BlockingFigures {
+  /** Those that there are. */
+  readonly threads: number;
+  /** Those that were started so far. */
+  readonly started: number;
 }
 
 const SPIN_MICROS_DEFAULT = 25;
@@ -98,7 +115,6 @@ class ProcessScheduler implements Scheduler {
   readonly compute: number;
   readonly seat: Seat;
   readonly #pool: ComputePool;
-  #isClosed = false;
   #closing: Promise<void> | undefined;
 
   constructor(options: SchedulerOptions, tuning?: SchedulerTuning) {
@@ -107,19 +123,26 @@ class ProcessScheduler implements Scheduler {
       COMPUTE_MAX,
     ]);
     const nice = checked("nice", options.nice ?? 0, [0, NICE_MAX]);
+    const blocking = checked("blocking", options.blocking ?? blockingDefault(), [0, BLOCKING_MAX]);
+    const blockingIdleMs = checked("blockingIdleMs", options.blockingIdleMs ?? BLOCKING_IDLE_MS, [1, TIMEOUT_MS_MAX]);
     const spinMicros = checked("spinMicros", options.spinMicros ?? SPIN_MICROS_DEFAULT, [0, SPIN_MICROS_MAX]);
     const tasksMax = checked("tasksMax", options.tasksMax ?? TASK_SLOTS_PER_THREAD_DEFAULT, [1, TASKS_MAX]);
     this.#pool = new ComputePool(
-      { compute: this.compute, guests: 0, guestDriver: "portable", nice, spinMicros, tasksMax, tuning },
+      {
+        compute: this.compute,
+        blocking,
+        blockingIdleMs,
+        guests: 0,
+        guestDriver: "portable",
+        nice,
+        spinMicros,
+        tasksMax,
+        tuning,
+      },
       (isInFlight) => this.#pool.setReferenced(isInFlight),
     );
     this.seat = this.#pool.seat;
     this.#pool.start();
-    void listenForSettled(this.seat, {
-      doorbell: this.#pool.share.doorbells[this.compute]!,
-      spinMicros,
-      isClosed: () => this.#isClosed,
-    });
   }
 
   get stats(): SchedulerStats {
@@ -127,6 +150,7 @@ class ProcessScheduler implements Scheduler {
     return {
       ...counts,
       ...this.#pool.counts,
+      blocking: this.#pool.blockingCounts,
       cloned: values.counts.cloned,
       blocks: values.blocksNow,
       inFlight: liveCount,
@@ -145,7 +169,6 @@ class ProcessScheduler implements Scheduler {
   }
 
   async #close(): Promise<void> {
-    this.#isClosed = true;
     await this.#pool.close();
     setSeat(undefined);
     // Whoever has closed it wants no threads: the next task starts none.

@@ -13,7 +13,7 @@ import type { SharedWords } from "../shared/words.js";
 import { onAbort } from "./abort-listeners.js";
 import type { Membership, SpawnOptions } from "./call-options.js";
 import { deadlineIn } from "./deadline.js";
-import { Executor } from "./executor.js";
+import { Executor, type HintSource } from "./executor.js";
 import { type ComputeFigures, readFigures, writeFigures } from "./figures.js";
 import { FunctionTable, type TaskFunctionName } from "./function-table.js";
 import { checkThread, ownerOf, type Placement } from "./placement.js";
@@ -65,6 +65,7 @@ export class Seat {
   readonly ringer: Ringer;
   /** Threads that run tasks. */
   readonly executors: number;
+  readonly #blocking: number;
   readonly #words: SharedWords;
   readonly #figures: number;
   readonly #functions: FunctionTable;
@@ -78,12 +79,13 @@ export class Seat {
   #nextThread: number;
 
   constructor(assignment: SchedulerAssignment, flight: FlightWatcher = () => undefined) {
-    const { thread, words, executors } = assignment;
+    const { thread, words, executors, blocking } = assignment;
     const view = viewScheduler(words, thread);
     this.segment = view.segment;
     this.#words = view.words;
     this.#figures = view.figures;
     this.executors = executors;
+    this.#blocking = blocking;
     this.values = new TaskValues(view, words);
     this.ringer = new Ringer(view.segment, assignment);
     this.#functions = new FunctionTable(assignment.functions);
@@ -105,6 +107,24 @@ export class Seat {
     assert(this.#queue !== undefined, "only some threads run tasks");
     const { segment, values, ringer, executors } = this;
     return new Executor({ segment, values, ringer, executors, queue: this.#queue, functions: this.#functions });
+  }
+
+  /** As {@link openExecutor}, for a thread of those that run tasks which block. */
+  openBlockingExecutor(): Executor {
+    const { segment, values, ringer, executors } = this;
+    const { self, inboxes, table } = segment;
+    const [all, own] = [inboxes[executors + 1]!, inboxes[self]!];
+    const source: HintSource = {
+      take: () => {
+        const slot = own.take();
+        return slot === -1 ? all.take() : slot;
+      },
+      isEmpty: () => own.isEmpty() && all.isEmpty(),
+      // One that was begun and is run again is pinned to the thread that died under it.
+      claim: (slot) => table.claim(slot, self, executors + 1) || table.claim(slot, self),
+    };
+    const functions = this.#functions;
+    return new Executor({ segment, values, ringer, executors, functions, queue: segment.openQueue(), source });
   }
 
   /** Shows what this thread counts to all others. */
@@ -136,7 +156,7 @@ export class Seat {
     if (slot < 0) return Promise.reject(this.#refused(slot));
     try {
       this.segment.table.setCall(slot, functionNumber, 0);
-      const spawn: Spawn = { options, parent, thread: this.#threadFor(options.placement) };
+      const spawn: Spawn = { options, parent, thread: this.#threadFor(options) };
       this.#writeScope(slot, spawn);
       this.values.writeArguments(slot, args);
       return this.#start(slot, spawn);
@@ -209,7 +229,8 @@ export class Seat {
       }
       if (isPinned) {
         inboxes[thread]!.insert(slot);
-        if (thread !== this.segment.self) this.ringer.wake(thread);
+        if (options.blocking === true) this.ringer.wakeBlocking();
+        else if (thread !== this.segment.self) this.ringer.wake(thread);
         return;
       }
       if (this.#queue === undefined) injector.insert(slot);
@@ -226,7 +247,8 @@ export class Seat {
   }
 
   /** The thread that a placement means, or -1 for any. */
-  #threadFor(placement: Placement | undefined): number {
+  #threadFor({ placement, blocking }: SpawnOptions): number {
+    if (blocking === true) return this.#blockingThread();
     if (placement === undefined) return -1;
     switch (placement.kind) {
       case "stealable":
@@ -241,6 +263,15 @@ export class Seat {
       case "sticky":
         return ownerOf(placement.key, this.executors);
     }
+  }
+
+  /** Tasks that block are all pinned to the first thread for such, and the others claim them in its name. */
+  #blockingThread(): number {
+    if (this.#blocking > 0) return this.executors + 1;
+    throw new RingloomError("ERR_RINGLOOM_INVALID_OPTION", "Cannot spawn: there are no threads for tasks that block.", {
+      operation: "spawn",
+      details: { option: "blocking" },
+    });
   }
 
   #settle(slot: number): void {
@@ -332,7 +363,7 @@ export class Seat {
   /** The thread that runs it may sleep while the task waits for something. */
   #askToEnd(slot: number): void {
     const state = this.segment.table.stateOf(slot);
-    if (phaseOf(state) === RUNNING) this.ringer.wake(threadOf(state));
+    if (phaseOf(state) === RUNNING) this.ringer.tellRunner(threadOf(state));
   }
 
   #refused(reason: number): RingloomError {

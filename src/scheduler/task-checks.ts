@@ -8,7 +8,7 @@ export const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 const PLACEMENT_KINDS: ReadonlySet<unknown> = new Set(["stealable", "pinned", "round-robin", "sticky"]);
 
 /** Throws `ERR_RINGLOOM_INVALID_OPTION` for options that no task can have. Which threads there are is for the seat to check. */
-export function checkTaskOptions({ placement, signal, timeoutMs, idempotent, detached }: TaskOptions): void {
+export function checkTaskOptions({ placement, signal, timeoutMs, idempotent, detached, blocking }: TaskOptions): void {
   checkTimeout(timeoutMs);
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw invalid("signal", signal, "an AbortSignal is needed");
@@ -18,6 +18,10 @@ export function checkTaskOptions({ placement, signal, timeoutMs, idempotent, det
   }
   checkFlag("idempotent", idempotent);
   checkFlag("detached", detached);
+  checkFlag("blocking", blocking);
+  if (blocking === true && placement !== undefined) {
+    throw invalid("placement", placement, "a task that blocks runs on any of the threads for such");
+  }
 }
 
 /** Throws `ERR_RINGLOOM_INVALID_OPTION` for what no timer takes. */

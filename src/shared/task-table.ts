@@ -216,13 +216,13 @@ export class TaskTable {
 
   /**
    * Claims the task that a hint led to: gives its state, or 0 if there is nothing that `thread` may run here, because somebody else has it, it was cancelled or it is pinned elsewhere.
-   * Then the hint is used up.
+   * Then the hint is used up. A task that is pinned to `owner` may be run by any thread that claims in its name.
    */
-  claim(slot: number, thread: number): number {
+  claim(slot: number, thread: number, owner = thread): number {
     const word = this.#at(slot);
     let state = this.#words.load(word);
     while (phaseOf(state) === QUEUED) {
-      if ((state & PINNED) !== 0 && threadOf(state) !== thread) return 0;
+      if ((state & PINNED) !== 0 && threadOf(state) !== owner) return 0;
       const running = runningFrom(state, thread);
       const found = this.#words.compareExchange(word, state, running);
       if (found === state) return running;
