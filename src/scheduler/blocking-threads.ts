@@ -33,6 +33,9 @@ export interface BlockingCounts {
   threads: number;
 }
 
+/** Who dies before it is ready is replaced only after a pause, in milliseconds. */
+const RESTART_PAUSE_MS = 500;
+
 /** The threads of one pool. */
 export class BlockingThreads {
   readonly counts: BlockingCounts = { started: 0, threads: 0 };
@@ -40,6 +43,7 @@ export class BlockingThreads {
   /** By id, from the first one on. */
   readonly #workers: (Worker | undefined)[];
   #starting: number | undefined;
+  #restartTimer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   constructor(options: BlockingThreadsOptions) {
@@ -50,7 +54,7 @@ export class BlockingThreads {
   /** Somebody has rung, or a thread is ready or has ended. */
   look(): void {
     const { first, count, segment, ring } = this.#options;
-    if (this.#isClosed || count === 0 || this.#starting !== undefined) return;
+    if (this.#isClosed || count === 0 || this.#starting !== undefined || this.#restartTimer !== undefined) return;
     // One that was begun on a thread which died waits for the successor of that one.
     const bereft = this.#workers.findIndex(
       (worker, n) => worker === undefined && !segment.inboxes[first + n]!.isEmpty(),
@@ -63,6 +67,8 @@ export class BlockingThreads {
   }
 
   setReferenced(isReferenced: boolean): void {
+    if (isReferenced) this.#restartTimer?.ref();
+    else this.#restartTimer?.unref();
     for (const worker of this.#workers) {
       if (isReferenced) worker?.ref();
       else worker?.unref();
@@ -71,6 +77,7 @@ export class BlockingThreads {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearTimeout(this.#restartTimer);
     await Promise.all(this.#workers.map((worker) => worker?.terminate()));
   }
 
@@ -96,10 +103,21 @@ export class BlockingThreads {
 
   #ended(n: number, code: number): void {
     const { first, bury } = this.#options;
-    if (this.#starting === n) this.#starting = undefined;
+    const wasReady = this.#starting !== n;
+    if (!wasReady) this.#starting = undefined;
     this.#workers[n] = undefined;
     this.counts.threads -= 1;
     bury(first + n, code !== BLOCKING_IDLE_CODE);
-    this.look();
+    if (wasReady) this.look();
+    else this.#lookLater();
+  }
+
+  #lookLater(): void {
+    if (this.#isClosed) return;
+    this.#restartTimer = setTimeout(() => {
+      this.#restartTimer = undefined;
+      this.look();
+    }, RESTART_PAUSE_MS);
+    if (!this.#options.isReferenced()) this.#restartTimer.unref();
   }
 }

@@ -89,7 +89,8 @@ export class Executor {
     this.#parts = parts;
     this.#self = parts.segment.self;
     this.#functions = new TaskFunctions(parts.functions);
-    this.#order = parts.executors > 1 ? new StealOrder({ self: this.#self, threads: parts.executors }) : undefined;
+    const stealsFrom = parts.source === undefined ? parts.executors : 0;
+    this.#order = stealsFrom > 1 ? new StealOrder({ self: this.#self, threads: stealsFrom }) : undefined;
   }
 
   /** The average time of a task, in microseconds. */

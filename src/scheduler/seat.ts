@@ -447,7 +447,7 @@ export function currentSeat(operation: string): Seat {
   if (current !== undefined) return current;
   throw new RingloomError(
     "ERR_RINGLOOM_WRONG_THREAD",
-    `Cannot use ${operation}: this thread was not started by Ringloom.`,
+    `Cannot use ${operation} here: call them on the main thread, on a shard that has compute threads, or in a task, and post the outcome to this thread.`,
     {
       operation,
     },

@@ -10,6 +10,7 @@ import type * as BlockingModule from "./blocking-module.js";
 import { until, withCode, withScheduler } from "./scheduler-rig.js";
 
 const work = tasks<typeof BlockingModule>(new URL("./blocking-module.js", import.meta.url));
+const onFirst = work.with({ placement: pinned(0) });
 const blocking = work.with({ blocking: true });
 
 function begun(folder: string): number {
@@ -18,14 +19,14 @@ function begun(folder: string): number {
 
 describe("tasks().with({ blocking: true })", () => {
   test("runs on threads of its own, while the others go on", () =>
-    withScheduler({ compute: 1, blocking: 2 }, async (folder, scheduler) => {
+    withScheduler({ compute: 2, blocking: 2 }, async (folder, scheduler) => {
       const path = join(folder, "go");
-      const compute = await work.thread();
+      const compute = await onFirst.thread();
       assert.deepEqual(scheduler.stats.blocking, { threads: 0, started: 0 });
       const calls = [blocking.blockUntil(path), blocking.blockUntil(path)];
       await until(() => begun(folder) === 2);
       assert.deepEqual(scheduler.stats.blocking, { threads: 2, started: 2 });
-      assert.equal(await work.thread(), compute);
+      assert.equal(await onFirst.thread(), compute);
       writeFileSync(path, "");
       assert.deepEqual(await Promise.all(calls), [true, true]);
       assert.notEqual(await blocking.thread(), compute);
@@ -33,7 +34,7 @@ describe("tasks().with({ blocking: true })", () => {
     }));
 
   test("starts no more threads than it may, and one that is free takes what waits", () =>
-    withScheduler({ compute: 1, blocking: 2 }, async (_folder, scheduler) => {
+    withScheduler({ compute: 2, blocking: 2 }, async (_folder, scheduler) => {
       const squares = await Promise.all(Array.from({ length: 500 }, (_, n) => blocking.square(n)));
       assert.deepEqual(
         squares,

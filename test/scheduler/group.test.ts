@@ -115,7 +115,7 @@ describe("TaskGroup", () => {
     withScheduler({ compute: 2 }, async (folder) => {
       const path = join(folder, "seen");
       const all = group();
-      void all.run(work.waitBelow, path, false);
+      void all.run(work.waitBelow, path);
       await until(() => existsSync(`${path}.begun`));
       await all[Symbol.asyncDispose]();
       assert.ok(existsSync(path));

@@ -43,8 +43,21 @@ export function burnUntilFile(path: string): boolean {
 }
 
 /** Spawns a task that waits, and waits for it. */
-export async function waitBelow(path: string, isDetached = false): Promise<void> {
-  await self.with({ detached: isDetached }).waitForSignal(path);
+export async function waitBelow(path: string): Promise<void> {
+  await self.waitForSignal(path);
+}
+
+/** Spawns a detached task, and waits for it. */
+export async function waitForDetached(path: string): Promise<void> {
+  await self.with({ detached: true }).waitForFile(path);
+}
+
+/** Waits until there is such a file, and writes whether it was given up. */
+export async function waitForFile(path: string): Promise<void> {
+  writeFileSync(`${path}.begun`, "");
+  const endMs = performance.now() + WAIT_MS_MAX;
+  while (performance.now() < endMs && !existsSync(path)) await delay(5);
+  writeFileSync(`${path}.seen`, String(taskSignal().aborted || isCancelled()));
 }
 
 /** Spawns a task and does not wait for it. */
