@@ -47,7 +47,7 @@ export interface ChainStep {
   readonly module: string;
   readonly name: string;
   /** Those that can travel. */
-  readonly options: Pick<TaskOptions, "placement" | "timeoutMs" | "idempotent" | "detached">;
+  readonly options: Pick<TaskOptions, "placement" | "timeoutMs" | "idempotent" | "detached" | "blocking">;
 }
 
 const CHAIN = new URL("./chain-module.js", import.meta.url);
@@ -61,7 +61,7 @@ function whole({ signal, group }: TaskOptions): TaskOptions {
 
 /** A chain in a chain is its steps. */
 function stepsOf({ module, name, options, call }: TaskCall): readonly ChainStep[] {
-  const { placement, timeoutMs = 0, idempotent = false, detached = false } = options;
-  const travels = { ...(placement === undefined ? {} : { placement }), timeoutMs, idempotent, detached };
+  const { placement, timeoutMs = 0, idempotent = false, detached = false, blocking = false } = options;
+  const travels = { ...(placement === undefined ? {} : { placement }), timeoutMs, idempotent, detached, blocking };
   return chains.get(call) ?? [{ module, name, options: travels }];
 }

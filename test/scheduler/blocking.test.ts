@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { continueWith } from "../../src/scheduler/continue-with.js";
 import { pinned } from "../../src/scheduler/placement.js";
 import { startScheduler } from "../../src/scheduler/scheduler.js";
 import { tasks } from "../../src/scheduler/tasks.js";
@@ -30,6 +31,8 @@ describe("tasks().with({ blocking: true })", () => {
       writeFileSync(path, "");
       assert.deepEqual(await Promise.all(calls), [true, true]);
       assert.notEqual(await blocking.thread(), compute);
+      const chain = continueWith(onFirst.square, blocking.thread as (n: number) => Promise<number>);
+      assert.notEqual(await chain(2), compute);
       assert.equal(await blocking.run("console.log(6 * 7)"), "42\n");
     }));
 
