@@ -85,6 +85,8 @@ export interface RuntimeOptions {
   readonly compute: number | "auto";
   /** Their scheduling priority, 0 to 19: the kernel prefers threads with a lower number. */
   readonly computeNice: number;
+  /** Threads for tasks that block, at most. */
+  readonly blocking: number | "auto";
   /** Tasks that one thread may have in flight. */
   readonly tasksMax: number;
   /** Messages that may wait from one shard to one other. */
@@ -366,6 +368,7 @@ export function resolveRuntimeOptions(sources: OptionSources): RuntimeOptions {
     topology: pick("topology"),
     compute: pick("compute"),
     computeNice: pick("computeNice"),
+    blocking: pick("blocking"),
     tasksMax: pick("tasksMax"),
     messagesMax: pick("messagesMax"),
     hotThreshold: pick("hotThreshold"),

@@ -1,19 +1,20 @@
 /**
  * The supervisor's side of a scheduler: makes its memory, gives out ids and lives, starts the compute threads where those run the tasks, and buries who dies.
  *
- *     compute threads run tasks:   [ compute threads ] [ the supervisor ] [ guests: threads that only spawn, such as shards ]
- *     shards run tasks:            [ shards, and spare ids for those that take over ] [ the supervisor ]
+ *     compute threads run tasks:   [ compute threads ] [ the supervisor ] [ threads for tasks that block ] [ guests: threads that only spawn, such as shards ]
+ *     shards run tasks:            [ shards, and spare ids for those that take over ] [ the supervisor ] [ threads for tasks that block ]
  */
 import { isMainThread, Worker, type WorkerOptions } from "node:worker_threads";
 import { assert } from "../assert.js";
 import type { Doorbell, DriverName } from "../driver/contract.js";
-import { closeDoorbell, createDoorbell, forceDoorbell } from "../driver/doorbell.js";
+import { closeDoorbell, createDoorbell, forceDoorbell, ringDoorbell } from "../driver/doorbell.js";
 import { RingloomError } from "../errors.js";
 import { RestartBudget, type RestartBudgetOptions } from "../runtime/restart-budget.js";
 import type { SegmentOptions } from "../shared/layout.js";
 import { Reaper, type ReapOptions, type ReapReport } from "../shared/reaper.js";
 import { lifeOf } from "../shared/slab.js";
-import { ComputeMember, type MemberPool } from "./compute-member.js";
+import { type BlockingCounts, BlockingThreads } from "./blocking-threads.js";
+import { ComputeMember, type MemberLimits, type MemberPool } from "./compute-member.js";
 import type { ComputeAssignment } from "./compute-thread.js";
 import { createFailureNote, writeFailureNote } from "./failure-note.js";
 import { clearFigures } from "./figures.js";
@@ -27,6 +28,7 @@ import {
   viewScheduler,
 } from "./scheduler-memory.js";
 import { Seat } from "./seat.js";
+import { listenForSettled } from "./seat-listener.js";
 import { ShardIds } from "./shard-ids.js";
 
 /** What a compute thread runs, unless it is told otherwise. */
@@ -58,6 +60,9 @@ export interface RunningShards {
 export interface ComputePoolOptions {
   /** Threads that run tasks; 0 where shards do. */
   readonly compute: number;
+  /** Threads for tasks that block, at most; each is started when one is needed, and ends when it had none for `blockingIdleMs`. */
+  readonly blocking: number;
+  readonly blockingIdleMs: number;
   /** Threads besides those and the supervisor that may spawn tasks at the same time. */
   readonly guests: number;
   /** What the guests, or the shards that run tasks, sleep in. */
@@ -72,6 +77,8 @@ export interface ComputePoolOptions {
   readonly restarts?: RestartBudgetOptions;
   readonly resourceLimits?: WorkerOptions["resourceLimits"];
   readonly main?: ComputeMain | undefined;
+  /** Called when the pool begins to close. */
+  readonly closing?: (() => void) | undefined;
 }
 
 /** What has happened to the pool's threads. */
@@ -97,6 +104,7 @@ export class ComputePool implements MemberPool {
   readonly #view: ReturnType<typeof viewScheduler>;
   readonly #places: Places;
   readonly #reaper: Reaper;
+  readonly #blocking: BlockingThreads;
   /** Ids of guests that nobody has. */
   readonly #vacant: number[] = [];
   readonly #shardIds: ShardIds | undefined;
@@ -107,9 +115,10 @@ export class ComputePool implements MemberPool {
   constructor(options: ComputePoolOptions, flight?: (isInFlight: boolean) => void) {
     assert(isMainThread, "the main thread supervises");
     this.#options = options;
-    const { compute, guests, shards, tasksMax, tuning, restarts = RESTARTS } = options;
+    const { compute, blocking, guests, shards, tasksMax, tuning, restarts = RESTARTS } = options;
     const executors = shards?.threads ?? compute;
-    const threads = executors + 1 + guests;
+    const firstGuest = executors + 1 + blocking;
+    const threads = firstGuest + guests;
     const segment: SegmentOptions = { ...tuning, threads, slotsPerThread: tasksMax };
     this.share = {
       words: createSchedulerWords(segment),
@@ -119,6 +128,7 @@ export class ComputePool implements MemberPool {
       places: shards?.count ?? compute,
       sleep: shards?.sleep ?? "word",
       steals: shards?.steals ?? true,
+      blocking,
       doorbells: createDoorbells(threads, (thread) => driverOf(thread, options)),
     };
     this.#view = viewScheduler(this.share.words, executors);
@@ -128,8 +138,9 @@ export class ComputePool implements MemberPool {
     this.#giveLife(executors);
     this.seat = new Seat(this.#assignment(executors), flight);
     this.#reaper = new Reaper(this.#view.segment, this.seat.values);
-    for (let guest = executors + 1; guest < threads; guest++) this.#vacant.push(guest);
+    for (let guest = firstGuest; guest < threads; guest++) this.#vacant.push(guest);
     const limits = { budget: new RestartBudget(restarts), restMs: restarts.windowMs };
+    this.#blocking = this.#blockingThreads(limits);
     this.#members = Array.from({ length: compute }, (_, thread) => new ComputeMember(thread, this, limits));
   }
 
@@ -139,6 +150,15 @@ export class ComputePool implements MemberPool {
     this.#isStarted = true;
     this.setReferenced(this.seat.liveCount > 0);
     for (const member of this.#members) member.start();
+    const rung = (): void => this.#blocking.look();
+    const doorbell = this.share.doorbells[this.share.executors]!;
+    const { spinMicros } = this.#options;
+    void listenForSettled(this.seat, { doorbell, spinMicros, rung, isClosed: () => this.#isClosed });
+  }
+
+  /** Threads for tasks that block. */
+  get blockingCounts(): BlockingCounts {
+    return { ...this.#blocking.counts };
   }
 
   /** A seat for a shard, which will only spawn, or run tasks too; undefined when all ids are taken. {@link leave} ends it. */
@@ -156,7 +176,8 @@ export class ComputePool implements MemberPool {
       this.#reap(thread, this.#shardIds.leave(thread, isReplaced));
       return;
     }
-    assert(thread > this.share.executors && !this.#vacant.includes(thread), "only a guest leaves");
+    const { executors, blocking } = this.share;
+    assert(thread > executors + blocking && !this.#vacant.includes(thread), "only a guest leaves");
     this.#reap(thread, { isReplaced: false });
     this.#vacant.push(thread);
   }
@@ -168,8 +189,9 @@ export class ComputePool implements MemberPool {
 
   /** Ends the threads at once; tasks that run reject with `ERR_RINGLOOM_THREAD_LOST`, those that have not begun with `ERR_RINGLOOM_CLOSED`. Resolves when all are gone. */
   async close(): Promise<void> {
+    if (!this.#isClosed) this.#options.closing?.();
     this.#isClosed = true;
-    await Promise.all(this.#members.map((member) => member.close()));
+    await Promise.all([this.#blocking.close(), ...this.#members.map((member) => member.close())]);
     this.seat.close();
     for (const doorbell of this.share.doorbells) {
       // Whoever still listens for it finds the pool closed, and forgets it.
@@ -185,6 +207,7 @@ export class ComputePool implements MemberPool {
 
   /** Whether the threads keep the process alive. */
   setReferenced(isReferenced: boolean): void {
+    this.#blocking.setReferenced(isReferenced);
     for (const member of this.#members) member.setReferenced(isReferenced);
   }
 
@@ -233,6 +256,33 @@ export class ComputePool implements MemberPool {
     this.#warn(`Compute thread ${thread} died`, error);
   }
 
+  #blockingThreads(limits: MemberLimits): BlockingThreads {
+    const { blocking, blockingIdleMs, resourceLimits } = this.#options;
+    return new BlockingThreads({
+      segment: this.#view.segment,
+      first: this.share.executors + 1,
+      count: blocking,
+      limits,
+      resourceLimits,
+      assign: (thread) => {
+        this.#giveLife(thread);
+        return { ...this.#assignment(thread), idleMs: blockingIdleMs };
+      },
+      bury: (thread, { isLost, isReplaced }) => {
+        if (isLost) this.counts.deaths += 1;
+        this.#reap(thread, { isReplaced });
+      },
+      stillborn: (cause, isFirst) => {
+        this.counts.failedStarts += 1;
+        if (isFirst) this.#warn("A thread for tasks that block ended before it was ready", cause);
+      },
+      givenUp: (cause, restMs) =>
+        this.#warn(`Threads for tasks that block are given up for ${restMs / 1_000} s`, cause),
+      ring: (thread) => ringDoorbell(this.share.doorbells[thread]!),
+      isReferenced: () => this.seat.liveCount > 0,
+    });
+  }
+
   #reap(thread: number, options: ReapOptions): ReapReport {
     const { words, slab } = this.#view;
     const report = this.#reaper.reap(thread, options);
@@ -273,8 +323,8 @@ function createDoorbells(count: number, driverFor: (thread: number) => DriverNam
 }
 
 /** What a thread sleeps in: shards in their driver, the others in their event loop. */
-function driverOf(thread: number, { compute, shards, guestDriver }: ComputePoolOptions): DriverName {
-  const isShard = shards === undefined ? thread > compute : thread < shards.threads;
+function driverOf(thread: number, { compute, blocking, shards, guestDriver }: ComputePoolOptions): DriverName {
+  const isShard = shards === undefined ? thread > compute + blocking : thread < shards.threads;
   return isShard ? guestDriver : "portable";
 }
 

@@ -9,16 +9,17 @@
  * A task whose module this thread has not imported yet is no task for it until it has: the import may be slow, the thread may have other work when it is done, and other threads may have the module. So it begins the import, and leaves
  * the task in its own queue, where others find it (*left* below). Only what no other thread may run is claimed before, and waits.
  */
-import { AsyncResource } from "node:async_hooks";
 import { InjectorInterval } from "../shared/injector-interval.js";
 import type { LocalQueue } from "../shared/local-queue.js";
 import type { Segment } from "../shared/segment.js";
 import { StealOrder } from "../shared/steal-order.js";
 import { FAILED, PINNED, phaseOf, QUEUED } from "../shared/task-state.js";
+import { CancelWatch } from "./cancel-watch.js";
 import type { OwnFigures } from "./figures.js";
 import type { FunctionTable } from "./function-table.js";
 import type { Ringer } from "./ringer.js";
 import { type TaskFunction, TaskFunctions } from "./task-functions.js";
+import { callTask, RunningTask } from "./task-scope.js";
 import type { TaskValues } from "./task-values.js";
 
 /** Hints that one look into the injector takes at most, and how long they may take to run, in microseconds. */
@@ -42,6 +43,15 @@ export interface ExecutorCounts {
   staleHints: number;
 }
 
+/** Where a thread finds its hints, if not in the queues of those that share their work. */
+export interface HintSource {
+  /** The next hint, or -1. */
+  take(): number;
+  isEmpty(): boolean;
+  /** Claims the task that a hint led to; see {@link TaskTable.claim}. */
+  claim(slot: number): number;
+}
+
 /** What an executor consists of. */
 export interface ExecutorParts {
   readonly segment: Segment;
@@ -53,6 +63,8 @@ export interface ExecutorParts {
   readonly executors: number;
   /** Whether the thread takes tasks that others have spawned. */
   readonly steals: boolean;
+  /** Default: the own queue, the inbox, the injector and other threads' queues. */
+  readonly source?: HintSource;
 }
 
 interface ImportFailure {
@@ -85,6 +97,8 @@ export class Executor {
   readonly #order: StealOrder | undefined;
   readonly #interval = new InjectorInterval();
   readonly #batch = new Int32Array(BATCH);
+  /** Tasks that were begun, and whose module is being imported. */
+  #loadingNow = 0;
   /** Tasks that were begun, and whose module has come. */
   readonly #loaded: { readonly slot: number; readonly state: number; readonly run: TaskFunction }[] = [];
   /** By function: why its import has failed, until a round has used it. */
@@ -93,6 +107,9 @@ export class Executor {
   readonly #left: number[] = [];
   /** The last round has left hints to others, in the own queue: no reason to look again at once, though others see them there. */
   hasLeft = false;
+  /** Tasks that were given something to watch, by slot. */
+  readonly #scoped = new Map<number, RunningTask>();
+  readonly #watch = new CancelWatch();
   /** When the oldest of the own queue came first the last time. */
   #oldestMs = 0;
   #isOldestDue = false;
@@ -104,8 +121,8 @@ export class Executor {
     this.#parts = parts;
     this.#self = parts.segment.self;
     this.#functions = new TaskFunctions(parts.functions);
-    this.#order =
-      parts.steals && parts.executors > 1 ? new StealOrder({ self: this.#self, threads: parts.executors }) : undefined;
+    const stealsFrom = parts.steals && parts.source === undefined ? parts.executors : 0;
+    this.#order = stealsFrom > 1 ? new StealOrder({ self: this.#self, threads: stealsFrom }) : undefined;
   }
 
   /** The average time of a task, in microseconds. */
@@ -133,6 +150,7 @@ export class Executor {
 
   #runMany(countMax: number, msMax: number): number {
     const startMs = performance.now();
+    this.#watch.look(startMs);
     if (startMs - this.#oldestMs > OLDEST_MS) {
       this.#oldestMs = startMs;
       this.#isOldestDue = true;
@@ -161,9 +179,16 @@ export class Executor {
   /** Whether there is nothing that this thread could run: what is rechecked before it parks. */
   isIdle(): boolean {
     const { segment, queue } = this.#parts;
-    if (this.#loaded.length > 0) return false;
+    if (this.#loaded.length > 0 || this.#watch.hasNews()) return false;
+    if (this.#parts.source !== undefined) return this.#loadingNow > 0 || this.#parts.source.isEmpty();
     if (!queue.isEmpty() || !segment.inboxes[this.#self]!.isEmpty()) return false;
     return !this.#parts.steals || segment.hasNoStealable();
+  }
+
+  /** For a thread that begins no further task: those that it has begun go on when their module has come, and see that they were given up. */
+  continueBegun(): void {
+    this.#watch.look(performance.now());
+    while (this.#callLoaded(true));
   }
 
   /** This thread was woken, perhaps because it is the one that a task prefers. */
@@ -182,7 +207,8 @@ export class Executor {
   }
 
   #next(): number {
-    const { queue } = this.#parts;
+    const { queue, source } = this.#parts;
+    if (source !== undefined) return this.#fromSource(source);
     if (this.#interval.isDue()) {
       const shared = this.#fromShared();
       if (shared !== -1) return shared;
@@ -201,6 +227,11 @@ export class Executor {
   #own(slot: number): number {
     if (slot !== -1) this.counts.fromOwnQueue += 1;
     return slot;
+  }
+
+  /** One at a time: a task that blocks would keep those that this thread has claimed besides. */
+  #fromSource(source: HintSource): number {
+    return this.#loadingNow > 0 || this.#loaded.length > 0 ? -1 : source.take();
   }
 
   /** A hint of the inbox or the injector, in turn, so that neither starves. */
@@ -301,12 +332,12 @@ export class Executor {
 
   /** Runs the task that a hint led to. False when there is none for this thread. */
   #run(slot: number): boolean {
-    const { segment } = this.#parts;
+    const { segment, source } = this.#parts;
     if (this.#isBetterLeft(slot)) {
       this.#left.push(slot);
       return false;
     }
-    const state = segment.table.claim(slot, this.#self);
+    const state = source === undefined ? segment.table.claim(slot, this.#self) : source.claim(slot);
     if (state === 0) {
       this.counts.staleHints += 1;
       return false;
@@ -326,8 +357,9 @@ export class Executor {
   /** The task waits, begun, until its module is here. */
   async #load(slot: number, state: number, number: number): Promise<void> {
     this.runningNow += 1;
+    this.#loadingNow += 1;
     try {
-      const run = await this.#functions.load(number);
+      const run = await this.#functions.load(number).finally(() => (this.#loadingNow -= 1));
       this.#loaded.push({ slot, state, run });
       // This thread may sleep in its loop.
       this.#parts.ringer.ring(this.#self);
@@ -353,7 +385,7 @@ export class Executor {
     let promise: Promise<unknown> | undefined;
     try {
       const args = this.#parts.values.readArguments(slot);
-      outcome = new AsyncResource("RINGLOOM_TASK").runInAsyncScope(run, undefined, ...args);
+      outcome = callTask(this.#begin(slot, state), run, args);
       promise = promiseOf(outcome);
     } catch (error) {
       return this.#fail(slot, state, error);
@@ -361,6 +393,14 @@ export class Executor {
     // Outside of the `try`: a task is completed once, so nothing that happens here may complete it again.
     if (promise === undefined) this.#succeed(slot, state, outcome);
     else this.#await(slot, state, promise);
+  }
+
+  #begin(slot: number, claimed: number): RunningTask {
+    const { table } = this.#parts.segment;
+    const scope = table.scopeOf(slot);
+    const task = new RunningTask(table, this.#watch, { slot, claimed, scope });
+    if (task.isScoped) this.#scoped.set(slot, task);
+    return task;
   }
 
   #await(slot: number, state: number, outcome: Promise<unknown>): void {
@@ -389,12 +429,28 @@ export class Executor {
 
   #complete(slot: number, claimed: number, flags: number): void {
     const { segment, ringer } = this.#parts;
+    const task = this.#scoped.size === 0 ? undefined : this.#scoped.get(slot);
+    if (task !== undefined) {
+      if (task.isGrouped && task.childCount > 0)
+        return this.#completeAfterChildren(task, () => this.#complete(slot, claimed, flags));
+      this.#scoped.delete(slot);
+      task.end();
+    }
     this.counts.executed += 1;
     if (flags === FAILED) this.counts.failed += 1;
     segment.table.complete(slot, claimed, flags);
     ringer.settle(slot);
     // Whoever runs a round settles behind it. Else this thread may sleep in its loop, where the task has ended.
     if (!this.#isInRound && segment.table.originOf(slot) === this.#self) ringer.ring(this.#self);
+  }
+
+  /** A group ends only when all have ended that its tasks have spawned. */
+  #completeAfterChildren(task: RunningTask, complete: () => void): void {
+    this.runningNow += 1;
+    task.whenAlone = () => {
+      this.runningNow -= 1;
+      complete();
+    };
   }
 }
 

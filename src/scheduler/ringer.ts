@@ -50,6 +50,25 @@ export class Ringer {
     return notified === "word";
   }
 
+  /** A task that blocks was published: wakes a thread for such that has nothing to do, or asks the supervisor for one. */
+  wakeBlocking(): void {
+    const { executors, blocking } = this.#share;
+    for (let thread = executors + 1; thread <= executors + blocking; thread++) {
+      if (this.#segment.parkers.notify(thread) === "none") continue;
+      this.wakes += 1;
+      this.ring(thread);
+      return;
+    }
+    this.ring(executors);
+  }
+
+  /** A task that `thread` runs was given up. */
+  tellRunner(thread: number): void {
+    // A thread for tasks that block sleeps unannounced while one of its tasks waits.
+    if (thread >= this.#share.executors) this.ring(thread);
+    else this.wake(thread);
+  }
+
   /** A task is done: tells its origin. */
   settle(slot: number): void {
     const origin = this.#segment.table.originOf(slot);

@@ -3,7 +3,7 @@
  *
  *     one buffer of words: [ the segment: queues, parkers, tasks ] [ life of each thread ] [ count of deaths ] [ places ] [ figures: a line for each thread ] [ slab: a region for each thread ]
  *
- * Ids 0 to `executors` - 1 are threads that run tasks; the others only spawn. The supervisor gives out ids and lives, and alone writes the words of lives, deaths and places.
+ * Ids 0 to `executors` - 1 are threads that run tasks; `executors` is the supervisor; the next `blocking` ids are threads for tasks that block; the others only spawn. The supervisor gives out ids and lives, and alone writes the words of lives, deaths and places.
  */
 import { INJECTOR_SHARDS_MAX } from "../constants.js";
 import type { Doorbell } from "../driver/contract.js";
@@ -16,6 +16,9 @@ import { placesLength } from "./places.js";
 const LINE_WORDS = 16;
 /** Words of the figures of one thread: a cache line, because that thread alone writes them. */
 export const FIGURE_WORDS = LINE_WORDS;
+
+/** The exit code of a thread for tasks that block which had none for long. Any other one is a death. */
+export const BLOCKING_IDLE_CODE = 75;
 
 /** Where the arguments and results that do not fit a task's slot lie: 8 MiB of addresses a thread, of which the kernel backs what is used. */
 const SLAB: Omit<SlabDivision, "threads"> = { unitWords: LINE_WORDS, chunkUnits: 16_384, chunks: 8 };
@@ -37,6 +40,8 @@ export interface SchedulerShare {
   readonly sleep: ExecutorSleep;
   /** Whether a thread takes tasks that others have spawned. */
   readonly steals: boolean;
+  /** Threads for tasks that block: at most so many, with the ids behind the supervisor's. */
+  readonly blocking: number;
   /** Why no thread runs tasks; see `failure-note.ts`. */
   readonly failure: SharedArrayBuffer;
   /** By thread id. */

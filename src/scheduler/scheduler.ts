@@ -5,9 +5,9 @@ import { TASK_SLOTS_PER_THREAD_DEFAULT } from "../constants.js";
 import { RingloomError } from "../errors.js";
 import { ComputePool, type SchedulerTuning } from "./compute-pool.js";
 import type { ComputeFigures } from "./figures.js";
-import { LoopBell } from "./loop-bell.js";
-import { type Seat, setDefaultSeat, setSeat } from "./seat.js";
-import { NICE_MAX, TASKS_MAX } from "./task-options.js";
+import { closedSeat, type Seat, setDefaultSeat, setSeat } from "./seat.js";
+import { TIMEOUT_MS_MAX } from "./task-checks.js";
+import { BLOCKING_IDLE_MS, BLOCKING_MAX, blockingDefault, NICE_MAX, TASKS_MAX } from "./task-options.js";
 import { COMPUTE_MAX } from "./topology.js";
 
 /**
@@ -21,6 +21,10 @@ export interface SchedulerOptions {
   readonly nice?: number;
   /** How long an idle thread looks for work before it sleeps, in microseconds. Default 25. */
   readonly spinMicros?: number;
+  /** Threads for tasks that block, at most, 0 to 16. Default: twice as many as this process may use cores. */
+  readonly blocking?: number;
+  /** How long such a thread waits for its next task before it ends, in milliseconds. Default 10,000. */
+  readonly blockingIdleMs?: number;
   /** Tasks that each thread may have in flight, up to 16,384. Default 4,096. */
   readonly tasksMax?: number;
 }
@@ -56,6 +60,8 @@ export interface SchedulerStats {
   readonly blocks: number;
   /** Each thread that runs tasks, as its last round left it. */
   readonly threads: readonly ComputeFigures[];
+  /** Threads for tasks that block. */
+  readonly blocking: BlockingFigures;
   /** Threads that died. */
   readonly deaths: number;
   /** Those among them that ended before they had run a task. */
@@ -64,6 +70,17 @@ export interface SchedulerStats {
   readonly lost: number;
   /** Idempotent tasks that were begun again. */
   readonly requeued: number;
+}
+
+/**
+ * The threads for tasks that block.
+ * @experimental
+ */
+export interface BlockingFigures {
+  /** Those that there are. */
+  readonly threads: number;
+  /** Those that were started so far. */
+  readonly started: number;
 }
 
 const SPIN_MICROS_DEFAULT = 25;
@@ -101,7 +118,6 @@ class ProcessScheduler implements Scheduler {
   readonly compute: number;
   readonly seat: Seat;
   readonly #pool: ComputePool;
-  #isClosed = false;
   #closing: Promise<void> | undefined;
 
   constructor(options: SchedulerOptions, tuning?: SchedulerTuning) {
@@ -110,15 +126,26 @@ class ProcessScheduler implements Scheduler {
       COMPUTE_MAX,
     ]);
     const nice = checked("nice", options.nice ?? 0, [0, NICE_MAX]);
+    const blocking = checked("blocking", options.blocking ?? blockingDefault(), [0, BLOCKING_MAX]);
+    const blockingIdleMs = checked("blockingIdleMs", options.blockingIdleMs ?? BLOCKING_IDLE_MS, [1, TIMEOUT_MS_MAX]);
     const spinMicros = checked("spinMicros", options.spinMicros ?? SPIN_MICROS_DEFAULT, [0, SPIN_MICROS_MAX]);
     const tasksMax = checked("tasksMax", options.tasksMax ?? TASK_SLOTS_PER_THREAD_DEFAULT, [1, TASKS_MAX]);
     this.#pool = new ComputePool(
-      { compute: this.compute, guests: 0, guestDriver: "portable", nice, spinMicros, tasksMax, tuning },
+      {
+        compute: this.compute,
+        blocking,
+        blockingIdleMs,
+        guests: 0,
+        guestDriver: "portable",
+        nice,
+        spinMicros,
+        tasksMax,
+        tuning,
+      },
       (isInFlight) => this.#pool.setReferenced(isInFlight),
     );
     this.seat = this.#pool.seat;
     this.#pool.start();
-    void this.#listen(spinMicros);
   }
 
   get stats(): SchedulerStats {
@@ -126,6 +153,7 @@ class ProcessScheduler implements Scheduler {
     return {
       ...counts,
       ...this.#pool.counts,
+      blocking: this.#pool.blockingCounts,
       cloned: values.counts.cloned,
       blocks: values.blocksNow,
       inFlight: liveCount,
@@ -144,28 +172,11 @@ class ProcessScheduler implements Scheduler {
   }
 
   async #close(): Promise<void> {
-    this.#isClosed = true;
     await this.#pool.close();
     setSeat(undefined);
+    // Whoever has closed it wants no threads: the next task starts none.
+    setDefaultSeat(closedSeat);
     running = undefined;
-  }
-
-  /** Sees what is settled. While tasks are in flight it looks for a while before it sleeps: waking a sleeping thread costs more than most tasks. */
-  async #listen(spinMicros: number): Promise<void> {
-    const bell = new LoopBell(this.#pool.share.doorbells[this.compute]!);
-    while (!this.#isClosed) {
-      if (!this.#findsSettledSoon(spinMicros)) await bell.next();
-      if (this.seat.drainSettled() > 0) await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
-
-  #findsSettledSoon(spinMicros: number): boolean {
-    if (this.seat.liveCount === 0) return false;
-    const endMs = performance.now() + spinMicros / 1_000;
-    do {
-      if (this.seat.hasSettled()) return true;
-    } while (performance.now() < endMs);
-    return false;
   }
 }
 

@@ -8,10 +8,12 @@ import { RingloomError } from "../errors.js";
 import type { LocalQueue } from "../shared/local-queue.js";
 import type { Segment } from "../shared/segment.js";
 import { ORIGIN_CLOSED, type TaskOrigin } from "../shared/task-origin.js";
-import { generationOf, IDEMPOTENT, JOIN_INTEREST, PINNED } from "../shared/task-state.js";
+import { generationOf, IDEMPOTENT, JOIN_INTEREST, PINNED, phaseOf, RUNNING, threadOf } from "../shared/task-state.js";
 import type { SharedWords } from "../shared/words.js";
-import type { TaskOptions } from "./call-options.js";
-import { Executor } from "./executor.js";
+import { onAbort } from "./abort-listeners.js";
+import type { Membership, SpawnOptions } from "./call-options.js";
+import { deadlineIn } from "./deadline.js";
+import { Executor, type HintSource } from "./executor.js";
 import { readFailureNote } from "./failure-note.js";
 import { type ComputeFigures, type OwnFigures, readFigures, writeFigures } from "./figures.js";
 import { FunctionTable, type TaskFunctionName } from "./function-table.js";
@@ -21,6 +23,7 @@ import { NOBODY, Places } from "./places.js";
 import { Ringer } from "./ringer.js";
 import { FIGURE_WORDS, type SchedulerAssignment, viewScheduler } from "./scheduler-memory.js";
 import { checkTaskOptions } from "./task-checks.js";
+import { GROUPED, type RunningTask, SCOPED, scopedTask } from "./task-scope.js";
 import { TaskValues } from "./task-values.js";
 
 /** Figures of one spawning thread. */
@@ -35,18 +38,34 @@ export interface SeatCounts {
 interface Pending {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
-  /** Ends what watches the signal and the clock. */
+  /** The task of this thread that has spawned it. */
+  readonly parent: RunningTask | undefined;
+  readonly membership: Membership | undefined;
+  readonly isBlocking: boolean;
+  /** Ends what watches the signals and the clock. */
   stopWatching: (() => void) | undefined;
+  /** Its promise is rejected; only its slot is awaited. */
+  isGivenUp: boolean;
+}
+
+/** What a task is spawned with. */
+interface Spawn {
+  readonly options: SpawnOptions;
+  readonly parent: RunningTask | undefined;
+  /** The place that it is queued for, {@link ANY}, {@link OWN} or {@link BLOCKING}. */
+  readonly place: number;
 }
 
 /** Who is told that tasks are in flight, to keep the event loop alive meanwhile. */
 export type FlightWatcher = (isInFlight: boolean) => void;
 
-const NO_OPTIONS: TaskOptions = {};
+const NO_OPTIONS: SpawnOptions = {};
 /** Instead of a place: any thread. */
 const ANY = -1;
 /** Instead of a place: this thread, in the order of its own queue. */
 const OWN = -2;
+/** Instead of a place: the threads for tasks that block. */
+const BLOCKING = -3;
 
 /** One thread's seat. */
 export class Seat {
@@ -111,6 +130,27 @@ export class Seat {
     return new Executor({ segment, values, ringer, executors, steals, queue: this.#queue, functions });
   }
 
+  /** As {@link openExecutor}, for a thread of those that run tasks which block. */
+  openBlockingExecutor(): Executor {
+    const { segment, values, ringer } = this;
+    const { executors } = this.#assignment;
+    const { self, inboxes, table } = segment;
+    const owner = this.#firstBlocking;
+    const [all, own] = [inboxes[owner]!, inboxes[self]!];
+    const source: HintSource = {
+      take: () => {
+        const slot = own.take();
+        return slot === -1 ? all.take() : slot;
+      },
+      isEmpty: () => own.isEmpty() && all.isEmpty(),
+      // One that was begun and is run again is pinned to the thread that died under it.
+      claim: (slot) => table.claim(slot, self, owner) || table.claim(slot, self),
+    };
+    const functions = this.#functions;
+    const queue = segment.openQueue();
+    return new Executor({ segment, values, ringer, executors, steals: false, functions, queue, source });
+  }
+
   /** Shows what this thread counts to all others. */
   publishFigures(figures: OwnFigures): void {
     writeFigures(this.#words, this.#figures + this.segment.self * FIGURE_WORDS, figures);
@@ -127,20 +167,23 @@ export class Seat {
   }
 
   /** Starts a task. Rejects as {@link tasks} says. */
-  spawn(functionNumber: number, args: readonly unknown[], options: TaskOptions = NO_OPTIONS): Promise<unknown> {
+  spawn(functionNumber: number, args: readonly unknown[], options: SpawnOptions = NO_OPTIONS): Promise<unknown> {
     try {
       checkTaskOptions(options);
     } catch (error) {
       return Promise.reject(error);
     }
-    if (options.signal?.aborted === true) return Promise.reject(aborted(options.signal.reason));
+    const parent = options.detached === true ? undefined : scopedTask();
+    const refusal = refusalOf(options, parent);
+    if (refusal !== undefined) return Promise.reject(refusal);
     const slot = this.#origin.open();
     if (slot < 0) return Promise.reject(this.#refused(slot));
     try {
       this.segment.table.setCall(slot, functionNumber, 0);
-      const place = this.#placeFor(options.placement);
+      const spawn: Spawn = { options, parent, place: this.#placeFor(options) };
+      this.#writeScope(slot, spawn);
       this.values.writeArguments(slot, args);
-      return this.#start(slot, place, options);
+      return this.#start(slot, spawn);
     } catch (error) {
       this.values.release(slot);
       this.#origin.abandon(slot);
@@ -174,29 +217,70 @@ export class Seat {
       if (pending === undefined) continue;
       this.#pending[index] = undefined;
       pending.stopWatching?.();
-      pending.reject(closed("The scheduler was closed before the task began."));
+      if (!pending.isGivenUp) pending.reject(closed("The scheduler was closed before the task began."));
+      ended(pending);
     }
     if (this.#isInFlight) this.#flight(false);
     this.#isInFlight = false;
   }
 
-  #start(slot: number, place: number, options: TaskOptions): Promise<unknown> {
-    const thread = place >= 0 ? this.places.holderOf(place) : this.segment.self;
+  /** Most tasks have no scope, and cost nothing for it. */
+  #writeScope(slot: number, { options, parent }: Spawn): void {
+    const { signal, timeoutMs = 0, membership } = options;
+    if (parent === undefined && signal === undefined && timeoutMs === 0 && membership === undefined) return;
+    const isGrouped = membership !== undefined || parent?.isGrouped === true;
+    const limitMs = Math.min(
+      timeoutMs === 0 ? Number.POSITIVE_INFINITY : timeoutMs,
+      parent?.remainingMs ?? Number.POSITIVE_INFINITY,
+    );
+    const deadline = limitMs === Number.POSITIVE_INFINITY ? 0 : deadlineIn(limitMs);
+    this.segment.table.setScope(slot, SCOPED | (isGrouped ? GROUPED : 0), deadline);
+  }
+
+  #start(slot: number, { options, parent, place }: Spawn): Promise<unknown> {
+    const thread = this.#threadOf(place);
     if (thread === NOBODY) throw this.#nobodyRuns();
+    const { membership } = options;
     const isPinned = place !== ANY;
+    const isBlocking = place === BLOCKING;
     const flags = JOIN_INTEREST | (options.idempotent === true ? IDEMPOTENT : 0) | (isPinned ? PINNED : 0);
     return new Promise((resolve, reject) => {
-      const pending: Pending = { resolve, reject, stopWatching: undefined };
+      const pending: Pending = {
+        resolve,
+        reject,
+        parent,
+        membership,
+        isBlocking,
+        stopWatching: undefined,
+        isGivenUp: false,
+      };
       this.#pending[slot - this.#first] = pending;
       const state = this.#origin.publish(slot, flags, isPinned ? thread : 0);
       this.counts.spawned += 1;
       this.#tellFlight();
-      if (options.signal !== undefined || (options.timeoutMs ?? 0) > 0) this.#watch(slot, generationOf(state), options);
+      if (parent !== undefined) this.#adopt(parent);
+      membership?.taskBegun();
+      if (options.signal !== undefined || (options.timeoutMs ?? 0) > 0 || membership !== undefined) {
+        this.#watch(slot, generationOf(state), options);
+      }
+      if (isBlocking) return this.#addBlocking(slot, thread);
       if (place >= 0) this.#addPinned(slot, place, state);
       else this.#addHint(slot, options.placement);
       // Behind the hint; see `places.ts`.
       if (this.places.servedCount === 0) this.#giveUp(slot, generationOf(state), this.#nobodyRuns());
     });
+  }
+
+  /** The thread that a task for a place is queued for, if it is for one. */
+  #threadOf(place: number): number {
+    if (place === BLOCKING) return this.#firstBlocking;
+    return place >= 0 ? this.places.holderOf(place) : this.segment.self;
+  }
+
+  /** The hint of a task that blocks. Those who run such tasks start and end as they are needed, whoever runs the others. */
+  #addBlocking(slot: number, thread: number): void {
+    this.segment.inboxes[thread]!.insert(slot);
+    this.ringer.wakeBlocking();
   }
 
   /** The hint of a task that anybody may run, or this thread where none takes another's. */
@@ -220,12 +304,13 @@ export class Seat {
     if (!isServed) this.#giveUp(slot, generationOf(state), this.#nobodyRuns());
   }
 
-  /** No thread runs tasks, and none will for some time: rejects what has not begun. */
+  /** No thread runs tasks, but those that block, and none will for some time: rejects what has not begun. */
   #giveUpAll(): void {
     if (this.#hasGivenUpAll) return;
     this.#hasGivenUpAll = true;
     for (let index = 0; index < this.#pending.length; index++) {
-      if (this.#pending[index] === undefined) continue;
+      const pending = this.#pending[index];
+      if (pending === undefined || pending.isBlocking) continue;
       const slot = this.#first + index;
       this.#giveUp(slot, generationOf(this.segment.table.stateOf(slot)), this.#nobodyRuns());
     }
@@ -249,8 +334,9 @@ export class Seat {
     return this.ringer.wake(thread);
   }
 
-  /** The place that a placement means, {@link ANY} or {@link OWN}. */
-  #placeFor(placement: Placement | undefined): number {
+  /** The place that a call means, {@link ANY}, {@link OWN} or {@link BLOCKING}. */
+  #placeFor({ placement, blocking }: SpawnOptions): number {
+    if (blocking === true) return this.#checkedBlocking();
     const { count } = this.places;
     switch (placement?.kind) {
       case undefined:
@@ -274,14 +360,31 @@ export class Seat {
     return this.#nextPlace;
   }
 
+  #checkedBlocking(): number {
+    if (this.#assignment.blocking > 0) return BLOCKING;
+    throw new RingloomError("ERR_RINGLOOM_INVALID_OPTION", "Cannot spawn: there are no threads for tasks that block.", {
+      operation: "spawn",
+      details: { option: "blocking" },
+    });
+  }
+
+  /** Tasks that block are all pinned to the first thread for such, and the others claim them in its name. */
+  get #firstBlocking(): number {
+    return this.#assignment.executors + 1;
+  }
+
   #settle(slot: number): void {
     const pending = this.#pending[slot - this.#first];
     this.#pending[slot - this.#first] = undefined;
     this.counts.settled += 1;
-    if (pending === undefined) {
+    if (pending === undefined) this.#free(slot);
+    else if (pending.isGivenUp) {
       this.#free(slot);
-      return;
-    }
+      ended(pending);
+    } else this.#answer(slot, pending);
+  }
+
+  #answer(slot: number, pending: Pending): void {
     pending.stopWatching?.();
     let value: unknown;
     try {
@@ -289,10 +392,12 @@ export class Seat {
     } catch (error) {
       this.#free(slot);
       pending.reject(error);
+      ended(pending);
       return;
     }
     this.#free(slot);
     pending.resolve(value);
+    ended(pending);
   }
 
   #free(slot: number): void {
@@ -309,28 +414,55 @@ export class Seat {
     this.#flight(isInFlight);
   }
 
-  #watch(slot: number, generation: number, { signal, timeoutMs = 0 }: TaskOptions): void {
+  #watch(slot: number, generation: number, { signal, timeoutMs = 0, membership }: SpawnOptions): void {
     const giveUp = (error: RingloomError): void => this.#giveUp(slot, generation, error);
-    const onAbort = (): void => giveUp(aborted(signal?.reason));
     const timer = timeoutMs > 0 ? setTimeout(() => giveUp(timedOut(timeoutMs)), timeoutMs) : undefined;
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const ends = [signal, membership?.signal].map((one) => onAbortOf(one, () => giveUp(aborted(one?.reason))));
     this.#pending[slot - this.#first]!.stopWatching = () => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
+      for (const end of ends) end?.();
     };
     // A getter of an argument can have done it, and then there is no event any more.
-    if (signal?.aborted === true) onAbort();
+    const done = [signal, membership?.signal].find((one) => one?.aborted === true);
+    if (done !== undefined) giveUp(aborted(done.reason));
+  }
+
+  /** The task that spawned another is watched as long as it runs, so that the other one is given up with it. */
+  #adopt(parent: RunningTask): void {
+    parent.childCount += 1;
+    if (parent.whenGivenUp !== undefined) return;
+    parent.whenGivenUp = () => this.#giveUpChildren(parent);
+    parent.watch();
+  }
+
+  #giveUpChildren(parent: RunningTask): void {
+    for (const [index, pending] of this.#pending.entries()) {
+      if (pending?.parent !== parent || pending.isGivenUp) continue;
+      const slot = this.#first + index;
+      this.#giveUp(slot, generationOf(this.segment.table.stateOf(slot)), abandoned(parent));
+    }
   }
 
   #giveUp(slot: number, generation: number, error: RingloomError): void {
     const pending = this.#pending[slot - this.#first];
-    if (pending === undefined) return;
-    this.#pending[slot - this.#first] = undefined;
+    if (pending === undefined || pending.isGivenUp) return;
+    pending.isGivenUp = true;
     pending.stopWatching?.();
     this.counts.cancelled += 1;
-    // Nobody runs it and nobody will: what is left in a queue leads nowhere. A task that runs comes back when it is done.
-    if (this.#origin.cancel(slot, generation) === "dequeued") this.#free(slot);
+    const outcome = this.#origin.cancel(slot, generation);
     pending.reject(error);
+    if (outcome === "requested") return this.#askToEnd(slot);
+    if (outcome === "late") return;
+    // Nobody runs it and nobody will: what is left in a queue leads nowhere. A task that runs comes back when it is done.
+    this.#pending[slot - this.#first] = undefined;
+    this.#free(slot);
+    ended(pending);
+  }
+
+  /** The thread that runs it may sleep while the task waits for something. */
+  #askToEnd(slot: number): void {
+    const state = this.segment.table.stateOf(slot);
+    if (phaseOf(state) === RUNNING) this.ringer.tellRunner(threadOf(state));
   }
 
   #refused(reason: number): RingloomError {
@@ -344,12 +476,37 @@ export class Seat {
   }
 }
 
+/** Why a task is not even begun. */
+function refusalOf({ signal, membership }: SpawnOptions, parent: RunningTask | undefined): RingloomError | undefined {
+  if (signal?.aborted === true) return aborted(signal.reason);
+  if (membership?.signal.aborted === true) return aborted(membership.signal.reason);
+  return parent?.isCancelled === true ? abandoned(parent) : undefined;
+}
+
+/** Its slot is free: whoever waits for that is told. */
+function ended({ parent, membership }: Pending): void {
+  parent?.childEnded();
+  membership?.taskEnded();
+}
+
+function onAbortOf(signal: AbortSignal | undefined, listener: () => void): (() => void) | undefined {
+  return signal === undefined || signal.aborted ? undefined : onAbort(signal, listener);
+}
+
 function closed(message: string): RingloomError {
   return new RingloomError("ERR_RINGLOOM_CLOSED", message, { operation: "spawn" });
 }
 
 function aborted(cause: unknown): RingloomError {
   return new RingloomError("ERR_RINGLOOM_ABORTED", "The task was given up.", { operation: "task", cause });
+}
+
+/** The task above was given up, or its time is over. */
+function abandoned(parent: RunningTask): RingloomError {
+  if (parent.remainingMs > 0) return aborted(undefined);
+  return new RingloomError("ERR_RINGLOOM_TIMEOUT", "The time of the task that called it is over.", {
+    operation: "task",
+  });
 }
 
 function timedOut(timeoutMs: number): RingloomError {
@@ -372,13 +529,24 @@ export function setDefaultSeat(open: () => Seat): void {
   openDefault = open;
 }
 
+/** Takes back what {@link setDefaultSeat} was given, with the seat that came of it: from then on the thread has none, unless it got another one meanwhile. */
+export function withdrawSeat(open: () => Seat, seat: Seat): void {
+  if (openDefault === open) openDefault = closedSeat;
+  if (current === seat) current = undefined;
+}
+
+/** For a thread whose scheduler was closed. */
+export function closedSeat(): never {
+  throw closed("Cannot spawn: the scheduler is closed.");
+}
+
 /** This thread's seat. Throws `ERR_RINGLOOM_WRONG_THREAD` on a thread that is none of the scheduler's. */
 export function currentSeat(operation: string): Seat {
   current ??= openDefault?.();
   if (current !== undefined) return current;
   throw new RingloomError(
     "ERR_RINGLOOM_WRONG_THREAD",
-    `Cannot use ${operation}: this thread was not started by Ringloom.`,
+    `Cannot use ${operation} here: call them on the main thread, on a shard that has compute threads, or in a task, and post the outcome to this thread.`,
     {
       operation,
     },

@@ -69,6 +69,11 @@ export class ShardExecutor implements IdleHooks {
     if (this.#runner.isWoken) this.#work();
   }
 
+  /** After {@link retire}, now and then: what was begun goes on. */
+  continueBegun(): void {
+    this.#runner.continueBegun();
+  }
+
   /** Begins no further task; others take those that wait in its queue. */
   retire(): void {
     this.#leavePark();

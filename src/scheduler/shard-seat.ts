@@ -57,6 +57,7 @@ export async function endShardTasks(deadlineMs: number): Promise<void> {
   executor?.retire();
   const endMs = performance.now() + deadlineMs;
   while ((executor?.runningNow ?? 0) > 0 && performance.now() < endMs) {
+    executor?.continueBegun();
     await new Promise((resolve) => setTimeout(resolve, END_LOOK_MS));
   }
 }

@@ -1,7 +1,7 @@
 /** The functions that this thread can run: each module is imported once, when its first task comes. */
 import { RingloomError } from "../errors.js";
 import { importModule } from "../runtime/module.js";
-import type { FunctionTable } from "./function-table.js";
+import type { FunctionTable, TaskFunctionName } from "./function-table.js";
 
 /** A task's function. */
 export type TaskFunction = (...args: readonly unknown[]) => unknown;
@@ -49,17 +49,23 @@ export class TaskFunctions {
       );
     }
     const module = await importModule(new URL(found.module));
-    const exported = found.name === "default" ? module.defaultExport : module.named(found.name);
-    if (typeof exported !== "function") {
-      const functions = module.names.join(", ") || "nothing";
-      throw new RingloomError(
-        "ERR_RINGLOOM_NO_SUCH_FUNCTION",
-        `Cannot run ${found.name} of ${found.module}: it is no exported function (exported: ${functions}).`,
-        { operation: "run task", details: { ...found } },
-      );
-    }
-    const run: TaskFunction = (...args) => Reflect.apply(exported, undefined, args);
+    const run = exportedFunction(module, found);
     this.#known[number] = run;
     return run;
   }
 }
+
+/** A function among a module's exports. Throws `ERR_RINGLOOM_NO_SUCH_FUNCTION`. */
+export function exportedFunction(module: LoadedFunctions, { module: url, name }: TaskFunctionName): TaskFunction {
+  const exported = name === "default" ? module.defaultExport : module.named(name);
+  if (typeof exported === "function") return (...args) => Reflect.apply(exported, undefined, args);
+  const functions = module.names.join(", ") || "nothing";
+  throw new RingloomError(
+    "ERR_RINGLOOM_NO_SUCH_FUNCTION",
+    `Cannot run ${name} of ${url}: it is no exported function (exported: ${functions}).`,
+    { operation: "run task", details: { module: url, name } },
+  );
+}
+
+/** What {@link importModule} gives. */
+type LoadedFunctions = Awaited<ReturnType<typeof importModule>>;

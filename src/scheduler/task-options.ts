@@ -1,10 +1,21 @@
 /** The options that have to do with tasks. They are part of `RUNTIME_OPTIONS` in `src/runtime/options.ts`. */
+import { availableParallelism } from "node:os";
 import { TASK_SLOTS_PER_THREAD_DEFAULT } from "../constants.js";
 import { choiceOption, integerOption, integerOrAutoOption } from "../runtime/option.js";
 import { COMPUTE_MAX, TOPOLOGIES } from "./topology.js";
 
 /** Tasks that one thread may have in flight, at most. */
 export const TASKS_MAX = 16_384;
+/** Threads of one process for tasks that block, at most. Each keeps a stack and a heap of its own, some 10 MiB. */
+export const BLOCKING_MAX = 16;
+/** How long such a thread waits for its next task, in milliseconds. */
+export const BLOCKING_IDLE_MS = 10_000;
+
+/** How many such threads there may be unless an option says so. */
+export function blockingDefault(): number {
+  return Math.min(BLOCKING_MAX, 2 * availableParallelism());
+}
+
 /** The lowest scheduling priority: `setpriority(2)`. */
 export const NICE_MAX = 19;
 
@@ -40,6 +51,17 @@ export const TASK_OPTIONS = {
     min: 0,
     max: NICE_MAX,
     description: "Scheduling priority of those threads, as nice(1) counts: the shards, at 0, go first. Linux only.",
+  }),
+  blocking: integerOrAutoOption({
+    flag: "blocking",
+    environment: ["RINGLOOM_BLOCKING"],
+    placeholder: "N",
+    fallback: "auto",
+    fallbackText: "twice the allowed CPUs, at most 16",
+    min: 0,
+    max: BLOCKING_MAX,
+    description:
+      "Threads for tasks that block, at most. Each starts when such a task finds none idle, and ends after 10 s without one. 0: such tasks are refused.",
   }),
   tasksMax: integerOption({
     flag: "tasks-max",

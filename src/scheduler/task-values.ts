@@ -123,9 +123,12 @@ export class TaskValues {
         operation: "task",
       });
     }
+    // Whoever gives a task up waits for no outcome, so it was the task itself, by its deadline.
+    if ((state & CANCELLED) !== 0) {
+      throw new RingloomError("ERR_RINGLOOM_TIMEOUT", "The task's time is over.", { operation: "task" });
+    }
     const hasFailed = (state & FAILED) !== 0;
     const hasValue = reference !== 0 || this.#words.read(this.#segment.table.payloadWord(slot) + OUTCOME) !== 0;
-    if (!hasFailed && (state & CANCELLED) !== 0) return undefined;
     if (hasFailed && !hasValue) {
       throw new RingloomError("ERR_RINGLOOM_OVERLOADED", "The task failed, and there was no memory to tell why.", {
         operation: "task",

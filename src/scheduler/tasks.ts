@@ -3,7 +3,9 @@ import { isAbsolute } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { RingloomError } from "../errors.js";
 import type { TaskOptions } from "./call-options.js";
+import { groupOf } from "./group.js";
 import { currentSeat, type Seat } from "./seat.js";
+import { registerCall } from "./task-calls.js";
 
 /** The functions among a module's exports. */
 type FunctionNames<Module> = {
@@ -67,15 +69,24 @@ function makeProxy(module: string, options: TaskOptions): object {
 function taskFunction(module: string, name: string, options: TaskOptions): (...args: unknown[]) => Promise<unknown> {
   let known: Seat | undefined;
   let number = -1;
-  return (...args) => {
-    const seat = currentSeat("tasks");
-    // The process may have closed one scheduler and started another, which has other numbers.
-    if (seat !== known) {
-      number = seat.functionNumber({ module, name });
-      known = seat;
+  const task = (...args: unknown[]): Promise<unknown> => call(args, options);
+  registerCall(task, { module, name, options, call });
+  return task;
+
+  function call(args: readonly unknown[], given: TaskOptions): Promise<unknown> {
+    try {
+      const seat = currentSeat("tasks");
+      // The process may have closed one scheduler and started another, which has other numbers.
+      if (seat !== known) {
+        number = seat.functionNumber({ module, name });
+        known = seat;
+      }
+      if (given.group === undefined) return seat.spawn(number, args, given);
+      return groupOf(given.group).start((membership) => seat.spawn(number, args, { ...given, membership }));
+    } catch (error) {
+      return Promise.reject(error);
     }
-    return seat.spawn(number, args, options);
-  };
+  }
 }
 
 function moduleUrl(module: URL | string): string {

@@ -49,6 +49,10 @@ const RESULT = 3;
 const PAYLOAD = 4;
 /** Of the cold part. */
 const RERUNS = 0;
+const DEADLINE = 1;
+/** Bits of the function's number in its word; the scope stands above them. */
+const FUNCTION_BITS = 16;
+const FUNCTION_MASK = (1 << FUNCTION_BITS) - 1;
 
 /** Words of inline payload in a slot. */
 export const TASK_PAYLOAD_WORDS = LINE_WORDS - PAYLOAD;
@@ -121,7 +125,17 @@ export class TaskTable {
 
   /** The function to call. Readable for who has claimed the task, and for the origin. */
   functionOf(slot: number): number {
-    return this.#words.read(this.#at(slot) + FUNCTION);
+    return this.#words.read(this.#at(slot) + FUNCTION) & FUNCTION_MASK;
+  }
+
+  /** What {@link setScope} said. Readable as {@link functionOf} is. */
+  scopeOf(slot: number): number {
+    return this.#words.read(this.#at(slot) + FUNCTION) >>> FUNCTION_BITS;
+  }
+
+  /** The deadline that {@link setScope} gave. */
+  deadlineOf(slot: number): number {
+    return this.coldOf(slot, DEADLINE);
   }
 
   /** The function of a task that the caller has not claimed: a guess, because the slot may be another task's meanwhile. */
@@ -185,9 +199,18 @@ export class TaskTable {
 
   /** The origin says what to call with what, before {@link publish}. */
   setCall(slot: number, functionId: number, argument: number): void {
+    assert(functionId >= 0 && functionId <= FUNCTION_MASK, "a function's number fits its bits");
     this.#words.write(this.#at(slot) + FUNCTION, functionId);
     this.setCold(slot, RERUNS, 0);
     this.#words.store(this.#at(slot) + ARGUMENT, argument);
+  }
+
+  /** After {@link setCall}: what the task has to do with others, a number that is the scheduler's, not 0, and its deadline. Without this call the scope is 0. */
+  setScope(slot: number, scope: number, deadline: number): void {
+    const word = this.#at(slot) + FUNCTION;
+    assert(scope > 0 && scope <= FUNCTION_MASK, "a scope fits its bits");
+    this.#words.write(word, (this.#words.read(word) & FUNCTION_MASK) | (scope << FUNCTION_BITS));
+    this.setCold(slot, DEADLINE, deadline);
   }
 
   /** The origin makes a free slot a task, whose state (`queuedFrom`) it gives; then it adds the hint. */
@@ -198,13 +221,13 @@ export class TaskTable {
 
   /**
    * Claims the task that a hint led to: gives its state, or 0 if there is nothing that `thread` may run here, because somebody else has it, it was cancelled or it is pinned elsewhere.
-   * Then the hint is used up.
+   * Then the hint is used up. A task that is pinned to `owner` may be run by any thread that claims in its name.
    */
-  claim(slot: number, thread: number): number {
+  claim(slot: number, thread: number, owner = thread): number {
     const word = this.#at(slot);
     let state = this.#words.load(word);
     while (phaseOf(state) === QUEUED) {
-      if ((state & PINNED) !== 0 && threadOf(state) !== thread) return 0;
+      if ((state & PINNED) !== 0 && threadOf(state) !== owner) return 0;
       const running = runningFrom(state, thread);
       const found = this.#words.compareExchange(word, state, running);
       if (found === state) return running;

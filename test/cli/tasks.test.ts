@@ -25,6 +25,12 @@ for (const { name: driver, skip } of driversUnderTest) {
       });
     });
 
+    test("run on an extra thread when they block", async () => {
+      await withServe([...ARGS, "--compute", "1", "--blocking", "1"], {}, async (_server, url) => {
+        assert.equal(await get(`${url}/blocking/20`), '{"isExtra":true}');
+      });
+    });
+
     test("may be spawned while the module loads", async () => {
       await withServe(ARGS, { environment: { TASKS_AT_LOAD: "1" } }, async (_server, url) => {
         assert.equal(await get(`${url}/loaded`), '{"loaded":42}');

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { serveModule } from "../../src/http/serve-module.js";
+import { tasks } from "../../src/scheduler/tasks.js";
 import { fixture } from "../cli/ringloom.js";
 
 const PLAIN = pathToFileURL(fixture("plain.js"));
@@ -41,4 +42,27 @@ test("serveModule() rejects bad options, bad limits and modules that cannot serv
     code: "ERR_RINGLOOM_NOT_AN_APP",
     message: /its default export is an object that is neither an App nor has a fetch method\.$/,
   });
+});
+
+test("tasks of the main thread run on the threads of the server that it supervises, and on none without", async () => {
+  const work = tasks<typeof import("../scheduler/task-module.js")>(
+    new URL("../scheduler/task-module.js", import.meta.url),
+  );
+  const server = await serveModule(pathToFileURL(fixture("tasks-app.js")), { port: 0, shards: 1, compute: 1 });
+  try {
+    // One thread runs them all, so there is one pool.
+    const thread = await work.thread();
+    assert.equal(await (await fetch(`${server.url}/add/1/2`)).text(), "3");
+    const threads = new Set(await Promise.all(Array.from({ length: 100 }, () => work.thread())));
+    assert.deepEqual(threads, new Set([thread]));
+  } finally {
+    await server.stop();
+  }
+  await assert.rejects(work.thread(), { code: "ERR_RINGLOOM_CLOSED" });
+  const without = await serveModule(PLAIN, { port: 0, shards: 1, compute: 0 });
+  try {
+    await assert.rejects(work.thread(), { code: "ERR_RINGLOOM_WRONG_THREAD", message: /--compute 0/ });
+  } finally {
+    await without.stop();
+  }
 });

@@ -1,12 +1,14 @@
 /** What user code can do to the scheduler: promises that call back twice, getters that spawn, threads that are busy where they seem to sleep, and tasks that kill. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { Worker } from "node:worker_threads";
 import { RingloomError } from "../../src/errors.js";
 import type { TaskOptions } from "../../src/scheduler/call-options.js";
 import { type Placement, pinned, stealable } from "../../src/scheduler/placement.js";
@@ -164,6 +166,16 @@ describe("a task", () => {
     await Promise.all([scheduler.close(), scheduler.close(), busy, waiting]);
     // A second call has waited as the first one.
     await startScheduler({ compute: 1 }).close();
+  });
+});
+
+describe("a thread of somebody else", () => {
+  test("is told where to call tasks", async () => {
+    const worker = new Worker(new URL("./fixtures/plain-worker.js", import.meta.url));
+    const [said] = (await once(worker, "message")) as [{ code: string; message: string }];
+    assert.equal(said.code, "ERR_RINGLOOM_WRONG_THREAD");
+    assert.match(said.message, /call them on the main thread/);
+    await worker.terminate();
   });
 });
 

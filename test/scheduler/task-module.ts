@@ -2,6 +2,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { existsSync, writeFileSync } from "node:fs";
 import { threadId } from "node:worker_threads";
+import { taskSignal } from "../../src/scheduler/task-scope.js";
 import { tasks } from "../../src/scheduler/tasks.js";
 
 const self = tasks<typeof import("./task-module.js")>(new URL(import.meta.url));
@@ -116,6 +117,17 @@ export function enterContext(value: string): string | undefined {
 /** Waits for a task that waits. */
 export function nestedLater(ms: number, value: string): Promise<unknown> {
   return self.later(ms, value);
+}
+
+/** Waits until it is given up, and makes a file then. */
+export async function noteWhenGivenUp(path: string): Promise<void> {
+  const signal = taskSignal();
+  const aborted = new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+  const staying = setInterval(() => undefined, 1_000);
+  writeFileSync(`${path}.begun`, "");
+  await aborted;
+  clearInterval(staying);
+  writeFileSync(`${path}.seen`, "");
 }
 
 /** The number of leaves of a tree of tasks. */

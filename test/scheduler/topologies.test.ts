@@ -1,6 +1,6 @@
 /** What a server promises of its tasks, in each topology alike; and which threads run them, in which the topologies differ. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -113,6 +113,27 @@ for (const topology of TOPOLOGIES) {
             else if (topology === "work-stealing") assert.ok(shards.includes(thread));
             else assert.equal(thread, shards[shard]);
           }
+        }
+      }));
+
+    test("run on threads of their own when they block", () =>
+      withServer(options, async (server) => {
+        const others = new Set<unknown>();
+        for (let shard = 0; shard < SHARDS; shard++) {
+          others.add(await call(server, shard, "threadId"));
+          others.add(await call(server, shard, "thread", { kind: "pinned", thread: shard }));
+        }
+        for (let shard = 0; shard < SHARDS; shard++) {
+          assert.equal(others.has(await call(server, shard, "blockingThread")), false);
+        }
+      }));
+
+    test("see that they were given up, wherever they wait", () =>
+      withServer(options, async (server) => {
+        for (let thread = 0; thread < SHARDS; thread++) {
+          const path = join(folder, `given-up-${topology}-${thread}`);
+          assert.equal(await call(server, 0, "giveUp", path, { kind: "pinned", thread }), "ERR_RINGLOOM_ABORTED");
+          await until("the task sees it", () => existsSync(`${path}.seen`));
         }
       }));
 

@@ -8,6 +8,7 @@ import {
   FREE,
   generationOf,
   JOIN_INTEREST,
+  PINNED,
   phaseOf,
   QUEUED,
   queuedFrom,
@@ -100,12 +101,70 @@ function secondMustLive(words: Words): void {
     throw new Error("the next task in the slot was cancelled");
 }
 
+/** Runs the task, sees that its time is over, and says so in the word before it ends. */
+function runnerThatGivesUp(words: Words): void {
+  const table = tableOf(words);
+  const claimed = table.claim(0, 1);
+  if (claimed === 0) return;
+  words.add(RUNS, 1);
+  assert.equal(table.cancel(0, generationOf(claimed)), "requested", "a task that runs is not ended by a cancellation");
+  table.setResult(0, 100);
+  table.complete(0, claimed);
+  new SlotSet(words, SETTLED).insert(0);
+}
+
+/** What was returned after the time was over has not passed for a result. */
+function finishWithoutResult(words: Words): void {
+  finish(words);
+  if (words.load(RESULTS) > 0) throw new Error("a task whose time was over has a result");
+}
+
+/** Pinned to thread 2, and claimed in its name by others. */
+function spawnPinned(words: Words): void {
+  const origin = originOf(words);
+  const slot = origin.open();
+  tableOf(words).setCall(slot, 7, 20);
+  origin.publish(slot, JOIN_INTEREST | PINNED, 2);
+}
+
+function runnerFor(owner: number, thread: number): ModelThread {
+  return (words) => {
+    const table = tableOf(words);
+    const claimed = table.claim(0, thread, owner);
+    if (claimed === 0) return;
+    words.add(RUNS, 1);
+    table.setResult(0, table.argumentOf(0) + thread);
+    table.complete(0, claimed);
+    new SlotSet(words, SETTLED).insert(0);
+  };
+}
+
 const programs: readonly ModelProgram[] = [
   {
     name: "task: two threads with the same hint while the origin settles",
     length: LENGTH,
     setup: spawn,
     threads: [(words) => settle(words, originOf(words)), runner(1), runner(2)],
+    finish,
+  },
+  {
+    name: "task: its runner gives it up, the origin does too, and settles",
+    length: LENGTH,
+    setup: spawn,
+    threads: [
+      (words) => settle(words, originOf(words)),
+      runnerThatGivesUp,
+      (words) => {
+        if (tableOf(words).cancel(0, 0) === "dequeued") new SlotSet(words, SETTLED).insert(0);
+      },
+    ],
+    finish: finishWithoutResult,
+  },
+  {
+    name: "task: pinned, claimed by two threads in its thread's name while the origin settles",
+    length: LENGTH,
+    setup: spawnPinned,
+    threads: [(words) => settle(words, originOf(words)), runnerFor(2, 1), runnerFor(2, 2)],
     finish,
   },
   {
