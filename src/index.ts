@@ -13,3 +13,4 @@ export type { ComputeFigures } from "./scheduler/figures.js";
 export { type Placement, pinned, roundRobin, stealable, sticky } from "./scheduler/placement.js";
 export { type Scheduler, type SchedulerOptions, type SchedulerStats, startScheduler } from "./scheduler/scheduler.js";
 export { type Tasks, tasks } from "./scheduler/tasks.js";
+export { type TransferItem, transfer } from "./scheduler/transfer.js";

@@ -19,7 +19,7 @@ export interface ShardFigures {
   readonly driver: Readonly<Record<string, number>>;
   /** The counters of what the shard serves; for HTTP see `HttpStats`. */
   readonly service: Readonly<Record<string, number>>;
-  /** The tasks that it has spawned: `spawned`, `settled`, `inFlight`, `overloaded`, `cancelled`, `cloned`. */
+  /** The tasks that it has spawned: `spawned`, `settled`, `inFlight`, `overloaded`, `cancelled`, `cloned`, `ported`. */
   readonly tasks: Readonly<Record<string, number>>;
 }
 

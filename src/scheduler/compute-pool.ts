@@ -13,6 +13,7 @@ import { Reaper } from "../shared/reaper.js";
 import { lifeOf } from "../shared/slab.js";
 import type { ComputeAssignment } from "./compute-thread.js";
 import { createFunctionTable } from "./function-table.js";
+import { PortHub } from "./port-hub.js";
 import {
   createSchedulerWords,
   type SchedulerAssignment,
@@ -81,6 +82,7 @@ export class ComputePool {
   readonly #members: Member[] = [];
   readonly #view: ReturnType<typeof viewScheduler>;
   readonly #reaper: Reaper;
+  readonly #hub: PortHub;
   /** Ids of guests that nobody has. */
   readonly #vacant: number[] = [];
   #livesGiven = 0;
@@ -103,8 +105,10 @@ export class ComputePool {
       ),
     };
     this.#view = viewScheduler(this.share.words, compute);
+    this.#hub = new PortHub(this.#view.words, this.#view.epochs);
     this.#giveLife(compute);
     this.seat = new Seat(this.#assignment(compute), flight);
+    this.seat.values.ports.relay = () => this.#hub.poll();
     this.#reaper = new Reaper(this.#view.segment, this.seat.values);
     for (let guest = compute + 1; guest < threads; guest++) this.#vacant.push(guest);
     for (let thread = 0; thread < compute; thread++) {
@@ -140,6 +144,7 @@ export class ComputePool {
     for (const { restartTimer } of this.#members) clearTimeout(restartTimer);
     await Promise.all(this.#members.map(({ worker }) => worker?.terminate()));
     this.seat.close();
+    this.#hub.close();
     for (const doorbell of this.share.doorbells) {
       // Whoever still listens for it finds the pool closed, and forgets it.
       forceDoorbell(doorbell);
@@ -175,6 +180,7 @@ export class ComputePool {
     const worker = new Worker(main.module, {
       name: `ringloom-compute-${thread}`,
       workerData: { ...main.data, ...assignment },
+      transferList: [assignment.line],
       ...(resourceLimits === undefined ? {} : { resourceLimits }),
     });
     member.worker = worker;
@@ -202,6 +208,7 @@ export class ComputePool {
     // Behind the reaper, which releases what the dead thread held under that life.
     words.store(slab.lives + thread, 0);
     words.add(slab.deaths, 1);
+    this.#hub.end(thread);
     this.counts.lost += report.lost;
     this.counts.requeued += report.requeued;
     // Whoever died may have rung and not woken, so everybody who sleeps in a loop is woken, whatever the words say.
@@ -209,7 +216,7 @@ export class ComputePool {
   }
 
   #assignment(thread: number): SchedulerAssignment {
-    return { ...this.share, thread };
+    return { ...this.share, thread, line: this.#hub.open(thread) };
   }
 
   #giveLife(thread: number): void {

@@ -11,7 +11,7 @@ import { InjectorInterval } from "../shared/injector-interval.js";
 import type { LocalQueue } from "../shared/local-queue.js";
 import type { Segment } from "../shared/segment.js";
 import { StealOrder } from "../shared/steal-order.js";
-import { FAILED } from "../shared/task-state.js";
+import { FAILED, LOST } from "../shared/task-state.js";
 import type { ComputeFigures } from "./figures.js";
 import type { FunctionTable } from "./function-table.js";
 import type { Ringer } from "./ringer.js";
@@ -203,24 +203,31 @@ export class Executor {
 
   /** Runs the task that a hint led to. False when there is none for this thread. */
   #run(slot: number): boolean {
-    const { segment } = this.#parts;
+    const { segment, values } = this.#parts;
     const state = segment.table.claim(slot, this.#self);
     if (state === 0) {
       this.counts.staleHints += 1;
+      // It may have been given up after its arguments were sent to this thread.
+      values.ports.sweep();
       return false;
+    }
+    if (values.areArgumentsLost(slot)) {
+      this.#lose(slot, state);
+      return true;
     }
     const number = segment.table.functionOf(slot);
     const run = this.#functions.known(number);
-    if (run === undefined) void this.#load(slot, state, number);
+    if (run === undefined || !values.areArgumentsHere(slot)) void this.#load(slot, state, number);
     else this.#call(slot, state, run);
     return true;
   }
 
-  /** The task waits, begun, until its module is here. */
+  /** The task waits, begun, until its module and its arguments are here. */
   async #load(slot: number, state: number, number: number): Promise<void> {
     this.runningNow += 1;
     try {
-      const run = await this.#functions.load(number);
+      const run = this.#functions.known(number) ?? (await this.#functions.load(number));
+      await this.#parts.values.argumentsArrival(slot);
       this.#loaded.push({ slot, state, run });
       // This thread may sleep in its loop.
       this.#parts.ringer.ring(this.#self);
@@ -276,6 +283,13 @@ export class Executor {
   #fail(slot: number, claimed: number, error: unknown): void {
     this.#parts.values.writeError(slot, error);
     this.#complete(slot, claimed, FAILED);
+  }
+
+  /** The thread that the arguments were sent to has ended, and this is its successor. */
+  #lose(slot: number, claimed: number): void {
+    const { segment, ringer } = this.#parts;
+    segment.table.complete(slot, claimed, LOST);
+    ringer.settle(slot);
   }
 
   #complete(slot: number, claimed: number, flags: number): void {

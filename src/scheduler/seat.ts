@@ -14,11 +14,13 @@ import type { TaskOptions } from "./call-options.js";
 import { Executor } from "./executor.js";
 import { type ComputeFigures, readFigures, writeFigures } from "./figures.js";
 import { FunctionTable, type TaskFunctionName } from "./function-table.js";
+import { againIfLost } from "./lost-tasks.js";
 import { checkThread, ownerOf, type Placement } from "./placement.js";
 import { Ringer } from "./ringer.js";
 import { type SchedulerAssignment, viewScheduler } from "./scheduler-memory.js";
 import { checkTaskOptions } from "./task-checks.js";
 import { TaskValues } from "./task-values.js";
+import { privateCopy } from "./value-ports.js";
 
 /** Figures of one spawning thread. */
 export interface SeatCounts {
@@ -34,6 +36,15 @@ interface Pending {
   readonly reject: (error: unknown) => void;
   /** Ends what watches the signal and the clock. */
   stopWatching: (() => void) | undefined;
+}
+
+/** A call whose arguments go by port. */
+interface PortedCall {
+  readonly functionNumber: number;
+  readonly args: readonly unknown[];
+  readonly options: TaskOptions;
+  /** -1 for any. */
+  readonly thread: number;
 }
 
 /** Who is told that tasks are in flight, to keep the event loop alive meanwhile. */
@@ -60,6 +71,9 @@ export class Seat {
   /** What {@link #flight} was told last. */
   #isInFlight = false;
   #nextThread: number;
+  /** Tasks that this thread began again because the thread that had their arguments was lost. */
+  rerunCount = 0;
+  readonly #lives: number;
 
   constructor(assignment: SchedulerAssignment, flight: FlightWatcher = () => undefined) {
     const { thread, words, executors } = assignment;
@@ -68,7 +82,8 @@ export class Seat {
     this.#words = view.words;
     this.#figures = view.figures;
     this.executors = executors;
-    this.values = new TaskValues(view, words);
+    this.values = new TaskValues(view, assignment);
+    this.#lives = view.slab.lives;
     this.ringer = new Ringer(view.segment, assignment);
     this.#functions = new FunctionTable(assignment.functions);
     this.#origin = view.segment.openOrigin();
@@ -119,8 +134,9 @@ export class Seat {
     try {
       this.segment.table.setCall(slot, functionNumber, 0);
       const thread = this.#threadFor(options.placement);
-      this.values.writeArguments(slot, args);
-      return this.#start(slot, thread, options);
+      const isTransferred = (options.transfer?.length ?? 0) > 0;
+      if (!isTransferred && this.values.writeArguments(slot, args)) return this.#start(slot, thread, options);
+      return this.#startPorted(slot, { functionNumber, args, options, thread });
     } catch (error) {
       this.values.release(slot);
       this.#origin.abandon(slot);
@@ -154,8 +170,30 @@ export class Seat {
       pending.stopWatching?.();
       pending.reject(closed("The scheduler was closed before the task began."));
     }
+    this.values.ports.close();
     if (this.#isInFlight) this.#flight(false);
     this.#isInFlight = false;
+  }
+
+  /** Starts a task whose arguments go by port, and so to one thread. If they are lost with that one, what may run again is spawned again, from a copy: the arguments may have changed meanwhile. */
+  #startPorted(slot: number, { functionNumber, args, options, thread }: PortedCall): Promise<unknown> {
+    const to = thread === -1 ? this.#receiverFor(options.placement) : thread;
+    const once = { ...options, idempotent: false };
+    const transfer = options.transfer ?? [];
+    if (options.idempotent !== true) {
+      this.values.sendArguments(slot, args, { to, transfer });
+      return this.#start(slot, to, once);
+    }
+    const kept = privateCopy(args) as readonly unknown[];
+    this.values.sendArguments(slot, kept, { to, transfer });
+    return againIfLost(
+      this.#start(slot, to, once),
+      (timeoutMs) => {
+        this.rerunCount += 1;
+        return this.spawn(functionNumber, kept, { ...once, timeoutMs });
+      },
+      options.timeoutMs,
+    );
   }
 
   #start(slot: number, thread: number, options: TaskOptions): Promise<unknown> {
@@ -205,7 +243,32 @@ export class Seat {
     }
   }
 
+  /** The thread that a value is sent to which anybody might run: the preferred one, else one that sleeps, else the next in turn that lives. */
+  #receiverFor(placement: Placement | undefined): number {
+    if (placement?.kind === "stealable" && placement.preferred !== undefined) return placement.preferred;
+    const { executors, segment } = this;
+    const first = (this.#nextThread + 1) % executors;
+    let chosen = -1;
+    for (let offset = 0; offset < executors; offset++) {
+      const thread = (first + offset) % executors;
+      if (this.#words.load(this.#lives + thread) === 0) continue;
+      if (chosen === -1) chosen = thread;
+      if (!segment.parkers.isParked(thread)) continue;
+      chosen = thread;
+      break;
+    }
+    // None has started yet.
+    if (chosen === -1) chosen = first;
+    this.#nextThread = chosen;
+    return chosen;
+  }
+
   #settle(slot: number): void {
+    const isWaitedFor = this.#pending[slot - this.#first] !== undefined;
+    if (isWaitedFor && !this.values.isOutcomeHere(slot)) {
+      void this.values.outcomeArrival(slot).then(() => this.#settle(slot));
+      return;
+    }
     const pending = this.#pending[slot - this.#first];
     this.#pending[slot - this.#first] = undefined;
     this.counts.settled += 1;
