@@ -34,6 +34,7 @@ export function startTable(facts: StartFacts, terminal: Terminal): string[] {
     ...health,
     ["driver", `${paint(terminal, choice.name === "portable" ? "yellow" : "green", choice.name)}: ${choice.reason}`],
     ["shards", `${sizing.shards} (${sizing.shardsReason}), spin ${sizing.spin.mode} (${sizing.spinReason})${restarts}`],
+    ["tasks", tasksText(sizing)],
     [
       "memory",
       `${formatBytes(memory.limitBytes)} allowed (${memory.limitFrom}); up to ${plural(sizing.connectionsMax, "connection")} a shard`,
@@ -44,15 +45,25 @@ export function startTable(facts: StartFacts, terminal: Terminal): string[] {
   ]);
 }
 
-/** The rows of the budget in one line: `Node 36 MiB + 2 shards of 120 MiB (base 10 MiB, heap 80 MiB, buffers 30 MiB) + 44 MiB to spare`. */
+function tasksText({ compute, computeReason }: Sizing): string {
+  if (compute === 0) return `no thread (${computeReason})`;
+  return `${plural(compute, "thread")} (${computeReason}), from the first task on`;
+}
+
+/** The rows of the budget in one line: `Node 36 MiB + 2 shards of 120 MiB (base 10 MiB, heap 80 MiB, buffers 30 MiB) + 1 thread for tasks of 50 MiB (base 10 MiB, heap 40 MiB) + 44 MiB to spare`. */
 export function budgetText(budget: MemoryBudget): string {
   const buffers = budget.buffersBytesTotal / budget.shards;
   const heap = budget.heapBytesPerShard + budget.youngHeapBytesPerShard;
   const shard = budget.baseBytesPerShard + heap + buffers;
   const parts = `base ${formatBytes(budget.baseBytesPerShard)}, heap ${formatBytes(heap)}, buffers ${formatBytes(buffers)}`;
+  const taskHeap = budget.heapBytesPerCompute + budget.youngHeapBytesPerCompute;
+  const tasks =
+    budget.compute === 0
+      ? ""
+      : ` + ${budget.compute} ${budget.compute === 1 ? "thread" : "threads"} for tasks of ${formatBytes(budget.baseBytesPerCompute + taskHeap)} (base ${formatBytes(budget.baseBytesPerCompute)}, heap ${formatBytes(taskHeap)})`;
   const rest =
     budget.headroomBytes < 0
       ? `: ${formatBytes(-budget.headroomBytes)} more than is allowed`
       : ` + ${formatBytes(budget.headroomBytes)} to spare`;
-  return `Node ${formatBytes(budget.processBytes)} + ${plural(budget.shards, "shard")} of ${formatBytes(shard)} (${parts})${rest}`;
+  return `Node ${formatBytes(budget.processBytes)} + ${plural(budget.shards, "shard")} of ${formatBytes(shard)} (${parts})${tasks}${rest}`;
 }

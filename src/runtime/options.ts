@@ -79,6 +79,8 @@ export interface RuntimeOptions {
   readonly supervisorModule: string;
   /** Threads that run tasks; 0 is none. */
   readonly compute: number | "auto";
+  /** JavaScript heap of one of those threads, in MiB. */
+  readonly computeHeapMib: number | "auto";
   /** Their scheduling priority, 0 to 19: the kernel prefers threads with a lower number. */
   readonly computeNice: number;
   /** Tasks that one thread may have in flight. */
@@ -355,6 +357,7 @@ export function resolveRuntimeOptions(sources: OptionSources): RuntimeOptions {
     shardExit: pick("shardExit"),
     supervisorModule: pick("supervisorModule"),
     compute: pick("compute"),
+    computeHeapMib: pick("computeHeapMib"),
     computeNice: pick("computeNice"),
     tasksMax: pick("tasksMax"),
   };

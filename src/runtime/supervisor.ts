@@ -18,7 +18,7 @@ import { createCounters } from "./counters.js";
 import type { ServerHealth } from "./health.js";
 import { Hooks } from "./lifecycle.js";
 import { Listeners } from "./listeners.js";
-import { heapLimits } from "./memory-plan.js";
+import { computeHeapLimits, heapLimits } from "./memory-plan.js";
 import type { RuntimeOptions } from "./options.js";
 import type { RestartReport } from "./rolling-restart.js";
 import { createRoster } from "./roster.js";
@@ -96,7 +96,8 @@ export class Supervisor {
     const compute = openComputePool(options, {
       shards: sizing.shards,
       driver: choice.name,
-      heapLimits: heapLimits(sizing.memory),
+      compute: sizing.compute,
+      heapLimits: computeHeapLimits(sizing.memory),
     });
     const assign = assigner({ request, choice, sizing, cpus, listeners, roster, compute });
     // Before the threads start, because the inspector attaches to a thread when that starts.

@@ -1,6 +1,5 @@
 /** The compute pool of a server, from its options. */
 
-import { availableParallelism } from "node:os";
 import type { WorkerOptions } from "node:worker_threads";
 import { THREADS_MAX } from "../constants.js";
 import type { DriverName } from "../driver/contract.js";
@@ -8,8 +7,6 @@ import { type ComputeMain, ComputePool } from "./compute-pool.js";
 
 /** The options that are about tasks. */
 export interface ComputeOptions {
-  /** Threads that run tasks; 0 for none. */
-  readonly compute: number | "auto";
   readonly computeNice: number;
   readonly tasksMax: number;
 }
@@ -17,6 +14,8 @@ export interface ComputeOptions {
 /** What a pool must know of its server. */
 export interface PoolRequest {
   readonly shards: number;
+  /** Threads that run tasks; 0 for none. */
+  readonly compute: number;
   readonly driver: DriverName;
   readonly heapLimits: WorkerOptions["resourceLimits"];
   readonly main?: ComputeMain;
@@ -28,7 +27,7 @@ const SPIN_MICROS = 25;
 
 /** Makes the pool; its threads start with the first task. Undefined when the options want none. */
 export function openComputePool(options: ComputeOptions, request: PoolRequest): ComputePool | undefined {
-  const compute = options.compute === "auto" ? Math.max(1, Math.trunc(availableParallelism() / 2)) : options.compute;
+  const { compute } = request;
   if (compute === 0) return undefined;
   return new ComputePool({
     compute,

@@ -372,7 +372,7 @@ export function currentSeat(operation: string): Seat {
   if (current !== undefined) return current;
   throw new RingloomError(
     "ERR_RINGLOOM_WRONG_THREAD",
-    `Cannot use ${operation}: this thread was not started by Ringloom.`,
+    `Cannot use ${operation}: this server has no threads for tasks (--compute), or Ringloom did not start this thread.`,
     {
       operation,
     },
