@@ -50,10 +50,17 @@ interface Route {
   readonly port: MessagePort;
 }
 
+/** What became of values. All that the threads of a process sent was taken or dropped, is on its way, or is gone with a thread. */
+export interface PortCounts {
+  sent: number;
+  taken: number;
+  /** Their tasks were over. */
+  dropped: number;
+}
+
 /** One thread's ports. */
 export class ValuePorts {
-  /** Values that were sent from here, or taken. */
-  count = 0;
+  readonly counts: PortCounts = { sent: 0, taken: 0, dropped: 0 };
   /** Makes whoever passes ports on do so now, on the thread that does it. */
   relay: () => void = () => undefined;
   readonly #words: SharedWords;
@@ -95,6 +102,11 @@ export class ValuePorts {
     return this.#held.size;
   }
 
+  /** Values that this thread sent or took. */
+  get count(): number {
+    return this.counts.sent + this.counts.taken;
+  }
+
   /** This thread's own epoch. */
   get epoch(): number {
     return this.#epoch;
@@ -123,7 +135,7 @@ export class ValuePorts {
     } catch (error) {
       throw isRefusal(error) ? notCloneable(String(error.message), error) : error;
     }
-    this.count += 1;
+    this.counts.sent += 1;
     return number;
   }
 
@@ -144,21 +156,21 @@ export class ValuePorts {
     assert(this.isHere(number), "a value is taken when it has come");
     const parcel = this.#held.get(number)!;
     this.#held.delete(number);
-    this.count += 1;
+    this.counts.taken += 1;
     return fromPortForm(parcel);
   }
 
   /** Drops a value that is here, or will be when its task is over. */
   drop(number: number): void {
     this.sweep();
-    this.#held.delete(number);
+    this.#forget(number);
   }
 
   /** Drops the outcomes of a task that is done, those of runs that were cut included. What comes later belongs to no living task. */
   dropOutcome(slot: number): void {
     this.sweep();
     for (const [number, parcel] of this.#held) {
-      if (parcel.isOutcome && parcel.slot === slot) this.#held.delete(number);
+      if (parcel.isOutcome && parcel.slot === slot) this.#forget(number);
     }
   }
 
@@ -166,7 +178,7 @@ export class ValuePorts {
   sweep(): void {
     if (this.#incoming.size === 0) return;
     this.#read();
-    for (const [number, parcel] of this.#held) if (!this.#isWanted(parcel)) this.#held.delete(number);
+    for (const [number, parcel] of this.#held) if (!this.#isWanted(parcel)) this.#forget(number);
   }
 
   /** Ends all ports, and with them what is on its way. */
@@ -215,8 +227,15 @@ export class ValuePorts {
     }
   }
 
+  #forget(number: number): void {
+    if (this.#held.delete(number)) this.counts.dropped += 1;
+  }
+
   #hold(parcel: Parcel): void {
-    if (!this.#isWanted(parcel)) return;
+    if (!this.#isWanted(parcel)) {
+      this.counts.dropped += 1;
+      return;
+    }
     this.#held.set(parcel.number, parcel);
     const resolve = this.#waiting.get(parcel.number);
     this.#waiting.delete(parcel.number);

@@ -4,6 +4,7 @@ import type { MessagePort } from "node:worker_threads";
 import { currentSeat } from "../../src/scheduler/seat.js";
 import { tasks } from "../../src/scheduler/tasks.js";
 import { transfer } from "../../src/scheduler/transfer.js";
+import type { PortCounts } from "../../src/scheduler/value-ports.js";
 
 const self = tasks<typeof import("./ported-module.js")>(new URL(import.meta.url));
 
@@ -80,7 +81,7 @@ export async function nested(size: number, count: number): Promise<number> {
 }
 
 /** What this thread holds for values that go by port. */
-export function held(): { ports: number; values: number } {
+export function held(): PortCounts & { ports: number; values: number } {
   const { ports } = currentSeat("test").values;
-  return { ports: ports.portsNow, values: ports.heldNow };
+  return { ...ports.counts, ports: ports.portsNow, values: ports.heldNow };
 }
