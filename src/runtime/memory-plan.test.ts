@@ -95,9 +95,9 @@ test("planMemory() refuses with what to change when a heap does not fit", () => 
 
 test("planMemory() divides 128 MiB between a shard and a thread for tasks", () => {
   const { budget } = plan({ limitMib: 128, compute: 1 });
-  assert.equal(budget.heapBytesPerShard / MIB, 23);
-  assert.equal(budget.heapBytesPerCompute / MIB, 17);
-  assert.deepEqual(computeHeapLimits(budget), { maxOldGenerationSizeMb: 17, maxYoungGenerationSizeMb: 2 });
+  assert.equal(budget.heapBytesPerShard / MIB, 24);
+  assert.equal(budget.heapBytesPerCompute / MIB, 13);
+  assert.deepEqual(computeHeapLimits(budget), { maxOldGenerationSizeMb: 13, maxYoungGenerationSizeMb: 1 });
   assert.deepEqual(computeHeapLimits(plan({ limitMib: 64 * 1_024, compute: 2 }).budget), {});
 });
 

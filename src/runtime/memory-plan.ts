@@ -74,7 +74,7 @@ const SHARD_BASE_BYTES = 10 * MIB;
 /** A thread that runs tasks, outside of its heap: as a shard without a ring. */
 const COMPUTE_BASE_BYTES = 10 * MIB;
 /** What a thread that runs tasks gets, as a share of a shard's part: it has no connections and no pools. */
-const COMPUTE_WEIGHT = 1 / 2;
+const COMPUTE_WEIGHT = 1 / 3;
 const COMPUTE_YOUNG_SHARE = 1 / 8;
 const HEADROOM_BYTES_MIN = 8 * MIB;
 const HEADROOM_SHARE = 1 / 10;
@@ -93,7 +93,7 @@ const SERVICE_POOL_BYTES_MAX = 192 * MIB;
 const YOUNG_HEAP_BYTES_MAX = 48 * MIB;
 /** Below this, a service with a few packages does not load. */
 const HEAP_BYTES_MIN = 16 * MIB;
-/** The least that a thread gets which runs tasks: what {@link COMPUTE_WEIGHT} leaves of the least part of a shard. */
+/** The least that a thread gets which runs tasks: a module for tasks with a package or two. With it and {@link COMPUTE_WEIGHT}, 128 MiB hold a shard and one such thread on each driver. */
 const COMPUTE_HEAP_BYTES_MIN = 12 * MIB;
 /** V8's own limit on a machine with 16 GiB or more. */
 const HEAP_BYTES_MAX = 4_096 * MIB;
@@ -105,7 +105,9 @@ const CONNECTIONS_MIN = 256;
 export function memoryNeeded(shards: number, hasSlab: boolean, compute = 0): number {
   const slabShare = hasSlab ? RECEIVE_SLAB_SHARE : RECEIVE_SLAB_SHARE * NODE_CHUNKS_FACTOR;
   const heapShare = 1 - SLOTS_SHARE - slabShare - WRITE_POOL_SHARE - SERVICE_POOL_SHARE - YOUNG_HEAP_SHARE;
-  const part = HEAP_BYTES_MIN / heapShare;
+  const forShard = HEAP_BYTES_MIN / heapShare;
+  const forCompute = COMPUTE_HEAP_BYTES_MIN / (1 - COMPUTE_YOUNG_SHARE);
+  const part = compute === 0 ? forShard : Math.max(forShard, forCompute / COMPUTE_WEIGHT);
   const perCompute = COMPUTE_BASE_BYTES + part * COMPUTE_WEIGHT;
   const rows = PROCESS_BYTES + shards * (SHARD_BASE_BYTES + part) + compute * perCompute;
   return Math.ceil(Math.max(rows + HEADROOM_BYTES_MIN, rows / (1 - HEADROOM_SHARE)));
