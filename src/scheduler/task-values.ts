@@ -199,9 +199,8 @@ export class TaskValues {
 
   /** Whether the outcome of a task that is done can be read now; else see {@link outcomeArrival}. */
   isOutcomeHere(slot: number): boolean {
-    const { table } = this.#segment;
-    const about = this.#words.read(table.payloadWord(slot) + OUTCOME);
-    return about >= 0 || (table.stateOf(slot) & LOST) !== 0 || this.ports.isHere(about & ~PORTED);
+    if (!this.#isOutcomePorted(slot) || (this.#segment.table.stateOf(slot) & LOST) !== 0) return true;
+    return this.ports.isHere(this.#words.read(this.#segment.table.payloadWord(slot) + OUTCOME) & ~PORTED);
   }
 
   /** Resolves when {@link isOutcomeHere}: the port of who ran the task is still on its way. */
@@ -213,8 +212,9 @@ export class TaskValues {
   release(slot: number): void {
     const { table } = this.#segment;
     // A run that was cut may have sent its outcome and not said so.
-    const mayBePorted = this.#words.read(table.payloadWord(slot) + OUTCOME) < 0 || (table.stateOf(slot) & LOST) !== 0;
-    if (mayBePorted) this.ports.dropOutcome(slot);
+    if (this.ports.hasIncoming && (this.#isOutcomePorted(slot) || (table.stateOf(slot) & LOST) !== 0)) {
+      this.ports.dropOutcome(slot);
+    }
     this.#slab.releaseAt(table.argumentWord(slot));
     this.#slab.releaseAt(table.resultWord(slot));
   }
@@ -224,6 +224,10 @@ export class TaskValues {
     const { table } = this.#segment;
     this.#slab.releaseAt(table.resultWord(slot));
     this.#words.write(table.payloadWord(slot) + OUTCOME, 0);
+  }
+
+  #isOutcomePorted(slot: number): boolean {
+    return this.#words.read(this.#segment.table.payloadWord(slot) + OUTCOME) < 0;
   }
 
   /** False when the value has to go by port. */

@@ -97,6 +97,11 @@ export class ValuePorts {
     return this.#outgoing.size + this.#incoming.size;
   }
 
+  /** Whether anything was ever sent to this thread, by ports that are still there. */
+  get hasIncoming(): boolean {
+    return this.#incoming.size > 0;
+  }
+
   /** Values that have come for tasks that did not ask for them yet. */
   get heldNow(): number {
     return this.#held.size;
