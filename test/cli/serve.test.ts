@@ -26,7 +26,7 @@ for (const { name: driver, skip } of driversUnderTest) {
     test("prints a table and then the line that says where it listens", async () => {
       await withServe([PLAIN, ...ARGS, "--shards", "1"], {}, async (server, url) => {
         const lines = server.stdout.trimEnd().split("\n");
-        assert.equal(lines.length, 7, server.stdout);
+        assert.equal(lines.length, 8, server.stdout);
         assert.equal(lines[0], `  url     ${url}`);
         assert.match(lines[1] ?? "", new RegExp(`^ {2}driver {2}${driver}: It was asked for\\..*$`));
         assert.match(
@@ -35,11 +35,15 @@ for (const { name: driver, skip } of driversUnderTest) {
         );
         assert.match(
           lines[3] ?? "",
+          /^ {2}tasks {3}\d+ threads? \(half of the CPUs, at least 1\), from the first task on$/,
+        );
+        assert.match(
+          lines[4] ?? "",
           /^ {2}memory {2}.+iB allowed \((machine|cgroup v[12])\); up to \d+ connections a shard$/,
         );
-        assert.match(lines[4] ?? "", /^ {2}budget {2}Node 36 MiB \+ 1 shard of .+iB to spare$/);
-        assert.equal(lines[5], `  pid     ${server.child.pid}`);
-        assert.equal(lines[6], `listening ${url}`);
+        assert.match(lines[5] ?? "", /^ {2}budget {2}Node 36 MiB \+ 1 shard of .+iB to spare$/);
+        assert.equal(lines[6], `  pid     ${server.child.pid}`);
+        assert.equal(lines[7], `listening ${url}`);
         assert.equal(await (await fetch(`${url}/x`)).text(), "at /x");
       });
     });
