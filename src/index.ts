@@ -35,3 +35,4 @@ export { type Placement, pinned, roundRobin, stealable, sticky } from "./schedul
 export { type Scheduler, type SchedulerOptions, type SchedulerStats, startScheduler } from "./scheduler/scheduler.js";
 export { type Tasks, tasks } from "./scheduler/tasks.js";
 export type { Topology } from "./scheduler/topology.js";
+export { type TransferItem, transfer } from "./scheduler/transfer.js";

@@ -83,6 +83,8 @@ export interface RuntimeOptions {
   readonly topology: Topology;
   /** Compute threads; 0 is no tasks. */
   readonly compute: number | "auto";
+  /** JavaScript heap of one of those threads, in MiB. */
+  readonly computeHeapMib: number | "auto";
   /** Their scheduling priority, 0 to 19: the kernel prefers threads with a lower number. */
   readonly computeNice: number;
   /** Tasks that one thread may have in flight. */
@@ -365,6 +367,7 @@ export function resolveRuntimeOptions(sources: OptionSources): RuntimeOptions {
     supervisorModule: pick("supervisorModule"),
     topology: pick("topology"),
     compute: pick("compute"),
+    computeHeapMib: pick("computeHeapMib"),
     computeNice: pick("computeNice"),
     tasksMax: pick("tasksMax"),
     messagesMax: pick("messagesMax"),

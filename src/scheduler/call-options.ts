@@ -1,5 +1,6 @@
 /** The options of one call of a task. */
 import type { Placement } from "./placement.js";
+import type { TransferItem } from "./transfer.js";
 
 /**
  * How a task is run.
@@ -17,4 +18,9 @@ export interface TaskOptions {
   readonly timeoutMs?: number;
   /** It may be run again when the thread that ran it is lost. Default false: then it rejects with `ERR_RINGLOOM_THREAD_LOST`. */
   readonly idempotent?: boolean;
+  /**
+   * What in the arguments is handed over instead of copied, as in `postMessage`: ArrayBuffers (a view stands for the whole of its buffer), MessagePorts. Buffers are detached then. Not with `idempotent`: what was handed over is
+   * lost with the thread.
+   */
+  readonly transfer?: readonly TransferItem[];
 }

@@ -14,7 +14,7 @@ import { InjectorInterval } from "../shared/injector-interval.js";
 import type { LocalQueue } from "../shared/local-queue.js";
 import type { Segment } from "../shared/segment.js";
 import { StealOrder } from "../shared/steal-order.js";
-import { FAILED, PINNED, phaseOf, QUEUED } from "../shared/task-state.js";
+import { FAILED, LOST, PINNED, phaseOf, QUEUED } from "../shared/task-state.js";
 import type { OwnFigures } from "./figures.js";
 import type { FunctionTable } from "./function-table.js";
 import type { Ringer } from "./ringer.js";
@@ -301,7 +301,7 @@ export class Executor {
 
   /** Runs the task that a hint led to. False when there is none for this thread. */
   #run(slot: number): boolean {
-    const { segment } = this.#parts;
+    const { segment, values } = this.#parts;
     if (this.#isBetterLeft(slot)) {
       this.#left.push(slot);
       return false;
@@ -309,25 +309,31 @@ export class Executor {
     const state = segment.table.claim(slot, this.#self);
     if (state === 0) {
       this.counts.staleHints += 1;
+      // It may have been given up after its arguments were sent to this thread.
+      values.ports.sweep();
       return false;
+    }
+    if (values.areArgumentsLost(slot)) {
+      this.#lose(slot, state);
+      return true;
     }
     const number = segment.table.functionOf(slot);
     const run = this.#functions.known(number);
     const failure = this.#failures.get(number);
-    if (run !== undefined) this.#call(slot, state, run);
-    else if (failure === undefined) void this.#load(slot, state, number);
-    else {
+    if (run === undefined && failure !== undefined) {
       failure.isUsed = true;
       this.#fail(slot, state, failure.error);
-    }
+    } else if (run === undefined || !values.areArgumentsHere(slot)) void this.#load(slot, state, number);
+    else this.#call(slot, state, run);
     return true;
   }
 
-  /** The task waits, begun, until its module is here. */
+  /** The task waits, begun, until its module and its arguments are here. */
   async #load(slot: number, state: number, number: number): Promise<void> {
     this.runningNow += 1;
     try {
-      const run = await this.#functions.load(number);
+      const run = this.#functions.known(number) ?? (await this.#functions.load(number));
+      await this.#parts.values.argumentsArrival(slot);
       this.#loaded.push({ slot, state, run });
       // This thread may sleep in its loop.
       this.#parts.ringer.ring(this.#self);
@@ -385,6 +391,13 @@ export class Executor {
   #fail(slot: number, claimed: number, error: unknown): void {
     this.#parts.values.writeError(slot, error);
     this.#complete(slot, claimed, FAILED);
+  }
+
+  /** The thread that the arguments were sent to has ended, and this is its successor. */
+  #lose(slot: number, claimed: number): void {
+    const { segment, ringer } = this.#parts;
+    segment.table.complete(slot, claimed, LOST);
+    ringer.settle(slot);
   }
 
   #complete(slot: number, claimed: number, flags: number): void {

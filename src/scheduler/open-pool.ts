@@ -1,10 +1,9 @@
 /** The compute pool of a server, from its options. */
 
-import { availableParallelism } from "node:os";
 import type { WorkerOptions } from "node:worker_threads";
 import type { DriverName } from "../driver/contract.js";
 import { type ComputeMain, ComputePool, type RunningShards } from "./compute-pool.js";
-import { EXECUTORS_MAX, type TaskThreads, type TopologyOptions, taskThreads } from "./topology.js";
+import { EXECUTORS_MAX, type TopologyOptions, taskThreads } from "./topology.js";
 
 /** The options that are about tasks. */
 export interface ComputeOptions extends TopologyOptions {
@@ -21,6 +20,8 @@ export interface ComputeOptions extends TopologyOptions {
 /** What a pool must know of its server. */
 export interface PoolRequest {
   readonly shards: number;
+  /** Compute threads; 0 for none. */
+  readonly compute: number;
   readonly driver: DriverName;
   readonly heapLimits: WorkerOptions["resourceLimits"];
   readonly main?: ComputeMain;
@@ -30,14 +31,9 @@ export interface PoolRequest {
 const THREADS_PER_SHARD = 3;
 const SPIN_MICROS = 25;
 
-/** Which threads of a server with so many shards run tasks. Throws as {@link taskThreads}. */
-export function serverTaskThreads(options: TopologyOptions, shards: number): TaskThreads {
-  return taskThreads(options, { shards, cpus: availableParallelism() });
-}
-
 /** Makes the pool; compute threads start with the first task. Undefined when the options want none. */
 export function openComputePool(options: ComputeOptions, request: PoolRequest): ComputePool | undefined {
-  const { topology, count } = serverTaskThreads(options, request.shards);
+  const { topology, count } = taskThreads(options, request);
   if (count === 0) return undefined;
   const isComputed = topology === "io+compute";
   const compute = isComputed ? count : 0;

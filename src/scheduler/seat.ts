@@ -15,6 +15,7 @@ import { Executor } from "./executor.js";
 import { readFailureNote } from "./failure-note.js";
 import { type ComputeFigures, type OwnFigures, readFigures, writeFigures } from "./figures.js";
 import { FunctionTable, type TaskFunctionName } from "./function-table.js";
+import { againIfLost } from "./lost-tasks.js";
 import { addPinnedHint } from "./pinned-hint.js";
 import { checkThread, ownerOf, type Placement } from "./placement.js";
 import { NOBODY, Places } from "./places.js";
@@ -22,6 +23,7 @@ import { Ringer } from "./ringer.js";
 import { FIGURE_WORDS, type SchedulerAssignment, viewScheduler } from "./scheduler-memory.js";
 import { checkTaskOptions } from "./task-checks.js";
 import { TaskValues } from "./task-values.js";
+import { privateCopy } from "./value-ports.js";
 
 /** Figures of one spawning thread. */
 export interface SeatCounts {
@@ -37,6 +39,14 @@ interface Pending {
   readonly reject: (error: unknown) => void;
   /** Ends what watches the signal and the clock. */
   stopWatching: (() => void) | undefined;
+}
+
+/** A call whose arguments go by port. */
+interface PortedCall {
+  readonly functionNumber: number;
+  readonly args: readonly unknown[];
+  readonly options: TaskOptions;
+  readonly place: number;
 }
 
 /** Who is told that tasks are in flight, to keep the event loop alive meanwhile. */
@@ -71,6 +81,9 @@ export class Seat {
   readonly #queued: () => void;
   #nextPlace: number;
   #hasGivenUpAll = false;
+  /** Tasks that this thread began again because the thread that had their arguments was lost. */
+  rerunCount = 0;
+  readonly #lives: number;
 
   /** `queued` is for a thread that runs tasks and does not look for them all the time. */
   constructor(
@@ -86,7 +99,8 @@ export class Seat {
     this.#assignment = assignment;
     this.places = new Places(view.words, view.places, places);
     this.#queued = queued;
-    this.values = new TaskValues(view, words);
+    this.values = new TaskValues(view, assignment);
+    this.#lives = view.slab.lives;
     this.ringer = new Ringer(view.segment, assignment);
     this.#functions = new FunctionTable(assignment.functions);
     this.#origin = view.segment.openOrigin();
@@ -139,8 +153,11 @@ export class Seat {
     try {
       this.segment.table.setCall(slot, functionNumber, 0);
       const place = this.#placeFor(options.placement);
-      this.values.writeArguments(slot, args);
-      return this.#start(slot, place, options);
+      const isTransferred = (options.transfer?.length ?? 0) > 0;
+      if (!isTransferred && this.values.writeArguments(slot, args)) {
+        return this.#start(slot, place, this.#threadOf(place), options);
+      }
+      return this.#startPorted(slot, { functionNumber, args, options, place });
     } catch (error) {
       this.values.release(slot);
       this.#origin.abandon(slot);
@@ -176,13 +193,42 @@ export class Seat {
       pending.stopWatching?.();
       pending.reject(closed("The scheduler was closed before the task began."));
     }
+    this.values.ports.close();
     if (this.#isInFlight) this.#flight(false);
     this.#isInFlight = false;
   }
 
-  #start(slot: number, place: number, options: TaskOptions): Promise<unknown> {
+  /** The thread that serves a place now; this one where any will do. */
+  #threadOf(place: number): number {
     const thread = place >= 0 ? this.places.holderOf(place) : this.segment.self;
     if (thread === NOBODY) throw this.#nobodyRuns();
+    return thread;
+  }
+
+  /** Starts a task whose arguments go by port, and so to one thread. If they are lost with that one, what may run again is spawned again, from a copy: the arguments may have changed meanwhile. */
+  #startPorted(slot: number, call: PortedCall): Promise<unknown> {
+    const { functionNumber, args, options } = call;
+    const place = call.place === ANY ? this.#receiverFor(options.placement) : call.place;
+    const to = this.#threadOf(place);
+    const once = { ...options, idempotent: false };
+    const transfer = options.transfer ?? [];
+    if (options.idempotent !== true) {
+      this.values.sendArguments(slot, args, { to, transfer });
+      return this.#start(slot, place, to, once);
+    }
+    const kept = privateCopy(args) as readonly unknown[];
+    this.values.sendArguments(slot, kept, { to, transfer });
+    return againIfLost(
+      this.#start(slot, place, to, once),
+      (timeoutMs) => {
+        this.rerunCount += 1;
+        return this.spawn(functionNumber, kept, { ...once, timeoutMs });
+      },
+      options.timeoutMs,
+    );
+  }
+
+  #start(slot: number, place: number, thread: number, options: TaskOptions): Promise<unknown> {
     const isPinned = place !== ANY;
     const flags = JOIN_INTEREST | (options.idempotent === true ? IDEMPOTENT : 0) | (isPinned ? PINNED : 0);
     return new Promise((resolve, reject) => {
@@ -274,7 +320,33 @@ export class Seat {
     return this.#nextPlace;
   }
 
+  /** The place that a value is sent to whose task anybody might run: the preferred one, else one whose thread sleeps, else the next in turn whose thread lives. */
+  #receiverFor(placement: Placement | undefined): number {
+    if (placement?.kind === "stealable" && placement.preferred !== undefined) return placement.preferred;
+    const { count } = this.places;
+    const first = (this.#nextPlace + 1) % count;
+    let chosen = -1;
+    for (let offset = 0; offset < count; offset++) {
+      const place = (first + offset) % count;
+      const thread = this.places.holderOf(place);
+      if (thread === NOBODY || this.#words.load(this.#lives + thread) === 0) continue;
+      if (chosen === -1) chosen = place;
+      if (!this.segment.parkers.isParked(thread)) continue;
+      chosen = place;
+      break;
+    }
+    // None has started yet.
+    if (chosen === -1) chosen = first;
+    this.#nextPlace = chosen;
+    return chosen;
+  }
+
   #settle(slot: number): void {
+    const isWaitedFor = this.#pending[slot - this.#first] !== undefined;
+    if (isWaitedFor && !this.values.isOutcomeHere(slot)) {
+      void this.values.outcomeArrival(slot).then(() => this.#settle(slot));
+      return;
+    }
     const pending = this.#pending[slot - this.#first];
     this.#pending[slot - this.#first] = undefined;
     this.counts.settled += 1;
@@ -378,7 +450,7 @@ export function currentSeat(operation: string): Seat {
   if (current !== undefined) return current;
   throw new RingloomError(
     "ERR_RINGLOOM_WRONG_THREAD",
-    `Cannot use ${operation}: this thread was not started by Ringloom.`,
+    `Cannot use ${operation}: this server has no threads for tasks (--compute), or Ringloom did not start this thread.`,
     {
       operation,
     },

@@ -1,6 +1,7 @@
 /** Whether the options of a task are what they must be. Checked before anything changes, since JavaScript callers have no types. */
 import { RingloomError } from "../errors.js";
 import type { TaskOptions } from "./call-options.js";
+import { checkTransferList } from "./transfer.js";
 
 /** The longest time that a timer of Node's takes, in milliseconds: 24.8 days. A longer one would fire at once. */
 export const TIMEOUT_MS_MAX = 2 ** 31 - 1;
@@ -8,7 +9,7 @@ export const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 const PLACEMENT_KINDS: ReadonlySet<unknown> = new Set(["stealable", "pinned", "round-robin", "sticky"]);
 
 /** Throws `ERR_RINGLOOM_INVALID_OPTION` for options that no task can have. Which threads there are is for the seat to check. */
-export function checkTaskOptions({ placement, signal, timeoutMs }: TaskOptions): void {
+export function checkTaskOptions({ placement, signal, timeoutMs, transfer, idempotent }: TaskOptions): void {
   if (timeoutMs !== undefined && !(timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX && Number.isFinite(timeoutMs))) {
     throw invalid("timeoutMs", timeoutMs, `a number of milliseconds from 0 to ${TIMEOUT_MS_MAX} is needed; 0 is never`);
   }
@@ -17,6 +18,15 @@ export function checkTaskOptions({ placement, signal, timeoutMs }: TaskOptions):
   }
   if (placement !== undefined && !PLACEMENT_KINDS.has(placement?.kind)) {
     throw invalid("placement", placement, "use stealable(), pinned(), roundRobin() or sticky()");
+  }
+  if (transfer === undefined) return;
+  checkTransferList(transfer);
+  if (idempotent === true && transfer.length > 0) {
+    throw invalid(
+      "idempotent",
+      true,
+      "what transfer hands over is lost with the thread, so the task could not run again",
+    );
   }
 }
 
