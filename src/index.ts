@@ -48,3 +48,4 @@ export type { GroupOptions, TaskGroup } from "./scheduler/task-group.js";
 export { isCancelled, taskSignal, timeRemaining } from "./scheduler/task-scope.js";
 export { type Tasks, tasks } from "./scheduler/tasks.js";
 export type { Topology } from "./scheduler/topology.js";
+export { type TransferItem, transfer } from "./scheduler/transfer.js";

@@ -15,7 +15,7 @@ import { BroadcastChannel } from "node:worker_threads";
 import { chooseDriver, type DriverChoice } from "../driver/choose.js";
 import { Desk } from "../keyed/desk.js";
 import { MessageKeeper } from "../messages/message-keeper.js";
-import { heapLimits } from "../runtime/memory-plan.js";
+import { computeHeapLimits } from "../runtime/memory-plan.js";
 import type { RuntimeOptions } from "../runtime/options.js";
 import { createRoster } from "../runtime/roster.js";
 import type { ShardAssignment, ShardTrouble } from "../runtime/shard-protocol.js";
@@ -201,7 +201,8 @@ export class DevServer {
     this.#compute = openComputePool(options, {
       shards: 1,
       driver: this.choice.name,
-      heapLimits: heapLimits(this.#sizing.memory),
+      compute: this.#sizing.compute,
+      heapLimits: computeHeapLimits(this.#sizing.memory),
       main: { module: COMPUTE_MAIN, data: { [CHANNEL_OPTION]: this.#channel.name } },
     });
     this.#messages = new MessageKeeper({

@@ -172,16 +172,16 @@ function checkMemory({ sizing, memoryProblem }: DoctorInput): Check {
   return good("memory", `${formatBytes(limitBytes)} (${limitFrom}): ${budgetText(sizing.memory)}`);
 }
 
-function checkTasks({ facts, sizing, topology = "io+compute" }: DoctorInput): Check {
+function checkTasks({ sizing, topology = "io+compute" }: DoctorInput): Check {
   const known = TOPOLOGIES.find((name) => name === topology);
   if (known === undefined) {
     const text = `RINGLOOM_TOPOLOGY is ${JSON.stringify(topology)}: servers do not start`;
     return problem("tasks", text, `Use one of ${TOPOLOGIES.join(", ")}.`);
   }
   const { compute, computeNice } = resolveRuntimeOptions({});
-  const machine = { shards: sizing.shards, cpus: facts.cpus.length };
   try {
-    return good("tasks", describeTaskThreads(taskThreads({ topology: known, compute }, machine), computeNice));
+    const threads = taskThreads({ topology: known, compute }, sizing);
+    return good("tasks", describeTaskThreads(threads, computeNice, sizing.computeReason));
   } catch (error) {
     if (!(error instanceof RingloomError)) throw error;
     return problem("tasks", error.message, "Use fewer shards (--shards), or the topology io+compute.");

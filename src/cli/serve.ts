@@ -13,8 +13,8 @@ import type { GroupEvents, Replacement } from "../runtime/shard-group.js";
 import type { ShardEnd } from "../runtime/shard-thread.js";
 import { restartOnHangup, stopOnSignals } from "../runtime/signals.js";
 import type { StopReport } from "../runtime/stop-report.js";
-import { serverTaskThreads } from "../scheduler/open-pool.js";
-import { describeTaskThreads } from "../scheduler/topology.js";
+import type { Sizing } from "../runtime/sizing.js";
+import { describeTaskThreads, taskThreads } from "../scheduler/topology.js";
 import { type ArgumentRules, parseArguments, UsageError } from "./arguments.js";
 import { errorText } from "./error-text.js";
 import { startTable } from "./start-table.js";
@@ -102,7 +102,7 @@ function textVoice(terminal: Terminal): Voice {
         host,
         choice,
         sizing,
-        tasks: tasksText(options, sizing.shards),
+        tasks: tasksText(options, sizing),
         healthUrl,
         readyDelayMs,
         restartsMax,
@@ -224,7 +224,7 @@ function listeningFields({ supervisor, healthUrl }: Supervised, options: Runtime
     shards: sizing.shards,
     shardsReason: sizing.shardsReason,
     topology: options.topology,
-    tasks: tasksText(options, sizing.shards),
+    tasks: tasksText(options, sizing),
     connectionsMax: sizing.connectionsMax,
     spin: sizing.spin,
     spinReason: sizing.spinReason,
@@ -235,8 +235,8 @@ function listeningFields({ supervisor, healthUrl }: Supervised, options: Runtime
   };
 }
 
-function tasksText(options: RuntimeOptions, shards: number): string {
-  return describeTaskThreads(serverTaskThreads(options, shards), options.computeNice);
+function tasksText(options: RuntimeOptions, sizing: Sizing): string {
+  return describeTaskThreads(taskThreads(options, sizing), options.computeNice, sizing.computeReason);
 }
 
 function errorFields(error: unknown): object {

@@ -58,15 +58,20 @@ export function startTable(facts: StartFacts, terminal: Terminal): string[] {
   ]);
 }
 
-/** The rows of the budget in one line: `Node 36 MiB + 2 shards of 120 MiB (base 10 MiB, heap 80 MiB, buffers 30 MiB) + 44 MiB to spare`. */
+/** The rows of the budget in one line: `Node 36 MiB + 2 shards of 120 MiB (base 10 MiB, heap 80 MiB, buffers 30 MiB) + 1 thread for tasks of 50 MiB (base 10 MiB, heap 40 MiB) + 44 MiB to spare`. */
 export function budgetText(budget: MemoryBudget): string {
   const buffers = budget.buffersBytesTotal / budget.shards;
   const heap = budget.heapBytesPerShard + budget.youngHeapBytesPerShard;
   const shard = budget.baseBytesPerShard + heap + buffers;
   const parts = `base ${formatBytes(budget.baseBytesPerShard)}, heap ${formatBytes(heap)}, buffers ${formatBytes(buffers)}`;
+  const taskHeap = budget.heapBytesPerCompute + budget.youngHeapBytesPerCompute;
+  const tasks =
+    budget.compute === 0
+      ? ""
+      : ` + ${budget.compute} ${budget.compute === 1 ? "thread" : "threads"} for tasks of ${formatBytes(budget.baseBytesPerCompute + taskHeap)} (base ${formatBytes(budget.baseBytesPerCompute)}, heap ${formatBytes(taskHeap)})`;
   const rest =
     budget.headroomBytes < 0
       ? `: ${formatBytes(-budget.headroomBytes)} more than is allowed`
       : ` + ${formatBytes(budget.headroomBytes)} to spare`;
-  return `Node ${formatBytes(budget.processBytes)} + ${plural(budget.shards, "shard")} of ${formatBytes(shard)} (${parts})${rest}`;
+  return `Node ${formatBytes(budget.processBytes)} + ${plural(budget.shards, "shard")} of ${formatBytes(shard)} (${parts})${tasks}${rest}`;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { heapLimits, type MemoryBudget, memoryNeeded, planMemory } from "./memory-plan.js";
+import { computeHeapLimits, heapLimits, type MemoryBudget, memoryNeeded, planMemory } from "./memory-plan.js";
 import { type RuntimeOptions, resolveRuntimeOptions } from "./options.js";
 
 const MIB = 1_048_576;
@@ -9,15 +9,17 @@ const MIB = 1_048_576;
 interface Case {
   limitMib: number;
   shards?: number;
+  compute?: number;
   hasSlab?: boolean;
   config?: Partial<RuntimeOptions>;
 }
 
-function plan({ limitMib, shards = 1, hasSlab = true, config = {} }: Case) {
+function plan({ limitMib, shards = 1, compute = 0, hasSlab = true, config = {} }: Case) {
   return planMemory({
     limitBytes: limitMib * MIB,
     limitFrom: "cgroup v2",
     shards,
+    compute,
     hasSlab,
     connectionsMax: 65_536,
     options: resolveRuntimeOptions({ config }),
@@ -34,18 +36,21 @@ function rows(budget: MemoryBudget): number {
     budget.servicePoolBytesPerShard +
     budget.youngHeapBytesPerShard +
     budget.heapBytesPerShard;
-  return budget.processBytes + perShard * budget.shards;
+  const perCompute = budget.baseBytesPerCompute + budget.youngHeapBytesPerCompute + budget.heapBytesPerCompute;
+  return budget.processBytes + perShard * budget.shards + perCompute * budget.compute;
 }
 
 test("planMemory() keeps every row together under the limit, with a tenth to spare, for every limit that it accepts", () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 64 }),
+      fc.integer({ min: 0, max: 32 }),
       fc.double({ min: 1, max: 400, noNaN: true }),
       fc.boolean(),
-      (shards, factor, hasSlab) => {
-        const limitMib = Math.ceil((memoryNeeded(shards, hasSlab) / MIB) * factor);
-        const { budget, connectionsMax } = plan({ limitMib, shards, hasSlab });
+      (shards, compute, factor, hasSlab) => {
+        const limitMib = Math.ceil((memoryNeeded(shards, hasSlab, compute) / MIB) * factor);
+        const { budget, connectionsMax } = plan({ limitMib, shards, compute, hasSlab });
+        assert.ok(compute === 0 || budget.heapBytesPerCompute >= 12 * MIB);
         assert.equal(rows(budget) + budget.headroomBytes, limitMib * MIB);
         assert.ok(budget.headroomBytes >= (limitMib * MIB) / 10 - 1, `${budget.headroomBytes}`);
         assert.ok(budget.heapBytesPerShard >= 16 * MIB);
@@ -85,6 +90,25 @@ test("planMemory() refuses with what to change when a heap does not fit", () => 
   assert.throws(() => plan({ limitMib: 128, config: { writePoolMib: 60 } }), {
     code: "ERR_RINGLOOM_MEMORY_LIMIT",
     message: /lower --connections, --write-pool-mib or --receive-slab-mib/,
+  });
+});
+
+test("planMemory() divides 128 MiB between a shard and a thread for tasks", () => {
+  const { budget } = plan({ limitMib: 128, compute: 1 });
+  assert.equal(budget.heapBytesPerShard / MIB, 24);
+  assert.equal(budget.heapBytesPerCompute / MIB, 13);
+  assert.deepEqual(computeHeapLimits(budget), { maxOldGenerationSizeMb: 13, maxYoungGenerationSizeMb: 1 });
+  assert.deepEqual(computeHeapLimits(plan({ limitMib: 64 * 1_024, compute: 2 }).budget), {});
+});
+
+test("planMemory() takes the heap of threads for tasks as it is asked for, and leaves the rest to the shards", () => {
+  const { budget } = plan({ limitMib: 256, compute: 2, config: { computeHeapMib: 32 } });
+  assert.equal(budget.heapBytesPerCompute / MIB, 32);
+  assert.equal(budget.youngHeapBytesPerCompute / MIB, 4);
+  assert.ok(budget.headroomBytes >= 25 * MIB);
+  assert.throws(() => plan({ limitMib: 128, compute: 2, config: { computeHeapMib: 32 } }), {
+    code: "ERR_RINGLOOM_MEMORY_LIMIT",
+    message: /Cannot start 1 shard and 2 threads for tasks in 128 MiB .*start fewer threads for tasks \(--compute\)/,
   });
 });
 

@@ -83,6 +83,8 @@ export interface RuntimeOptions {
   readonly topology: Topology;
   /** Compute threads; 0 is no tasks. */
   readonly compute: number | "auto";
+  /** JavaScript heap of one of those threads, in MiB. */
+  readonly computeHeapMib: number | "auto";
   /** Their scheduling priority, 0 to 19: the kernel prefers threads with a lower number. */
   readonly computeNice: number;
   /** Threads for tasks that block, at most. */
@@ -367,6 +369,7 @@ export function resolveRuntimeOptions(sources: OptionSources): RuntimeOptions {
     supervisorModule: pick("supervisorModule"),
     topology: pick("topology"),
     compute: pick("compute"),
+    computeHeapMib: pick("computeHeapMib"),
     computeNice: pick("computeNice"),
     blocking: pick("blocking"),
     tasksMax: pick("tasksMax"),

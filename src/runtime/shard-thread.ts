@@ -97,9 +97,11 @@ export class ShardThread {
     this.messageSlot = options.assignment.messages?.slot;
     this.pulse = new Pulse(options.assignment.heartbeat);
     this.#events = events;
+    const line = options.assignment.scheduler?.line;
     this.#worker = new Worker(options.shardMain, {
       name: shardThreadName(this.shard),
       workerData: options.assignment,
+      transferList: line === undefined ? [] : [line],
       // The module's console goes through the supervisor's streams, the default of worker_threads: one writer for each, whole lines in order.
       stdout: false,
       stderr: false,

@@ -64,10 +64,22 @@ test("sizeRuntime() gives one shard with the reason when shards cannot share a p
 });
 
 test("sizeRuntime() starts fewer shards when the memory limit does not hold one for each CPU", () => {
-  const sizing = size({ cpus: 8, limitBytes: 160 * MIB });
+  const sizing = size({ cpus: 8, limitBytes: 184 * MIB });
   assert.equal(sizing.shards, 2);
-  assert.equal(sizing.shardsReason, "memory for no more: 160 MiB allowed");
+  assert.equal(sizing.shardsReason, "memory for no more: 184 MiB allowed");
   assert.equal(size({ cpus: 8, limitBytes: 128 * MIB }).shards, 1);
+});
+
+test("sizeRuntime() starts fewer threads for tasks when memory is tight, and none where it holds one shard alone", () => {
+  assert.equal(size({ cpus: 8 }).compute, 4);
+  assert.equal(size({ cpus: 8, quota: 2.5 }).compute, 1);
+  const tight = size({ cpus: 8, limitBytes: 184 * MIB });
+  assert.equal(tight.compute, 1);
+  assert.equal(tight.computeReason, "memory for no more: 184 MiB allowed");
+  assert.equal(size({ cpus: 8, limitBytes: 128 * MIB }).compute, 1);
+  assert.deepEqual([size({ limitBytes: 96 * MIB }).shards, size({ limitBytes: 96 * MIB }).compute], [1, 0]);
+  assert.equal(size({ cpus: 8, limitBytes: 184 * MIB }, { compute: 2 }).shards, 1);
+  assert.throws(() => size({ limitBytes: 128 * MIB }, { compute: 2 }), { code: "ERR_RINGLOOM_MEMORY_LIMIT" });
 });
 
 test("sizeRuntime() takes the largest sizes when memory is ample", () => {

@@ -7,6 +7,7 @@ import { CONNECTIONS_DEFAULT } from "../constants.js";
 import type { DriverName, SpinPolicy } from "../driver/contract.js";
 import { type FileReader, readTextFile } from "../driver/system-files.js";
 import { RingloomError } from "../errors.js";
+import { COMPUTE_MAX } from "../scheduler/task-options.js";
 import { type CgroupLimits, readCgroupLimits } from "./cgroup.js";
 import { type PortSharing, portSharing } from "./listeners.js";
 import { type MemoryBudget, memoryNeeded, planMemory } from "./memory-plan.js";
@@ -29,6 +30,9 @@ export interface Sizing {
   readonly shards: number;
   /** Why so many, as a phrase: `2 CPUs allowed`. */
   readonly shardsReason: string;
+  /** Compute threads, and why so many. */
+  readonly compute: number;
+  readonly computeReason: string;
   readonly connectionsMax: number;
   readonly writePoolBytes: number;
   readonly receiveSlabBytes: number;
@@ -66,10 +70,12 @@ export function readLimit(limits: string, name: string): { readonly soft: number
  */
 export function sizeRuntime(facts: MachineFacts, options: RuntimeOptions, driver: DriverName): Sizing {
   const { shards, shardsReason } = countShards(facts, options, driver);
+  const { compute, computeReason } = countCompute(facts, options, { shards, hasSlab: driver !== "portable" });
   const byDescriptors = Math.max(facts.descriptorsMax - DESCRIPTORS_RESERVED, 1);
   const { budget, connectionsMax } = planMemory({
     ...memoryLimit(facts),
     shards,
+    compute,
     hasSlab: driver !== "portable",
     // The kernel spreads connections over the listeners by a hash, so each shard must be able to hold more than its even share.
     connectionsMax: Math.min(byDescriptors, CONNECTIONS_DEFAULT),
@@ -78,6 +84,8 @@ export function sizeRuntime(facts: MachineFacts, options: RuntimeOptions, driver
   return {
     shards,
     shardsReason,
+    compute,
+    computeReason,
     connectionsMax,
     writePoolBytes: budget.writePoolBytesPerShard,
     receiveSlabBytes: budget.receiveSlabBytesPerShard,
@@ -101,9 +109,27 @@ function countShards(
   const { limitBytes } = memoryLimit(facts);
   // More threads than their memory allows would share it so thinly that none can run. One is tried in any case, and refused with the reason.
   let shards = byCpu.shards;
-  while (shards > 1 && memoryNeeded(shards, driver !== "portable") > limitBytes) shards--;
+  const leastCompute = options.compute === "auto" ? 1 : options.compute;
+  const compute = options.topology === "io+compute" ? leastCompute : 0;
+  while (shards > 1 && memoryNeeded(shards, driver !== "portable", compute) > limitBytes) shards--;
   if (shards === byCpu.shards) return byCpu;
   return { shards, shardsReason: `memory for no more: ${Math.floor(limitBytes / 1_048_576)} MiB allowed` };
+}
+
+/** One thread for tasks comes before a second shard, because without any there are no tasks; further ones come after the shards. Where memory holds one shard alone, there is none. */
+function countCompute(
+  facts: MachineFacts,
+  options: RuntimeOptions,
+  { shards, hasSlab }: { shards: number; hasSlab: boolean },
+): { compute: number; computeReason: string } {
+  if (options.topology !== "io+compute") return { compute: 0, computeReason: `the topology is ${options.topology}` };
+  if (options.compute !== "auto") return { compute: options.compute, computeReason: "as asked" };
+  const wanted = Math.min(Math.max(1, Math.trunc(countShardsByCpu(facts).shards / 2)), COMPUTE_MAX);
+  const { limitBytes } = memoryLimit(facts);
+  let compute = wanted;
+  while (compute > 0 && memoryNeeded(shards, hasSlab, compute) > limitBytes) compute--;
+  if (compute === wanted) return { compute, computeReason: "half of the CPUs, at least 1" };
+  return { compute, computeReason: `memory for no more: ${Math.floor(limitBytes / 1_048_576)} MiB allowed` };
 }
 
 function countShardsByCpu(facts: MachineFacts): { shards: number; shardsReason: string } {

@@ -20,7 +20,7 @@ export interface ShardFigures {
   readonly driver: Readonly<Record<string, number>>;
   /** The counters of what the shard serves; for HTTP see `HttpStats`. */
   readonly service: Readonly<Record<string, number>>;
-  /** The tasks that it has spawned: `spawned`, `settled`, `inFlight`, `overloaded`, `cancelled`, `cloned`. */
+  /** The tasks that it has spawned: `spawned`, `settled`, `inFlight`, `overloaded`, `cancelled`, `cloned`, `ported`. */
   readonly tasks: Readonly<Record<string, number>>;
   /**
    * Its messages: `sent`, `received`, `failed` (whose ticket was rejected), `backpressured` (refused for want of room), `doorbells` (rings), `cloned` (values that the compact codec does not carry), `hotAdded`

@@ -14,12 +14,13 @@ import { loadNative, nativeProblem } from "../native.js";
 import { createHeartbeat } from "../observe/heartbeat.js";
 import { resolveLogSettings } from "../observe/log.js";
 import type { ComputePool } from "../scheduler/compute-pool.js";
-import { openComputePool, serverTaskThreads } from "../scheduler/open-pool.js";
+import { openComputePool } from "../scheduler/open-pool.js";
+import { taskThreads } from "../scheduler/topology.js";
 import { createCounters } from "./counters.js";
 import type { ServerHealth } from "./health.js";
 import { Hooks } from "./lifecycle.js";
 import { Listeners } from "./listeners.js";
-import { heapLimits } from "./memory-plan.js";
+import { computeHeapLimits, heapLimits } from "./memory-plan.js";
 import type { RuntimeOptions } from "./options.js";
 import type { RestartReport } from "./rolling-restart.js";
 import { createRoster } from "./roster.js";
@@ -89,7 +90,7 @@ export class Supervisor {
     const sizing = sizeRuntime(facts, options, choice.name);
     const cpus = assignCpus(options.cpu, facts, sizing.shards);
     // Throws for what cannot be, while there is nothing to take back yet.
-    serverTaskThreads(options, sizing.shards);
+    taskThreads(options, sizing);
     const hooks = new Hooks(request.lifecycle, { shardCount: sizing.shards }, options.hookMs);
     await hooks.run("start");
     const { host, port, backlog } = options;
@@ -99,7 +100,8 @@ export class Supervisor {
     const compute = openComputePool(options, {
       shards: sizing.shards,
       driver: choice.name,
-      heapLimits: heapLimits(sizing.memory),
+      compute: sizing.compute,
+      heapLimits: computeHeapLimits(sizing.memory),
     });
     const messages = new MessageKeeper({
       shards: sizing.shards,

@@ -124,9 +124,11 @@ export class BlockingThreads {
 
   #create(n: number): Worker {
     const { first, assign, resourceLimits } = this.#options;
+    const assignment = assign(first + n);
     return new Worker(new URL("./blocking-thread.js", import.meta.url), {
       name: `ringloom-blocking-${n}`,
-      workerData: assign(first + n),
+      workerData: assignment,
+      transferList: [assignment.line],
       ...(resourceLimits === undefined ? {} : { resourceLimits }),
     });
   }

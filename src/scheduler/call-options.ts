@@ -2,6 +2,7 @@
 
 import type { Placement } from "./placement.js";
 import type { TaskGroup } from "./task-group.js";
+import type { TransferItem } from "./transfer.js";
 
 /**
  * How a task is run.
@@ -29,6 +30,11 @@ export interface TaskOptions {
    * Called by a task, it is on its own: not given up with that one, not held to its deadline, and its group does not wait for it. Default false.
    */
   readonly detached?: boolean;
+  /**
+   * What in the arguments is handed over instead of copied, as in `postMessage`: ArrayBuffers (a view stands for the whole of its buffer), MessagePorts. Buffers are detached then. Not with `idempotent`: what was handed over is
+   * lost with the thread.
+   */
+  readonly transfer?: readonly TransferItem[];
 }
 
 /** What a group and a task that is called in it have to do with each other. */

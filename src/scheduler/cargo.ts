@@ -38,6 +38,8 @@ export interface CargoCounts {
 /** Puts values into the blocks of one thread's slab, and reads those of all. */
 export class Cargo {
   readonly counts: CargoCounts = { encoded: 0, notEncodable: 0, tooLarge: 0, noRoom: 0 };
+  /** Why the last value was refused, and about how many bytes it needed. */
+  readonly refusal: { reason: keyof Omit<CargoCounts, "encoded">; bytes: number } = { reason: "noRoom", bytes: 0 };
 
   readonly #words: Words;
   readonly #slab: Slab;
@@ -60,10 +62,7 @@ export class Cargo {
     for (;;) {
       const wordsTried = Math.min(wordCount, this.#slab.blockWordsMax);
       const reference = this.#slab.take(wordsTried);
-      if (reference === SLAB_FULL) {
-        this.counts.noRoom += 1;
-        return CARGO_REFUSED;
-      }
+      if (reference === SLAB_FULL) return this.#refuse("noRoom", wordsTried);
       const byteLength = this.#encodeInto(reference, value);
       if (byteLength > 0) {
         this.#words.write(this.#slab.wordOf(reference), byteLength);
@@ -72,14 +71,8 @@ export class Cargo {
       }
       const size = this.#slab.sizeOf(reference);
       this.#slab.drop(reference);
-      if (byteLength !== ENCODE_FULL) {
-        this.counts.notEncodable += 1;
-        return CARGO_REFUSED;
-      }
-      if (size >= this.#slab.blockWordsMax) {
-        this.counts.tooLarge += 1;
-        return CARGO_REFUSED;
-      }
+      if (byteLength !== ENCODE_FULL) return this.#refuse("notEncodable", wordsTried);
+      if (size >= this.#slab.blockWordsMax) return this.#refuse("tooLarge", wordCount);
       wordCount = size * GROWTH;
     }
   }
@@ -96,6 +89,13 @@ export class Cargo {
     }
     const start = this.#byteOffset + (word + HEADER_WORDS) * WORD_BYTES;
     return this.#decoder.decode(start, start + byteLength);
+  }
+
+  #refuse(reason: keyof Omit<CargoCounts, "encoded">, wordCount: number): typeof CARGO_REFUSED {
+    this.counts[reason] += 1;
+    this.refusal.reason = reason;
+    this.refusal.bytes = wordCount * WORD_BYTES;
+    return CARGO_REFUSED;
   }
 
   /** Bytes written, or the encoder's negative answer. A getter that throws leaves no block behind. */

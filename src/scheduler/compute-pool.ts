@@ -20,6 +20,7 @@ import { createFailureNote, writeFailureNote } from "./failure-note.js";
 import { clearFigures } from "./figures.js";
 import { createFunctionTable } from "./function-table.js";
 import { NOBODY, Places } from "./places.js";
+import { PortHub } from "./port-hub.js";
 import {
   createSchedulerWords,
   type ExecutorSleep,
@@ -104,6 +105,7 @@ export class ComputePool implements MemberPool {
   readonly #view: ReturnType<typeof viewScheduler>;
   readonly #places: Places;
   readonly #reaper: Reaper;
+  readonly #hub: PortHub;
   readonly #blocking: BlockingThreads;
   /** Ids of guests that nobody has. */
   readonly #vacant: number[] = [];
@@ -132,11 +134,13 @@ export class ComputePool implements MemberPool {
       doorbells: createDoorbells(threads, (thread) => driverOf(thread, options)),
     };
     this.#view = viewScheduler(this.share.words, executors);
+    this.#hub = new PortHub(this.#view.words, this.#view.epochs);
     this.#places = new Places(this.#view.words, this.#view.places, this.share.places);
     if (shards !== undefined) this.#shardIds = new ShardIds(this.#places, executors);
     else for (let place = 0; place < compute; place++) this.#places.assign(place, place);
     this.#giveLife(executors);
     this.seat = new Seat(this.#assignment(executors), flight);
+    this.seat.values.ports.relay = () => this.#hub.poll();
     this.#reaper = new Reaper(this.#view.segment, this.seat.values);
     for (let guest = firstGuest; guest < threads; guest++) this.#vacant.push(guest);
     const limits = { budget: new RestartBudget(restarts), restMs: restarts.windowMs };
@@ -193,6 +197,7 @@ export class ComputePool implements MemberPool {
     this.#isClosed = true;
     await Promise.all([this.#blocking.close(), ...this.#members.map((member) => member.close())]);
     this.seat.close();
+    this.#hub.close();
     for (const doorbell of this.share.doorbells) {
       // Whoever still listens for it finds the pool closed, and forgets it.
       forceDoorbell(doorbell);
@@ -221,6 +226,7 @@ export class ComputePool implements MemberPool {
     return new Worker(main.module, {
       name: `ringloom-compute-${thread}`,
       workerData: { ...main.data, ...assignment },
+      transferList: [assignment.line],
       ...(resourceLimits === undefined ? {} : { resourceLimits }),
     });
   }
@@ -289,6 +295,7 @@ export class ComputePool implements MemberPool {
     // Behind the reaper, which releases what the dead thread held under that life.
     words.store(slab.lives + thread, 0);
     words.add(slab.deaths, 1);
+    this.#hub.end(thread);
     this.counts.lost += report.lost;
     this.counts.requeued += report.requeued;
     // Whoever died may have rung and not woken, so everybody who sleeps in a loop is woken, whatever the words say.
@@ -297,7 +304,7 @@ export class ComputePool implements MemberPool {
   }
 
   #assignment(thread: number): SchedulerAssignment {
-    return { ...this.share, thread };
+    return { ...this.share, thread, line: this.#hub.open(thread) };
   }
 
   #giveLife(thread: number): void {

@@ -13,7 +13,7 @@ import { InjectorInterval } from "../shared/injector-interval.js";
 import type { LocalQueue } from "../shared/local-queue.js";
 import type { Segment } from "../shared/segment.js";
 import { StealOrder } from "../shared/steal-order.js";
-import { FAILED, PINNED, phaseOf, QUEUED } from "../shared/task-state.js";
+import { FAILED, LOST, PINNED, phaseOf, QUEUED } from "../shared/task-state.js";
 import { CancelWatch } from "./cancel-watch.js";
 import type { OwnFigures } from "./figures.js";
 import type { FunctionTable } from "./function-table.js";
@@ -332,7 +332,7 @@ export class Executor {
 
   /** Runs the task that a hint led to. False when there is none for this thread. */
   #run(slot: number): boolean {
-    const { segment, source } = this.#parts;
+    const { segment, values, source } = this.#parts;
     if (this.#isBetterLeft(slot)) {
       this.#left.push(slot);
       return false;
@@ -340,26 +340,31 @@ export class Executor {
     const state = source === undefined ? segment.table.claim(slot, this.#self) : source.claim(slot);
     if (state === 0) {
       this.counts.staleHints += 1;
+      // It may have been given up after its arguments were sent to this thread.
+      values.ports.sweep();
       return false;
+    }
+    if (values.areArgumentsLost(slot)) {
+      this.#lose(slot, state);
+      return true;
     }
     const number = segment.table.functionOf(slot);
     const run = this.#functions.known(number);
     const failure = this.#failures.get(number);
-    if (run !== undefined) this.#call(slot, state, run);
-    else if (failure === undefined) void this.#load(slot, state, number);
-    else {
+    if (run === undefined && failure !== undefined) {
       failure.isUsed = true;
       this.#fail(slot, state, failure.error);
-    }
+    } else if (run === undefined || !values.areArgumentsHere(slot)) void this.#load(slot, state, number);
+    else this.#call(slot, state, run);
     return true;
   }
 
-  /** The task waits, begun, until its module is here. */
+  /** The task waits, begun, until its module and its arguments are here. */
   async #load(slot: number, state: number, number: number): Promise<void> {
     this.runningNow += 1;
     this.#loadingNow += 1;
     try {
-      const run = await this.#functions.load(number).finally(() => (this.#loadingNow -= 1));
+      const run = await this.#arrival(slot, number).finally(() => (this.#loadingNow -= 1));
       this.#loaded.push({ slot, state, run });
       // This thread may sleep in its loop.
       this.#parts.ringer.ring(this.#self);
@@ -367,6 +372,12 @@ export class Executor {
       this.runningNow -= 1;
       this.#fail(slot, state, error);
     }
+  }
+
+  async #arrival(slot: number, number: number): Promise<TaskFunction> {
+    const run = this.#functions.known(number) ?? (await this.#functions.load(number));
+    await this.#parts.values.argumentsArrival(slot);
+    return run;
   }
 
   /** Calls a task that was begun and has waited for its module. False when there is none. */
@@ -425,6 +436,13 @@ export class Executor {
   #fail(slot: number, claimed: number, error: unknown): void {
     this.#parts.values.writeError(slot, error);
     this.#complete(slot, claimed, FAILED);
+  }
+
+  /** The thread that the arguments were sent to has ended, and this is its successor. */
+  #lose(slot: number, claimed: number): void {
+    const { segment, ringer } = this.#parts;
+    segment.table.complete(slot, claimed, LOST);
+    ringer.settle(slot);
   }
 
   #complete(slot: number, claimed: number, flags: number): void {

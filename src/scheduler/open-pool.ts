@@ -1,13 +1,12 @@
 /** The compute pool of a server, from its options, and the main thread's way to it. */
 
-import { availableParallelism } from "node:os";
 import type { WorkerOptions } from "node:worker_threads";
 import type { DriverName } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import { type ComputeMain, ComputePool, type RunningShards } from "./compute-pool.js";
 import { type Seat, setDefaultSeat, withdrawSeat } from "./seat.js";
 import { BLOCKING_IDLE_MS, blockingDefault } from "./task-options.js";
-import { EXECUTORS_MAX, type TaskThreads, type TopologyOptions, taskThreads } from "./topology.js";
+import { EXECUTORS_MAX, type TopologyOptions, taskThreads } from "./topology.js";
 
 /** The options that are about tasks. */
 export interface ComputeOptions extends TopologyOptions {
@@ -26,6 +25,8 @@ export interface ComputeOptions extends TopologyOptions {
 /** What a pool must know of its server. */
 export interface PoolRequest {
   readonly shards: number;
+  /** Compute threads; 0 for none. */
+  readonly compute: number;
   readonly driver: DriverName;
   readonly heapLimits: WorkerOptions["resourceLimits"];
   readonly main?: ComputeMain;
@@ -35,14 +36,9 @@ export interface PoolRequest {
 const THREADS_PER_SHARD = 3;
 const SPIN_MICROS = 25;
 
-/** Which threads of a server with so many shards run tasks. Throws as {@link taskThreads}. */
-export function serverTaskThreads(options: TopologyOptions, shards: number): TaskThreads {
-  return taskThreads(options, { shards, cpus: availableParallelism() });
-}
-
 /** Makes the pool; compute threads start with the first task. Undefined when the options want none. The main thread's own tasks use it too, so that a process has one. */
 export function openComputePool(options: ComputeOptions, request: PoolRequest): ComputePool | undefined {
-  const { topology, count } = serverTaskThreads(options, request.shards);
+  const { topology, count } = taskThreads(options, request);
   if (count === 0) {
     setDefaultSeat(noSeat);
     return undefined;
@@ -91,7 +87,7 @@ function blockingFor({ shards }: PoolRequest, compute: number): number {
 }
 
 function noSeat(): never {
-  throw new RingloomError("ERR_RINGLOOM_WRONG_THREAD", "Cannot spawn: this server runs no tasks (--compute 0).", {
+  throw new RingloomError("ERR_RINGLOOM_WRONG_THREAD", "Cannot spawn: this server has no threads for tasks (--compute).", {
     operation: "spawn",
   });
 }

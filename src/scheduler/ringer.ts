@@ -54,12 +54,23 @@ export class Ringer {
   wakeBlocking(): void {
     const { executors, blocking } = this.#share;
     for (let thread = executors + 1; thread <= executors + blocking; thread++) {
-      if (this.#segment.parkers.notify(thread) === "none") continue;
-      this.wakes += 1;
-      this.ring(thread);
-      return;
+      if (this.keepBlocking(thread)) return;
     }
     this.ring(executors);
+  }
+
+  /** A task that blocks was published for one of the threads for such, which the supervisor starts if it is not there. */
+  wakeOneBlocking(thread: number): void {
+    if (!this.keepBlocking(thread)) this.ring(thread);
+    this.ring(this.#share.executors);
+  }
+
+  /** Wakes a thread for tasks that block which has nothing to do, so that it does not end just now. False if it was not asleep. */
+  keepBlocking(thread: number): boolean {
+    if (this.#segment.parkers.notify(thread) === "none") return false;
+    this.wakes += 1;
+    this.ring(thread);
+    return true;
   }
 
   /** A task that `thread` runs was given up. */

@@ -1,10 +1,11 @@
 /**
  * The shared memory of a process's scheduler, and what each thread is told about it.
  *
- *     one buffer of words: [ the segment: queues, parkers, tasks ] [ life of each thread ] [ count of deaths ] [ places ] [ figures: a line for each thread ] [ slab: a region for each thread ]
+ *     one buffer of words: [ the segment: queues, parkers, tasks ] [ life of each thread ] [ count of deaths ] [ places ] [ figures: a line for each thread ] [ slab: a region for each thread ] [ ports: count of values, epoch of each thread ]
  *
  * Ids 0 to `executors` - 1 are threads that run tasks; `executors` is the supervisor; the next `blocking` ids are threads for tasks that block; the others only spawn. The supervisor gives out ids and lives, and alone writes the words of lives, deaths and places.
  */
+import type { MessagePort } from "node:worker_threads";
 import { INJECTOR_SHARDS_MAX } from "../constants.js";
 import type { Doorbell } from "../driver/contract.js";
 import { createSegment, type Layout, layoutOf, readLayout, type SegmentOptions } from "../shared/layout.js";
@@ -29,7 +30,7 @@ const SLAB: Omit<SlabDivision, "threads"> = { unitWords: LINE_WORDS, chunkUnits:
  */
 export type ExecutorSleep = "word" | "driver" | "loop";
 
-/** What a thread needs to take part in a scheduler. Plain data, to be posted. */
+/** What all threads of a scheduler need to take part in it. Plain data, to be posted. */
 export interface SchedulerShare {
   readonly words: SharedArrayBuffer;
   readonly functions: SharedArrayBuffer;
@@ -48,9 +49,11 @@ export interface SchedulerShare {
   readonly doorbells: readonly Doorbell[];
 }
 
-/** The share, and which thread of it this one is. */
+/** The share, and which thread of it this one is. To be posted with its line in the transfer list. */
 export interface SchedulerAssignment extends SchedulerShare {
   readonly thread: number;
+  /** The thread's line to the supervisor, which passes on the ports that values go by. */
+  readonly line: MessagePort;
 }
 
 /** One thread's access to the memory. */
@@ -62,6 +65,10 @@ export interface SchedulerView {
   readonly places: number;
   /** Index of the first word of the figures; see `figures.ts`. */
   readonly figures: number;
+  /** Index of the word that counts the values that went by port. */
+  readonly portValues: number;
+  /** Index of the word with the epoch of thread 0; those of the others follow. */
+  readonly epochs: number;
 }
 
 /** Makes the words of a scheduler. Throws a RangeError for sizes that cannot be. */
@@ -69,7 +76,7 @@ export function createSchedulerWords(options: SegmentOptions): SharedArrayBuffer
   // A shard for each thread: the injector asks its shards in turn, so no thread's tasks wait behind all of another's.
   const layout = layoutOf({ injectorShards: Math.min(options.threads, INJECTOR_SHARDS_MAX), lifoSlots: 0, ...options });
   const slab = slabAfter(layout);
-  const length = slab.base + slabLength(slab);
+  const length = portsAfter(slab) + wholeLines(1 + options.threads);
   const buffer = new SharedArrayBuffer(length * Int32Array.BYTES_PER_ELEMENT);
   // The header that `createSegment` writes is what the layout is read from.
   const segment = new Int32Array(createSegment(layout));
@@ -81,12 +88,15 @@ export function createSchedulerWords(options: SegmentOptions): SharedArrayBuffer
 export function viewScheduler(buffer: SharedArrayBuffer, thread: number): SchedulerView {
   const words = new SharedWords(buffer);
   const layout = readLayout(words);
+  const slab = slabAfter(layout);
   return {
     words,
     segment: new Segment(words, layout, thread),
-    slab: slabAfter(layout),
+    slab,
     places: placesAfter(layout),
     figures: figuresAfter(layout),
+    portValues: portsAfter(slab),
+    epochs: portsAfter(slab) + 1,
   };
 }
 
@@ -110,6 +120,10 @@ function placesAfter(layout: Layout): number {
 
 function figuresAfter(layout: Layout): number {
   return placesAfter(layout) + wholeLines(placesLength(layout.options.threads));
+}
+
+function portsAfter(slab: SlabShape): number {
+  return slab.base + slabLength(slab);
 }
 
 function wholeLines(words: number): number {

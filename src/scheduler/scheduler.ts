@@ -56,6 +56,10 @@ export interface SchedulerStats {
   readonly inFlight: number;
   /** Values that the compact codec does not carry. */
   readonly cloned: number;
+  /** Values that went by MessagePort, from and to the main thread: the arguments of its tasks, and what they returned. */
+  readonly ported: number;
+  /** MessagePorts that the main thread holds for such values: at most one to and one from each other thread. */
+  readonly ports: number;
   /** Blocks of the main thread's memory for values that are in use. */
   readonly blocks: number;
   /** Each thread that runs tasks, as its last round left it. */
@@ -153,8 +157,11 @@ class ProcessScheduler implements Scheduler {
     return {
       ...counts,
       ...this.#pool.counts,
+      requeued: this.#pool.counts.requeued + this.seat.rerunCount,
       blocking: this.#pool.blockingCounts,
       cloned: values.counts.cloned,
+      ported: values.ports.count,
+      ports: values.ports.portsNow,
       blocks: values.blocksNow,
       inFlight: liveCount,
       threads: this.seat.readFigures(),

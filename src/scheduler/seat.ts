@@ -17,6 +17,7 @@ import { Executor, type HintSource } from "./executor.js";
 import { readFailureNote } from "./failure-note.js";
 import { type ComputeFigures, type OwnFigures, readFigures, writeFigures } from "./figures.js";
 import { FunctionTable, type TaskFunctionName } from "./function-table.js";
+import { againIfLost } from "./lost-tasks.js";
 import { addPinnedHint } from "./pinned-hint.js";
 import { checkThread, ownerOf, type Placement } from "./placement.js";
 import { NOBODY, Places } from "./places.js";
@@ -25,6 +26,7 @@ import { FIGURE_WORDS, type SchedulerAssignment, viewScheduler } from "./schedul
 import { checkTaskOptions } from "./task-checks.js";
 import { GROUPED, type RunningTask, SCOPED, scopedTask } from "./task-scope.js";
 import { TaskValues } from "./task-values.js";
+import { privateCopy } from "./value-ports.js";
 
 /** Figures of one spawning thread. */
 export interface SeatCounts {
@@ -54,6 +56,15 @@ interface Spawn {
   readonly parent: RunningTask | undefined;
   /** The place that it is queued for, {@link ANY}, {@link OWN} or {@link BLOCKING}. */
   readonly place: number;
+  /** The thread that it is queued for, unless any will do. */
+  readonly thread: number;
+}
+
+/** A call whose arguments go by port. */
+interface PortedCall {
+  readonly functionNumber: number;
+  readonly args: readonly unknown[];
+  readonly spawn: Spawn;
 }
 
 /** Who is told that tasks are in flight, to keep the event loop alive meanwhile. */
@@ -90,6 +101,9 @@ export class Seat {
   readonly #queued: () => void;
   #nextPlace: number;
   #hasGivenUpAll = false;
+  /** Tasks that this thread began again because the thread that had their arguments was lost. */
+  rerunCount = 0;
+  readonly #lives: number;
 
   /** `queued` is for a thread that runs tasks and does not look for them all the time. */
   constructor(
@@ -105,7 +119,8 @@ export class Seat {
     this.#assignment = assignment;
     this.places = new Places(view.words, view.places, places);
     this.#queued = queued;
-    this.values = new TaskValues(view, words);
+    this.values = new TaskValues(view, assignment);
+    this.#lives = view.slab.lives;
     this.ringer = new Ringer(view.segment, assignment);
     this.#functions = new FunctionTable(assignment.functions);
     this.#origin = view.segment.openOrigin();
@@ -180,10 +195,12 @@ export class Seat {
     if (slot < 0) return Promise.reject(this.#refused(slot));
     try {
       this.segment.table.setCall(slot, functionNumber, 0);
-      const spawn: Spawn = { options, parent, place: this.#placeFor(options) };
+      const place = this.#placeFor(options);
+      const spawn: Spawn = { options, parent, place, thread: this.#threadOf(place) };
       this.#writeScope(slot, spawn);
-      this.values.writeArguments(slot, args);
-      return this.#start(slot, spawn);
+      const isTransferred = (options.transfer?.length ?? 0) > 0;
+      if (!isTransferred && this.values.writeArguments(slot, args)) return this.#start(slot, spawn);
+      return this.#startPorted(slot, { functionNumber, args, spawn });
     } catch (error) {
       this.values.release(slot);
       this.#origin.abandon(slot);
@@ -220,6 +237,7 @@ export class Seat {
       if (!pending.isGivenUp) pending.reject(closed("The scheduler was closed before the task began."));
       ended(pending);
     }
+    this.values.ports.close();
     if (this.#isInFlight) this.#flight(false);
     this.#isInFlight = false;
   }
@@ -237,9 +255,49 @@ export class Seat {
     this.segment.table.setScope(slot, SCOPED | (isGrouped ? GROUPED : 0), deadline);
   }
 
-  #start(slot: number, { options, parent, place }: Spawn): Promise<unknown> {
-    const thread = this.#threadOf(place);
+  /** The thread that a task for a place is queued for now; this one where any will do. */
+  #threadOf(place: number): number {
+    if (place === BLOCKING) return this.#firstBlocking;
+    const thread = place >= 0 ? this.places.holderOf(place) : this.segment.self;
     if (thread === NOBODY) throw this.#nobodyRuns();
+    return thread;
+  }
+
+  /** Starts a task whose arguments go by port, and so to one thread. If they are lost with that one, what may run again is spawned again, from a copy: the arguments may have changed meanwhile. */
+  #startPorted(slot: number, { functionNumber, args, spawn }: PortedCall): Promise<unknown> {
+    const { options, parent } = spawn;
+    const { idempotent, transfer = [], timeoutMs } = options;
+    const sent = this.#withReceiver(spawn);
+    if (idempotent !== true) {
+      this.values.sendArguments(slot, args, { to: sent.thread, transfer });
+      return this.#start(slot, sent);
+    }
+    const once = { ...options, idempotent: false };
+    const kept = privateCopy(args) as readonly unknown[];
+    this.values.sendArguments(slot, kept, { to: sent.thread, transfer });
+    const settled = againIfLost(
+      this.#start(slot, { ...sent, options: once }),
+      (leftMs) => {
+        this.rerunCount += 1;
+        return this.spawn(functionNumber, kept, { ...once, timeoutMs: leftMs });
+      },
+      timeoutMs,
+    );
+    if (parent === undefined) return settled;
+    // The task above ends after the last run, not between two.
+    parent.childCount += 1;
+    return settled.finally(() => parent.childEnded());
+  }
+
+  /** The same for one thread, which will have the arguments. */
+  #withReceiver(spawn: Spawn): Spawn {
+    if (spawn.place === BLOCKING) return { ...spawn, thread: this.#blockingReceiver() };
+    if (spawn.place !== ANY) return spawn;
+    const place = this.#receiverFor(spawn.options.placement);
+    return { ...spawn, place, thread: this.#threadOf(place) };
+  }
+
+  #start(slot: number, { options, parent, place, thread }: Spawn): Promise<unknown> {
     const { membership } = options;
     const isPinned = place !== ANY;
     const isBlocking = place === BLOCKING;
@@ -271,16 +329,11 @@ export class Seat {
     });
   }
 
-  /** The thread that a task for a place is queued for, if it is for one. */
-  #threadOf(place: number): number {
-    if (place === BLOCKING) return this.#firstBlocking;
-    return place >= 0 ? this.places.holderOf(place) : this.segment.self;
-  }
-
   /** The hint of a task that blocks. Those who run such tasks start and end as they are needed, whoever runs the others. */
   #addBlocking(slot: number, thread: number): void {
     this.segment.inboxes[thread]!.insert(slot);
-    this.ringer.wakeBlocking();
+    if (thread === this.#firstBlocking) this.ringer.wakeBlocking();
+    else this.ringer.wakeOneBlocking(thread);
   }
 
   /** The hint of a task that anybody may run, or this thread where none takes another's. */
@@ -368,13 +421,47 @@ export class Seat {
     });
   }
 
-  /** Tasks that block are all pinned to the first thread for such, and the others claim them in its name. */
+  /** Tasks that block are all pinned to the first thread for such, and the others claim them in its name. Those whose arguments were sent to another one are pinned to that. */
   get #firstBlocking(): number {
     return this.#assignment.executors + 1;
   }
 
+  /** The thread that the arguments of a task which blocks are sent to: one that has nothing to do, else one that has yet to start, else any. Not the first one, because every thread takes what is pinned to that, unless there is no other. */
+  #blockingReceiver(): number {
+    const first = this.#firstBlocking;
+    const others = Array.from({ length: this.#assignment.blocking - 1 }, (_, n) => first + 1 + n);
+    const idle = others.find((thread) => this.segment.parkers.isParked(thread) && this.ringer.keepBlocking(thread));
+    const absent = others.find((thread) => this.#words.load(this.#lives + thread) === 0);
+    return idle ?? absent ?? others[this.counts.spawned % others.length] ?? first;
+  }
+
+  /** The place that a value is sent to whose task anybody might run: the preferred one, else one whose thread sleeps, else the next in turn whose thread lives. */
+  #receiverFor(placement: Placement | undefined): number {
+    if (placement?.kind === "stealable" && placement.preferred !== undefined) return placement.preferred;
+    const { count } = this.places;
+    const first = (this.#nextPlace + 1) % count;
+    let chosen = -1;
+    for (let offset = 0; offset < count; offset++) {
+      const place = (first + offset) % count;
+      const thread = this.places.holderOf(place);
+      if (thread === NOBODY || this.#words.load(this.#lives + thread) === 0) continue;
+      if (chosen === -1) chosen = place;
+      if (!this.segment.parkers.isParked(thread)) continue;
+      chosen = place;
+      break;
+    }
+    // None has started yet.
+    if (chosen === -1) chosen = first;
+    this.#nextPlace = chosen;
+    return chosen;
+  }
+
   #settle(slot: number): void {
     const pending = this.#pending[slot - this.#first];
+    if (pending?.isGivenUp === false && !this.values.isOutcomeHere(slot)) {
+      void this.values.outcomeArrival(slot).then(() => this.#settle(slot));
+      return;
+    }
     this.#pending[slot - this.#first] = undefined;
     this.counts.settled += 1;
     if (pending === undefined) this.#free(slot);
@@ -546,7 +633,7 @@ export function currentSeat(operation: string): Seat {
   if (current !== undefined) return current;
   throw new RingloomError(
     "ERR_RINGLOOM_WRONG_THREAD",
-    `Cannot use ${operation} here: call them on the main thread, on a shard that has compute threads, or in a task, and post the outcome to this thread.`,
+    `Cannot use ${operation} here: call them on the main thread, on a shard that has threads for tasks (--compute), or in a task, and post the outcome to this thread.`,
     {
       operation,
     },

@@ -34,7 +34,12 @@ export function openShardSeat(assignment: SchedulerAssignment, spawnsTasks: () =
 
 /** What the shard's tasks count: zeros before its first one. */
 export function taskCounts(): Readonly<Record<string, number>> {
-  return { ...(seat?.counts ?? NO_COUNTS), inFlight: seat?.liveCount ?? 0, cloned: seat?.values.counts.cloned ?? 0 };
+  return {
+    ...(seat?.counts ?? NO_COUNTS),
+    inFlight: seat?.liveCount ?? 0,
+    cloned: seat?.values.counts.cloned ?? 0,
+    ported: seat?.values.ports.count ?? 0,
+  };
 }
 
 /** What the shard's driver does for the seat: to be given to it when it is created. */

@@ -1,6 +1,7 @@
 /** Whether the options of a task are what they must be. Checked before anything changes, since JavaScript callers have no types. */
 import { RingloomError } from "../errors.js";
 import type { TaskOptions } from "./call-options.js";
+import { checkTransferList } from "./transfer.js";
 
 /** The longest time that a timer of Node's takes, in milliseconds: 24.8 days. A longer one would fire at once. */
 export const TIMEOUT_MS_MAX = 2 ** 31 - 1;
@@ -8,7 +9,8 @@ export const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 const PLACEMENT_KINDS: ReadonlySet<unknown> = new Set(["stealable", "pinned", "round-robin", "sticky"]);
 
 /** Throws `ERR_RINGLOOM_INVALID_OPTION` for options that no task can have. Which threads there are is for the seat to check. */
-export function checkTaskOptions({ placement, signal, timeoutMs, idempotent, detached, blocking }: TaskOptions): void {
+export function checkTaskOptions(options: TaskOptions): void {
+  const { placement, signal, timeoutMs, idempotent, detached, blocking, transfer } = options;
   checkTimeout(timeoutMs);
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw invalid("signal", signal, "an AbortSignal is needed");
@@ -21,6 +23,15 @@ export function checkTaskOptions({ placement, signal, timeoutMs, idempotent, det
   checkFlag("blocking", blocking);
   if (blocking === true && placement !== undefined) {
     throw invalid("placement", placement, "a task that blocks runs on any of the threads for such");
+  }
+  if (transfer === undefined) return;
+  checkTransferList(transfer);
+  if (idempotent === true && transfer.length > 0) {
+    throw invalid(
+      "idempotent",
+      true,
+      "what transfer hands over is lost with the thread, so the task could not run again",
+    );
   }
 }
 

@@ -42,6 +42,17 @@ export const TASK_OPTIONS = {
     description:
       "Threads that run tasks, beside the shards (io+compute only). They start with the first task. 0: there are no tasks.",
   }),
+  computeHeapMib: integerOrAutoOption({
+    flag: "compute-heap-mib",
+    environment: ["RINGLOOM_COMPUTE_HEAP_MIB"],
+    placeholder: "N",
+    fallback: "auto",
+    fallbackText: "from the memory limit, at most 4096",
+    min: 12,
+    max: 1_048_576,
+    description:
+      "JavaScript heap (old generation) of one thread that runs tasks, in MiB. One that exceeds it is replaced.",
+  }),
   computeNice: integerOption({
     flag: "compute-nice",
     environment: ["RINGLOOM_COMPUTE_NICE"],

@@ -3,21 +3,26 @@
  *
  *     payload word 0: about the arguments       1: about the outcome       2 to 11: what is inline, the arguments and then the outcome
  *
- * "About" is the length in bytes of what is inline, and the form. What the codec does not carry is cloned by `node:v8` into the same memory, which is slower, and counted.
+ * "About" is the length in bytes of what is inline, and the form; or the number of a value that goes by port. What the codec does not carry is cloned by `node:v8` into the same memory, which is slower, and counted. What is too large for a block,
+ * has shared memory in it, or is to be handed over goes by port (`value-ports.ts`): only to a thread that is known, so a task with such arguments is placed when it is spawned. With arguments that go by port, the first inline word is the epoch of that
+ * thread: its successor has none of what was sent to it.
  */
-import { deserialize, serialize } from "node:v8";
 import { assert } from "../assert.js";
 import { RingloomError } from "../errors.js";
 import type { Segment } from "../shared/segment.js";
 import { Slab } from "../shared/slab.js";
-import { CANCELLED, FAILED, IDEMPOTENT, LOST } from "../shared/task-state.js";
+import { CANCELLED, FAILED, IDEMPOTENT, JOIN_INTEREST, LOST } from "../shared/task-state.js";
 import { TASK_PAYLOAD_WORDS } from "../shared/task-table.js";
 import type { SharedWords } from "../shared/words.js";
 import { CARGO_REFUSED, Cargo } from "./cargo.js";
+import { CLONE_SHARED, cloneFromBytes, cloneToBytes } from "./clone.js";
 import { Decoder } from "./decoder.js";
 import { Encoder } from "./encoder.js";
 import { fromThrownRecord, type ThrownRecord, toThrownRecord } from "./error-codec.js";
-import type { SchedulerView } from "./scheduler-memory.js";
+import { taskLost } from "./lost-tasks.js";
+import type { SchedulerAssignment, SchedulerView } from "./scheduler-memory.js";
+import { type TransferItem, TransferredValue } from "./transfer.js";
+import { ValuePorts } from "./value-ports.js";
 
 const WORD_BYTES = 4;
 const ARGUMENTS = 0;
@@ -27,12 +32,25 @@ const INLINE_BYTES = (TASK_PAYLOAD_WORDS - INLINE) * WORD_BYTES;
 /** Form: the value was cloned by `node:v8`, and its bytes are the cargo. */
 const CLONED = 1 << 16;
 const LENGTH_MASK = CLONED - 1;
+/** Form: the value goes by port, and the other bits are its number. */
+const PORTED = 1 << 31;
+/** When the memory for values is used up, values from this size on go by port, and smaller ones are refused. */
+const PORT_BYTES_MIN = 65_536;
+const NO_ITEMS: readonly TransferItem[] = [];
 
 /** Where a value may go. */
 interface ValuePlace {
   /** Index of the word that gets the reference to its block. */
   readonly referenceWord: number;
   readonly mayBeInline: boolean;
+}
+
+/** How arguments go that shared memory does not take. */
+export interface ArgumentRoute {
+  /** The thread that alone will run the task. */
+  readonly to: number;
+  /** What in them is handed over. */
+  readonly transfer: readonly TransferItem[];
 }
 
 /** What one thread's values have cost. */
@@ -46,20 +64,24 @@ export interface ValueCounts {
 /** One thread's access to the values of all tasks. */
 export class TaskValues {
   readonly counts: ValueCounts = { cloned: 0, refused: 0 };
+  readonly ports: ValuePorts;
   readonly #segment: Segment;
   readonly #words: SharedWords;
   readonly #slab: Slab;
   readonly #cargo: Cargo;
   readonly #encoder: Encoder;
   readonly #decoder: Decoder;
+  readonly #receiver: number;
 
-  constructor(view: SchedulerView, memory: SharedArrayBuffer) {
+  constructor(view: SchedulerView, { words: memory, line }: Pick<SchedulerAssignment, "words" | "line">) {
     this.#segment = view.segment;
     this.#words = view.words;
     this.#slab = new Slab(view.words, view.slab, view.segment.self);
     this.#cargo = new Cargo(view.words, this.#slab, memory);
     this.#encoder = new Encoder(memory);
     this.#decoder = new Decoder(memory);
+    this.ports = new ValuePorts(view, line);
+    this.#receiver = receiverWord(view.segment.self, this.ports.epoch);
   }
 
   /** Blocks of this thread's slab that are in use. */
@@ -69,18 +91,50 @@ export class TaskValues {
   }
 
   /**
-   * Writes the arguments of a task that is not published yet.
-   * @throws RingloomError `ERR_RINGLOOM_OVERLOADED` when there is no room, or what `structuredClone` throws for what cannot be copied.
+   * Writes the arguments of a task that is not published yet. False when shared memory does not take them: then they are for {@link sendArguments}.
+   * @throws RingloomError `ERR_RINGLOOM_OVERLOADED` when there is no room, `ERR_RINGLOOM_NOT_CLONEABLE`, or what a getter of an argument throws.
    */
-  writeArguments(slot: number, args: readonly unknown[]): void {
+  writeArguments(slot: number, args: readonly unknown[]): boolean {
     const { table } = this.#segment;
     this.#words.write(table.payloadWord(slot) + OUTCOME, 0);
-    this.#write(slot, ARGUMENTS, args, { referenceWord: table.argumentWord(slot), mayBeInline: true });
+    return this.#write(slot, ARGUMENTS, args, { referenceWord: table.argumentWord(slot), mayBeInline: true });
+  }
+
+  /** Sends the arguments of a task that is not published yet to the thread that will run it. From here to the publication nothing may fail: who has them could not know. Throws as {@link writeArguments} does. */
+  sendArguments(slot: number, args: readonly unknown[], { to, transfer }: ArgumentRoute): void {
+    const payload = this.#segment.table.payloadWord(slot);
+    // If that thread ends meanwhile, this is an epoch that its successor knows to be over.
+    const receiver = receiverWord(to, this.ports.epochOf(to));
+    const number = this.ports.send(to, { slot, isOutcome: false, value: args, transfer });
+    this.#words.write(payload + OUTCOME, 0);
+    this.#words.write(payload + ARGUMENTS, number | PORTED);
+    this.#words.write(payload + INLINE, receiver);
+  }
+
+  /** Whether the arguments of a task that this thread has claimed are gone, because they were sent to a thread that has ended. */
+  areArgumentsLost(slot: number): boolean {
+    const payload = this.#segment.table.payloadWord(slot);
+    return this.#words.read(payload + ARGUMENTS) < 0 && this.#words.read(payload + INLINE) !== this.#receiver;
+  }
+
+  /** Whether the arguments of a task that this thread has claimed can be read now; else see {@link argumentsArrival}. */
+  areArgumentsHere(slot: number): boolean {
+    const about = this.#words.read(this.#segment.table.payloadWord(slot) + ARGUMENTS);
+    return about >= 0 || this.ports.isHere(about & ~PORTED);
+  }
+
+  /** Resolves when {@link areArgumentsHere}. */
+  argumentsArrival(slot: number): Promise<void> {
+    const about = this.#words.read(this.#segment.table.payloadWord(slot) + ARGUMENTS);
+    return about >= 0 ? Promise.resolve() : this.ports.arrival(about & ~PORTED);
   }
 
   /** Reads the arguments of a task that this thread has claimed. */
   readArguments(slot: number): readonly unknown[] {
+    const about = this.#segment.table.payloadWord(slot) + ARGUMENTS;
     const args = this.#read(slot, ARGUMENTS, this.#segment.table.argumentOf(slot));
+    // They are taken out of the port once.
+    if (this.#words.read(about) < 0) this.#words.write(about, 0);
     assert(Array.isArray(args), "arguments are a list");
     return args as readonly unknown[];
   }
@@ -88,7 +142,8 @@ export class TaskValues {
   /** Writes what a task that this thread has claimed returns. One that cannot be copied is a failure, which is written instead: then the answer is false. */
   writeValue(slot: number, value: unknown): boolean {
     try {
-      this.#write(slot, OUTCOME, value, this.#placeOfOutcome(slot));
+      if (value instanceof TransferredValue) this.#sendOutcome(slot, value.value, value.items);
+      else if (!this.#write(slot, OUTCOME, value, this.#placeOfOutcome(slot))) this.#sendOutcome(slot, value, NO_ITEMS);
       return true;
     } catch (error) {
       this.writeError(slot, error);
@@ -98,11 +153,23 @@ export class TaskValues {
 
   /** Writes what a task that this thread has claimed threw. */
   writeError(slot: number, error: unknown): void {
+    const about = this.#words.read(this.#segment.table.payloadWord(slot) + ARGUMENTS);
+    // Of a task whose function could not be loaded, nobody has read them.
+    if (about < 0) this.ports.drop(about & ~PORTED);
     try {
-      this.#write(slot, OUTCOME, toThrownRecord(error), this.#placeOfOutcome(slot));
+      const record = toThrownRecord(error);
+      if (!this.#write(slot, OUTCOME, record, this.#placeOfOutcome(slot))) this.#sendOutcome(slot, record, NO_ITEMS);
     } catch {
       // No room for the error either. The origin finds no value and says so.
     }
+  }
+
+  /** Who gave the task up, or has died, finds no value and does not look for one. */
+  #sendOutcome(slot: number, value: unknown, transfer: readonly TransferItem[]): void {
+    const { table } = this.#segment;
+    if ((table.stateOf(slot) & JOIN_INTEREST) === 0) return;
+    const number = this.ports.send(table.originOf(slot), { slot, isOutcome: true, value, transfer });
+    this.#words.write(table.payloadWord(slot) + OUTCOME, number | PORTED);
   }
 
   #placeOfOutcome(slot: number): ValuePlace {
@@ -118,11 +185,7 @@ export class TaskValues {
   readOutcome(slot: number): unknown {
     const state = this.#segment.table.stateOf(slot);
     const reference = this.#segment.table.resultOf(slot);
-    if ((state & LOST) !== 0) {
-      throw new RingloomError("ERR_RINGLOOM_THREAD_LOST", "The thread that ran the task ended before it was done.", {
-        operation: "task",
-      });
-    }
+    if ((state & LOST) !== 0) throw taskLost();
     // Whoever gives a task up waits for no outcome, so it was the task itself, by its deadline.
     if ((state & CANCELLED) !== 0) {
       throw new RingloomError("ERR_RINGLOOM_TIMEOUT", "The task's time is over.", { operation: "task" });
@@ -139,9 +202,24 @@ export class TaskValues {
     return value;
   }
 
+  /** Whether the outcome of a task that is done can be read now; else see {@link outcomeArrival}. */
+  isOutcomeHere(slot: number): boolean {
+    if (!this.#isOutcomePorted(slot) || (this.#segment.table.stateOf(slot) & LOST) !== 0) return true;
+    return this.ports.isHere(this.#words.read(this.#segment.table.payloadWord(slot) + OUTCOME) & ~PORTED);
+  }
+
+  /** Resolves when {@link isOutcomeHere}: the port of who ran the task is still on its way. */
+  outcomeArrival(slot: number): Promise<void> {
+    return this.ports.arrival(this.#words.read(this.#segment.table.payloadWord(slot) + OUTCOME) & ~PORTED);
+  }
+
   /** Gives back the blocks of a task that is settled, before its slot is freed. */
   release(slot: number): void {
     const { table } = this.#segment;
+    // A run that was cut may have sent its outcome and not said so.
+    if (this.ports.hasIncoming && (this.#isOutcomePorted(slot) || (table.stateOf(slot) & LOST) !== 0)) {
+      this.ports.dropOutcome(slot);
+    }
     this.#slab.releaseAt(table.argumentWord(slot));
     this.#slab.releaseAt(table.resultWord(slot));
   }
@@ -153,50 +231,65 @@ export class TaskValues {
     this.#words.write(table.payloadWord(slot) + OUTCOME, 0);
   }
 
-  #write(slot: number, about: number, value: unknown, { referenceWord, mayBeInline }: ValuePlace): void {
+  #isOutcomePorted(slot: number): boolean {
+    return this.#words.read(this.#segment.table.payloadWord(slot) + OUTCOME) < 0;
+  }
+
+  /** False when the value has to go by port. */
+  #write(slot: number, about: number, value: unknown, { referenceWord, mayBeInline }: ValuePlace): boolean {
     const payload = this.#segment.table.payloadWord(slot);
     if (mayBeInline) {
       const start = (payload + INLINE) * WORD_BYTES;
       const end = this.#encoder.encode(value, start, start + INLINE_BYTES);
       if (end > start) {
         this.#words.write(payload + about, end - start);
-        return;
+        return true;
       }
     }
     let reference = this.#cargo.put(value);
     let form = 0;
-    if (reference === CARGO_REFUSED) {
-      reference = this.#clone(value);
+    if (reference === CARGO_REFUSED && this.#cargo.refusal.reason === "notEncodable") {
+      const bytes = cloneToBytes(value);
+      if (bytes === CLONE_SHARED) return false;
+      reference = this.#cargo.put(bytes);
       form = CLONED;
     }
+    if (reference === CARGO_REFUSED) {
+      this.#checkRefusal();
+      return false;
+    }
+    if (form === CLONED) this.counts.cloned += 1;
     this.#words.write(payload + about, form);
     this.#slab.lendAt(referenceWord, reference);
+    return true;
   }
 
-  #clone(value: unknown): number {
-    const bytes = serialize(value);
-    const reference = this.#cargo.put(bytes);
-    if (reference !== CARGO_REFUSED) {
-      this.counts.cloned += 1;
-      return reference;
-    }
+  /** Small values wait for no room and take no port: that would be the slower way for each of very many. */
+  #checkRefusal(): void {
+    const { reason, bytes } = this.#cargo.refusal;
+    if (reason === "tooLarge" || bytes >= PORT_BYTES_MIN) return;
     this.counts.refused += 1;
-    const bytesMax = this.#slab.blockWordsMax * WORD_BYTES;
     throw new RingloomError(
       "ERR_RINGLOOM_OVERLOADED",
-      `Cannot pass a value of ${bytes.length} bytes to or from a task: ${bytes.length >= bytesMax ? `at most about ${bytesMax} fit` : "the memory for values is used up"}.`,
-      { operation: "task", details: { bytes: bytes.length, bytesMax } },
+      `Cannot pass a value of about ${bytes} bytes to or from a task: the memory for values is used up.`,
+      { operation: "task", details: { bytes } },
     );
   }
 
   #read(slot: number, about: number, reference: number): unknown {
     const payload = this.#segment.table.payloadWord(slot);
     const header = this.#words.read(payload + about);
+    if (header < 0) return this.ports.take(header & ~PORTED);
     if (reference === 0) {
       const start = (payload + INLINE) * WORD_BYTES;
       return this.#decoder.decode(start, start + (header & LENGTH_MASK));
     }
     const value = this.#cargo.read(reference);
-    return (header & CLONED) === 0 ? value : deserialize(value as Uint8Array);
+    return (header & CLONED) === 0 ? value : cloneFromBytes(value as Uint8Array);
   }
+}
+
+/** Names a thread, as the one with that id in its epoch. Ids are below 64. */
+function receiverWord(thread: number, epoch: number): number {
+  return (epoch << 6) | thread;
 }

@@ -29,12 +29,12 @@ export type Tasks<Module> = {
  * Offers the exported functions of a module as tasks that run on other threads. Nothing is loaded before the first call; then each thread
  * that runs a task of the module imports it.
  *
- * Arguments and results are copied. JSON-like values, typed arrays, Buffers, Dates, Maps and Sets travel through shared memory; whatever else can be
+ * Arguments and results are copied, unless they are handed over (`transfer`) or are SharedArrayBuffers. JSON-like values, typed arrays, Buffers, Dates, Maps and Sets up to 1 MiB travel through shared memory; whatever else can be
  * cloned takes a slower way, which is counted.
  * @param module A file URL, such as `new URL("./images.js", import.meta.url)`.
  * @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION` for anything but a file. The calls reject with `ERR_RINGLOOM_OVERLOADED` when the thread has too many
  * tasks in flight, `ERR_RINGLOOM_THREAD_LOST` when the thread that ran it ended, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_MODULE_LOAD`,
- * `ERR_RINGLOOM_NO_SUCH_FUNCTION`, or with what the function threw.
+ * `ERR_RINGLOOM_NO_SUCH_FUNCTION`, `ERR_RINGLOOM_NOT_CLONEABLE`, or with what the function threw.
  * @example
  * ```ts
  * import { tasks } from "ringloom";

@@ -38,34 +38,31 @@ export interface TaskThreads {
 }
 
 /**
- * Settles which threads run tasks, of so many shards on so many CPUs.
+ * Settles which threads run tasks, of so many shards and compute threads.
  * @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION` for compute threads in a topology that has none, and for more shards than can run tasks.
  */
 export function taskThreads(
   { topology, compute }: TopologyOptions,
-  { shards, cpus }: { readonly shards: number; readonly cpus: number },
+  sized: { readonly shards: number; readonly compute: number },
 ): TaskThreads {
-  if (topology === "io+compute") {
-    const count = compute === "auto" ? Math.min(Math.max(1, Math.trunc(cpus / 2)), COMPUTE_MAX) : compute;
-    return { topology, count };
-  }
+  if (topology === "io+compute") return { topology, count: sized.compute };
   if (compute === 0) return { topology, count: 0 };
   if (compute !== "auto") throw refused(`${compute} compute threads: the topology ${topology} has none`, "compute");
-  if (shards > RUNNING_SHARDS_MAX) {
+  if (sized.shards > RUNNING_SHARDS_MAX) {
     throw refused(
-      `the topology ${topology} with ${shards} shards: at most ${RUNNING_SHARDS_MAX} run tasks`,
+      `the topology ${topology} with ${sized.shards} shards: at most ${RUNNING_SHARDS_MAX} run tasks`,
       "topology",
     );
   }
-  return { topology, count: shards };
+  return { topology, count: sized.shards };
 }
 
-/** One line for people. */
-export function describeTaskThreads({ topology, count }: TaskThreads, nice: number): string {
-  if (count === 0) return `${topology}: no tasks, as asked`;
+/** One line for people. `why` says why there are so many compute threads. */
+export function describeTaskThreads({ topology, count }: TaskThreads, nice: number, why: string): string {
+  if (count === 0) return `${topology}: no tasks (${topology === "io+compute" ? why : "as asked"})`;
   switch (topology) {
     case "io+compute":
-      return `${topology}: ${count} compute ${count === 1 ? "thread" : "threads"} at nice ${nice}, started with the first task`;
+      return `${topology}: ${count} compute ${count === 1 ? "thread" : "threads"} at nice ${nice} (${why}), started with the first task`;
     case "work-stealing":
       return `${topology}: the shards run them between their turns, and idle ones take them from busy ones`;
     case "thread-per-core":

@@ -236,7 +236,7 @@ export class TaskTable {
     return 0;
   }
 
-  /** Ends a task that the caller has claimed: `claimed` is what {@link claim} gave, `flags` are 0 or `FAILED`. Gives the state; then its origin has to be told. */
+  /** Ends a task that the caller has claimed: `claimed` is what {@link claim} gave, `flags` are 0, `FAILED`, or `LOST` when a task cannot be begun because its arguments are gone with a thread. Gives the state; then its origin has to be told. */
   complete(slot: number, claimed: number, flags = 0): number {
     const word = this.#at(slot);
     let state = claimed;

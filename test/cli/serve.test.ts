@@ -35,7 +35,7 @@ for (const { name: driver, skip } of driversUnderTest) {
         );
         assert.match(
           lines[3] ?? "",
-          /^ {2}tasks {3}io\+compute: \d+ compute threads? at nice 10, started with the first task$/,
+          /^ {2}tasks {3}io\+compute: \d+ compute threads? at nice 10 \(half of the CPUs, at least 1\), started with the first task$/,
         );
         assert.match(
           lines[4] ?? "",

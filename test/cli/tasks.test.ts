@@ -31,6 +31,17 @@ for (const { name: driver, skip } of driversUnderTest) {
       });
     });
 
+    test("are handed large values and shared memory, before a thread has started, after it ended and by the shard's next thread", async () => {
+      await withServe([...ARGS, "--compute", "1"], {}, async (server, url) => {
+        assert.equal(await get(`${url}/ported/3000000`), "[0,3000000,7,9]");
+        assert.equal(await get(`${url}/exit`), "ERR_RINGLOOM_THREAD_LOST");
+        assert.equal(await get(`${url}/ported/3000000`), "[0,3000000,7,9]");
+        server.child.kill("SIGHUP");
+        await server.said(/^restarted/m);
+        assert.equal(await get(`${url}/ported/3000000`), "[0,3000000,7,9]");
+      });
+    });
+
     test("may be spawned while the module loads", async () => {
       await withServe(ARGS, { environment: { TASKS_AT_LOAD: "1" } }, async (_server, url) => {
         assert.equal(await get(`${url}/loaded`), '{"loaded":42}');

@@ -18,6 +18,16 @@ export function square(n: number): number {
   return n * n;
 }
 
+/** The bytes again, and the last one of them. */
+export function echo(bytes: Uint8Array): { bytes: Uint8Array; last: number | undefined } {
+  return { bytes, last: bytes.at(-1) };
+}
+
+/** As {@link blockUntil}, with a value that is in the way. */
+export function blockAfter(bytes: Uint8Array, path: string): boolean {
+  return bytes.length > 0 && blockUntil(path);
+}
+
 /** Starts a program and waits for it. */
 export function run(script: string): string {
   return execFileSync(process.execPath, ["-e", script]).toString();

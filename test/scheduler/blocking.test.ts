@@ -85,6 +85,41 @@ describe("tasks().with({ blocking: true })", () => {
       }
     }));
 
+  for (const count of [1, 3]) {
+    test(`takes and gives values that go by port, with ${count} at most`, () =>
+      withScheduler({ compute: 1, blocking: count, blockingIdleMs: 200 }, async (folder, scheduler) => {
+        const large = (last: number): Uint8Array => new Uint8Array(3_000_000).fill(last, -1);
+        for (let round = 0; round < 3; round++) {
+          const calls = Array.from({ length: 8 }, (_, n) =>
+            n % 2 === 0 ? blocking.with({ idempotent: n % 4 === 0 }).echo(large(n)) : blocking.square(n),
+          );
+          for (const [n, outcome] of (await Promise.all(calls)).entries()) {
+            if (typeof outcome === "number") assert.equal(outcome, n * n);
+            else assert.deepEqual([outcome.bytes.length, outcome.bytes.at(-1), outcome.last], [3_000_000, n, n]);
+          }
+          // Their successors have none of what was sent to them.
+          await until(() => scheduler.stats.blocking.threads === 0);
+        }
+        const bytes = large(9);
+        const moved = await blocking.with({ transfer: [bytes] }).echo(bytes);
+        assert.deepEqual([bytes.length, moved.bytes.length, moved.last], [0, 3_000_000, 9]);
+        const waiting = blocking.blockUntil(join(folder, "go"));
+        const controller = new AbortController();
+        const givenUp = Array.from({ length: count }, () =>
+          assert.rejects(
+            blocking.with({ signal: controller.signal }).blockAfter(large(1), join(folder, "never")),
+            withCode("ERR_RINGLOOM_ABORTED"),
+          ),
+        );
+        await until(() => begun(folder) >= Math.min(count, 2));
+        controller.abort();
+        writeFileSync(join(folder, "go"), "");
+        await Promise.all([waiting, ...givenUp]);
+        await until(() => scheduler.stats.inFlight === 0);
+        assert.equal(scheduler.stats.deaths, 0);
+      }));
+  }
+
   test("loses a task with its thread, and runs idempotent ones again", () =>
     withScheduler({ compute: 1, blocking: 2 }, async (folder, scheduler) => {
       await assert.rejects(blocking.exit(), withCode("ERR_RINGLOOM_THREAD_LOST"));
