@@ -87,7 +87,11 @@ function blockingFor({ shards }: PoolRequest, compute: number): number {
 }
 
 function noSeat(): never {
-  throw new RingloomError("ERR_RINGLOOM_WRONG_THREAD", "Cannot spawn: this server has no threads for tasks (--compute).", {
-    operation: "spawn",
-  });
+  throw new RingloomError(
+    "ERR_RINGLOOM_WRONG_THREAD",
+    "Cannot spawn: this server has no threads for tasks (--compute).",
+    {
+      operation: "spawn",
+    },
+  );
 }

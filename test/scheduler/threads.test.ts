@@ -184,26 +184,30 @@ describe("a thread that ends before it has run a task", () => {
     }));
 
   test("is given up among those for tasks that block too: then such calls are lost instead of waiting, until one lives", () =>
-    withPool(STILLBORN, { blocking: 2, restarts: { restartsMax: 1, windowMs: 200, backoffMs: 1 } }, async (pool, warnings) => {
-      const { seat } = pool;
-      const number = seat.functionNumber({ module: TASK_MODULE, name: "add" });
-      const { functions } = pool.share;
-      Object.assign(pool.share, { functions: "planted" });
-      const blocking = { blocking: true };
-      const waiting = [seat.spawn(number, [1, 2], blocking), seat.spawn(number, [3, 4], blocking)];
-      pool.start();
-      for (const one of waiting) await assert.rejects(one, { code: "ERR_RINGLOOM_THREAD_LOST" });
-      await until(() => warnings.some((text) => text.includes("tasks that block are given up")));
-      assert.ok(pool.counts.failedStarts > 0);
-      Object.assign(pool.share, { functions });
-      let sum: unknown;
-      for (let tries = 0; sum === undefined; tries++) {
-        assert.ok(tries < 1000, "one is tried again");
-        sum = await seat.spawn(number, [5, 6], blocking).catch(() => sleep(10));
-      }
-      assert.equal(sum, 11);
-      assert.equal(seat.liveCount, 0);
-    }));
+    withPool(
+      STILLBORN,
+      { blocking: 2, restarts: { restartsMax: 1, windowMs: 200, backoffMs: 1 } },
+      async (pool, warnings) => {
+        const { seat } = pool;
+        const number = seat.functionNumber({ module: TASK_MODULE, name: "add" });
+        const { functions } = pool.share;
+        Object.assign(pool.share, { functions: "planted" });
+        const blocking = { blocking: true };
+        const waiting = [seat.spawn(number, [1, 2], blocking), seat.spawn(number, [3, 4], blocking)];
+        pool.start();
+        for (const one of waiting) await assert.rejects(one, { code: "ERR_RINGLOOM_THREAD_LOST" });
+        await until(() => warnings.some((text) => text.includes("tasks that block are given up")));
+        assert.ok(pool.counts.failedStarts > 0);
+        Object.assign(pool.share, { functions });
+        let sum: unknown;
+        for (let tries = 0; sum === undefined; tries++) {
+          assert.ok(tries < 1000, "one is tried again");
+          sum = await seat.spawn(number, [5, 6], blocking).catch(() => sleep(10));
+        }
+        assert.equal(sum, 11);
+        assert.equal(seat.liveCount, 0);
+      },
+    ));
 
   test("is not one that a task has ended", () =>
     withPool(STILLBORN, { restarts: { restartsMax: 0, windowMs: 60_000, backoffMs: 1 } }, async (pool) => {
