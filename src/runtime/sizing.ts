@@ -7,7 +7,7 @@ import { CONNECTIONS_DEFAULT } from "../constants.js";
 import type { DriverName, SpinPolicy } from "../driver/contract.js";
 import { type FileReader, readTextFile } from "../driver/system-files.js";
 import { RingloomError } from "../errors.js";
-import { COMPUTE_MAX } from "../scheduler/task-options.js";
+import { COMPUTE_MAX } from "../scheduler/topology.js";
 import { type CgroupLimits, readCgroupLimits } from "./cgroup.js";
 import { type PortSharing, portSharing } from "./listeners.js";
 import { type MemoryBudget, memoryNeeded, planMemory } from "./memory-plan.js";
