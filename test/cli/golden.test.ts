@@ -15,6 +15,7 @@ import { chooseDriver, URING_OPCODES } from "../../src/driver/choose.js";
 import { RingloomError } from "../../src/errors.js";
 import { resolveRuntimeOptions } from "../../src/runtime/options.js";
 import { type MachineFacts, readMachineFacts, sizeRuntime } from "../../src/runtime/sizing.js";
+import { describeTaskThreads, taskThreads } from "../../src/scheduler/topology.js";
 
 const GIB = 1_024 ** 3;
 const PLAIN: Terminal = { out: () => undefined, error: () => undefined, colors: false };
@@ -94,9 +95,11 @@ function startText(machine: Machine): string {
   const { environment, facts } = stage(machine);
   const choice = chooseDriver("auto", environment);
   try {
-    const sizing = sizeRuntime(facts, resolveRuntimeOptions({}), choice.name);
-    const table = startTable({ url: "http://127.0.0.1:9090", host: "127.0.0.1", choice, sizing, pid: 1 }, PLAIN);
-    return table.join("\n");
+    const options = resolveRuntimeOptions({});
+    const sizing = sizeRuntime(facts, options, choice.name);
+    const tasks = describeTaskThreads(taskThreads(options, sizing), options.computeNice, sizing.computeReason);
+    const facets = { url: "http://127.0.0.1:9090", host: "127.0.0.1", choice, sizing, tasks, pid: 1 };
+    return startTable(facets, PLAIN).join("\n");
   } catch (error) {
     assert.ok(error instanceof RingloomError);
     return `${error.message} [${error.code}]`;
