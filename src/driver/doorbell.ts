@@ -41,6 +41,18 @@ export function createDoorbell(driver: DriverName, place: DoorbellPlace = ownPla
   return { kind: "eventfd", buffer, byteOffset, fd };
 }
 
+/** Makes a doorbell for each thread; where one cannot be had, those before it are closed. */
+export function createDoorbells(count: number, driverFor: (thread: number) => DriverName): Doorbell[] {
+  const doorbells: Doorbell[] = [];
+  try {
+    for (let thread = 0; thread < count; thread++) doorbells.push(createDoorbell(driverFor(thread)));
+  } catch (error) {
+    for (const doorbell of doorbells) closeDoorbell(doorbell);
+    throw error;
+  }
+  return doorbells;
+}
+
 /**
  * Tells the thread that answers to `doorbell` to look for work, and wakes it if it sleeps. What was published before the call, that thread finds. Never
  * blocks, and costs no system call unless the thread sleeps. Rings that come before it has looked count as one.

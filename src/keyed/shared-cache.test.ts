@@ -126,6 +126,17 @@ describe("SharedCache", () => {
     assert.deepEqual(cache.get("outer"), { a: "i".repeat(100), b: "b".repeat(50) });
   });
 
+  test("getOrLoad() gives each of those that wait a value of its own", async () => {
+    const cache = sharedCache<{ n: number }>("copies");
+    const load = async (): Promise<{ n: number }> => {
+      await sleep(10);
+      return { n: 1 };
+    };
+    const [first, second] = await Promise.all([cache.getOrLoad("a", load), cache.getOrLoad("a", load)]);
+    first.n = 2;
+    assert.deepEqual([second, cache.get("a")], [{ n: 1 }, { n: 1 }]);
+  });
+
   test("getOrLoad() loads once for all that wait, keeps what was loaded, and tries again after a failure", async () => {
     const cache = sharedCache<number | undefined>("loads");
     let loads = 0;

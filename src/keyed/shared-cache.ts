@@ -130,13 +130,14 @@ export class SharedCache<Value> {
       throw this.#failed("ERR_RINGLOOM_INVALID_OPTION", `timeoutMs is ${timeoutMs}, not 0 or more`);
     if (signal?.aborted === true) throw this.#failed("ERR_RINGLOOM_ABORTED", "it was given up", signal.reason);
     const value = flights.value(`${this.name}\0${key}`, () => this.#load(key, load, ttlMs));
-    // The cast is safe as long as a cache's name has one meaning.
-    return (await within(value, {
+    const loaded = await within(value, {
       signal,
       timeoutMs,
       timedOut: () => this.#failed("ERR_RINGLOOM_TIMEOUT", `it took longer than ${timeoutMs} ms`),
       aborted: (reason) => this.#failed("ERR_RINGLOOM_ABORTED", "it was given up", reason),
-    })) as Value;
+    });
+    // The promise is shared by all that wait on this thread. The cast is safe as long as a cache's name has one meaning.
+    return structuredClone(loaded) as Value;
   }
 
   /** What all threads did with it. Counts the entries, so it is not for every request. */

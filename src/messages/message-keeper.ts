@@ -1,7 +1,7 @@
 /** The supervisor's side of the messages between shards: makes their memory, gives each thread a place, and mends what a dead one has left. */
 import { assert } from "../assert.js";
 import type { Doorbell, DriverName } from "../driver/contract.js";
-import { closeDoorbell, createDoorbell, forceDoorbell } from "../driver/doorbell.js";
+import { closeDoorbell, createDoorbells, forceDoorbell } from "../driver/doorbell.js";
 import type { MessageSpace } from "../shared/message-space.js";
 import {
   createMessageWords,
@@ -35,7 +35,7 @@ export class MessageKeeper {
     const { shards, driver, messagesMax, hotThreshold, schedulerDoorbells } = options;
     const { words, shape } = createMessageWords(shards, messagesMax);
     const slots = shards * shape.slotsPerShard;
-    const doorbells = Array.from({ length: slots }, () => createDoorbell(driver));
+    const doorbells = createDoorbells(slots, () => driver);
     this.#share = { words, shape, doorbells, schedulerDoorbells, hotThreshold };
     this.#space = viewMessages(this.#share);
     this.#ringer = new MessageRinger(this.#space, this.#share);

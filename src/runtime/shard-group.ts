@@ -310,11 +310,12 @@ export class ShardGroup implements ShardThreadEvents {
 
   /** Undefined when the system gives no thread: then it counts as one that has failed to start. */
   #create(options: ShardThreadOptions): ShardThread | undefined {
-    const { shard, generation, scheduler } = options.assignment;
+    const { shard, generation, scheduler, messages } = options.assignment;
     try {
       return new ShardThread(options, this);
     } catch (error) {
       if (scheduler !== undefined) this.#parts.compute?.leave(scheduler.thread, true);
+      if (messages !== undefined) this.#parts.messages?.leave(messages.slot, true);
       const end: ShardEnd = {
         shard,
         generation,

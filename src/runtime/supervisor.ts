@@ -97,19 +97,29 @@ export class Supervisor {
     const reusePort = options.reusePort === "on";
     const listeners = await Listeners.open({ host, port, backlog, reusePort, count: sizing.shards });
     const roster = createRoster(sizing.shards);
-    const compute = openComputePool(options, {
-      shards: sizing.shards,
-      driver: choice.name,
-      compute: sizing.compute,
-      heapLimits: computeHeapLimits(sizing.memory),
-    });
-    const messages = new MessageKeeper({
-      shards: sizing.shards,
-      driver: choice.name,
-      messagesMax: options.messagesMax,
-      hotThreshold: options.hotThreshold,
-      schedulerDoorbells: compute?.share.doorbells ?? [],
-    });
+    let compute: ComputePool | undefined;
+    let messages: MessageKeeper;
+    try {
+      compute = openComputePool(options, {
+        shards: sizing.shards,
+        driver: choice.name,
+        compute: sizing.compute,
+        heapLimits: computeHeapLimits(sizing.memory),
+      });
+      messages = new MessageKeeper({
+        shards: sizing.shards,
+        driver: choice.name,
+        messagesMax: options.messagesMax,
+        hotThreshold: options.hotThreshold,
+        schedulerDoorbells: compute?.share.doorbells ?? [],
+      });
+    } catch (error) {
+      // Out of descriptors, as a rule.
+      await compute?.close();
+      listeners.closeAll();
+      await hooks.attempt("close", undefined);
+      throw error;
+    }
     const assign = assigner({ request, choice, sizing, cpus, listeners, roster, compute, messages });
     // Before the threads start, because the inspector attaches to a thread when that starts.
     const watch = await watchShards(options.watchdogMs);

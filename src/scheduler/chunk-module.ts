@@ -4,6 +4,7 @@ import { importModule } from "../runtime/module.js";
 import type { TaskFunctionName } from "./function-table.js";
 import { exportedFunction, type TaskFunction } from "./task-functions.js";
 import { isCancelled } from "./task-scope.js";
+import { type TransferItem, TransferredValue, transfer } from "./transfer.js";
 
 const known = new Map<string, Promise<TaskFunction>>();
 
@@ -11,24 +12,35 @@ const known = new Map<string, Promise<TaskFunction>>();
 export async function mapChunk(name: TaskFunctionName, items: readonly unknown[]): Promise<unknown[]> {
   const run = await functionOf(name);
   const results: unknown[] = [];
+  const handedOver: TransferItem[] = [];
   for (const item of items) {
     stopIfCancelled();
     const result = run(item);
-    results.push(result instanceof Promise ? await result : result);
+    results.push(unwrapped(result instanceof Promise ? await result : result, handedOver));
   }
-  return results;
+  return handedOver.length === 0 ? results : transfer(results, handedOver);
 }
 
 /** Combines the items from left to right into one. There is at least one. */
 export async function reduceChunk(name: TaskFunctionName, items: readonly unknown[]): Promise<unknown> {
   const run = await functionOf(name);
   let [sum] = items;
+  let handedOver: TransferItem[] = [];
   for (const item of items.slice(1)) {
     stopIfCancelled();
     const result = run(sum, item);
-    sum = result instanceof Promise ? await result : result;
+    // What an earlier step wanted handed over is in the way of the next one, or gone.
+    handedOver = [];
+    sum = unwrapped(result instanceof Promise ? await result : result, handedOver);
   }
-  return sum;
+  return handedOver.length === 0 ? sum : transfer(sum, handedOver);
+}
+
+/** What a function returned, without the mark that it is to be handed over. */
+function unwrapped(result: unknown, handedOver: TransferItem[]): unknown {
+  if (!(result instanceof TransferredValue)) return result;
+  handedOver.push(...result.items);
+  return result.value;
 }
 
 function stopIfCancelled(): void {

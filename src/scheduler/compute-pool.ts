@@ -6,8 +6,8 @@
  */
 import { isMainThread, Worker, type WorkerOptions } from "node:worker_threads";
 import { assert } from "../assert.js";
-import type { Doorbell, DriverName } from "../driver/contract.js";
-import { closeDoorbell, createDoorbell, forceDoorbell, ringDoorbell } from "../driver/doorbell.js";
+import type { DriverName } from "../driver/contract.js";
+import { closeDoorbell, createDoorbells, forceDoorbell, ringDoorbell } from "../driver/doorbell.js";
 import { RingloomError } from "../errors.js";
 import { RestartBudget, type RestartBudgetOptions } from "../runtime/restart-budget.js";
 import type { SegmentOptions } from "../shared/layout.js";
@@ -315,18 +315,6 @@ export class ComputePool implements MemberPool {
   #warn(what: string, cause: unknown): void {
     process.emitWarning(new RingloomError("ERR_RINGLOOM_THREAD_LOST", `${what}: ${textOf(cause)}`));
   }
-}
-
-/** Makes a doorbell for each thread; where one cannot be had, those before it are closed. */
-function createDoorbells(count: number, driverFor: (thread: number) => DriverName): Doorbell[] {
-  const doorbells: Doorbell[] = [];
-  try {
-    for (let thread = 0; thread < count; thread++) doorbells.push(createDoorbell(driverFor(thread)));
-  } catch (error) {
-    for (const doorbell of doorbells) closeDoorbell(doorbell);
-    throw error;
-  }
-  return doorbells;
 }
 
 /** What a thread sleeps in: shards in their driver, the others in their event loop. */

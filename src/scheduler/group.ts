@@ -34,7 +34,12 @@ import { scopedTask } from "./task-scope.js";
  */
 export function group(options: GroupOptions = {}): TaskGroup {
   checkGroupOptions(options);
-  return new Group(options);
+  return new Group(options, true);
+}
+
+/** A group that nobody will join: it keeps no outcome, so that it may have calls without end. */
+export function unjoinedGroup(options: GroupOptions): TaskGroup {
+  return new Group(options, false);
 }
 
 /** The group behind an option. Throws `ERR_RINGLOOM_INVALID_OPTION` for anything else. */
@@ -58,6 +63,7 @@ interface Waiting {
 /** What {@link group} makes, and the scheduler's side of it. */
 export class Group implements TaskGroup, Membership {
   readonly #options: GroupOptions;
+  readonly #keepsOutcomes: boolean;
   readonly #controller = new AbortController();
   /** The signals that cancel it. */
   readonly #above: readonly AbortSignal[];
@@ -75,8 +81,9 @@ export class Group implements TaskGroup, Membership {
   readonly #timer: NodeJS.Timeout | undefined;
   #stopFollowing: (() => void)[] = [];
 
-  constructor(options: GroupOptions) {
+  constructor(options: GroupOptions, keepsOutcomes: boolean) {
     this.#options = options;
+    this.#keepsOutcomes = keepsOutcomes;
     const { signal, timeoutMs = 0 } = options;
     this.#above = [signal, scopedTask()?.signal].filter((one) => one !== undefined);
     // What is under way keeps the process alive, not this.
@@ -158,11 +165,11 @@ export class Group implements TaskGroup, Membership {
   /** Keeps the outcome of a call for the next join. */
   #note(promise: Promise<unknown>): Promise<unknown> {
     const results = this.#results;
-    const index = results.push(undefined) - 1;
+    const index = this.#keepsOutcomes ? results.push(undefined) - 1 : -1;
     if (this.#unsettled++ === 0) this.#follow();
     promise.then(
       (value) => {
-        results[index] = value;
+        if (index >= 0) results[index] = value;
         this.#settled();
       },
       (error: unknown) => {
@@ -184,7 +191,7 @@ export class Group implements TaskGroup, Membership {
     // Those that were given up with the group have not failed by themselves.
     const isOurs = this.signal.aborted && error instanceof RingloomError && error.cause === this.signal.reason;
     if (isOurs) return;
-    this.#failures.push(error);
+    if (this.#keepsOutcomes) this.#failures.push(error);
     if (this.#options.onFailure !== "continue") this.#abort(error);
   }
 
@@ -208,6 +215,8 @@ export class Group implements TaskGroup, Membership {
 
   /** Only while there are tasks: a signal that lives long would keep the group as long. */
   #follow(): void {
+    // Tasks may have been left when the last call was settled.
+    for (const stop of this.#stopFollowing) stop();
     this.#stopFollowing = this.#above.map((signal) => onAbort(signal, () => this.#lookAbove()));
   }
 

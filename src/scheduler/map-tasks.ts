@@ -1,5 +1,6 @@
 /** Tasks over many items, a bounded number at a time: nothing is read, called or kept ahead of what the reader of the results takes. */
-import { group } from "./group.js";
+import { onAbort } from "./abort-listeners.js";
+import { unjoinedGroup } from "./group.js";
 import { currentSeat } from "./seat.js";
 import { callOf, findCall } from "./task-calls.js";
 import { checkCount, invalid } from "./task-checks.js";
@@ -132,6 +133,7 @@ class Mapping<Item, Result> {
   readonly #isOrdered: boolean;
   readonly #concurrency: number;
   readonly #group: TaskGroup;
+  readonly #signal: AbortSignal | undefined;
   /** Ordered: by item. Else: by when the result was there. */
   readonly #held: Held<Result>[] = [];
   #heldCount = 0;
@@ -151,14 +153,18 @@ class Mapping<Item, Result> {
     this.#call = call;
     this.#isOrdered = ordered;
     this.#concurrency = concurrency;
-    this.#group = group({ ...(signal === undefined ? {} : { signal }), onFailure: "continue" });
+    this.#signal = signal;
+    this.#group = unjoinedGroup({ ...(signal === undefined ? {} : { signal }), onFailure: "continue" });
   }
 
   async *results(): AsyncGenerator<Result, void, undefined> {
     const { signal } = this.#group;
-    const onAbort = (): void => this.#fail(signal.reason);
-    signal.addEventListener("abort", onAbort);
-    if (signal.aborted) onAbort();
+    const giveUp = (): void => this.#fail(signal.reason);
+    signal.addEventListener("abort", giveUp);
+    if (signal.aborted) giveUp();
+    // A group hears of its signal only while it has tasks, and here the source may be waiting.
+    const given = this.#signal;
+    const stopHearing = given === undefined ? undefined : onAbort(given, () => this.#group.cancel(given.reason));
     const reading = this.#read();
     try {
       for (;;) {
@@ -173,7 +179,8 @@ class Mapping<Item, Result> {
         }
       }
     } finally {
-      signal.removeEventListener("abort", onAbort);
+      signal.removeEventListener("abort", giveUp);
+      stopHearing?.();
       this.#isStopped = true;
       this.#wakeReader?.();
       await this.#group[Symbol.asyncDispose]();

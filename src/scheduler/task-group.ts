@@ -22,7 +22,7 @@ export interface GroupOptions {
  * @experimental
  */
 export interface TaskGroup {
-  /** Aborted when the group is cancelled, by whatever. */
+  /** Aborted when the group is cancelled, by whatever. The signal that it was made with, and the task that it was made in, are heard while it has tasks, and looked at by each call and join. */
   readonly signal: AbortSignal;
   /** Tasks that have not ended, waiting ones included. */
   readonly size: number;

@@ -3,11 +3,17 @@ import { writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { threadId } from "node:worker_threads";
 import { taskSignal } from "../../src/scheduler/task-scope.js";
+import { transfer } from "../../src/scheduler/transfer.js";
 
 let running = 0;
 
 export function square(n: number): number {
   return n * n;
+}
+
+export function bytesOf(n: number): Uint8Array {
+  const bytes = Uint8Array.of(n);
+  return transfer(bytes, [bytes.buffer]);
 }
 
 /** The later the smaller. */

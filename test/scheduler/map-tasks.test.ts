@@ -20,6 +20,12 @@ async function list<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
   return found;
 }
 
+/** Gives one item, and then nothing for as long as it is read. */
+async function* onlyOne(): AsyncGenerator<number, void, undefined> {
+  yield 7;
+  await new Promise(() => undefined);
+}
+
 /** Counts how far it was read, and whether it was closed. */
 class Source implements AsyncIterable<number> {
   read = 0;
@@ -103,6 +109,25 @@ describe("mapTasks()", () => {
         await until(() => source.isClosed);
       }));
   }
+
+  test("hears its signal while the source has nothing", () =>
+    withScheduler({ compute: 1 }, async () => {
+      const controller = new AbortController();
+      const results = mapTasks(onlyOne(), work.square, { signal: controller.signal });
+      assert.deepEqual(await results.next(), { done: false, value: 49 });
+      const next = results.next();
+      controller.abort();
+      await assert.rejects(next, withCode("ERR_RINGLOOM_ABORTED"));
+    }));
+
+  test("hands over what the calls of a chunk hand over", () =>
+    withScheduler({ compute: 1 }, async () => {
+      const found = await list(mapTasks(upTo(5), work.bytesOf, { chunk: 2 }));
+      assert.deepEqual(
+        found.map((bytes) => [...bytes]),
+        [[0], [1], [2], [3], [4]],
+      );
+    }));
 
   test("rejects when the source does, and when the signal is aborted", () =>
     withScheduler({ compute: 1 }, async (folder) => {

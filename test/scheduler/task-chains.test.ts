@@ -65,6 +65,8 @@ describe("continueWith()", () => {
 });
 
 describe("raceTasks()", () => {
+  test("refuses a race without runners", () => assert.rejects(raceTasks([]), withCode("ERR_RINGLOOM_INVALID_OPTION")));
+
   test("resolves with the first one, and gives the others up", () =>
     withScheduler({ compute: 2 }, async (folder) => {
       const path = join(folder, "seen");
