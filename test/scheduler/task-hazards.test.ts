@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
@@ -14,6 +15,7 @@ import type { TaskOptions } from "../../src/scheduler/call-options.js";
 import { type Placement, pinned, stealable } from "../../src/scheduler/placement.js";
 import { type Scheduler, type SchedulerOptions, startScheduler } from "../../src/scheduler/scheduler.js";
 import { tasks } from "../../src/scheduler/tasks.js";
+import { until } from "./scheduler-rig.js";
 import type * as TaskModule from "./task-module.js";
 
 const work = tasks<typeof TaskModule>(new URL("./task-module.js", import.meta.url));
@@ -30,17 +32,6 @@ async function withScheduler(options: SchedulerOptions, run: (scheduler: Schedul
     await run(scheduler);
   } finally {
     await scheduler.close();
-  }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-async function until(isTrue: () => boolean): Promise<void> {
-  for (let tries = 0; !isTrue(); tries++) {
-    assert.ok(tries < 2000, "it comes true in the end");
-    await sleep(10);
   }
 }
 

@@ -4,29 +4,20 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { RingloomError } from "../../src/errors.js";
 import { ComputePool, type ComputePoolOptions } from "../../src/scheduler/compute-pool.js";
 import { pinned } from "../../src/scheduler/placement.js";
 import { startScheduler } from "../../src/scheduler/scheduler.js";
 import { tasks } from "../../src/scheduler/tasks.js";
 import type * as GatedModule from "./fixtures/gated-module.js";
+import { until } from "./scheduler-rig.js";
 import type * as TaskModule from "./task-module.js";
 
 const work = tasks<typeof TaskModule>(new URL("./task-module.js", import.meta.url));
 const gated = tasks<typeof GatedModule>(new URL("./fixtures/gated-module.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "ringloom-threads-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-async function until(isTrue: () => boolean): Promise<void> {
-  for (let tries = 0; !isTrue(); tries++) {
-    assert.ok(tries < 2000, "it comes true in the end");
-    await sleep(10);
-  }
-}
 
 describe("a thread that loads a module", () => {
   test("leaves the tasks of that module to others", async () => {
