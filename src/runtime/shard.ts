@@ -33,6 +33,7 @@ import type {
 } from "./shard-protocol.js";
 import { ShardSampler } from "./shard-sampler.js";
 import { RuntimeView, setRuntimeView } from "./stats.js";
+import { configureThreadDriver } from "./thread-driver.js";
 
 /** What the service itself tells about its drain. */
 export type ServiceDrainReport = Omit<DrainReport, "hookFailures">;
@@ -88,6 +89,8 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
       port.postMessage({ type: "call", shard: to, port: line } satisfies MessageFromShard, [line]),
     );
     setShardCalls(calls);
+    // The service's own driver does the waiting, whichever of the two the user's module makes first.
+    configureThreadDriver({ name: assignment.driver, loop: "uv" });
     setActorSeat({ shard, shardCount, calls });
     setDeskLine((request, transfer) =>
       port.postMessage({ type: "desk", request } satisfies MessageFromShard, transfer),

@@ -1,0 +1,2 @@
+/** `ringloom/dns`: names. */
+export {};

@@ -1,0 +1,2 @@
+/** `ringloom/fs`: files and folders. */
+export {};

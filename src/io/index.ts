@@ -1,0 +1,2 @@
+/** `ringloom/io`: readers, writers and framing over anything that has bytes. */
+export {};

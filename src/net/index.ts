@@ -1,0 +1,2 @@
+/** `ringloom/net`: sockets: TCP, Unix and UDP. */
+export {};

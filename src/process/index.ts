@@ -1,0 +1,2 @@
+/** `ringloom/process`: child processes. */
+export {};

@@ -1,0 +1,2 @@
+/** `ringloom/signal`: signals of the system as streams. */
+export {};

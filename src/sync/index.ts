@@ -1,0 +1,2 @@
+/** `ringloom/sync`: channels, select, locks and groups for the code of one thread, and their forms that threads share. */
+export {};

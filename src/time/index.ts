@@ -1,0 +1,2 @@
+/** `ringloom/time`: sleeps, deadlines and intervals. */
+export {};
