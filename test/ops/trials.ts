@@ -106,6 +106,8 @@ export async function killedShards(options: TrialOptions & { readonly everyMs: n
     const nextMs = performance.now() + everyMs;
     const shard = kill % shards;
     const way = ways[Math.floor(kill / shards) % ways.length] ?? "";
+    // It answers when it serves: on a slow machine the one before may not have its successor yet, and there would be nobody to kill.
+    await server.invokeOnShard("add", { shard }, 1, 1);
     if (way === "terminate") server.terminateShard(shard);
     else await server.invokeOnShard("die", { shard }, way).catch(() => undefined);
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, nextMs - performance.now())));
