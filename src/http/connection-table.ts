@@ -13,6 +13,8 @@ export const PHASE_BODY = 3;
 export const PHASE_BLOCKED = 4;
 /** Closing: nothing more is read. */
 export const PHASE_CLOSING = 5;
+/** Taken over by another protocol. */
+export const PHASE_UPGRADED = 6;
 
 /** Bits of {@link ConnectionTable.flags}. */
 export const PAUSED_FOR_ANSWER = 1;

@@ -15,6 +15,7 @@ import { AsyncResource } from "node:async_hooks";
 import { assert } from "../assert.js";
 import type { Driver, DriverEvents } from "../driver/contract.js";
 import { errnoError } from "../errors.js";
+import type { UpgradedConnection } from "../ws/transport.js";
 import type { AccessObserver } from "./access-observer.js";
 import { Answering, type AnsweringOptions, type ConnectionControl } from "./answering.js";
 import { abortRequest, clientGone } from "./client-gone.js";
@@ -30,6 +31,7 @@ import {
   PHASE_FREE,
   PHASE_HEAD,
   PHASE_IDLE,
+  PHASE_UPGRADED,
   STARVED,
   WANTS_DRAINED,
 } from "./connection-table.js";
@@ -46,6 +48,7 @@ import {
   STATE_ABORTED,
   STATE_ANSWERED,
   STATE_ANSWERING,
+  type Upgrade,
 } from "./exchange.js";
 import type { CoarseClock } from "./http-date.js";
 import { refusal } from "./http-error.js";
@@ -60,6 +63,7 @@ import { checkHead, type HeadFindings } from "./request-checks.js";
 import type { RequestHead } from "./request-head.js";
 import { CONNECTION_CLOSE, ResponseEncoder, TYPE_TEXT } from "./response-encoder.js";
 import { SlotList } from "./slot-list.js";
+import { ServerTransport } from "./socket-transport.js";
 import type { HttpStats } from "./stats.js";
 import { reasonPhrase } from "./status.js";
 
@@ -97,6 +101,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   /** By slot: the request that is not completely answered, and the bytes that wait for that. */
   readonly #exchanges: (Exchange | undefined)[] = [];
   readonly #pending: (PendingBytes | undefined)[] = [];
+  /** By slot: the other protocol that has taken it over. */
+  readonly #upgraded: (UpgradedConnection | undefined)[] = [];
   /** Who can go on when the parser is free, and who waits for the write pool. */
   readonly #ready = new SlotList();
   readonly #starved = new SlotList();
@@ -109,6 +115,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   #driver!: Driver;
   #encoder!: ResponseEncoder;
   #answering!: Answering;
+  #transport!: ServerTransport;
 
   constructor(options: ConnectionsOptions) {
     const { limits, stats } = options;
@@ -139,6 +146,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     this.#encoder = new ResponseEncoder(driver, this.#clock);
     this.#bodies.attach(driver, this.#encoder);
     const { queuedBytesMax } = this.#limits;
+    this.#transport = new ServerTransport(driver, this, this.#options);
     this.#answering = new Answering({ ...this.#options, control: this, encoder: this.#encoder, queuedBytesMax });
   }
 
@@ -149,6 +157,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     while (this.#exchanges.length <= slot) {
       this.#exchanges.push(undefined);
       this.#pending.push(undefined);
+      this.#upgraded.push(undefined);
     }
     this.#bodies.grow(slot);
     this.#stats.connectionsNow += 1;
@@ -203,6 +212,9 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       case PHASE_BLOCKED:
         this.#noticeEnd(slot);
         break;
+      case PHASE_UPGRADED:
+        this.#upgraded[slot]?.ended();
+        break;
     }
   }
 
@@ -219,7 +231,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const { table } = this;
     table.flags[slot] = table.flags[slot]! & ~WANTS_DRAINED;
     const exchange = this.#exchanges[slot];
-    if (exchange !== undefined) exchange.extras?.outgoing?.continue();
+    if (table.phases[slot] === PHASE_UPGRADED) this.#upgraded[slot]?.drained();
+    else if (exchange !== undefined) exchange.extras?.outgoing?.continue();
     else if (table.phases[slot] === PHASE_BLOCKED) this.#idle(slot);
   }
 
@@ -228,9 +241,12 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const exchange = this.#exchanges[slot];
     if (exchange !== undefined) this.#abort(exchange);
     this.#releaseInput(slot, errno);
+    const upgraded = this.#upgraded[slot];
+    this.#upgraded[slot] = undefined;
     this.table.remove(slot);
     this.#stats.connectionsNow -= 1;
     if (this.table.count === 0) this.onEmpty();
+    upgraded?.closed(errno);
   }
 
   listenerStopped(listener: number): void {
@@ -253,11 +269,17 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       if (phase === PHASE_IDLE) at = this.#parseFresh(slot, at, end);
       else if (phase === PHASE_HEAD || phase === PHASE_BODY) at = this.#parseSaved(slot, at, end);
       else if (phase === PHASE_BLOCKED) return at;
+      else if (phase === PHASE_UPGRADED) return this.#receivedUpgraded(slot, at, end);
       else return end;
     }
     // Requests that were answered on the way left the deadline alone. Empty lines between requests do not move it.
     if (table.sequences[slot] !== sequence && table.phases[slot] === PHASE_IDLE)
       table.deadlines[slot] = this.#timeouts.after(this.#limits.idleTimeoutMs);
+    return end;
+  }
+
+  #receivedUpgraded(slot: number, at: number, end: number): number {
+    this.#upgraded[slot]?.received(this.parser.bytes, this.parser.view, at, end);
     return end;
   }
 
@@ -436,7 +458,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   #runReady(): void {
     while (!this.#ready.isEmpty) {
       this.#ready.takeEach(this.#driver.generations, (slot) => {
-        if (this.table.phases[slot] === PHASE_IDLE) this.#continue(slot);
+        const phase = this.table.phases[slot];
+        if (phase === PHASE_IDLE || phase === PHASE_UPGRADED) this.#continue(slot);
       });
     }
   }
@@ -509,6 +532,28 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       return;
     }
     this.#idle(slot);
+  }
+
+  upgraded(exchange: Exchange, upgrade: Upgrade): void {
+    const { slot } = exchange;
+    this.#finish(exchange, STATE_ANSWERED);
+    this.#stats.countAnswer(exchange.answerStatus);
+    this.table.phases[slot] = PHASE_UPGRADED;
+    this.table.deadlines[slot] = NEVER;
+    this.#upgraded[slot] = upgrade.start(slot, this.#transport);
+    const mayContinue = this.#pending[slot] !== undefined || (this.table.flags[slot]! & PEER_ENDED) !== 0;
+    if (!mayContinue) return;
+    this.#ready.add(slot, this.#driver.generations[slot]!);
+    if (!this.parser.isRunning) this.#root.runInAsyncScope(this.#runReady, this);
+  }
+
+  upgradedTimedOut(slot: number): void {
+    this.#upgraded[slot]?.timedOut();
+  }
+
+  /** When the protocol that has taken `slot` over wants to be called. */
+  setUpgradedTimeout(slot: number, ms: number): void {
+    if (this.table.phases[slot] === PHASE_UPGRADED) this.table.deadlines[slot] = this.#timeouts.after(ms);
   }
 
   cut(exchange: Exchange): void {
@@ -671,6 +716,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   /** Closes the connections that are between two requests. Returns how many. */
   closeIdle(): number {
     return this.#endEach((slot) => {
+      if (this.table.phases[slot] === PHASE_UPGRADED) this.#upgraded[slot]?.leave();
       if (this.table.phases[slot] !== PHASE_IDLE) return false;
       this.close(slot);
       return true;
