@@ -414,6 +414,19 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
     this.#control.completed(exchange, true);
   }
 
+  /** Answers in the handler's place, with a short text, and says that the connection closes. */
+  refuse(slot: number, status: number, isHead: boolean): void {
+    const headers = status === 503 ? ["retry-after", "1"] : undefined;
+    const body = `${reasonPhrase(status)}\n`;
+    const written = this.#encoder.whole(slot, status, CONNECTION_CLOSE, TYPE_TEXT, headers, body, isHead);
+    if (written > 0) {
+      this.#control.committed(slot, written);
+      this.#stats.countAnswer(status);
+    } else {
+      this.#stats.writePoolExhausted += 1;
+    }
+  }
+
   queuedBytes(slot: number): number {
     return this.#control.queuedBytes(slot);
   }

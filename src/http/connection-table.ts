@@ -93,6 +93,15 @@ export class ConnectionTable {
     this.count += 1;
   }
 
+  /** Asks for each connection that is there now, which may end by that, and counts those that `judge` says yes to. */
+  countEach(judge: (slot: number) => boolean): number {
+    let count = 0;
+    for (const slot of this.live.slice(0, this.count)) {
+      if (judge(slot)) count += 1;
+    }
+    return count;
+  }
+
   remove(slot: number): void {
     assert(this.phases[slot] !== PHASE_FREE, "a removed connection was there");
     this.phases[slot] = PHASE_FREE;

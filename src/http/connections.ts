@@ -15,7 +15,6 @@ import { AsyncResource } from "node:async_hooks";
 import { assert } from "../assert.js";
 import type { Driver, DriverEvents } from "../driver/contract.js";
 import { errnoError } from "../errors.js";
-import type { UpgradedConnection } from "../ws/transport.js";
 import type { AccessObserver } from "./access-observer.js";
 import { Answering, type AnsweringOptions, type ConnectionControl } from "./answering.js";
 import { abortRequest, clientGone } from "./client-gone.js";
@@ -61,11 +60,10 @@ import { type PendingBytes, PendingPool } from "./pending-bytes.js";
 import type { RequestBody } from "./request-body.js";
 import { checkHead, type HeadFindings } from "./request-checks.js";
 import type { RequestHead } from "./request-head.js";
-import { CONNECTION_CLOSE, ResponseEncoder, TYPE_TEXT } from "./response-encoder.js";
+import { ResponseEncoder } from "./response-encoder.js";
 import { SlotList } from "./slot-list.js";
-import { ServerTransport } from "./socket-transport.js";
 import type { HttpStats } from "./stats.js";
-import { reasonPhrase } from "./status.js";
+import { UpgradedConnections } from "./upgraded-connections.js";
 
 /** What {@link Connections} is made of. */
 export interface ConnectionsOptions extends Pick<AnsweringOptions, "app" | "fetchHandler" | "log" | "stats"> {
@@ -91,7 +89,6 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   readonly #options: ConnectionsOptions;
   readonly #limits: HttpLimits;
-  readonly #clock: CoarseClock;
   readonly #stats: HttpStats;
   readonly #heads: IncomingHeads;
   readonly #pendingPool: PendingPool;
@@ -101,8 +98,6 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   /** By slot: the request that is not completely answered, and the bytes that wait for that. */
   readonly #exchanges: (Exchange | undefined)[] = [];
   readonly #pending: (PendingBytes | undefined)[] = [];
-  /** By slot: the other protocol that has taken it over. */
-  readonly #upgraded: (UpgradedConnection | undefined)[] = [];
   /** Who can go on when the parser is free, and who waits for the write pool. */
   readonly #ready = new SlotList();
   readonly #starved = new SlotList();
@@ -113,15 +108,13 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   /** Where the bytes of that run end. */
   #currentEnd = 0;
   #driver!: Driver;
-  #encoder!: ResponseEncoder;
   #answering!: Answering;
-  #transport!: ServerTransport;
+  #upgraded!: UpgradedConnections;
 
   constructor(options: ConnectionsOptions) {
     const { limits, stats } = options;
     this.#options = options;
     this.#limits = limits;
-    this.#clock = options.clock;
     this.#stats = stats;
     this.parser = new HttpParser({ slabBytes: options.slabBytes, limits }, this);
     this.table = new ConnectionTable(options.connectionsMax);
@@ -143,11 +136,11 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   /** Connects the driver, which is made after this object because it needs its events and its receive slab. */
   attach(driver: Driver): void {
     this.#driver = driver;
-    this.#encoder = new ResponseEncoder(driver, this.#clock);
-    this.#bodies.attach(driver, this.#encoder);
+    const encoder = new ResponseEncoder(driver, this.#options.clock);
+    this.#bodies.attach(driver, encoder);
     const { queuedBytesMax } = this.#limits;
-    this.#transport = new ServerTransport(driver, this, this.#options);
-    this.#answering = new Answering({ ...this.#options, control: this, encoder: this.#encoder, queuedBytesMax });
+    this.#upgraded = new UpgradedConnections(driver, this, this.#options);
+    this.#answering = new Answering({ ...this.#options, control: this, encoder, queuedBytesMax });
   }
 
   // Events of the driver.
@@ -157,7 +150,6 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     while (this.#exchanges.length <= slot) {
       this.#exchanges.push(undefined);
       this.#pending.push(undefined);
-      this.#upgraded.push(undefined);
     }
     this.#bodies.grow(slot);
     this.#stats.connectionsNow += 1;
@@ -213,7 +205,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
         this.#noticeEnd(slot);
         break;
       case PHASE_UPGRADED:
-        this.#upgraded[slot]?.ended();
+        this.#upgraded.at(slot)?.ended();
         break;
     }
   }
@@ -231,7 +223,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const { table } = this;
     table.flags[slot] = table.flags[slot]! & ~WANTS_DRAINED;
     const exchange = this.#exchanges[slot];
-    if (table.phases[slot] === PHASE_UPGRADED) this.#upgraded[slot]?.drained();
+    if (table.phases[slot] === PHASE_UPGRADED) this.#upgraded.at(slot)?.drained();
     else if (exchange !== undefined) exchange.extras?.outgoing?.continue();
     else if (table.phases[slot] === PHASE_BLOCKED) this.#idle(slot);
   }
@@ -241,12 +233,10 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const exchange = this.#exchanges[slot];
     if (exchange !== undefined) this.#abort(exchange);
     this.#releaseInput(slot, errno);
-    const upgraded = this.#upgraded[slot];
-    this.#upgraded[slot] = undefined;
     this.table.remove(slot);
     this.#stats.connectionsNow -= 1;
     if (this.table.count === 0) this.onEmpty();
-    upgraded?.closed(errno);
+    this.#upgraded.closed(slot, errno);
   }
 
   listenerStopped(listener: number): void {
@@ -269,17 +259,14 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       if (phase === PHASE_IDLE) at = this.#parseFresh(slot, at, end);
       else if (phase === PHASE_HEAD || phase === PHASE_BODY) at = this.#parseSaved(slot, at, end);
       else if (phase === PHASE_BLOCKED) return at;
-      else if (phase === PHASE_UPGRADED) return this.#receivedUpgraded(slot, at, end);
-      else return end;
+      else {
+        this.#upgraded.at(slot)?.received(this.parser.bytes, this.parser.view, at, end);
+        return end;
+      }
     }
     // Requests that were answered on the way left the deadline alone. Empty lines between requests do not move it.
     if (table.sequences[slot] !== sequence && table.phases[slot] === PHASE_IDLE)
       table.deadlines[slot] = this.#timeouts.after(this.#limits.idleTimeoutMs);
-    return end;
-  }
-
-  #receivedUpgraded(slot: number, at: number, end: number): number {
-    this.#upgraded[slot]?.received(this.parser.bytes, this.parser.view, at, end);
     return end;
   }
 
@@ -540,15 +527,12 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     this.#stats.countAnswer(exchange.answerStatus);
     this.table.phases[slot] = PHASE_UPGRADED;
     this.table.deadlines[slot] = NEVER;
-    this.#upgraded[slot] = upgrade.start(slot, this.#transport);
-    const mayContinue = this.#pending[slot] !== undefined || (this.table.flags[slot]! & PEER_ENDED) !== 0;
-    if (!mayContinue) return;
-    this.#ready.add(slot, this.#driver.generations[slot]!);
-    if (!this.parser.isRunning) this.#root.runInAsyncScope(this.#runReady, this);
+    this.#upgraded.start(slot, upgrade);
+    this.#goOn(slot);
   }
 
   upgradedTimedOut(slot: number): void {
-    this.#upgraded[slot]?.timedOut();
+    this.#upgraded.at(slot)?.timedOut();
   }
 
   /** When the protocol that has taken `slot` over wants to be called. */
@@ -598,13 +582,15 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     table.phases[slot] = PHASE_IDLE;
     if (slot === this.#current && this.parser.isRunning) return;
     table.deadlines[slot] = this.#timeouts.after(this.#limits.idleTimeoutMs);
-    const mayContinue = this.#pending[slot] !== undefined || (table.flags[slot]! & PEER_ENDED) !== 0;
-    if (this.isDraining && !mayContinue) this.close(slot);
-    else if (!mayContinue) return;
-    else {
-      this.#ready.add(slot, this.#driver.generations[slot]!);
-      if (!this.parser.isRunning) this.#root.runInAsyncScope(this.#runReady, this);
-    }
+    if (!this.#goOn(slot) && this.isDraining) this.close(slot);
+  }
+
+  /** Lets a connection go on with what has arrived meanwhile. False when nothing has. */
+  #goOn(slot: number): boolean {
+    if (this.#pending[slot] === undefined && (this.table.flags[slot]! & PEER_ENDED) === 0) return false;
+    this.#ready.add(slot, this.#driver.generations[slot]!);
+    if (!this.parser.isRunning) this.#root.runInAsyncScope(this.#runReady, this);
+    return true;
   }
 
   /** Answers in the handler's place, if nothing of an answer has left, and closes (RFC 9112, sections 2.2 and 9.6). */
@@ -622,16 +608,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     }
     // A request that was answered while its body was arriving has its answer; a second one would be taken for the next request's.
     if (phase !== PHASE_BODY || exchange !== undefined) {
-      const headers = status === 503 ? ["retry-after", "1"] : undefined;
-      const isHead = exchange?.isHead === true;
-      const body = `${reasonPhrase(status)}\n`;
-      const written = this.#encoder.whole(slot, status, CONNECTION_CLOSE, TYPE_TEXT, headers, body, isHead);
-      if (written > 0) {
-        this.committed(slot, written);
-        this.#stats.countAnswer(status);
-      } else {
-        this.#stats.writePoolExhausted += 1;
-      }
+      this.#answering.refuse(slot, status, exchange?.isHead === true);
     }
     this.close(slot);
   }
@@ -715,8 +692,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   /** Closes the connections that are between two requests. Returns how many. */
   closeIdle(): number {
-    return this.#endEach((slot) => {
-      if (this.table.phases[slot] === PHASE_UPGRADED) this.#upgraded[slot]?.leave();
+    return this.table.countEach((slot) => {
+      if (this.table.phases[slot] === PHASE_UPGRADED) this.#upgraded.at(slot)?.leave();
       if (this.table.phases[slot] !== PHASE_IDLE) return false;
       this.close(slot);
       return true;
@@ -725,19 +702,11 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   /** Cuts every connection. Returns how many had a request or an answer under way. */
   killAll(): number {
-    return this.#endEach((slot) => {
+    return this.table.countEach((slot) => {
       const isThrough = this.table.phases[slot] === PHASE_CLOSING && this.#driver.queuedBytes(slot) === 0;
       this.kill(slot);
       return !isThrough;
     });
-  }
-
-  #endEach(end: (slot: number) => boolean): number {
-    let count = 0;
-    for (const slot of this.table.live.slice(0, this.table.count)) {
-      if (end(slot)) count += 1;
-    }
-    return count;
   }
 }
 

@@ -1,11 +1,12 @@
-/** The connections of a server, as the sockets of another protocol use them. */
+/** The connections of a server that another protocol has taken over, and what their sockets use of the server. */
 import type { Driver } from "../driver/contract.js";
-import type { SocketTransport } from "../ws/transport.js";
+import type { SocketTransport, UpgradedConnection } from "../ws/transport.js";
+import type { Upgrade } from "./exchange.js";
 import type { Log } from "./log.js";
 import type { HttpStats } from "./stats.js";
 
 /** What the transport needs of the connections. */
-export interface TransportOwner {
+export interface UpgradedOwner {
   committed(slot: number, count: number): void;
   setUpgradedTimeout(slot: number, ms: number): void;
   wantDrained(slot: number): void;
@@ -14,21 +15,41 @@ export interface TransportOwner {
   kill(slot: number): void;
 }
 
-/** {@link SocketTransport} over the driver of a server. One per server. */
-export class ServerTransport implements SocketTransport {
+/** All of them, by slot. One per server. */
+export class UpgradedConnections implements SocketTransport {
   readonly out: Buffer;
   readonly stats: HttpStats;
   readonly #driver: Driver;
-  readonly #owner: TransportOwner;
+  readonly #owner: UpgradedOwner;
   readonly #log: Log;
+  readonly #connections: (UpgradedConnection | undefined)[] = [];
 
-  constructor(driver: Driver, owner: TransportOwner, options: { readonly stats: HttpStats; readonly log: Log }) {
+  constructor(driver: Driver, owner: UpgradedOwner, options: { readonly stats: HttpStats; readonly log: Log }) {
     const { buffer, byteOffset, length } = driver.writeBytes;
     this.out = Buffer.from(buffer, byteOffset, length);
     this.stats = options.stats;
     this.#driver = driver;
     this.#owner = owner;
     this.#log = options.log;
+  }
+
+  /** Hands `slot` over. */
+  start(slot: number, upgrade: Upgrade): void {
+    while (this.#connections.length <= slot) this.#connections.push(undefined);
+    this.#connections[slot] = upgrade.start(slot, this);
+  }
+
+  /** Who has taken `slot` over. */
+  at(slot: number): UpgradedConnection | undefined {
+    return this.#connections[slot];
+  }
+
+  /** Forgets `slot`, whose connection is gone, and tells who had it. */
+  closed(slot: number, errno: number): void {
+    const connection = this.#connections[slot];
+    if (connection === undefined) return;
+    this.#connections[slot] = undefined;
+    connection.closed(errno);
   }
 
   reserve(slot: number, size: number): number {
