@@ -36,7 +36,9 @@ export class UpgradedConnections implements SocketTransport {
   /** Hands `slot` over. */
   start(slot: number, upgrade: Upgrade): void {
     while (this.#connections.length <= slot) this.#connections.push(undefined);
-    this.#connections[slot] = upgrade.start(slot, this);
+    const connection = upgrade.start(slot, this);
+    this.#connections[slot] = connection;
+    connection.opened();
   }
 
   /** Who has taken `slot` over. */

@@ -400,7 +400,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
   #closeReceived(bytes: Buffer, start: number, length: number): void {
     this.#flags |= CLOSE_RECEIVED;
     const code = length === 0 ? CLOSE_NO_STATUS : length === 1 ? 0 : bytes.readUInt16BE(start);
-    if (code !== CLOSE_NO_STATUS && !isSendableCloseCode(code)) {
+    if (length > 0 && !isSendableCloseCode(code)) {
       this.#fail(CLOSE_PROTOCOL_ERROR, length === 1 ? "A close frame has one byte" : `Close code ${code} is none`);
       return;
     }

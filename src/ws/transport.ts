@@ -31,6 +31,8 @@ export interface SocketTransport {
 
 /** Who has taken a connection over from HTTP. The events come as the driver's contract says, each in no request's context. */
 export interface UpgradedConnection {
+  /** The first event: the connection is its own now. */
+  opened(): void;
   received(bytes: Buffer, view: DataView, start: number, end: number): void;
   /** The peer will send no more. */
   ended(): void;
