@@ -1,8 +1,10 @@
 /** Why a WebSocket ends, as a number: RFC 6455, section 7.4, and IANA's registry of close codes. */
 
+/** The purpose is fulfilled. */
 export const CLOSE_NORMAL = 1000;
 /** The server stops, or a page is left. */
 export const CLOSE_GOING_AWAY = 1001;
+/** A frame that the RFC forbids. */
 export const CLOSE_PROTOCOL_ERROR = 1002;
 /** What `close` is told when the peer's close frame had no code. Never sent. */
 export const CLOSE_NO_STATUS = 1005;
@@ -10,6 +12,7 @@ export const CLOSE_NO_STATUS = 1005;
 export const CLOSE_ABNORMAL = 1006;
 /** Text that is no UTF-8. */
 export const CLOSE_INVALID_PAYLOAD = 1007;
+/** A message that is longer than this end takes. */
 export const CLOSE_TOO_LARGE = 1009;
 /** A handler failed. */
 export const CLOSE_INTERNAL_ERROR = 1011;

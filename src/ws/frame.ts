@@ -7,22 +7,34 @@
  *       1     3       4      1      7        if 126 or 127         32, if M
  */
 
+/** Goes on with a message. */
 export const OPCODE_CONTINUATION = 0;
+/** Begins a message of text, or is one. */
 export const OPCODE_TEXT = 1;
+/** Begins a message of bytes, or is one. */
 export const OPCODE_BINARY = 2;
+/** Begins or answers the closing handshake. */
 export const OPCODE_CLOSE = 8;
+/** Asks for a pong. */
 export const OPCODE_PING = 9;
+/** Answers a ping, or tells that this end lives. */
 export const OPCODE_PONG = 10;
 
+/** In the first byte: the last frame of its message. */
 export const BIT_FIN = 0x80;
+/** In the first byte: of extensions, and there are none. */
 export const BITS_RESERVED = 0x70;
+/** In the first byte: what the frame is. */
 export const BITS_OPCODE = 0x0f;
 /** The bit of the opcode that control frames have. */
 export const BIT_CONTROL = 0x08;
+/** In the second byte: a masking key follows. */
 export const BIT_MASKED = 0x80;
+/** In the second byte: the length, or what says where it is. */
 export const BITS_LENGTH = 0x7f;
-/** Values of the short length that say how many bytes the length has. */
+/** The length is the next two bytes. */
 export const LENGTH_16 = 126;
+/** The length is the next eight bytes. */
 export const LENGTH_64 = 127;
 
 /** Payload of a control frame, in bytes. */

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 
 /** RFC 6455, section 1.3. */
 const KEY_SUFFIX = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/** The only version there is. */
 export const WEB_SOCKET_VERSION = "13";
 /** Sixteen bytes in base64. */
 const KEY_FORM = /^[A-Za-z0-9+/]{21}[AQgw]==$/;

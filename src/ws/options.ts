@@ -24,6 +24,7 @@ export interface WebSocketLimits {
   readonly closeTimeoutMs: number;
 }
 
+/** The defaults. */
 export const WEB_SOCKET_LIMITS: WebSocketLimits = {
   messageBytesMax: 1024 * 1024,
   fragmentsMax: 1_024,
