@@ -11,6 +11,7 @@ import { progress } from "./progress.js";
 export type Need =
   | "responder"
   | "load-generator"
+  | "ws-load"
   | "peers"
   | "ringloom"
   | "lane"
@@ -47,6 +48,8 @@ function meet(need: Need): Promise<Unmet> {
   switch (need) {
     case "responder":
       return compile("http-responder");
+    case "ws-load":
+      return compile("ws-load");
     case "load-generator":
       return compileLoadGenerator();
     case "peers":

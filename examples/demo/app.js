@@ -22,6 +22,9 @@ app.get("/json", (c) => c.json({ message: "hello", from: "ringloom" }));
 // Streams the body back as it arrives. A client that reads slowly slows its own upload down; nothing piles up here.
 app.post("/echo", (c) => c.stream(c.request, { contentType: c.header("content-type") ?? "application/octet-stream" }));
 
+// A WebSocket that sends every message back.
+app.ws("/ws", { message: (ws, message) => ws.send(message) });
+
 // Burns CPU on a thread of its own, so that nobody else's request waits for it.
 const work = tasks(new URL("./work.js", import.meta.url));
 app.get("/work", async (c) => {

@@ -9,6 +9,7 @@ import { runInRequestContext } from "./diagnostics.js";
 import {
   ANSWER_NONE,
   ANSWER_STREAM,
+  ANSWER_UPGRADE,
   ANSWER_WHOLE,
   type Exchange,
   type ExchangeOwner,
@@ -21,6 +22,7 @@ import {
   STATE_ANSWERED,
   STATE_ANSWERING,
   STATE_OPEN,
+  type Upgrade,
 } from "./exchange.js";
 import type { FetchHandler } from "./fetch-handler.js";
 import { HttpError } from "./http-error.js";
@@ -58,6 +60,8 @@ export interface ConnectionControl {
   queuedBytes(slot: number): number;
   /** The last byte of the answer was committed. */
   completed(exchange: Exchange, close: boolean): void;
+  /** The answer 101 was committed: the connection belongs to another protocol. */
+  upgraded(exchange: Exchange, upgrade: Upgrade): void;
   /** Cut the connection: what was sent so far is not a whole answer. */
   cut(exchange: Exchange): void;
   wantDrained(slot: number): void;
@@ -174,6 +178,7 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
       return;
     }
     if (exchange.answerKind === ANSWER_STREAM) this.#sendStream(exchange);
+    else if (exchange.answerKind === ANSWER_UPGRADE) this.#sendUpgrade(exchange, exchange.answerBody as Upgrade);
     else this.#sendWhole(exchange);
   }
 
@@ -218,6 +223,22 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
     if (sink === undefined) return;
     sink.write(bytes);
     sink.end();
+  }
+
+  /** RFC 9110, section 15.2.2. A connection that has to end is not handed over. */
+  #sendUpgrade(exchange: Exchange, upgrade: Upgrade): void {
+    const control = this.#control;
+    if (control.mustClose(exchange)) {
+      this.#overload(exchange);
+      return;
+    }
+    const written = this.#encoder.switching(exchange.slot, upgrade.headers, exchange.answerHeaders);
+    if (written < 0) {
+      this.#overload(exchange);
+      return;
+    }
+    control.committed(exchange.slot, written);
+    control.upgraded(exchange, upgrade);
   }
 
   #sendStream(exchange: Exchange): void {
@@ -391,6 +412,19 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
     exchange.answerStatus = 503;
     this.#control.committed(exchange.slot, written);
     this.#control.completed(exchange, true);
+  }
+
+  /** Answers in the handler's place, with a short text, and says that the connection closes. */
+  refuse(slot: number, status: number, isHead: boolean): void {
+    const headers = status === 503 ? ["retry-after", "1"] : undefined;
+    const body = `${reasonPhrase(status)}\n`;
+    const written = this.#encoder.whole(slot, status, CONNECTION_CLOSE, TYPE_TEXT, headers, body, isHead);
+    if (written > 0) {
+      this.#control.committed(slot, written);
+      this.#stats.countAnswer(status);
+    } else {
+      this.#stats.writePoolExhausted += 1;
+    }
   }
 
   queuedBytes(slot: number): number {

@@ -1,10 +1,11 @@
 /** The router's user side: routes, middleware, groups, and what happens when nothing matches or something fails. */
 import type { Answer, Context, HandlerResult } from "./context.js";
 import { HttpError } from "./http-error.js";
-import { METHOD_OPTIONS, methodNumber } from "./methods.js";
+import { METHOD_GET, METHOD_OPTIONS, methodNumber } from "./methods.js";
 import { joinPaths, type PathParams, type PatternPart, parsePattern } from "./route-pattern.js";
 import { normalisePath, Router } from "./router.js";
 import { reasonPhrase } from "./status.js";
+import { type WebSocketRoute, webSocketHandler } from "./web-socket-route.js";
 
 /**
  * Answers a request. A synchronous handler costs no promise.
@@ -131,6 +132,24 @@ export class RouteGroup<Params extends string = never> {
   /** Adds a route for every method that has no route of its own at this path. */
   all<Path extends string>(path: Path, ...handlers: RouteHandlers<Params | PathParams<Path>>): this {
     this.#add(ANY_METHOD, path, handlers as readonly unknown[]);
+    return this;
+  }
+
+  /**
+   * Adds a route of WebSockets (RFC 6455). Middleware runs before the handshake. Requests that are no handshake are answered 426.
+   *
+   * ```ts
+   * import { App } from "ringloom/http";
+   *
+   * const app = new App();
+   * app.ws("/echo", { message: (ws, message) => ws.send(message) });
+   * export default app;
+   * ```
+   *
+   * Throws RingloomError `ERR_RINGLOOM_INVALID_OPTION` for a limit that is none, and as {@link RouteGroup.on} does.
+   */
+  ws<Path extends string, Data = undefined>(path: Path, route: WebSocketRoute<Data, Params | PathParams<Path>>): this {
+    this.#add(METHOD_GET, path, [webSocketHandler(route as WebSocketRoute)]);
     return this;
   }
 

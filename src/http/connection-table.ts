@@ -13,6 +13,8 @@ export const PHASE_BODY = 3;
 export const PHASE_BLOCKED = 4;
 /** Closing: nothing more is read. */
 export const PHASE_CLOSING = 5;
+/** Taken over by another protocol. */
+export const PHASE_UPGRADED = 6;
 
 /** Bits of {@link ConnectionTable.flags}. */
 export const PAUSED_FOR_ANSWER = 1;
@@ -89,6 +91,15 @@ export class ConnectionTable {
     this.live[this.count] = slot;
     this.#position[slot] = this.count;
     this.count += 1;
+  }
+
+  /** Asks for each connection that is there now, which may end by that, and counts those that `judge` says yes to. */
+  countEach(judge: (slot: number) => boolean): number {
+    let count = 0;
+    for (const slot of this.live.slice(0, this.count)) {
+      if (judge(slot)) count += 1;
+    }
+    return count;
   }
 
   remove(slot: number): void {

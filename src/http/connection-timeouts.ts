@@ -8,6 +8,7 @@ import {
   PHASE_BODY,
   PHASE_HEAD,
   PHASE_IDLE,
+  PHASE_UPGRADED,
 } from "./connection-table.js";
 import { type Exchange, FLAG_EXPECTS_CONTINUE, STATE_OPEN } from "./exchange.js";
 import type { CoarseClock } from "./http-date.js";
@@ -24,6 +25,8 @@ export interface TimeoutControl {
   close(slot: number): void;
   /** Closes at once. */
   kill(slot: number): void;
+  /** The protocol that has taken `slot` over asked to be called now. */
+  upgradedTimedOut(slot: number): void;
   /** Answers in the handler's place and closes. */
   refuseWith(slot: number, status: number): void;
 }
@@ -121,6 +124,9 @@ export class ConnectionTimeouts {
         break;
       case PHASE_BLOCKED:
         this.#answerTimedOut(slot);
+        break;
+      case PHASE_UPGRADED:
+        this.#control.upgradedTimedOut(slot);
         break;
     }
   }

@@ -30,6 +30,7 @@ import {
   PHASE_FREE,
   PHASE_HEAD,
   PHASE_IDLE,
+  PHASE_UPGRADED,
   STARVED,
   WANTS_DRAINED,
 } from "./connection-table.js";
@@ -46,6 +47,7 @@ import {
   STATE_ABORTED,
   STATE_ANSWERED,
   STATE_ANSWERING,
+  type Upgrade,
 } from "./exchange.js";
 import type { CoarseClock } from "./http-date.js";
 import { refusal } from "./http-error.js";
@@ -58,10 +60,10 @@ import { type PendingBytes, PendingPool } from "./pending-bytes.js";
 import type { RequestBody } from "./request-body.js";
 import { checkHead, type HeadFindings } from "./request-checks.js";
 import type { RequestHead } from "./request-head.js";
-import { CONNECTION_CLOSE, ResponseEncoder, TYPE_TEXT } from "./response-encoder.js";
+import { ResponseEncoder } from "./response-encoder.js";
 import { SlotList } from "./slot-list.js";
 import type { HttpStats } from "./stats.js";
-import { reasonPhrase } from "./status.js";
+import { UpgradedConnections } from "./upgraded-connections.js";
 
 /** What {@link Connections} is made of. */
 export interface ConnectionsOptions extends Pick<AnsweringOptions, "app" | "fetchHandler" | "log" | "stats"> {
@@ -87,7 +89,6 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   readonly #options: ConnectionsOptions;
   readonly #limits: HttpLimits;
-  readonly #clock: CoarseClock;
   readonly #stats: HttpStats;
   readonly #heads: IncomingHeads;
   readonly #pendingPool: PendingPool;
@@ -107,14 +108,13 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   /** Where the bytes of that run end. */
   #currentEnd = 0;
   #driver!: Driver;
-  #encoder!: ResponseEncoder;
   #answering!: Answering;
+  #upgraded!: UpgradedConnections;
 
   constructor(options: ConnectionsOptions) {
     const { limits, stats } = options;
     this.#options = options;
     this.#limits = limits;
-    this.#clock = options.clock;
     this.#stats = stats;
     this.parser = new HttpParser({ slabBytes: options.slabBytes, limits }, this);
     this.table = new ConnectionTable(options.connectionsMax);
@@ -136,10 +136,11 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   /** Connects the driver, which is made after this object because it needs its events and its receive slab. */
   attach(driver: Driver): void {
     this.#driver = driver;
-    this.#encoder = new ResponseEncoder(driver, this.#clock);
-    this.#bodies.attach(driver, this.#encoder);
+    const encoder = new ResponseEncoder(driver, this.#options.clock);
+    this.#bodies.attach(driver, encoder);
     const { queuedBytesMax } = this.#limits;
-    this.#answering = new Answering({ ...this.#options, control: this, encoder: this.#encoder, queuedBytesMax });
+    this.#upgraded = new UpgradedConnections(driver, this, this.#options);
+    this.#answering = new Answering({ ...this.#options, control: this, encoder, queuedBytesMax });
   }
 
   // Events of the driver.
@@ -203,6 +204,9 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       case PHASE_BLOCKED:
         this.#noticeEnd(slot);
         break;
+      case PHASE_UPGRADED:
+        this.#upgraded.at(slot)?.ended();
+        break;
     }
   }
 
@@ -219,7 +223,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const { table } = this;
     table.flags[slot] = table.flags[slot]! & ~WANTS_DRAINED;
     const exchange = this.#exchanges[slot];
-    if (exchange !== undefined) exchange.extras?.outgoing?.continue();
+    if (table.phases[slot] === PHASE_UPGRADED) this.#upgraded.at(slot)?.drained();
+    else if (exchange !== undefined) exchange.extras?.outgoing?.continue();
     else if (table.phases[slot] === PHASE_BLOCKED) this.#idle(slot);
   }
 
@@ -231,6 +236,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     this.table.remove(slot);
     this.#stats.connectionsNow -= 1;
     if (this.table.count === 0) this.onEmpty();
+    this.#upgraded.closed(slot, errno);
   }
 
   listenerStopped(listener: number): void {
@@ -253,7 +259,10 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
       if (phase === PHASE_IDLE) at = this.#parseFresh(slot, at, end);
       else if (phase === PHASE_HEAD || phase === PHASE_BODY) at = this.#parseSaved(slot, at, end);
       else if (phase === PHASE_BLOCKED) return at;
-      else return end;
+      else {
+        this.#upgraded.at(slot)?.received(this.parser.bytes, this.parser.view, at, end);
+        return end;
+      }
     }
     // Requests that were answered on the way left the deadline alone. Empty lines between requests do not move it.
     if (table.sequences[slot] !== sequence && table.phases[slot] === PHASE_IDLE)
@@ -436,7 +445,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   #runReady(): void {
     while (!this.#ready.isEmpty) {
       this.#ready.takeEach(this.#driver.generations, (slot) => {
-        if (this.table.phases[slot] === PHASE_IDLE) this.#continue(slot);
+        const phase = this.table.phases[slot];
+        if (phase === PHASE_IDLE || phase === PHASE_UPGRADED) this.#continue(slot);
       });
     }
   }
@@ -511,6 +521,25 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     this.#idle(slot);
   }
 
+  upgraded(exchange: Exchange, upgrade: Upgrade): void {
+    const { slot } = exchange;
+    this.#finish(exchange, STATE_ANSWERED);
+    this.#stats.countAnswer(exchange.answerStatus);
+    this.table.phases[slot] = PHASE_UPGRADED;
+    this.table.deadlines[slot] = NEVER;
+    this.#upgraded.start(slot, upgrade);
+    this.#goOn(slot);
+  }
+
+  upgradedTimedOut(slot: number): void {
+    this.#upgraded.at(slot)?.timedOut();
+  }
+
+  /** When the protocol that has taken `slot` over wants to be called. */
+  setUpgradedTimeout(slot: number, ms: number): void {
+    if (this.table.phases[slot] === PHASE_UPGRADED) this.table.deadlines[slot] = this.#timeouts.after(ms);
+  }
+
   cut(exchange: Exchange): void {
     this.kill(exchange.slot);
     if (exchange.state < STATE_ANSWERED) this.#abort(exchange);
@@ -553,13 +582,15 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     table.phases[slot] = PHASE_IDLE;
     if (slot === this.#current && this.parser.isRunning) return;
     table.deadlines[slot] = this.#timeouts.after(this.#limits.idleTimeoutMs);
-    const mayContinue = this.#pending[slot] !== undefined || (table.flags[slot]! & PEER_ENDED) !== 0;
-    if (this.isDraining && !mayContinue) this.close(slot);
-    else if (!mayContinue) return;
-    else {
-      this.#ready.add(slot, this.#driver.generations[slot]!);
-      if (!this.parser.isRunning) this.#root.runInAsyncScope(this.#runReady, this);
-    }
+    if (!this.#goOn(slot) && this.isDraining) this.close(slot);
+  }
+
+  /** Lets a connection go on with what has arrived meanwhile. False when nothing has. */
+  #goOn(slot: number): boolean {
+    if (this.#pending[slot] === undefined && (this.table.flags[slot]! & PEER_ENDED) === 0) return false;
+    this.#ready.add(slot, this.#driver.generations[slot]!);
+    if (!this.parser.isRunning) this.#root.runInAsyncScope(this.#runReady, this);
+    return true;
   }
 
   /** Answers in the handler's place, if nothing of an answer has left, and closes (RFC 9112, sections 2.2 and 9.6). */
@@ -577,16 +608,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     }
     // A request that was answered while its body was arriving has its answer; a second one would be taken for the next request's.
     if (phase !== PHASE_BODY || exchange !== undefined) {
-      const headers = status === 503 ? ["retry-after", "1"] : undefined;
-      const isHead = exchange?.isHead === true;
-      const body = `${reasonPhrase(status)}\n`;
-      const written = this.#encoder.whole(slot, status, CONNECTION_CLOSE, TYPE_TEXT, headers, body, isHead);
-      if (written > 0) {
-        this.committed(slot, written);
-        this.#stats.countAnswer(status);
-      } else {
-        this.#stats.writePoolExhausted += 1;
-      }
+      this.#answering.refuse(slot, status, exchange?.isHead === true);
     }
     this.close(slot);
   }
@@ -670,7 +692,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   /** Closes the connections that are between two requests. Returns how many. */
   closeIdle(): number {
-    return this.#endEach((slot) => {
+    return this.table.countEach((slot) => {
+      if (this.table.phases[slot] === PHASE_UPGRADED) this.#upgraded.at(slot)?.leave();
       if (this.table.phases[slot] !== PHASE_IDLE) return false;
       this.close(slot);
       return true;
@@ -679,19 +702,11 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   /** Cuts every connection. Returns how many had a request or an answer under way. */
   killAll(): number {
-    return this.#endEach((slot) => {
+    return this.table.countEach((slot) => {
       const isThrough = this.table.phases[slot] === PHASE_CLOSING && this.#driver.queuedBytes(slot) === 0;
       this.kill(slot);
       return !isThrough;
     });
-  }
-
-  #endEach(end: (slot: number) => boolean): number {
-    let count = 0;
-    for (const slot of this.table.live.slice(0, this.table.count)) {
-      if (end(slot)) count += 1;
-    }
-    return count;
   }
 }
 

@@ -6,6 +6,7 @@ import { formatEvents, type ServerSentEvent } from "./events.js";
 import {
   ANSWER_NONE,
   ANSWER_STREAM,
+  ANSWER_UPGRADE,
   ANSWER_WHOLE,
   type Exchange,
   ExchangeExtras,
@@ -16,6 +17,7 @@ import {
   STATE_ABORTED,
   STATE_ANSWERED,
   STATE_OPEN,
+  type Upgrade,
 } from "./exchange.js";
 import { lowerHeaderName } from "./header-name.js";
 import { HttpError } from "./http-error.js";
@@ -324,6 +326,12 @@ export class Context<Params extends string = string> implements Exchange, Answer
   sse(events: AsyncIterable<ServerSentEvent> | Iterable<ServerSentEvent>): Answer {
     this.setHeader("cache-control", "no-cache");
     return this.#record(ANSWER_STREAM, TYPE_EVENTS, formatEvents(events));
+  }
+
+  /** Answers 101 and hands the connection over. @internal */
+  upgrade(upgrade: Upgrade): Answer {
+    this.answerStatus = 101;
+    return this.#record(ANSWER_UPGRADE, TYPE_NONE, upgrade);
   }
 
   /** @internal */

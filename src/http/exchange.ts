@@ -3,6 +3,7 @@
  * request. It is never used again, so whoever keeps it cannot reach another request; when it is over it says so.
  */
 import type { RingloomError } from "../errors.js";
+import type { SocketTransport, UpgradedConnection } from "../ws/transport.js";
 import type { OutgoingBody } from "./outgoing-body.js";
 import type { RequestBody } from "./request-body.js";
 import type { RequestHead } from "./request-head.js";
@@ -14,6 +15,8 @@ export const ANSWER_NONE = 0;
 export const ANSWER_WHOLE = 1;
 /** `answerBody` is a source of pieces. */
 export const ANSWER_STREAM = 2;
+/** `answerBody` is an {@link Upgrade}. */
+export const ANSWER_UPGRADE = 3;
 
 /** The handler may answer. */
 export const STATE_OPEN = 0;
@@ -42,6 +45,14 @@ export const FLAG_OWN_TYPE = 64;
 export const FLAG_PEER_ENDED = 128;
 /** A program that frames HTTP by itself answers: it takes the connection through {@link ExchangeOwner.sendRaw}. */
 export const FLAG_HANDED_OVER = 256;
+
+/** A protocol that takes the connection over, behind an answer with status 101. */
+export interface Upgrade {
+  /** The fields of the answer that belong to the protocol, name after value. */
+  readonly headers: readonly string[];
+  /** The answer is queued: who gets what arrives from now on. */
+  start(slot: number, transport: SocketTransport): UpgradedConnection;
+}
 
 /** What few requests need, in an object of its own so that the others are small. */
 export class ExchangeExtras {

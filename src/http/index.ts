@@ -18,6 +18,8 @@ export type { GroupEvents, Replacement } from "../runtime/shard-group.js";
 export type { ShardTrouble } from "../runtime/shard-protocol.js";
 export type { ShardEnd } from "../runtime/shard-thread.js";
 export type { StopCause, StopPhases, StopReport } from "../runtime/stop-report.js";
+export type { WebSocketLimits } from "../ws/options.js";
+export type { SendStatus, WebSocket, WebSocketHandlers, WebSocketMessage } from "../ws/web-socket.js";
 export {
   App,
   type AppOptions,
@@ -49,3 +51,4 @@ export {
   type HttpServerSizes,
 } from "./server.js";
 export { HttpStats } from "./stats.js";
+export type { WebSocketRoute } from "./web-socket-route.js";

@@ -87,6 +87,8 @@ export interface HttpParserOptions {
 export class HttpParser {
   /** llhttp's memory. */
   readonly bytes: Buffer;
+  /** The same memory. */
+  readonly view: DataView;
   readonly receiveSlab: ReceiveSlab;
   /** Where copied chunks go, {@link SCRATCH_BYTES} long. */
   readonly scratchOffset: number;
@@ -151,11 +153,12 @@ export class HttpParser {
     this.scratchOffset = slabOffset + roundUp(slabBytes, SLAB_ALIGNMENT);
     this.#statesOffset = this.scratchOffset + SCRATCH_BYTES;
     this.bytes = Buffer.from(exports.memory.buffer);
+    this.view = new DataView(exports.memory.buffer);
     this.#words = new Int32Array(exports.memory.buffer);
     this.#freeStates = new Int32Array(limits.parserStatesMax);
     this.receiveSlab = { bytes: this.bytes, offset: slabOffset, length: slabBytes };
     this.#live = new RequestHead(this.bytes, limits.headersMax);
-    this.#simple = new SimpleHeadReader(this.#live, new DataView(exports.memory.buffer));
+    this.#simple = new SimpleHeadReader(this.#live, this.view);
     this.head = this.#live;
   }
 

@@ -53,6 +53,7 @@ const LF = 0x0a;
 /** `\r\n\r\n` as a little-endian word. */
 const CRLF_CRLF = 0x0a0d_0a0d;
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
+const SWITCHING = "HTTP/1.1 101 Switching Protocols\r\n";
 
 interface HeadTemplate {
   readonly key: number;
@@ -152,6 +153,16 @@ export class ResponseEncoder {
   /** Commits `100 Continue`. Returns its size or {@link NO_ROOM}. */
   continue(slot: number): number {
     return this.raw(slot, CONTINUE);
+  }
+
+  /** Commits `101 Switching Protocols` with the protocol's own fields and the program's. Returns its size, {@link NO_ROOM} or {@link TOO_LARGE}. */
+  switching(slot: number, fields: readonly string[], headers: readonly string[] | undefined): number {
+    let text = SWITCHING;
+    for (const list of [fields, headers ?? []]) {
+      for (let index = 0; index < list.length; index += 2) text += `${list[index]}: ${list[index + 1]}\r\n`;
+    }
+    text += "\r\n";
+    return text.length > WRITE_BLOCK_BYTES_MAX ? TOO_LARGE : this.raw(slot, text);
   }
 
   /** Commits ASCII text as it is, such as the end of a chunked body. */

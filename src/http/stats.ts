@@ -61,7 +61,20 @@ export class HttpStats {
   /** Times that a connection's further requests waited because it did not take its answers. */
   stalls = 0;
 
+  webSocketsOpened = 0;
+  webSocketMessagesReceived = 0;
+  webSocketMessagesSent = 0;
+  /** Messages that were not sent because their peers read too slowly. */
+  webSocketMessagesDropped = 0;
+  /** WebSockets closed because their peers broke the protocol or a limit. */
+  webSocketViolations = 0;
+  /** WebSockets cut because their peers did not answer a ping. */
+  webSocketIdleTimeouts = 0;
+
   connectionsNow = 0;
+  webSocketsNow = 0;
+  /** Bytes of WebSocket messages that are incomplete or wait for a handler. */
+  webSocketInboundBytesNow = 0;
   /** Requests dispatched and not completely answered. */
   requestsNow = 0;
   /** Connections that are inside a request. */

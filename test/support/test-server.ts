@@ -29,6 +29,8 @@ const GAUGES = [
   "headArenasNow",
   "pendingBuffersNow",
   "largeBodiesNow",
+  "webSocketsNow",
+  "webSocketInboundBytesNow",
 ] as const;
 
 /** Counters that ordinary traffic does not move. */
