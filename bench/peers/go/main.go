@@ -1,4 +1,4 @@
-// The Go subjects of the suites `tasks` and `mixed`: `go-peer tasks …` and `go-peer serve`.
+// The Go subjects of the suites: `go-peer tasks …`, `go-peer serve`.
 package main
 
 import (

@@ -1,4 +1,4 @@
-//! The Tokio subjects of the suites `tasks` and `messages`: `ringloom-bench-tokio tasks …` and `ringloom-bench-tokio messages …`.
+//! The Tokio subjects of the suites: `ringloom-bench-tokio tasks …`, `ringloom-bench-tokio messages …`.
 mod kernel;
 mod messages;
 mod tasks;
