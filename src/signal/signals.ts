@@ -57,25 +57,29 @@ export function signals(...names: readonly [NodeJS.Signals, ...NodeJS.Signals[]]
  * @experimental
  */
 export class SignalStream implements Selectable<NodeJS.Signals>, AsyncIterable<NodeJS.Signals>, Disposable {
-  /** Resolves when signals are heard. On the main thread they are from the start; a shard has to tell the main thread first. */
+  /** Resolves when signals are heard, or when the stream was closed before. On the main thread they are from the start; a shard has to tell the main thread first. */
   readonly listening: Promise<void>;
   readonly #port: MessagePort;
   readonly #untaken = new Set<NodeJS.Signals>();
   readonly #waiting = new Fifo<SelectWaiter<NodeJS.Signals>>();
   #isClosed = false;
+  #listens: () => void = () => undefined;
 
   /** @internal */
   constructor(port: MessagePort) {
     this.#port = port;
     this.listening = new Promise((resolve) => {
-      port.on("message", (news: SignalNews) => {
-        if (news === "listening") return resolve();
-        port.postMessage(news satisfies SignalTaken);
-        this.#hear(news);
-      });
+      this.#listens = resolve;
     });
-    // Not by itself, only while somebody waits for a signal, does a stream keep its thread alive.
-    port.unref();
+    port.on("message", (news: SignalNews) => {
+      if (news === "listening") {
+        this.#listens();
+        this.#holdWhileAwaited();
+        return;
+      }
+      port.postMessage(news satisfies SignalTaken);
+      this.#hear(news);
+    });
   }
 
   /** The next signal. Rejects with `ERR_RINGLOOM_ABORTED`, or `ERR_RINGLOOM_CLOSED` once the stream is closed. */
@@ -97,6 +101,7 @@ export class SignalStream implements Selectable<NodeJS.Signals>, AsyncIterable<N
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#port.close();
+    this.#listens();
     this.#untaken.clear();
     for (let waiter = this.#waiting.shift(); waiter !== undefined; waiter = this.#waiting.shift()) {
       if (waiter.claim()) waiter.reject(closed());
@@ -130,9 +135,9 @@ export class SignalStream implements Selectable<NodeJS.Signals>, AsyncIterable<N
       return undefined;
     }
     this.#waiting.push(waiter);
-    this.#port.ref();
+    this.#holdWhileAwaited();
     return () => {
-      if (this.#waiting.remove(waiter) && this.#waiting.length === 0) this.#port.unref();
+      if (this.#waiting.remove(waiter)) this.#holdWhileAwaited();
     };
   }
 
@@ -144,7 +149,13 @@ export class SignalStream implements Selectable<NodeJS.Signals>, AsyncIterable<N
       if (waiter === undefined) break;
       this.#give(waiter, name);
     }
+    this.#holdWhileAwaited();
+  }
+
+  /** Not by itself, only while somebody waits for a signal, does a stream keep its thread alive. */
+  #holdWhileAwaited(): void {
     if (this.#waiting.length === 0) this.#port.unref();
+    else this.#port.ref();
   }
 
   #give(waiter: SelectWaiter<NodeJS.Signals>, name: NodeJS.Signals): void {
