@@ -6,7 +6,7 @@ import { sendToDesk } from "../keyed/desk-line.js";
 import { Fifo } from "../messages/fifo.js";
 import type { SignalNews, SignalTaken } from "../runtime/signal-relay.js";
 import { type Selectable, type SelectWaiter, selectable } from "../task/selectable.js";
-import { waitFor } from "../task/wait-for.js";
+import { waitFor } from "../time/wait-for.js";
 
 const OPERATION = "signals";
 
@@ -19,7 +19,9 @@ const NOT_LISTENABLE: readonly string[] = ["SIGKILL", "SIGSTOP", "SIGSEGV", "SIG
  */
 export interface SignalWaitOptions {
   /** Ends the wait with `ERR_RINGLOOM_ABORTED`; a signal that comes afterwards is kept for the next who waits. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
+  /** When the wait rejects with `ERR_RINGLOOM_TIMEOUT`, in milliseconds; 0, the default, is never. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /**
@@ -82,9 +84,9 @@ export class SignalStream implements Selectable<NodeJS.Signals>, AsyncIterable<N
     });
   }
 
-  /** The next signal. Rejects with `ERR_RINGLOOM_ABORTED`, or `ERR_RINGLOOM_CLOSED` once the stream is closed. */
-  next({ signal }: SignalWaitOptions = {}): Promise<NodeJS.Signals> {
-    return waitFor(this, { signal, aborted: (cause) => signalsError("ERR_RINGLOOM_ABORTED", "given up", cause) });
+  /** The next signal. Rejects with `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`, or `ERR_RINGLOOM_CLOSED` once the stream is closed. */
+  next({ signal, timeoutMs }: SignalWaitOptions = {}): Promise<NodeJS.Signals> {
+    return waitFor(this, { operation: "wait for a signal", signal, timeoutMs });
   }
 
   /** The next signal, after which the stream is closed, whatever came of it. */
@@ -179,13 +181,7 @@ function check(names: readonly unknown[]): void {
 }
 
 function closed(): RingloomError {
-  return signalsError("ERR_RINGLOOM_CLOSED", "the stream is closed");
-}
-
-function signalsError(
-  code: "ERR_RINGLOOM_ABORTED" | "ERR_RINGLOOM_CLOSED",
-  why: string,
-  cause?: unknown,
-): RingloomError {
-  return new RingloomError(code, `Cannot wait for a signal: ${why}.`, { operation: OPERATION, cause });
+  return new RingloomError("ERR_RINGLOOM_CLOSED", "Cannot wait for a signal: the stream is closed.", {
+    operation: OPERATION,
+  });
 }

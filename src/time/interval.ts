@@ -2,12 +2,12 @@
 import { RingloomError } from "../errors.js";
 import { Fifo } from "../messages/fifo.js";
 import { type Selectable, type SelectWaiter, selectable } from "../task/selectable.js";
-import { waitFor } from "../task/wait-for.js";
 import { Alarm } from "./alarm.js";
-import { durationMs, type Instant, instantMs, waitAborted } from "./instant.js";
+import { durationMs, type Instant, instantMs } from "./instant.js";
 import { type Timers, threadTimers } from "./timers.js";
+import { waitFor } from "./wait-for.js";
 
-const OPERATION = "interval";
+const OPERATION = "wait for a tick";
 
 /**
  * What becomes of ticks that nobody took in time, because the loop was busy or the one who takes them was.
@@ -115,7 +115,7 @@ export class Interval implements Selectable<number>, AsyncIterable<number>, Disp
 
   /** Waits for the next tick, and resolves with the time at which it was due, in milliseconds of `performance.now()`. Rejects with `ERR_RINGLOOM_ABORTED`, or `ERR_RINGLOOM_CLOSED` once it is closed. */
   tick(): Promise<number> {
-    return waitFor(this, { signal: this.#signal, aborted: (reason) => waitAborted(OPERATION, reason) });
+    return waitFor(this, { operation: OPERATION, signal: this.#signal });
   }
 
   /** Starts anew: the next tick comes a whole period from now. */

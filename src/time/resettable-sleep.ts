@@ -1,10 +1,10 @@
 /** A sleep that is set anew, and that `select` can wait for. */
 import { type Selectable, type SelectWaiter, selectable } from "../task/selectable.js";
-import { waitFor } from "../task/wait-for.js";
 import { Alarm } from "./alarm.js";
-import { durationMs, type Instant, instantMs, waitAborted } from "./instant.js";
+import { durationMs, type Instant, instantMs } from "./instant.js";
 import type { SleepOptions } from "./sleep.js";
 import { type Timers, threadTimers } from "./timers.js";
+import { waitFor } from "./wait-for.js";
 
 const OPERATION = "sleep";
 
@@ -62,7 +62,7 @@ export class Sleep implements Selectable<void> {
 
   /** Resolves when its time has come, which may be at once. Rejects with `ERR_RINGLOOM_ABORTED` when the signal ends the wait. */
   wait({ signal }: Pick<SleepOptions, "signal"> = {}): Promise<void> {
-    return waitFor(this, { signal, aborted: (reason) => waitAborted(OPERATION, reason) });
+    return waitFor(this, { operation: OPERATION, signal });
   }
 
   /** A branch of `select`, won when the time has come. */
