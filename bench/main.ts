@@ -17,6 +17,7 @@ import { httpSuite } from "./suites/http.js";
 import { messagesSuite } from "./suites/messages.js";
 import { mixedSuite } from "./suites/mixed.js";
 import { tasksSuite } from "./suites/tasks.js";
+import { timersSuite } from "./suites/timers.js";
 
 const SUITES: readonly Suite[] = [
   httpSuite,
@@ -25,6 +26,7 @@ const SUITES: readonly Suite[] = [
   tasksSuite,
   messagesSuite,
   mixedSuite,
+  timersSuite,
   schedulerSuite,
 ];
 
