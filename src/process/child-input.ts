@@ -2,7 +2,7 @@
 import type { Writable } from "node:stream";
 import { RingloomError } from "../errors.js";
 import { within } from "../keyed/within.js";
-import { durationMs, timeIsOver, waitAborted } from "../time/instant.js";
+import { durationMs, tookTooLong, waitAborted } from "../time/instant.js";
 import type { ChildWaitOptions } from "./child-output.js";
 
 const WRITE = "write to the child";
@@ -37,7 +37,7 @@ export class ChildInput {
     await within(written, {
       signal,
       timeoutMs,
-      timedOut: () => timeIsOver(WRITE, { timeoutMs }),
+      timedOut: () => tookTooLong(WRITE, { timeoutMs }),
       aborted: (reason) => waitAborted(WRITE, reason),
     });
   }

@@ -6,6 +6,7 @@
  * Over `node:child_process`: libuv forks, reaps and reads the pipes, on the thread that has spawned the child.
  */
 import type { ChildProcess } from "node:child_process";
+import { endWithThread } from "../runtime/thread-end.js";
 import { onAbort } from "../scheduler/abort-listeners.js";
 import { type Selectable, type SelectWaiter, selectable } from "../task/selectable.js";
 import { Alarm } from "../time/alarm.js";
@@ -30,10 +31,6 @@ export interface ExitStatus {
   readonly stoppedBy: "signal" | "timeout" | "stop" | undefined;
 }
 
-/** The children of this thread that are to end with it. */
-const dependent = new Set<Child>();
-let endsWithThread = false;
-
 /**
  * A running child process; `spawn` makes them. It is a branch of `select` too, won when it has ended.
  * @experimental
@@ -49,6 +46,7 @@ export class Child implements Selectable<ExitStatus>, AsyncDisposable {
   readonly #timeout: Alarm;
   readonly #grace: Alarm;
   #forgetSignal: (() => void) | undefined;
+  #forgetThread: (() => void) | undefined;
   #status: ExitStatus | undefined;
   #stoppedBy: ExitStatus["stoppedBy"];
 
@@ -71,7 +69,9 @@ export class Child implements Selectable<ExitStatus>, AsyncDisposable {
       if (launch.signal.aborted) this.#stop("signal");
       else this.#forgetSignal = onAbort(launch.signal, () => this.#stop("signal"));
     }
-    if (!launch.outlives) endWithThread(this);
+    // Nobody reaps or reads a child whose thread is gone.
+    if (!launch.outlives)
+      this.#forgetThread = endWithThread({ end: () => this.stop(), endNow: () => void this.kill("SIGTERM") });
   }
 
   /** Throws a TypeError when it is not piped. */
@@ -160,7 +160,7 @@ export class Child implements Selectable<ExitStatus>, AsyncDisposable {
 
   #exited(code: number | null, signal: NodeJS.Signals | null): void {
     this.#status = { code, signal, ok: code === 0, stoppedBy: this.#stoppedBy };
-    dependent.delete(this);
+    this.#forgetThread?.();
     const { stdout, stderr } = this.#process;
     for (const pipe of [stdout, stderr]) pipe?.once("close", () => this.#letGo());
     this.#letGo();
@@ -177,16 +177,6 @@ export class Child implements Selectable<ExitStatus>, AsyncDisposable {
     this.#grace.clear();
     this.#forgetSignal?.();
   }
-}
-
-/** Nobody reaps or reads a child whose thread is gone, so it is told to end. A thread that is terminated from outside cannot do that. */
-function endWithThread(child: Child): void {
-  dependent.add(child);
-  if (endsWithThread) return;
-  endsWithThread = true;
-  process.on("exit", () => {
-    for (const each of dependent) each.kill("SIGTERM");
-  });
 }
 
 function piped<Stream>(stream: Stream | undefined, name: string): Stream {

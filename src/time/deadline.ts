@@ -1,8 +1,9 @@
 /** A deadline as something to pass on: how long there is, and a signal that aborts when it is over. */
 import { AsyncResource } from "node:async_hooks";
+import { RingloomError } from "../errors.js";
 import { onAbort } from "../scheduler/abort-listeners.js";
 import { Alarm } from "./alarm.js";
-import { durationMs, type Instant, instantMs, timeIsOver, waitAborted } from "./instant.js";
+import { durationMs, type Instant, instantMs, waitAborted } from "./instant.js";
 import { type Timers, threadTimers } from "./timers.js";
 
 const OPERATION = "deadline";
@@ -30,7 +31,7 @@ export interface DeadlineOptions {
  */
 export function deadline(ms: number, options: DeadlineOptions = {}): Deadline {
   const timers = threadTimers();
-  return new Deadline(timers, timers.now() + durationMs(OPERATION, ms), options);
+  return new Deadline(timers, timers.now() + durationMs("set a deadline", ms), options);
 }
 
 /**
@@ -46,7 +47,7 @@ export function deadline(ms: number, options: DeadlineOptions = {}): Deadline {
  */
 export function deadlineAt(at: Instant, options: DeadlineOptions = {}): Deadline {
   const timers = threadTimers();
-  return new Deadline(timers, instantMs(OPERATION, timers, at), options);
+  return new Deadline(timers, instantMs("set a deadline", timers, at), options);
 }
 
 /**
@@ -120,6 +121,7 @@ export class Deadline implements Disposable {
   }
 
   #error(): Error {
-    return timeIsOver(OPERATION, { at: this.at });
+    const options = { operation: OPERATION, details: { at: this.at } };
+    return new RingloomError("ERR_RINGLOOM_TIMEOUT", "The deadline is over.", options);
   }
 }

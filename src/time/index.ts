@@ -8,4 +8,3 @@ export { Interval, type IntervalOptions, interval, intervalAt, type MissedTicks 
 export { Sleep } from "./resettable-sleep.js";
 export { type SleepOptions, sleep, sleepUntil } from "./sleep.js";
 export { type TimedWork, type TimeoutOptions, timeout, timeoutAt } from "./timeout.js";
-export { useVirtualTime, VirtualTime } from "./virtual-time.js";

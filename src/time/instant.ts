@@ -37,9 +37,12 @@ export function waitAborted(operation: string, cause: unknown): RingloomError {
   });
 }
 
-/** The time of something was over. */
-export function timeIsOver(operation: string, details: Readonly<Record<string, unknown>>): RingloomError {
+/** A wait, or work, has taken longer than it may. */
+export function tookTooLong(operation: string, details: Readonly<Record<string, unknown>>): RingloomError {
   const { timeoutMs } = details;
-  const limit = timeoutMs === undefined ? "its deadline" : `${timeoutMs} ms`;
-  return new RingloomError("ERR_RINGLOOM_TIMEOUT", `Not done within ${limit}.`, { operation, details });
+  const limit = timeoutMs === undefined ? "until its deadline" : `${timeoutMs} ms`;
+  return new RingloomError("ERR_RINGLOOM_TIMEOUT", `Cannot ${operation}: it took longer than ${limit}.`, {
+    operation,
+    details,
+  });
 }

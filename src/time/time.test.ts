@@ -16,9 +16,8 @@ import {
   sleepUntil,
   timeout,
   timeoutAt,
-  useVirtualTime,
-  type VirtualTime,
 } from "./index.js";
+import { useVirtualTime, type VirtualTime } from "./virtual-time.js";
 
 /** A test in a time of its own, which must leave no timer behind. */
 function timed(name: string, run: (time: VirtualTime) => Promise<void>): void {

@@ -2,8 +2,10 @@
 import { AsyncResource } from "node:async_hooks";
 import { onAbort } from "../scheduler/abort-listeners.js";
 import { Alarm } from "./alarm.js";
-import { durationMs, type Instant, instantMs, timeIsOver, waitAborted } from "./instant.js";
+import { durationMs, type Instant, instantMs, tookTooLong, waitAborted } from "./instant.js";
 import { type Timers, threadTimers } from "./timers.js";
+
+const OPERATION = "finish in time";
 
 /**
  * What else ends a timeout.
@@ -39,7 +41,7 @@ export type TimedWork<Value> = ((signal: AbortSignal) => Value | PromiseLike<Val
  */
 export function timeout<Value>(ms: number, work: TimedWork<Value>, options: TimeoutOptions = {}): Promise<Value> {
   const timers = threadTimers();
-  const timeoutMs = durationMs("timeout", ms);
+  const timeoutMs = durationMs("set a timeout", ms);
   const limit = { timers, atMs: timers.now() + timeoutMs, details: { timeoutMs } };
   return within(limit, work, options);
 }
@@ -58,7 +60,7 @@ export function timeout<Value>(ms: number, work: TimedWork<Value>, options: Time
  */
 export function timeoutAt<Value>(at: Instant, work: TimedWork<Value>, options: TimeoutOptions = {}): Promise<Value> {
   const timers = threadTimers();
-  const atMs = instantMs("timeout", timers, at);
+  const atMs = instantMs("set a timeout", timers, at);
   return within({ timers, atMs, details: { at } }, work, options);
 }
 
@@ -69,12 +71,12 @@ interface Limit {
 }
 
 function within<Value>(limit: Limit, work: TimedWork<Value>, { signal }: TimeoutOptions): Promise<Value> {
-  if (signal?.aborted === true) return Promise.reject(waitAborted("timeout", signal.reason));
+  if (signal?.aborted === true) return Promise.reject(waitAborted(OPERATION, signal.reason));
   return new Promise<Value>((resolve, reject) => {
     const controller = typeof work === "function" ? new AbortController() : undefined;
     // The function's own listeners hear of the end in the async context of who called.
     const resource = new AsyncResource("RINGLOOM_TIMEOUT");
-    const alarm = new Alarm(limit.timers, () => giveUp(timeIsOver("timeout", limit.details)), true);
+    const alarm = new Alarm(limit.timers, () => giveUp(tookTooLong(OPERATION, limit.details)), true);
     let forgetSignal: (() => void) | undefined;
 
     /** Rejecting comes first: what the function throws because its signal aborted is then too late to be taken for its answer. */
@@ -90,7 +92,7 @@ function within<Value>(limit: Limit, work: TimedWork<Value>, { signal }: Timeout
 
     if (limit.atMs !== Number.POSITIVE_INFINITY) alarm.set(limit.atMs);
     if (signal !== undefined) {
-      forgetSignal = onAbort(signal, () => giveUp(waitAborted("timeout", signal.reason), signal.reason));
+      forgetSignal = onAbort(signal, () => giveUp(waitAborted(OPERATION, signal.reason), signal.reason));
     }
     start(work, controller).then(
       (value) => {

@@ -10,7 +10,8 @@ import { replaceThreadTimers, Timers } from "./timers.js";
  * @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION` when time is virtual already.
  * @example
  * ```ts run
- * import { sleep, useVirtualTime } from "ringloom/time";
+ * import { useVirtualTime } from "ringloom/testing";
+ * import { sleep } from "ringloom/time";
  * using time = useVirtualTime();
  * let isOver = false;
  * void sleep(3_600_000).then(() => (isOver = true));

@@ -2,7 +2,7 @@
 import { onAbort } from "../scheduler/abort-listeners.js";
 import { type Selectable, selectable } from "../task/selectable.js";
 import { Alarm } from "./alarm.js";
-import { durationMs, timeIsOver, waitAborted } from "./instant.js";
+import { durationMs, tookTooLong, waitAborted } from "./instant.js";
 import { threadTimers } from "./timers.js";
 
 /** When a wait ends without its value. */
@@ -40,7 +40,7 @@ export function waitFor<Value>(source: Selectable<Value>, options: WaitForOption
     if (signal !== undefined) forgetSignal = onAbort(signal, () => giveUp(waitAborted(operation, signal.reason)));
     if (timeoutMs === 0 || timeoutMs === Number.POSITIVE_INFINITY) return;
     const timers = threadTimers();
-    alarm = new Alarm(timers, () => giveUp(timeIsOver(operation, { timeoutMs })), true);
+    alarm = new Alarm(timers, () => giveUp(tookTooLong(operation, { timeoutMs })), true);
     alarm.set(timers.now() + timeoutMs);
   });
 }

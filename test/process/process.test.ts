@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { RingloomError } from "../../src/errors.js";
 import { type Child, ChildError, run, spawn } from "../../src/process/index.js";
 import { selectable } from "../../src/task/selectable.js";
+import { withServe } from "../cli/ringloom.js";
 
 const skip = process.platform === "win32" ? "the programs of these tests are POSIX's" : false;
 
@@ -225,6 +227,24 @@ describe("run()", { skip }, () => {
     });
     assert.equal(said, "from a thread\n");
     await until(() => !isRunning(left));
+  });
+});
+
+describe("children of a shard", { skip: process.platform !== "linux" && "reads /proc" }, () => {
+  test("end with its thread in a rolling restart, and are reaped", async () => {
+    const app = fileURLToPath(new URL("./fixtures/child-app.js", import.meta.url));
+    await withServe([app, "--port", "0", "--shards", "1"], {}, async (server, url) => {
+      const ask = async (): Promise<string> => (await fetch(`${url}/pid`, { headers: { connection: "close" } })).text();
+      const first = await ask();
+      server.child.kill("SIGHUP");
+      await server.said(/^restarted/m);
+      const second = await ask();
+      assert.notEqual(second, first);
+      await until(() => !existsSync(`/proc/${first}`));
+      assert.equal(isRunning(Number(second)), true);
+      assert.equal(await server.stop(), 0);
+      await until(() => !isRunning(Number(second)));
+    });
   });
 });
 

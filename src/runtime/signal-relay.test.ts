@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { relaySignals, type SignalNews } from "./signal-relay.js";
+
+/** Everything that has been told so far. */
+function told(port: MessagePort): SignalNews[] {
+  const news: SignalNews[] = [];
+  for (let one = receiveMessageOnPort(port); one !== undefined; one = receiveMessageOnPort(port))
+    news.push(one.message);
+  return news;
+}
+
+/** Sends a signal as Node does when it has come from the system. */
+function come(name: NodeJS.Signals): void {
+  process.emit(name, name);
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+test("relaySignals() tells a signal once until it is confirmed, and then once more if it came again", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const before = process.listenerCount("SIGUSR2");
+  relaySignals(port2, ["SIGUSR2", "SIGHUP"]);
+  assert.deepEqual(told(port1), ["listening"]);
+  for (let count = 0; count < 10; count++) come("SIGUSR2");
+  come("SIGHUP");
+  assert.deepEqual(told(port1), ["SIGUSR2", "SIGHUP"]);
+  port1.postMessage("SIGUSR2");
+  await turn();
+  assert.deepEqual(told(port1), ["SIGUSR2"]);
+  port1.postMessage("SIGUSR2");
+  await turn();
+  assert.deepEqual(told(port1), []);
+  come("SIGUSR2");
+  assert.deepEqual(told(port1), ["SIGUSR2"]);
+  assert.equal(process.listenerCount("SIGUSR2"), before + 1);
+  port1.close();
+  for (let tries = 0; process.listenerCount("SIGUSR2") > before; tries++) {
+    assert.ok(tries < 1_000, "the listener is still there");
+    await turn();
+  }
+});
+
+test("relaySignals() has one listener for all who listen to a signal", async () => {
+  const channels = [new MessageChannel(), new MessageChannel()];
+  const before = process.listenerCount("SIGUSR2");
+  for (const { port2 } of channels) relaySignals(port2, ["SIGUSR2"]);
+  assert.equal(process.listenerCount("SIGUSR2"), before + 1);
+  come("SIGUSR2");
+  for (const { port1 } of channels) {
+    assert.deepEqual(told(port1), ["listening", "SIGUSR2"]);
+    port1.close();
+  }
+});
