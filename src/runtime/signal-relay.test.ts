@@ -16,8 +16,9 @@ function come(name: NodeJS.Signals): void {
   process.emit(name, name);
 }
 
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+/** Enough turns for a message to arrive that is on its way. */
+async function turns(): Promise<void> {
+  for (let count = 0; count < 20; count++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 test("relaySignals() tells a signal once until it is confirmed, and then once more if it came again", async () => {
@@ -29,10 +30,10 @@ test("relaySignals() tells a signal once until it is confirmed, and then once mo
   come("SIGHUP");
   assert.deepEqual(told(port1), ["SIGUSR2", "SIGHUP"]);
   port1.postMessage("SIGUSR2");
-  await turn();
+  await turns();
   assert.deepEqual(told(port1), ["SIGUSR2"]);
   port1.postMessage("SIGUSR2");
-  await turn();
+  await turns();
   assert.deepEqual(told(port1), []);
   come("SIGUSR2");
   assert.deepEqual(told(port1), ["SIGUSR2"]);
@@ -40,7 +41,7 @@ test("relaySignals() tells a signal once until it is confirmed, and then once mo
   port1.close();
   for (let tries = 0; process.listenerCount("SIGUSR2") > before; tries++) {
     assert.ok(tries < 1_000, "the listener is still there");
-    await turn();
+    await turns();
   }
 });
 
