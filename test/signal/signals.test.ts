@@ -15,6 +15,7 @@ function hasCode(code: string) {
   return (error: unknown): boolean => error instanceof RingloomError && error.code === code;
 }
 
+/** SIGWINCH, which ends nobody, in place of SIGUSR2, for which the test runner of Node 24 writes a diagnostic report. */
 function send(name: NodeJS.Signals): void {
   process.kill(process.pid, name);
 }
@@ -29,51 +30,51 @@ async function withStream(stream: SignalStream, use: () => Promise<void>): Promi
 
 describe("signals()", { skip }, () => {
   test("hears signals from the moment of the call, on the main thread", async () => {
-    const before = process.listenerCount("SIGUSR2");
-    const stream = signals("SIGUSR2", "SIGHUP");
+    const before = process.listenerCount("SIGWINCH");
+    const stream = signals("SIGWINCH", "SIGHUP");
     await withStream(stream, async () => {
-      send("SIGUSR2");
-      assert.equal(await stream.next(), "SIGUSR2");
+      send("SIGWINCH");
+      assert.equal(await stream.next(), "SIGWINCH");
       send("SIGHUP");
       assert.equal(await stream.next(), "SIGHUP");
     });
-    await until(() => process.listenerCount("SIGUSR2") === before);
+    await until(() => process.listenerCount("SIGWINCH") === before);
   });
 
   test("keeps a signal once that came many times, and never loses one that came after it was taken", async () => {
-    const stream = signals("SIGUSR2");
+    const stream = signals("SIGWINCH");
     await withStream(stream, async () => {
       for (let count = 0; count < 100; count++) {
-        send("SIGUSR2");
+        send("SIGWINCH");
         if (count % 10 === 0) await turn();
       }
       for (let count = 0; count < 50; count++) await turn();
-      assert.equal(await stream.next(), "SIGUSR2");
+      assert.equal(await stream.next(), "SIGWINCH");
       const abort = new AbortController();
       const none = stream.next({ signal: abort.signal });
       for (let count = 0; count < 50; count++) await turn();
       abort.abort();
       await assert.rejects(none, hasCode("ERR_RINGLOOM_ABORTED"));
-      send("SIGUSR2");
-      assert.equal(await stream.next(), "SIGUSR2");
+      send("SIGWINCH");
+      assert.equal(await stream.next(), "SIGWINCH");
     });
   });
 
   test("gives each stream every signal, and each signal of a stream to one who waits", async () => {
-    const [one, two] = [signals("SIGUSR2"), signals("SIGUSR2")];
+    const [one, two] = [signals("SIGWINCH"), signals("SIGWINCH")];
     const waits = [one.next(), one.next(), two.next()];
     let settled = 0;
     for (const wait of waits) void wait.then(() => (settled += 1)).catch(() => undefined);
-    send("SIGUSR2");
+    send("SIGWINCH");
     await until(() => settled === 2);
-    send("SIGUSR2");
+    send("SIGWINCH");
     await Promise.all(waits);
     one.close();
     two.close();
   });
 
   test("closed: loops end, waits reject, and the default of the system is back", async () => {
-    const stream = signals("SIGUSR2");
+    const stream = signals("SIGWINCH");
     const loop = (async () => {
       for await (const _ of stream) assert.fail("nobody has sent any");
     })();
@@ -84,15 +85,15 @@ describe("signals()", { skip }, () => {
     await loop;
     await assert.rejects(wait, hasCode("ERR_RINGLOOM_CLOSED"));
     await assert.rejects(stream.next(), hasCode("ERR_RINGLOOM_CLOSED"));
-    const once = signals("SIGUSR2");
+    const once = signals("SIGWINCH");
     const name = once.once();
-    send("SIGUSR2");
-    assert.equal(await name, "SIGUSR2");
+    send("SIGWINCH");
+    assert.equal(await name, "SIGWINCH");
     await assert.rejects(once.next(), hasCode("ERR_RINGLOOM_CLOSED"));
   });
 
   test("as a branch: forgotten it never claims, and what nobody claims stays for the next", async () => {
-    const stream = signals("SIGUSR2");
+    const stream = signals("SIGWINCH");
     await withStream(stream, async () => {
       const got: string[] = [];
       const branch = (isWinner: boolean): SelectWaiter<NodeJS.Signals> => ({
@@ -104,9 +105,9 @@ describe("signals()", { skip }, () => {
       forget?.();
       forget?.();
       stream[selectable](branch(false));
-      send("SIGUSR2");
+      send("SIGWINCH");
       await turn();
-      assert.equal(await stream.next(), "SIGUSR2");
+      assert.equal(await stream.next(), "SIGWINCH");
       assert.deepEqual(got, []);
     });
   });
@@ -129,21 +130,22 @@ describe("signals()", { skip }, () => {
   test("keeps the process alive while somebody waits, and not otherwise", async () => {
     const source = new URL("../../src/signal/index.js", import.meta.url).href;
     const program = (rest: string) => `import { signals } from ${JSON.stringify(source)}; ${rest}`;
-    const idle = await runProgram(program(`signals("SIGUSR2"); console.log("done");`));
+    const idle = await runProgram(program(`signals("SIGWINCH"); console.log("done");`));
     assert.deepEqual(idle, { code: 0, stdout: "done\n" });
     const waiting = await runProgram(
-      program(`const stream = signals("SIGUSR2");
-        setImmediate(() => process.kill(process.pid, "SIGUSR2"));
+      program(`const stream = signals("SIGWINCH");
+        setImmediate(() => process.kill(process.pid, "SIGWINCH"));
         console.log(await stream.next());`),
     );
-    assert.deepEqual(waiting, { code: 0, stdout: "SIGUSR2\n" });
+    assert.deepEqual(waiting, { code: 0, stdout: "SIGWINCH\n" });
   });
 
   test("reaches every shard of a server, whose own stop on SIGTERM goes on", async () => {
     const app = fileURLToPath(new URL("./fixtures/signal-app.js", import.meta.url));
     await withServe([app, "--port", "0", "--shards", String(SHARDS)], {}, async (server) => {
-      server.child.kill("SIGUSR2");
-      for (let shard = 0; shard < SHARDS; shard++) await server.said(new RegExp(`^shard ${shard} heard SIGUSR2$`, "m"));
+      server.child.kill("SIGWINCH");
+      for (let shard = 0; shard < SHARDS; shard++)
+        await server.said(new RegExp(`^shard ${shard} heard SIGWINCH$`, "m"));
       server.child.kill("SIGTERM");
       for (let shard = 0; shard < SHARDS; shard++) await server.said(new RegExp(`^shard ${shard} heard SIGTERM$`, "m"));
       assert.equal(await server.ended(), 0);
