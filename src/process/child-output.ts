@@ -87,22 +87,31 @@ export class ChildOutput implements Selectable<Buffer | undefined>, AsyncIterabl
 
   /** A branch of `select`, won by a piece, or by the end. */
   [selectable](waiter: SelectWaiter<Buffer | undefined>): (() => void) | undefined {
+    // Where there is something to give nobody waits, so this one is the first.
+    if (this.#isOver || this.#stream.readableLength > 0) {
+      this.#give(waiter);
+      return undefined;
+    }
     this.#waiting.push(waiter);
-    this.#deliver();
-    return this.#isOver ? undefined : () => void this.#waiting.remove(waiter);
+    return () => void this.#waiting.remove(waiter);
+  }
+
+  #deliver(): void {
+    while (this.#stream.readableLength > 0) {
+      const waiter = this.#waiting.shift();
+      if (waiter === undefined) return;
+      this.#give(waiter);
+    }
+    // An empty stream reads on, or says that it has ended, only for somebody who asks.
+    this.#stream.read(0);
   }
 
   /** Whoever waits is asked before a piece is taken from the stream. */
-  #deliver(): void {
-    while (!this.#isOver && this.#stream.readableLength > 0 && this.#waiting.length > 0) {
-      const waiter = this.#waiting.shift();
-      if (waiter?.claim() !== true) continue;
-      const piece: unknown = this.#stream.read();
-      waiter.resolve(Buffer.isBuffer(piece) ? piece : undefined);
-    }
-    if (this.#isOver) this.#end();
-    // An empty stream says that it has ended only to somebody who reads.
-    else if (this.#stream.readableLength === 0) this.#stream.read(0);
+  #give(waiter: SelectWaiter<Buffer | undefined>): void {
+    if (!waiter.claim()) return;
+    const piece: unknown = this.#isOver ? undefined : this.#stream.read();
+    waiter.resolve(Buffer.isBuffer(piece) ? piece : undefined);
+    if (this.#stream.readableLength === 0) this.#stream.read(0);
   }
 
   #end(): void {

@@ -63,6 +63,8 @@ export class Child implements Selectable<ExitStatus>, AsyncDisposable {
     // The child itself keeps the thread alive, and so does whoever reads its pipes.
     this.#timeout = new Alarm(timers, () => this.#stop("timeout"), false);
     this.#grace = new Alarm(timers, () => this.#cut(), false);
+    // What cannot be signalled, because it has another user by now: `kill` then returns false.
+    child.on("error", () => undefined);
     child.once("exit", (code, signal) => this.#exited(code, signal));
     if (launch.timeoutMs > 0 && Number.isFinite(launch.timeoutMs)) this.#timeout.set(timers.now() + launch.timeoutMs);
     if (launch.signal !== undefined) {
@@ -110,9 +112,10 @@ export class Child implements Selectable<ExitStatus>, AsyncDisposable {
     if (!this.#launch.group) return this.#process.kill(signal);
     try {
       return process.kill(-this.pid, signal);
-    } catch {
+    } catch (error) {
       // The whole group has gone in this moment.
-      return false;
+      if (error instanceof Error && "code" in error && error.code === "ESRCH") return false;
+      throw error;
     }
   }
 

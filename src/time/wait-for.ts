@@ -25,13 +25,16 @@ export function waitFor<Value>(source: Selectable<Value>, options: WaitForOption
   return new Promise<Value>((resolve, reject) => {
     let forgetSignal: (() => void) | undefined;
     let alarm: Alarm | undefined;
+    // Also by a source that has something at once.
+    let isSettled = false;
     const settle = (): boolean => {
+      isSettled = true;
       forgetSignal?.();
       alarm?.clear();
       return true;
     };
     const forget = source[selectable]({ claim: settle, resolve, reject });
-    if (forget === undefined) return;
+    if (forget === undefined || isSettled) return;
     const giveUp = (error: Error): void => {
       settle();
       forget();

@@ -6,6 +6,7 @@ import { Worker } from "node:worker_threads";
 import { RingloomError } from "../../src/errors.js";
 import { type Child, ChildError, run, spawn } from "../../src/process/index.js";
 import { selectable } from "../../src/task/selectable.js";
+import { threadTimers } from "../../src/time/timers.js";
 import { withServe } from "../cli/ringloom.js";
 
 const skip = process.platform === "win32" ? "the programs of these tests are POSIX's" : false;
@@ -28,7 +29,7 @@ describe("spawn()", { skip }, () => {
     await withChild(await spawn("cat"), async (cat) => {
       assert.ok(cat.pid > 0);
       await cat.stdin.write("one ");
-      assert.equal((await cat.stdout.read())?.toString(), "one ");
+      assert.equal((await cat.stdout.read({ timeoutMs: 60_000 }))?.toString(), "one ");
       await cat.stdin.write(new TextEncoder().encode("two"));
       await cat.stdin.end();
       await cat.stdin.end();
@@ -123,6 +124,11 @@ describe("spawn()", { skip }, () => {
       await assert.rejects(cat.stdout.read({ signal: AbortSignal.timeout(5) }), hasCode("ERR_RINGLOOM_ABORTED"));
       const asked = (): never => assert.fail("a forgotten branch was asked");
       const branch = { claim: asked, resolve: asked, reject: asked };
+      await cat.stdin.write("here");
+      await until(() => cat.stdout[selectable]({ ...branch, claim: () => false }) === undefined);
+      const pending = threadTimers().pendingNow;
+      assert.equal((await cat.stdout.read({ timeoutMs: 60_000 }))?.toString(), "here");
+      assert.equal(threadTimers().pendingNow, pending, "a read that found something has left its timer");
       cat.stdout[selectable](branch)?.();
       cat[selectable](branch)?.();
       cat.stdout[selectable]({ ...branch, claim: () => false });
