@@ -30,6 +30,12 @@ export async function spawn(command: string, args: readonly string[] = [], optio
   return new Child(child, launch);
 }
 
+/** What the codes mean that are mistakes of the caller. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such program",
+  EACCES: "it is no program, or may not be run",
+};
+
 /** Node throws some of the reasons why there is no child, and tells the others later. */
 function start(launch: Launch): ChildProcess {
   try {
@@ -48,7 +54,7 @@ function spawnError(cause: unknown, { command, args, node }: Launch): RingloomEr
   const { cwd } = node;
   // The system says the same of a program and of a folder that are not there.
   const isFolder = code === "ENOENT" && cwd !== undefined && !existsSync(cwd);
-  const why = isFolder ? `there is no folder ${String(cwd)}` : code;
+  const why = isFolder ? `there is no folder ${String(cwd)}` : (REASONS[code] ?? code);
   return new RingloomError(code, `Cannot spawn ${command}: ${why}.`, {
     operation: "spawn",
     details: { command, args, ...(cwd === undefined ? {} : { cwd: String(cwd) }) },
