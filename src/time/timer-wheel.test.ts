@@ -117,7 +117,11 @@ const step = fc.oneof(
     ref: fc.boolean(),
   }),
   fc.record({ kind: fc.constant("cancel" as const), which: fc.nat() }),
-  fc.record({ kind: fc.constant("advance" as const), by: fc.oneof(fc.nat(40), fc.nat(5_000), fc.nat(2 ** 33)) }),
+  fc.record({
+    kind: fc.constant("advance" as const),
+    by: fc.oneof(fc.nat(40), fc.nat(5_000), fc.nat(2 ** 33)),
+    movesMax: fc.constantFrom(1, 3, 1e6),
+  }),
 );
 
 interface Modelled {
@@ -127,6 +131,25 @@ interface Modelled {
   readonly generation: number;
   readonly ref: boolean;
 }
+
+test("TimerWheel.collect() moves a large bucket down in pieces, and says that it is not done", () => {
+  const wheel = new TimerWheel();
+  const tick = 40_000;
+  let expired = 0;
+  const places = Array.from({ length: 100 }, () => wheel.insert(tick, () => (expired += 1), true));
+  let calls = 0;
+  for (; wheel.nextTick() < tick; calls++) {
+    wheel.collect(tick - 1, 30);
+    const [place] = places.splice(0, 1) as [number];
+    assert.equal(wheel.cancel(place, wheel.generation(place)), true);
+    wheel.insert(tick, () => (expired += 1), true);
+    if (calls > 100) break;
+  }
+  assert.ok(calls >= 4, `${calls} calls for 100 timers`);
+  wheel.collect(tick);
+  takeAll(wheel);
+  assert.equal(expired, 100);
+});
 
 test("TimerWheel does what a sorted list does", () => {
   const run = randomRun("timer wheel", 300);
@@ -156,8 +179,10 @@ test("TimerWheel does what a sorted list does", () => {
           const expected = due.sort((a, b) => a.tick - b.tick || a.id - b.id).map(({ id: name }) => name);
           pending = pending.filter(({ tick }) => tick > now);
           gone.push(...due);
-          wheel.collect(now);
           expired.length = 0;
+          // Each call moves one timer at least, or is done with a bucket; a timer moves at most once for each level.
+          const calls = one.movesMax > 1_000 ? 1 : 20 * (due.length + pending.length + 1);
+          for (let call = 0; call < calls; call++) wheel.collect(now, one.movesMax);
           takeAll(wheel);
           assert.deepEqual(expired, expected);
         }

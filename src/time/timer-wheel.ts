@@ -7,7 +7,8 @@
  *
  *     bucket, a ring through a head that is no timer:   head ⇄ timer ⇄ timer ⇄ head       one word a level says which of its buckets are not empty
  *
- * Timers of one tick expire in the order in which they were inserted: a bucket is moved down when the wheel's own tick enters it, which is before anything can be inserted directly where its timers go.
+ * Timers of one tick expire in the order in which they were inserted: a bucket is moved down when the wheel's own tick enters it, which is before anything can be inserted directly where its timers go. Only a bucket of very many is moved
+ * in several turns, and what is inserted meanwhile may pass the rest of it.
  */
 import { assert } from "../assert.js";
 import { GENERATION_MAX, TIMERS_MAX } from "../constants.js";
@@ -67,6 +68,8 @@ export class TimerWheel {
   #elapsedLow = 0;
   #elapsedHigh = 0;
   #generation = 0;
+  /** The head of a bucket that the wheel's own tick has entered and that has not been emptied yet. Nothing is added to it: what would belong there goes further down. */
+  #unfinished = NONE;
   readonly #placesMax: number;
 
   /** @param options.placesMax How many places there may be, the heads among them. */
@@ -118,22 +121,32 @@ export class TimerWheel {
 
   /** A tick at or before the first one at which something is due; Infinity when there is nothing. At a tick that turns out too early, {@link collect} is called all the same. */
   nextTick(): number {
-    if (this.#places.next[DUE] !== DUE) return this.#elapsed();
+    if (this.#places.next[DUE] !== DUE || this.#unfinished !== NONE) return this.#elapsed();
     const level = this.#lowestLevel();
     return level === LEVELS ? Number.POSITIVE_INFINITY : this.#bucketTick(level, this.#firstBucket(level));
   }
 
-  /** Moves the wheel on to `tick`: whatever is due by then can be taken with {@link takeDue}. */
-  collect(tick: number): void {
+  /**
+   * Moves the wheel on to `tick`: whatever is due by then can be taken with {@link takeDue}. After about `movesMax` timers that had to move down it stops where it is: {@link nextTick} then is not after `tick`, and another call goes on.
+   */
+  collect(tick: number, movesMax = Number.POSITIVE_INFINITY): void {
     const limit = Math.min(tick, TICK_MAX);
-    for (let level = this.#lowestLevel(); level < LEVELS; level = this.#lowestLevel()) {
+    let moves = movesMax - this.#goOn(movesMax);
+    while (this.#unfinished === NONE) {
+      const level = this.#lowestLevel();
+      if (level === LEVELS) break;
       const bucket = this.#firstBucket(level);
       const start = this.#bucketTick(level, bucket);
       if (start > limit) break;
       this.#setElapsed(start);
-      this.#empty(level, bucket);
+      if (level === 0) {
+        this.#expire(bucket);
+      } else {
+        this.#unfinished = level * BUCKETS + bucket;
+        moves -= this.#goOn(moves);
+      }
     }
-    if (limit > this.#elapsed()) this.#setElapsed(limit);
+    if (this.#unfinished === NONE && limit > this.#elapsed()) this.#setElapsed(limit);
   }
 
   /** Takes the next of those that are due, in the order of their ticks. Undefined when there is none. */
@@ -191,6 +204,7 @@ export class TimerWheel {
     this.#owners = makeOwners(FIRST + TIMERS_FIRST);
     this.#free = NONE;
     this.#untouched = FIRST;
+    this.#unfinished = NONE;
     this.#emptyHeads();
   }
 
@@ -247,29 +261,37 @@ export class TimerWheel {
     this.#occupied[level] = (this.#occupied[level] ?? 0) & ~(1 << bucket);
   }
 
-  /** The wheel's own tick has entered the bucket: what is in it is due, or belongs further down. */
-  #empty(level: number, bucket: number): void {
-    const { next, previous, ticks } = this.#places;
-    const head = level * BUCKETS + bucket;
-    const first = next[head] ?? head;
-    const last = previous[head] ?? head;
-    next[head] = head;
-    previous[head] = head;
-    this.#markEmpty(level, bucket);
-    assert(first !== head, "a bucket that is marked as occupied is");
-    if (level === 0) {
-      const end = previous[DUE] ?? DUE;
-      next[end] = first;
-      previous[first] = end;
-      next[last] = DUE;
-      previous[DUE] = last;
-      return;
-    }
-    for (let place = first; place !== head; ) {
-      const following = next[place] ?? head;
+  /** The tick of this bucket of level 0 has come: all that is in it is due. */
+  #expire(bucket: number): void {
+    const { next, previous } = this.#places;
+    const first = next[bucket] ?? bucket;
+    const last = previous[bucket] ?? bucket;
+    assert(first !== bucket, "a bucket that is marked as occupied is");
+    next[bucket] = bucket;
+    previous[bucket] = bucket;
+    this.#markEmpty(0, bucket);
+    const end = previous[DUE] ?? DUE;
+    next[end] = first;
+    previous[first] = end;
+    next[last] = DUE;
+    previous[DUE] = last;
+  }
+
+  /** The wheel's own tick has entered a bucket of a higher level: what is in it belongs further down, or is due. Moves `movesMax` timers at most, and returns how many. */
+  #goOn(movesMax: number): number {
+    const head = this.#unfinished;
+    if (head === NONE) return 0;
+    const { next, ticks } = this.#places;
+    for (let moves = 0; moves < movesMax; moves++) {
+      const place = next[head] ?? head;
+      if (place === head) {
+        this.#unfinished = NONE;
+        return moves;
+      }
+      this.#unlink(place);
       this.#link(place, ticks[place] ?? 0);
-      place = following;
     }
+    return movesMax;
   }
 
   // --- ticks

@@ -4,7 +4,7 @@
  * When the alarm rings, what is due is first collected, then run, a bounded number in one turn of the loop. The alarm is set again only for something that is due before it: a timer that is
  * cancelled leaves it as it is, so that timeouts which come and go with each request cost nothing but their places in the wheel.
  */
-import { TIMERS_MAX, TIMERS_PER_TURN_MAX } from "../constants.js";
+import { TIMER_MOVES_PER_TURN_MAX, TIMERS_MAX, TIMERS_PER_TURN_MAX } from "../constants.js";
 import { reportError } from "../driver/report-error.js";
 import { RingloomError } from "../errors.js";
 import { type Clock, SystemClock } from "./clock.js";
@@ -82,7 +82,7 @@ export class Timers {
   #run(): void {
     const wheel = this.#wheel;
     this.#alarmTick = Number.NEGATIVE_INFINITY;
-    wheel.collect(Math.floor(this.#clock.now() - this.#clock.originMs));
+    wheel.collect(Math.floor(this.#clock.now() - this.#clock.originMs), TIMER_MOVES_PER_TURN_MAX);
     for (let count = 0; count < TIMERS_PER_TURN_MAX; count++) {
       const owner = wheel.takeDue();
       if (owner === undefined) break;
