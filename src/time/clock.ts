@@ -1,5 +1,7 @@
 /** What drives timers: the time, and one alarm. */
 import { AsyncResource } from "node:async_hooks";
+// Imported, because what test frameworks put in place of the globals would move the alarm and not the time.
+import { clearImmediate, clearTimeout, setImmediate, setTimeout } from "node:timers";
 
 /**
  * A clock with one alarm.

@@ -420,6 +420,12 @@ test("each timer runs in the async context of who made it", async () => {
   assert.deepEqual(seen.sort(), kinds.flatMap((kind) => [`${kind} a`, `${kind} b`]).sort());
 });
 
+test("sleep() goes by the system's clock also where a test has replaced the global timers", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout", "setImmediate"] });
+  await sleep(3);
+  await sleep(0);
+});
+
 test("sleep() of the system's clock never ends early", async () => {
   await Promise.all(
     Array.from({ length: 200 }, async (_, index) => {
