@@ -139,7 +139,7 @@ describe("spawn()", { skip }, () => {
   });
 
   test("reports a child that reads no more as EPIPE", async () => {
-    await withChild(await spawn("sh", ["-c", "exec 0<&-; sleep 600"]), async (child) => {
+    await withChild(await spawn("sh", ["-c", "exec 0<&-; exec sleep 600"]), async (child) => {
       const piece = Buffer.alloc(256 * 1024);
       const write = async (): Promise<void> => {
         for (;;) await child.stdin.write(piece);
