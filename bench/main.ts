@@ -18,6 +18,7 @@ import { messagesSuite } from "./suites/messages.js";
 import { mixedSuite } from "./suites/mixed.js";
 import { tasksSuite } from "./suites/tasks.js";
 import { wsSuite } from "./suites/ws.js";
+import { timersSuite } from "./suites/timers.js";
 
 const SUITES: readonly Suite[] = [
   httpSuite,
@@ -27,6 +28,7 @@ const SUITES: readonly Suite[] = [
   messagesSuite,
   mixedSuite,
   wsSuite,
+  timersSuite,
   schedulerSuite,
 ];
 

@@ -81,6 +81,13 @@ export const HOT_THRESHOLD_DEFAULT = 1024;
 /** The largest value of a message, in bytes of its encoded form. */
 export const MESSAGE_BYTES_MAX = 256 * 1024;
 
+/** Places of one thread's timers, the heads of their lists among them. */
+export const TIMERS_MAX = 1 << 24;
+/** Timers that run in one turn of the loop when more are due. */
+export const TIMERS_PER_TURN_MAX = 4096;
+/** Timers that one turn moves down in their wheel: half a millisecond. */
+export const TIMER_MOVES_PER_TURN_MAX = 16_384;
+
 assert(
   WRITE_BLOCK_BYTES_MIN << (WRITE_TIERS - 1) === WRITE_BLOCK_BYTES_MAX,
   "tiers double from the smallest block to the largest",

@@ -1,5 +1,6 @@
-/** The supervisor's desk: where the shards of one server meet who share something by its name. */
+/** The supervisor's desk: where the shards of one server meet who share something by its name, and where they get what only the main thread has. */
 import type { MessagePort } from "node:worker_threads";
+import { relaySignals } from "../runtime/signal-relay.js";
 import { type CacheAsk, CacheDesk } from "./cache-desk.js";
 import { OnceDesk } from "./once-desk.js";
 import { TenureDesk } from "./tenure-desk.js";
@@ -7,7 +8,8 @@ import { TenureDesk } from "./tenure-desk.js";
 /** What a shard wants of the desk. The port is its line, open for as long as the thread is there. */
 export type DeskRequest =
   | { readonly want: "once" | "flight" | "tenure"; readonly port: MessagePort }
-  | { readonly want: "cache"; readonly port: MessagePort; readonly ask: CacheAsk };
+  | { readonly want: "cache"; readonly port: MessagePort; readonly ask: CacheAsk }
+  | { readonly want: "signals"; readonly port: MessagePort; readonly names: readonly NodeJS.Signals[] };
 
 /** One desk for each server; see the files that it consists of. */
 export class Desk {
@@ -29,6 +31,9 @@ export class Desk {
         return;
       case "cache":
         this.#caches.accept(request.port, request.ask);
+        return;
+      case "signals":
+        relaySignals(request.port, request.names);
         return;
     }
   }

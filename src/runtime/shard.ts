@@ -34,6 +34,7 @@ import type {
 import { ShardSampler } from "./shard-sampler.js";
 import { RuntimeView, setRuntimeView } from "./stats.js";
 import { configureThreadDriver } from "./thread-driver.js";
+import { endWhatThreadStarted } from "./thread-end.js";
 
 /** What the service itself tells about its drain. */
 export type ServiceDrainReport = Omit<DrainReport, "hookFailures">;
@@ -253,6 +254,7 @@ class ShardLife {
         new Promise((resolve) => setTimeout(resolve, options.deadlineMs).unref()),
       ]);
       failures.push(await this.#hooks.attempt("close", shard));
+      await endWhatThreadStarted(Math.max(0, options.deadlineMs - (performance.now() - startedMs)));
       await endShardTasks(Math.max(0, options.deadlineMs - (performance.now() - startedMs)));
       closeMessages();
       if (!hasSuccessor) this.#stopSampling();

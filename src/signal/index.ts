@@ -1,2 +1,5 @@
-/** `ringloom/signal`: signals of the system as streams. */
-export {};
+/**
+ * `ringloom/signal`: signals of the operating system as streams. Everything here is experimental: it may change in a minor version.
+ * @experimental
+ */
+export { SignalStream, type SignalWaitOptions, signals } from "./signals.js";

@@ -1,4 +1,5 @@
 // The Go subjects of the suites: `go-peer tasks …`, `go-peer serve`.
+// The Go subjects of the suites `tasks`, `mixed` and `timers`: `go-peer tasks …`, `go-peer serve` and `go-peer timers …`.
 package main
 
 import (
@@ -12,8 +13,10 @@ func main() {
 		runTasks(os.Args[2:])
 	} else if len(os.Args) > 1 && os.Args[1] == "serve" {
 		serve()
+	} else if len(os.Args) > 1 && os.Args[1] == "timers" {
+		runTimers(os.Args[2:])
 	} else {
-		fmt.Fprintln(os.Stderr, "usage: go-peer tasks … | go-peer serve")
+		fmt.Fprintln(os.Stderr, "usage: go-peer tasks … | go-peer serve | go-peer timers …")
 		os.Exit(2)
 	}
 }

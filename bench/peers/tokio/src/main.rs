@@ -1,15 +1,18 @@
 //! The Tokio subjects of the suites: `ringloom-bench-tokio tasks …`, `ringloom-bench-tokio messages …`.
+//! The Tokio subjects of the suites `tasks`, `messages` and `timers`: `ringloom-bench-tokio tasks …` and so on.
 mod kernel;
 mod messages;
 mod tasks;
+mod timers;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("tasks") => tasks::run(&arguments[1..]),
         Some("messages") => messages::run(&arguments[1..]),
+        Some("timers") => timers::run(&arguments[1..]),
         _ => {
-            eprintln!("usage: ringloom-bench-tokio tasks|messages …");
+            eprintln!("usage: ringloom-bench-tokio tasks|messages|timers …");
             std::process::exit(2);
         }
     }

@@ -1,0 +1,48 @@
+/** Points of time and durations as users give them, and what is said when a wait ends without what it waited for. */
+import { RingloomError } from "../errors.js";
+import type { Timers } from "./timers.js";
+
+/**
+ * A point of time: milliseconds of `performance.now()`, or a `Date`. A date is converted when it is given: setting the system's clock afterwards moves nothing.
+ * @experimental
+ */
+export type Instant = number | Date;
+
+/** A duration in milliseconds, checked: 0 or more, fractions and Infinity included. */
+export function durationMs(operation: string, ms: unknown): number {
+  if (typeof ms !== "number") throw new TypeError(`Cannot ${operation}: the time is ${typeof ms}, not milliseconds`);
+  if (!(ms >= 0)) throw new RangeError(`Cannot ${operation}: the time is ${ms} ms, not 0 or more`);
+  return ms;
+}
+
+/** The point of time that is `ms` from now. None at all is now, and the wait then takes one turn of the loop instead of a whole millisecond. */
+export function fromNow(timers: Timers, ms: number): number {
+  return ms === 0 ? Number.NEGATIVE_INFINITY : timers.now() + ms;
+}
+
+/** A point of time in milliseconds of the timers' clock, checked. */
+export function instantMs(operation: string, timers: Timers, at: unknown): number {
+  const ms = at instanceof Date ? timers.now() + (at.getTime() - Date.now()) : at;
+  if (typeof ms !== "number")
+    throw new TypeError(`Cannot ${operation}: the time is ${typeof at}, neither milliseconds nor a Date`);
+  if (Number.isNaN(ms)) throw new RangeError(`Cannot ${operation}: the time is not a valid one`);
+  return ms;
+}
+
+/** The caller's own signal has ended a wait. */
+export function waitAborted(operation: string, cause: unknown): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_ABORTED", `Cannot ${operation}: given up by its signal.`, {
+    operation,
+    cause,
+  });
+}
+
+/** A wait, or work, has taken longer than it may. */
+export function tookTooLong(operation: string, details: Readonly<Record<string, unknown>>): RingloomError {
+  const { timeoutMs } = details;
+  const limit = timeoutMs === undefined ? "until its deadline" : `${timeoutMs} ms`;
+  return new RingloomError("ERR_RINGLOOM_TIMEOUT", `Cannot ${operation}: it took longer than ${limit}.`, {
+    operation,
+    details,
+  });
+}
