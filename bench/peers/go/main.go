@@ -1,5 +1,4 @@
-// The Go subjects of the suites: `go-peer tasks …`, `go-peer serve`.
-// The Go subjects of the suites `tasks`, `mixed` and `timers`: `go-peer tasks …`, `go-peer serve` and `go-peer timers …`.
+// The Go subjects of the suites: `go-peer tasks …`, `go-peer serve`, `go-peer timers …`.
 package main
 
 import (

@@ -1,5 +1,4 @@
-//! The Tokio subjects of the suites: `ringloom-bench-tokio tasks …`, `ringloom-bench-tokio messages …`.
-//! The Tokio subjects of the suites `tasks`, `messages` and `timers`: `ringloom-bench-tokio tasks …` and so on.
+//! The Tokio subjects of the suites: `ringloom-bench-tokio tasks …`, `ringloom-bench-tokio messages …`, `ringloom-bench-tokio timers …`.
 mod kernel;
 mod messages;
 mod tasks;
