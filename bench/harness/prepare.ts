@@ -16,6 +16,8 @@ export type Need =
   | "lane"
   | "futex"
   | "msg-ring"
+  | "net-echo"
+  | "net-ring"
   | "tokio"
   | "go";
 
@@ -59,6 +61,9 @@ function meet(need: Need): Promise<Unmet> {
       return compile("futex-pair");
     case "msg-ring":
       return compile("msg-ring-pair");
+    case "net-echo":
+    case "net-ring":
+      return compile(need);
     case "tokio":
       return buildTokio();
     case "go":

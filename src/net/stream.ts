@@ -167,6 +167,11 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
     return this.#connection.outbound.tryWrite(bytes);
   }
 
+  /** Takes all bytes, or where there is no room for them none and returns false. Before an `await`, it saves the promise, as {@link tryReadExact} does. */
+  tryWriteAll(bytes: Uint8Array): boolean {
+    return this.#connection.outbound.tryWriteAll(bytes);
+  }
+
   /** Bytes that were taken and have not reached the kernel. */
   get queuedBytes(): number {
     return this.#connection.queuedBytes;

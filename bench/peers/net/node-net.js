@@ -1,0 +1,16 @@
+// The subject `node-net` of the suite `net`: a node:net client with writes that wait for `drain` and reads out of `data` events.
+import { once } from "node:events";
+import { connect } from "node:net";
+import { Inbox, measure } from "./shapes.js";
+
+await measure(async (port) => {
+  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  await once(socket, "connect");
+  const inbox = new Inbox();
+  socket.on("data", (chunk) => inbox.push(chunk));
+  return {
+    write: (bytes) => (socket.write(bytes) ? undefined : once(socket, "drain")),
+    readExact: (target) => inbox.readExact(target),
+    close: () => socket.destroy(),
+  };
+});
