@@ -220,7 +220,8 @@ function allFailed(
   });
 }
 
-function codeOf(error: unknown): string {
+/** The code of what was thrown. */
+export function codeOf(error: unknown): string {
   const code = (error as { readonly code?: unknown }).code;
   return typeof code === "string" ? code : "ERR_RINGLOOM_CALL_FAILED";
 }

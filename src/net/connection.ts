@@ -55,6 +55,7 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
   takenAtMs = 0;
   #connecting: Settle | undefined;
   #sink: ConnectionSink | undefined;
+  #onEnded: (() => void) | undefined;
   #isClosing = false;
   #hasEnded = false;
   #error: Error | undefined;
@@ -105,6 +106,7 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
     this.#hasEnded = true;
     if (this.#sink === undefined) this.inbound.ended();
     else this.#sink.ended();
+    this.#onEnded?.();
   }
 
   drained(_slot: number): void {
@@ -176,6 +178,12 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
   /** The peer will send no more. */
   get hasPeerEnded(): boolean {
     return this.#hasEnded;
+  }
+
+  /** Calls `ended` when the peer's end comes, behind whoever reads it. */
+  onPeerEnded(ended: () => void): void {
+    this.#onEnded = ended;
+    if (this.#hasEnded) ended();
   }
 
   /** Resolves when the connection is gone, whoever closed it. */

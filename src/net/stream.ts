@@ -16,6 +16,9 @@ const KEEP_ALIVE_MS_MAX = 32_767_000;
  */
 export type NetAddress = Endpoint;
 
+/** The connection that a stream is a face of. Assigned below, where the private field can be seen. */
+export let connectionOf: (stream: NetStream) => Connection;
+
 /**
  * A TCP or Unix stream connection of this thread. `connect` and `NetListener.accept` make them.
  *
@@ -37,6 +40,10 @@ export type NetAddress = Endpoint;
  * @experimental
  */
 export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
+  static {
+    connectionOf = (stream) => stream.#connection;
+  }
+
   readonly #connection: Connection;
 
   /** @internal */

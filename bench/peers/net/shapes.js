@@ -11,7 +11,8 @@ import { burn } from "../kernel.js";
  * @param open connects to a port of 127.0.0.1 and gives { write(bytes), readExact(target), close() }; both return a promise, or undefined when it is done already.
  */
 export async function measure(open, args = process.argv.slice(2)) {
-  const [port, frameBytes, connections, steps, hot, cold, rotates, window, hotWork, coldWork, warmup, seconds] = args.map(Number);
+  const [port, frameBytes, connections, steps, hot, cold, rotates, window, hotWork, coldWork, warmup, seconds] =
+    args.map(Number);
   const plan = { connections, steps, hot, cold, rotates: rotates === 1, window, hotWork, coldWork };
   const streams = await Promise.all(
     Array.from({ length: connections }, async () => {
