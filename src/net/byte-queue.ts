@@ -60,12 +60,6 @@ export class ByteQueue {
     return taken;
   }
 
-  /** Where the next byte with this value is, counted from the first that waits; -1 when there is none. */
-  indexOf(byte: number): number {
-    const index = this.#memory.subarray(this.#start, this.#end).indexOf(byte);
-    return index;
-  }
-
   /** Drops everything. */
   clear(): void {
     this.#release();
