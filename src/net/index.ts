@@ -1,4 +1,4 @@
-/** `ringloom/net`: TCP and Unix stream sockets on this thread's driver. Everything here is experimental. */
+/** `ringloom/net`: TCP and Unix stream sockets on this thread's driver, and UDP. Everything here is experimental. */
 export type { CallOptions } from "./call-options.js";
 export { adoptStream, type ConnectOptions, type ConnectTarget, connect, connectMany } from "./connect.js";
 export type { SegmentHandler } from "./inbound.js";
@@ -8,3 +8,4 @@ export { connectPush, type PushHandlers, type PushOptions, PushSocket, pushSocke
 export type { Resolver } from "./resolver.js";
 export { type NetAddress, NetStream } from "./stream.js";
 export type { StreamOptions } from "./stream-options.js";
+export { bindUdp, type Datagram, type UdpAddress, type UdpOptions, UdpSocket } from "./udp.js";
