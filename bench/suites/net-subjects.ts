@@ -4,6 +4,15 @@ import { peersDirectory } from "../harness/machine.js";
 import { goVersion, peerVersion, programPath, tokioPath, tokioVersion } from "../harness/prepare.js";
 import type { ProgramSubject } from "../harness/programs.js";
 
+/** For the clients that have no server of their own. */
+const streamCases = [
+  "net_echo_rtt_256b",
+  "net_stream_throughput_4k_window32",
+  "net_stream_imbalanced_4k_hot1_light7",
+  "net_stream_hotspot_rotation_4k",
+  "net_pipeline_hotspot_rotation_4k_window32",
+];
+
 /** All subjects. */
 export const netSubjects: readonly ProgramSubject[] = [
   ringloom("ringloom", "uring"),
@@ -21,6 +30,7 @@ export const netSubjects: readonly ProgramSubject[] = [
     needs: ["net-echo", "peers"],
     executable: join(peersDirectory, "node_modules/.bin/bun"),
     args: ["bench/peers/net/bun.js"],
+    cases: streamCases,
   },
   tokio("tokio", "2 worker threads", "workers"),
   tokio("tokio-1t", "one thread", "current"),
@@ -32,6 +42,7 @@ export const netSubjects: readonly ProgramSubject[] = [
     needs: ["net-echo", "net-ring"],
     executable: programPath("net-ring"),
     args: [],
+    cases: streamCases,
   },
 ];
 

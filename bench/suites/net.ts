@@ -27,7 +27,7 @@ interface NetCase {
 const oneStream = { connections: 1, cold: 0, rotates: false, hotWork: 0, coldWork: 0 };
 const eightStreams = { frameBytes: 4096, connections: 8, window: 32, hotWork: 0, coldWork: 0 };
 
-/** An operation is a frame that came back; an iteration is what the case says, over and over on the same connections. */
+/** An operation is a frame that came back, or a connection; an iteration is what the case says, over and over on the same connections. */
 const netCases: readonly NetCase[] = [
   {
     name: "net_echo_rtt_256b",
@@ -78,6 +78,19 @@ const netCases: readonly NetCase[] = [
   },
 ];
 
+const visits: NetCase = {
+  name: "net_connect_accept_c64",
+  about: "10,000 connects and accepts in one process, 64 at a time; the server closes, then the client; per connection",
+  ...oneStream,
+  frameBytes: 0,
+  connections: 64,
+  steps: 1,
+  hot: 10_000,
+  window: 1,
+};
+
+const cases: readonly NetCase[] = [...netCases, visits];
+
 const time: Metric = { name: "ns/op", unit: "ns", better: "lower", decimals: 0 };
 const cpu: Metric = { name: "cpu-us/op", unit: "µs", better: "lower", decimals: 2 };
 
@@ -85,7 +98,7 @@ const cpu: Metric = { name: "cpu-us/op", unit: "µs", better: "lower", decimals:
 export const netSuite: Suite = {
   name: "net",
   about: "TCP streams: echo round trips, throughput with a window, imbalanced and rotating load",
-  cases: netCases,
+  cases,
   subjects: netSubjects,
   metrics: [time, cpu],
   comparisons: [
@@ -115,7 +128,7 @@ async function run(context: Context): Promise<void> {
   const server = (await prepare("net-echo")) === undefined ? await startEcho(context) : undefined;
   try {
     await runPrograms(context, {
-      cases: netCases,
+      cases,
       subjects: netSubjects,
       argsFor: (netCase, { warmupSeconds, seconds }) => [
         ...argsOf(netCase, server?.port ?? 0),

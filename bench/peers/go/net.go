@@ -6,6 +6,7 @@ import (
 	"net"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -84,6 +85,52 @@ func runNetFor(streams []*netStream, p *netPlan, seconds float64) (count uint64,
 	return count, sum, time.Since(started).Nanoseconds(), cpuNs() - cpuBefore
 }
 
+// runVisits makes and accepts connections: the server closes, then the client.
+func runVisits(concurrency, total int, warmup, seconds float64) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	go func() {
+		for {
+			socket, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			socket.Close()
+		}
+	}()
+	visitFor := func(limit float64) (count uint64, ns int64, cpu int64) {
+		cpuBefore, started := cpuNs(), time.Now()
+		for {
+			var group sync.WaitGroup
+			left := int64(total)
+			for i := 0; i < concurrency; i++ {
+				group.Add(1)
+				go func() {
+					defer group.Done()
+					for atomic.AddInt64(&left, -1) >= 0 {
+						socket, err := net.Dial("tcp", listener.Addr().String())
+						if err != nil {
+							panic(err)
+						}
+						io.Copy(io.Discard, socket)
+						socket.Close()
+					}
+				}()
+			}
+			group.Wait()
+			count += uint64(total)
+			if time.Since(started).Seconds() >= limit {
+				return count, time.Since(started).Nanoseconds(), cpuNs() - cpuBefore
+			}
+		}
+	}
+	visitFor(warmup)
+	count, ns, cpu := visitFor(seconds)
+	fmt.Printf("{\"count\":%d,\"ns\":%d,\"cpuNs\":%d,\"sum\":0}\n", count, ns, cpu)
+}
+
 // runNet takes THREADS and then what ../net/shapes.js says. A goroutine for each connection.
 func runNet(arguments []string) {
 	var n [13]float64
@@ -91,6 +138,10 @@ func runNet(arguments []string) {
 		n[i] = number(arguments[i])
 	}
 	runtime.GOMAXPROCS(int(n[0]))
+	if n[2] == 0 {
+		runVisits(int(n[3]), int(n[5]), n[11], n[12])
+		return
+	}
 	p := &netPlan{connections: int(n[3]), steps: int(n[4]), hot: int(n[5]), cold: int(n[6]), rotates: n[7] == 1, window: int(n[8]), hotWork: uint32(n[9]), coldWork: uint32(n[10])}
 	streams := make([]*netStream, p.connections)
 	for i := range streams {

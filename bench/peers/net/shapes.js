@@ -4,15 +4,18 @@
 //
 // Each connection runs STEPS steps by itself: HOT frames where it is hot, COLD ones where it is not, in windows: WINDOW frames are written, one call each, then as many are read back. Hot is the
 // first connection, or with ROTATES 1 the one whose number is the step's modulo CONNECTIONS. Behind each frame that came back come HOT_WORK or COLD_WORK steps of the kernel. An iteration is
-// over when all connections are; they stay open. Prints {"count": frames that came back, "ns", "cpuNs", "sum"}.
+// over when all connections are; they stay open. With FRAME_BYTES 0 the program is its own server (PORT is 0): an iteration is HOT connects and accepts, CONNECTIONS at a time; the server
+// closes, then the client. Prints {"count": frames that came back (or connections), "ns", "cpuNs", "sum"}.
 import { burn } from "../kernel.js";
 
 /**
  * @param open connects to a port of 127.0.0.1 and gives { write(bytes), readExact(target), close() }; both return a promise, or undefined when it is done already.
+ * @param openServer opens a server that closes what it accepts, and gives { visit(), close() }; visit() resolves when a connection to it was made and is gone.
  */
-export async function measure(open, args = process.argv.slice(2)) {
+export async function measure(open, { args = process.argv.slice(2), openServer } = {}) {
   const [port, frameBytes, connections, steps, hot, cold, rotates, window, hotWork, coldWork, warmup, seconds] =
     args.map(Number);
+  if (frameBytes === 0) return await measureVisits(openServer, { connections, hot, warmup, seconds });
   const plan = { connections, steps, hot, cold, rotates: rotates === 1, window, hotWork, coldWork };
   const streams = await Promise.all(
     Array.from({ length: connections }, async () => {
@@ -26,6 +29,29 @@ export async function measure(open, args = process.argv.slice(2)) {
   const cpu = process.cpuUsage(cpuBefore);
   for (const { stream } of streams) stream.close();
   console.log(JSON.stringify({ count, ns, cpuNs: (cpu.user + cpu.system) * 1_000, sum }));
+}
+
+async function measureVisits(openServer, { connections, hot, warmup, seconds }) {
+  const { visit, close } = await openServer();
+  const visitFor = async (time) => {
+    const started = performance.now();
+    let count = 0;
+    do {
+      let left = hot;
+      const visitor = async () => {
+        while (left-- > 0) await visit();
+      };
+      await Promise.all(Array.from({ length: connections }, visitor));
+      count += hot;
+    } while (performance.now() - started < time * 1_000);
+    return { count, ns: (performance.now() - started) * 1e6 };
+  };
+  await visitFor(warmup);
+  const cpuBefore = process.cpuUsage();
+  const { count, ns } = await visitFor(seconds);
+  const cpu = process.cpuUsage(cpuBefore);
+  close();
+  console.log(JSON.stringify({ count, ns, cpuNs: (cpu.user + cpu.system) * 1_000, sum: 0 }));
 }
 
 async function runFor(streams, plan, seconds) {

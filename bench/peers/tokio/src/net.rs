@@ -1,9 +1,10 @@
 //! `net VARIANT …`, and then what ../../net/shapes.js says. VARIANT `workers` is a runtime with two worker threads, `current` one on a single thread. A task for each connection.
 use crate::kernel::{burn, cpu_ns};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 
 #[derive(Clone)]
@@ -99,6 +100,47 @@ fn build(variant: &str) -> Runtime {
     .expect("a runtime")
 }
 
+/// Makes and accepts connections: the server closes, then the client.
+async fn visit_for(port: u16, concurrency: usize, total: usize, seconds: f64) -> Measured {
+    let cpu_before = cpu_ns();
+    let started = Instant::now();
+    let mut count = 0;
+    loop {
+        let left = Arc::new(AtomicI64::new(total as i64));
+        let visitors: Vec<_> = (0..concurrency)
+            .map(|_| {
+                let left = left.clone();
+                tokio::spawn(async move {
+                    while left.fetch_sub(1, Ordering::Relaxed) > 0 {
+                        let mut socket = TcpStream::connect(("127.0.0.1", port)).await.expect("a connection");
+                        assert_eq!(socket.read(&mut [0; 16]).await.expect("the end"), 0);
+                    }
+                })
+            })
+            .collect();
+        for visitor in visitors {
+            visitor.await.expect("a visitor");
+        }
+        count += total as u64;
+        if started.elapsed().as_secs_f64() >= seconds {
+            break;
+        }
+    }
+    Measured { count, ns: started.elapsed().as_nanos(), cpu_ns: cpu_ns() - cpu_before, sum: 0 }
+}
+
+async fn visits(concurrency: usize, total: usize, warmup: f64, seconds: f64) -> Measured {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        loop {
+            drop(listener.accept().await.expect("a connection"));
+        }
+    });
+    visit_for(port, concurrency, total, warmup).await;
+    visit_for(port, concurrency, total, seconds).await
+}
+
 pub fn run(arguments: &[String]) {
     let number = |index: usize| arguments[index + 1].parse::<f64>().expect("a number");
     let integer = |index: usize| number(index) as usize;
@@ -115,6 +157,9 @@ pub fn run(arguments: &[String]) {
     let (port, frame_bytes, warmup, seconds) = (integer(0) as u16, integer(1), number(10), number(11));
     let measured = build(&arguments[0]).block_on(async move {
         let client = tokio::spawn(async move {
+            if frame_bytes == 0 {
+                return visits(plan.connections, plan.hot, warmup, seconds).await;
+            }
             let mut streams = Vec::new();
             for index in 0..plan.connections {
                 let socket = TcpStream::connect(("127.0.0.1", port)).await.expect("a connection");
