@@ -109,14 +109,19 @@ export async function openConnection(target: ConnectTarget, options: ConnectOpti
   const { attemptDelayMs = ATTEMPT_DELAY_MS } = options;
   if (!(attemptDelayMs >= 0))
     throw new RangeError(`Cannot connect: an attemptDelayMs of ${attemptDelayMs} is not a time`);
-  if ("path" in target) return limited(options, () => single(begin({ path: target.path }, options)));
+  if ("path" in target) return toOne({ path: target.path }, options);
   const { host = "127.0.0.1", port } = target;
   if (typeof host !== "string" || host === "")
     throw new TypeError("Cannot connect: the host is a name or an IP address");
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
     throw new RangeError(`Cannot connect: port ${port} is not between 1 and 65535`);
-  if (isIP(host) !== 0) return limited(options, () => single(begin({ host, port }, options)));
+  if (isIP(host) !== 0) return toOne({ host, port }, options);
   return limited(options, (signal) => byName({ host, port }, { ...options, attemptDelayMs, signal }));
+}
+
+function toOne(to: Endpoint, options: ConnectOptions): Promise<Connection> {
+  if (options.signal === undefined && options.timeoutMs === undefined) return begin(to, options).outcome;
+  return limited(options, () => single(begin(to, options)));
 }
 
 /** What is under way, and how to end it. */

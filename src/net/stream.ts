@@ -65,6 +65,7 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
   /** Puts what has arrived into `target`, and resolves with how many bytes that was: 0 at the end of the stream. `target` is the call's until then. */
   readSome(target: Uint8Array, options?: CallOptions): Promise<number> {
     try {
+      checkBytes("read", target);
       return this.#connection.inbound.readSome(target, options);
     } catch (error) {
       return Promise.reject(error);
@@ -80,6 +81,7 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
   readExact(target: Uint8Array | number, options?: CallOptions): Promise<Uint8Array> {
     try {
       const bytes = typeof target === "number" ? newBuffer(target) : target;
+      checkBytes("read", bytes);
       return this.#connection.inbound.readExact(bytes, options);
     } catch (error) {
       return Promise.reject(error);
@@ -93,6 +95,7 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
 
   /** As {@link readSome} without waiting: 0 when nothing is there. */
   tryReadSome(target: Uint8Array): number {
+    checkBytes("read", target);
     return this.#connection.inbound.tryReadSome(target);
   }
 
@@ -101,6 +104,7 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
    * `if (!stream.tryReadExact(frame)) await stream.readExact(frame);`
    */
   tryReadExact(target: Uint8Array): boolean {
+    checkBytes("read", target);
     return this.#connection.inbound.tryReadExact(target);
   }
 
@@ -110,6 +114,7 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
    */
   recvSegments(handler: SegmentHandler, options?: CallOptions): Promise<void> {
     try {
+      if (typeof handler !== "function") throw new TypeError("Cannot receive segments: the handler is not a function");
       return this.#connection.inbound.segments(handler, options);
     } catch (error) {
       return Promise.reject(error);
@@ -171,11 +176,13 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
 
   /** Takes what there is room for without waiting, and returns how many bytes that was. */
   tryWrite(bytes: Uint8Array): number {
+    checkBytes("write", bytes);
     return this.#connection.outbound.tryWrite(bytes);
   }
 
   /** Takes all bytes, or where there is no room for them none and returns false. Before an `await`, it saves the promise, as {@link tryReadExact} does. */
   tryWriteAll(bytes: Uint8Array): boolean {
+    checkBytes("write", bytes);
     return this.#connection.outbound.tryWriteAll(bytes);
   }
 
@@ -297,4 +304,8 @@ function newBuffer(length: number): Buffer {
   if (!Number.isSafeInteger(length) || length < 0)
     throw new RangeError(`Cannot read: ${length} is not a number of bytes`);
   return Buffer.allocUnsafe(length);
+}
+
+function checkBytes(operation: string, bytes: unknown): void {
+  if (!(bytes instanceof Uint8Array)) throw new TypeError(`Cannot ${operation}: a Uint8Array is needed`);
 }

@@ -185,6 +185,14 @@ test("NetStream.readExact() says how far it came when the peer ends, and what a 
     await client.writeAll("abc");
     await assert.rejects(server.readExact(5, { timeoutMs: 20 }), { code: "ERR_RINGLOOM_TIMEOUT" });
     await assert.rejects(server.readSome(new Uint8Array(0)), RangeError);
+    await assert.rejects(server.readSome([] as never), TypeError);
+    await assert.rejects(server.readExact("5" as never), TypeError);
+    await assert.rejects(server.readExact(-1), RangeError);
+    await assert.rejects(server.recvSegments(undefined as never), TypeError);
+    await assert.rejects(client.writeAll(5 as never), TypeError);
+    await assert.rejects(client.writeMany(["text" as never]), TypeError);
+    for (const call of ["tryReadSome", "tryReadExact", "tryWrite", "tryWriteAll"] as const)
+      assert.throws(() => server[call]({ length: 1 } as never), TypeError);
     const controller = new AbortController();
     const waiting = server.readExact(10, { signal: controller.signal });
     await assert.rejects(server.read(), { code: "ERR_RINGLOOM_BUSY" });
