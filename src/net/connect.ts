@@ -57,6 +57,13 @@ export async function connect(target: ConnectTarget, options: ConnectOptions = {
  *
  * @param options as for {@link connect}, for each; and `concurrency`, how many connects may be under way (64).
  * @throws what {@link connect} throws.
+ *
+ * ```ts
+ * import { connectMany } from "ringloom/net";
+ *
+ * const replicas = await connectMany(["10.0.0.1", "10.0.0.2"].map((host) => ({ host, port: 6379 })), { timeoutMs: 2_000 });
+ * await Promise.all(replicas.map((stream) => stream.writeAll("PING\r\n")));
+ * ```
  * @experimental
  */
 export async function connectMany(
@@ -92,6 +99,14 @@ export async function connectMany(
  * Makes a stream of a connected stream socket's descriptor (TCP or Unix), which is the stream's from then on.
  *
  * @throws RingloomError the kernel's code for a descriptor that is none, `ERR_RINGLOOM_OVERLOADED`.
+ *
+ * ```ts
+ * import { adoptStream } from "ringloom/net";
+ *
+ * // Descriptor 3 is a connection that the parent process opened.
+ * const parent = adoptStream(3);
+ * await parent.writeAll("ready\n");
+ * ```
  * @experimental
  */
 export function adoptStream(descriptor: number, options: StreamOptions = {}): NetStream {

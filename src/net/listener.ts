@@ -45,6 +45,15 @@ export interface ListenOptions extends StreamOptions {
  * A Unix socket's file that nobody answers at (its server died) is removed first, and its own when the listener is closed.
  *
  * @throws RingloomError the kernel's code: `EADDRINUSE`, `EACCES`. A TypeError or RangeError for a target that is none.
+ *
+ * ```ts
+ * import { listen } from "ringloom/net";
+ *
+ * const listener = await listen({ path: "/run/app.sock" }, { mode: 0o600 });
+ * await listener.serve(async (stream) => {
+ *   await stream.writeAll(`${(await stream.readExact(4)).toString("hex")}\n`);
+ * });
+ * ```
  * @experimental
  */
 export async function listen(target: ListenTarget, options: ListenOptions = {}): Promise<NetListener> {

@@ -58,6 +58,15 @@ export async function connectPush(
 
 /**
  * Turns a stream, such as one that was accepted, into a push socket. What nobody has read is pushed first; the stream is of no more use.
+ *
+ * ```ts
+ * import { listen, pushSocket } from "ringloom/net";
+ *
+ * const listener = await listen({ port: 7000 });
+ * for await (const stream of listener) {
+ *   const socket = pushSocket(stream, { onData: (bytes) => socket.write(bytes) });
+ * }
+ * ```
  * @experimental
  */
 export function pushSocket(stream: NetStream, handlers: PushHandlers, options: PushOptions = {}): PushSocket {

@@ -1,8 +1,8 @@
 /** A write pool that is smaller than what its connections want: nobody waits for ever, and nothing is lost. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { connectMany, listen } from "../../src/net/index.js";
-import { configureThreadDriver, threadDriver } from "../../src/runtime/thread-driver.js";
+import { connect, connectMany, listen } from "../../src/net/index.js";
+import { closeThreadDriver, configureThreadDriver, threadDriver } from "../../src/runtime/thread-driver.js";
 import { within } from "../support/signal.js";
 
 const CONNECTIONS = 12;
@@ -36,4 +36,22 @@ test("NetStream.writeAll() goes on when the write pool has room again, on each c
 
 test("configureThreadDriver() says when it is too late", () => {
   assert.throws(() => configureThreadDriver({ connectionsMax: 1 }), { code: "ERR_RINGLOOM_INVALID_OPTION" });
+});
+
+test("closeThreadDriver() ends every stream and who waits for it, and the next socket makes a new driver", async () => {
+  const listener = await listen({ port: 0 });
+  const [client, server] = await Promise.all([connect({ port: listener.port }), listener.accept()]);
+  const waiting = [client.read(), server.readExact(4)].map((one) =>
+    assert.rejects(one, { code: "ERR_RINGLOOM_CLOSED" }),
+  );
+  await within("the shutdown", closeThreadDriver());
+  await within("those that wait", Promise.all(waiting));
+  await assert.rejects(client.writeAll("late"), { code: "ERR_RINGLOOM_CLOSED" });
+  client.close();
+  const other = await listen({ port: 0 });
+  const [again, accepted] = await Promise.all([connect({ port: other.port }), other.accept()]);
+  await again.writeAll("anew");
+  assert.equal((await accepted.readExact(4)).toString(), "anew");
+  for (const stream of [again, accepted]) stream.destroy();
+  await other.close();
 });
