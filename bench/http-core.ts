@@ -68,6 +68,12 @@ class NullDriver implements Driver, OutboxOwner {
     return Promise.resolve({ listener: 0, host: "127.0.0.1", port: 1 });
   }
   stopListening(): void {}
+  connectPath(): number {
+    return -1;
+  }
+  localAddress(): undefined {}
+  setNoDelay(): void {}
+  setKeepAlive(): void {}
   connect(): number {
     return -1;
   }

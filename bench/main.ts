@@ -16,6 +16,7 @@ import { heapSuite } from "./suites/heap.js";
 import { httpSuite } from "./suites/http.js";
 import { messagesSuite } from "./suites/messages.js";
 import { mixedSuite } from "./suites/mixed.js";
+import { netSuite } from "./suites/net.js";
 import { tasksSuite } from "./suites/tasks.js";
 import { wsSuite } from "./suites/ws.js";
 import { timersSuite } from "./suites/timers.js";
@@ -29,6 +30,7 @@ const SUITES: readonly Suite[] = [
   mixedSuite,
   wsSuite,
   timersSuite,
+  netSuite,
   schedulerSuite,
 ];
 

@@ -16,6 +16,18 @@ const small = [
   { suite: "timers", subjects: "node", cases: "timers-1k,timers-10k", metric: "insert-ns", rows: 2 },
 ] as const;
 
+/** The same for suites that need a C compiler. */
+const compiled = [
+  {
+    suite: "net",
+    subjects: "ringloom,node-net",
+    cases: "net_echo_rtt_256b",
+    need: "net-echo",
+    metric: "ns/op",
+    rows: 2,
+  },
+] as const;
+
 const main = join(root, "dist/bench/main.js");
 const unmetGenerator = await prepare("load-generator");
 const unmet = findTool("wrk") === undefined ? unmetGenerator : undefined;
@@ -48,6 +60,21 @@ describe("npm run bench", () => {
 
   for (const { suite, subjects, cases, metric, rows: rowCount } of small) {
     it(`${suite} writes rows`, async () => {
+      const json = join(directory, `${suite}.json`);
+      const fixed = [process.execPath, main, suite, "--quick", "--seconds", "0.1", "--rounds", "1"];
+      const chosen = ["--subjects", subjects, "--cases", cases, "--json", json];
+      const { code, stderr } = await run([...fixed, ...chosen], { timeoutMs: 120_000 });
+      assert.equal(code, 0, stderr);
+      const rows = JSON.parse(readFileSync(json, "utf8")) as { metric: string; median: number }[];
+      const found = rows.filter((row) => row.metric === metric && row.median > 0);
+      assert.equal(found.length, rowCount, stderr);
+    });
+  }
+
+  for (const { suite, subjects, cases, need, metric, rows: rowCount } of compiled) {
+    it(`${suite} writes rows`, async (context) => {
+      const reason = await prepare(need);
+      if (reason !== undefined) return context.skip(reason);
       const json = join(directory, `${suite}.json`);
       const fixed = [process.execPath, main, suite, "--quick", "--seconds", "0.1", "--rounds", "1"];
       const chosen = ["--subjects", subjects, "--cases", cases, "--json", json];

@@ -11,17 +11,20 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 union address {
   struct sockaddr any;
   struct sockaddr_in four;
   struct sockaddr_in6 six;
+  struct sockaddr_un local;
   struct sockaddr_storage storage;
 };
 
@@ -41,17 +44,50 @@ static socklen_t parse_address(const char *host, int port, union address *addres
   return 0;
 }
 
-static socklen_t address_argument(napi_env env, napi_value host, napi_value port, union address *address) {
-  char text[INET6_ADDRSTRLEN + 1];
-  size_t length;
-  if (napi_get_value_string_utf8(env, host, text, sizeof text, &length) != napi_ok) return 0;
-  return parse_address(text, rl_int(env, port), address);
+/* Length of the address of a Unix socket: a path, or behind a first byte of 0 an abstract name, which is not terminated. 0 where it does not fit. */
+static socklen_t parse_path(const char *path, size_t length, union address *address) {
+  memset(address, 0, sizeof *address);
+  if (length == 0 || length >= sizeof address->local.sun_path) return 0;
+  address->local.sun_family = AF_UNIX;
+  memcpy(address->local.sun_path, path, length);
+  return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (path[0] == 0 ? 0 : 1));
 }
 
-/* { host, port } of an address, with `fd` when it is not negative. */
-static napi_value describe_address(napi_env env, const union address *address, int fd) {
+/* An IP address and a port from 0 on, or the path of a Unix socket and a port of -1. */
+static socklen_t address_argument(napi_env env, napi_value host, napi_value port, union address *address) {
+  char text[sizeof address->local.sun_path + 1];
+  size_t length;
+  if (napi_get_value_string_utf8(env, host, text, sizeof text, &length) != napi_ok) return 0;
+  int number = rl_int(env, port);
+  return number < 0 ? parse_path(text, length, address) : parse_address(text, number, address);
+}
+
+/* { host, port, path } of the address of a Unix socket that takes `size` bytes; the path is empty for one that has no name. */
+static napi_value describe_path(napi_env env, const union address *address, socklen_t size) {
+  size_t start = offsetof(struct sockaddr_un, sun_path);
+  size_t length = size > start ? size - start : 0;
+  const char *text = address->local.sun_path;
+  napi_value result, path, host;
+  if (length > sizeof address->local.sun_path) length = sizeof address->local.sun_path;
+  if (length > 0 && text[0] != 0) length = strnlen(text, length);
+  napi_create_object(env, &result);
+  napi_create_string_utf8(env, text, length, &path);
+  napi_create_string_utf8(env, "", 0, &host);
+  rl_set(env, result, "host", host);
+  rl_set(env, result, "port", rl_number(env, 0));
+  rl_set(env, result, "path", path);
+  return result;
+}
+
+/* { host, port } of an address, and `path` where it is a Unix socket's; with `fd` when it is not negative. */
+static napi_value describe_address(napi_env env, const union address *address, socklen_t size, int fd) {
   char text[INET6_ADDRSTRLEN] = "";
   napi_value result, host;
+  if (address->any.sa_family == AF_UNIX) {
+    result = describe_path(env, address, size);
+    if (fd >= 0) rl_set(env, result, "fd", rl_number(env, fd));
+    return result;
+  }
   bool six = address->any.sa_family == AF_INET6;
   inet_ntop(address->any.sa_family, six ? (const void *)&address->six.sin6_addr : (const void *)&address->four.sin_addr, text, sizeof text);
   napi_create_object(env, &result);
@@ -63,7 +99,7 @@ static napi_value describe_address(napi_env env, const union address *address, i
 }
 
 /*
- * listenSocket(host, port, backlog, sharing): { fd, host, port }, or a negative error number. The socket blocks, as io_uring wants it.
+ * listenSocket(host, port, backlog, sharing): { fd, host, port }, with the path of a Unix socket and port -1 also { path }; or a negative error number. The socket blocks, as io_uring wants it.
  * sharing: 0 never, 1 with whoever shares already (SO_REUSEPORT), 2 alone at first and then with sockets that come later. The
  * kernel judges a bind by the flags of that moment, so 2 proves that nobody listens here and leaves no moment in which somebody else could begin to.
  */
@@ -76,9 +112,10 @@ static napi_value listen_socket(napi_env env, napi_callback_info info) {
   int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return rl_number(env, -errno);
   int one = 1, zero = 0;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  bool is_local = address.any.sa_family == AF_UNIX;
+  if (!is_local) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   /* Accepted sockets inherit it: answers leave as soon as they are written. */
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (!is_local) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   if (address.any.sa_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
   int sharing = rl_int(env, args[3]);
   if (sharing == 1) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
@@ -90,7 +127,7 @@ static napi_value listen_socket(napi_env env, napi_callback_info info) {
   if (sharing == 2) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
   length = sizeof address;
   getsockname(fd, &address.any, &length);
-  return describe_address(env, &address, fd);
+  return describe_address(env, &address, length, fd);
 }
 
 /* isListening(fd): 0 where the socket listens, else a negative error number. */
@@ -140,7 +177,7 @@ static napi_value set_socket_filter(napi_env env, napi_callback_info info) {
   return rl_number(env, failed < 0 ? -errno : 0);
 }
 
-/* socketAddress(host, port): the bytes of a sockaddr, or a negative error number. */
+/* socketAddress(host, port): the bytes of a sockaddr (the path of a Unix socket goes with port -1), or a negative error number. */
 static napi_value socket_address(napi_env env, napi_callback_info info) {
   napi_value args[2], buffer;
   union address address;
@@ -153,7 +190,7 @@ static napi_value socket_address(napi_env env, napi_callback_info info) {
   return buffer;
 }
 
-/* streamSocket(family): a TCP socket of AF_INET (2) or AF_INET6 (10), close-on-exec, without delay; or a negative error number. */
+/* streamSocket(family): a stream socket of AF_UNIX (1), AF_INET (2) or AF_INET6 (10), close-on-exec, without delay; or a negative error number. */
 static napi_value stream_socket(napi_env env, napi_callback_info info) {
   napi_value args[1];
   if (!rl_args(env, info, 1, args)) return NULL;
@@ -164,7 +201,7 @@ static napi_value stream_socket(napi_env env, napi_callback_info info) {
   return rl_number(env, fd);
 }
 
-/* connectSocket(host, port): a TCP socket whose connecting has begun, close-on-exec, non-blocking, without delay; or a negative error number. */
+/* connectSocket(host, port): a socket whose connecting has begun (the path of a Unix socket goes with port -1), close-on-exec, non-blocking, without delay; or a negative error number. */
 static napi_value connect_socket(napi_env env, napi_callback_info info) {
   napi_value args[2];
   union address address;
@@ -205,16 +242,17 @@ static napi_value name_of(napi_env env, napi_callback_info info, int (*ask)(int,
   socklen_t length = sizeof address;
   if (!rl_args(env, info, 1, args)) return NULL;
   if (ask(rl_int(env, args[0]), &address.any, &length) < 0) return rl_number(env, -errno);
-  if (address.any.sa_family != AF_INET && address.any.sa_family != AF_INET6) return rl_number(env, -EAFNOSUPPORT);
-  return describe_address(env, &address, -1);
+  int family = address.any.sa_family;
+  if (family != AF_INET && family != AF_INET6 && family != AF_UNIX) return rl_number(env, -EAFNOSUPPORT);
+  return describe_address(env, &address, length, -1);
 }
 
-/* peerName(fd): { host, port }, or a negative error number. */
+/* peerName(fd): { host, port }, with the path of a Unix socket also { path }; or a negative error number. */
 static napi_value peer_name(napi_env env, napi_callback_info info) {
   return name_of(env, info, getpeername);
 }
 
-/* socketName(fd): { host, port } of our own end, or a negative error number. */
+/* socketName(fd): the same of our own end, or a negative error number. */
 static napi_value socket_name(napi_env env, napi_callback_info info) {
   return name_of(env, info, getsockname);
 }
@@ -225,6 +263,24 @@ static napi_value send_queue_bytes(napi_env env, napi_callback_info info) {
   int count = 0;
   if (!rl_args(env, info, 1, args)) return NULL;
   return rl_number(env, ioctl(rl_int(env, args[0]), SIOCOUTQ, &count) < 0 ? -errno : count);
+}
+
+/* setNoDelay(fd, on): TCP_NODELAY. 0, or a negative error number. */
+static napi_value set_no_delay(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  if (!rl_args(env, info, 2, args)) return NULL;
+  int on = rl_int(env, args[1]);
+  return rl_number(env, setsockopt(rl_int(env, args[0]), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ? -errno : 0);
+}
+
+/* setKeepAlive(fd, on, seconds): SO_KEEPALIVE, with the idle time before the first probe where that is not 0. 0, or a negative error number. */
+static napi_value set_keep_alive(napi_env env, napi_callback_info info) {
+  napi_value args[3];
+  if (!rl_args(env, info, 3, args)) return NULL;
+  int fd = rl_int(env, args[0]), on = rl_int(env, args[1]), seconds = rl_int(env, args[2]);
+  if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) < 0) return rl_number(env, -errno);
+  if (!on || seconds <= 0) return rl_number(env, 0);
+  return rl_number(env, setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds) < 0 ? -errno : 0);
 }
 
 /* duplicate(fd): another descriptor of the same file, close-on-exec; or a negative error number. */
@@ -306,6 +362,8 @@ void rl_system_exports(napi_env env, napi_value exports) {
   rl_export(env, exports, "peerName", peer_name);
   rl_export(env, exports, "socketName", socket_name);
   rl_export(env, exports, "sendQueueBytes", send_queue_bytes);
+  rl_export(env, exports, "setNoDelay", set_no_delay);
+  rl_export(env, exports, "setKeepAlive", set_keep_alive);
   rl_export(env, exports, "duplicate", duplicate);
   rl_export(env, exports, "eventDescriptor", event_descriptor);
   rl_export(env, exports, "signalEvent", signal_event);

@@ -31,6 +31,9 @@ export type RingloomErrorCode =
   | "ERR_RINGLOOM_CHILD_FAILED"
   | "ERR_RINGLOOM_OUTPUT_TOO_LARGE"
   | "ERR_RINGLOOM_UNSUPPORTED";
+  | "ERR_RINGLOOM_UNSUPPORTED"
+  | "ERR_RINGLOOM_BUSY"
+  | "ERR_RINGLOOM_UNEXPECTED_END";
 
 /**
  * What else an error says.

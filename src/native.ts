@@ -52,10 +52,11 @@ export interface NativeProbe {
   readonly opcodes: ArrayBuffer;
 }
 
-/** An IP address and a port. */
+/** An IP address and a port; of a Unix socket its path, and an empty host. */
 export interface NativeAddress {
   readonly host: string;
   readonly port: number;
+  readonly path?: string;
 }
 
 /** The addon's functions. `native/*.c` documents each. */
@@ -105,6 +106,8 @@ export interface NativeAddon {
   peerName(fd: number): NativeAddress | number;
   socketName(fd: number): NativeAddress | number;
   sendQueueBytes(fd: number): number;
+  setNoDelay(fd: number, on: number): number;
+  setKeepAlive(fd: number, on: number, seconds: number): number;
   duplicate(fd: number): number;
   eventDescriptor(): number;
   signalEvent(fd: number): number;

@@ -47,6 +47,7 @@ export const MSG_WAITALL = 0x100;
 export const MSG_NOSIGNAL = 0x4000;
 export const SOCK_CLOEXEC = 0x80000;
 export const POLLIN = 1;
+export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const SHUT_WR = 1;

@@ -17,6 +17,8 @@ export type Need =
   | "lane"
   | "futex"
   | "msg-ring"
+  | "net-echo"
+  | "net-ring"
   | "tokio"
   | "go";
 
@@ -62,6 +64,9 @@ function meet(need: Need): Promise<Unmet> {
       return compile("futex-pair");
     case "msg-ring":
       return compile("msg-ring-pair");
+    case "net-echo":
+    case "net-ring":
+      return compile(need);
     case "tokio":
       return buildTokio();
     case "go":

@@ -1,14 +1,18 @@
 /** The argument checks that every driver makes, before any state changes. */
 import { isIP } from "node:net";
 import { RingloomError } from "../errors.js";
-import type { ListenAddress } from "./contract.js";
+import type { ListenAddress, ListenPath } from "./contract.js";
 
 /** The longest timeout, in milliseconds: what Node's own timers take. */
 export const TIMEOUT_MS_MAX = 0x7fff_ffff;
 
-/** Throws a RangeError for what is neither a descriptor nor an address with a port from 0 to 65535. */
-export function checkListenTarget(target: number | ListenAddress): void {
+/** The longest path of a Unix socket, in bytes: the kernel has 108 for it and its end. */
+const PATH_BYTES_MAX = 107;
+
+/** Throws a RangeError for what is neither a descriptor nor an address with a port from 0 to 65535, a TypeError for what cannot be the path of a Unix socket. */
+export function checkListenTarget(target: number | ListenAddress | ListenPath): void {
   if (typeof target === "number") checkDescriptor("listen", target);
+  else if ("path" in target) checkSocketPath("listen", target.path);
   else if (!Number.isInteger(target.port) || target.port < 0 || target.port > 65535)
     throw new RangeError(`Cannot listen: port ${target.port} is not between 0 and 65535`);
 }
@@ -19,6 +23,18 @@ export function checkConnectTarget(host: string, port: number): void {
     throw new TypeError(`Cannot connect: ${JSON.stringify(host)} is not an IP address`);
   if (!Number.isInteger(port) || port < 1 || port > 65535)
     throw new RangeError(`Cannot connect: port ${port} is not between 1 and 65535`);
+}
+
+/** Throws a TypeError for what cannot be the path of a Unix socket; a first character of code 0 makes it an abstract name. */
+export function checkSocketPath(operation: string, path: string): void {
+  const bytes = typeof path === "string" ? Buffer.byteLength(path) : 0;
+  if (bytes === 0 || path === "\0")
+    throw new TypeError(`Cannot ${operation}: the path of a Unix socket is a string that is not empty`);
+  if (bytes > PATH_BYTES_MAX)
+    throw new TypeError(
+      `Cannot ${operation}: the path of a Unix socket has at most ${PATH_BYTES_MAX} bytes, this one ${bytes}`,
+    );
+  if (path.includes("\0", 1)) throw new TypeError(`Cannot ${operation}: there is a character of code 0 in the path`);
 }
 
 /** Throws a RangeError for a number that cannot be a file descriptor. */

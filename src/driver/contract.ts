@@ -105,13 +105,28 @@ export interface ListenAddress {
 }
 
 /**
+ * A Unix socket to listen on. Nobody may be bound to its path, not even one that is gone and has left its file: the driver removes no files, except that
+ * node:net, under `portable`, removes its own when it stops.
+ * @experimental
+ */
+export interface ListenPath {
+  /** The path of a file, at most 107 bytes, or behind a first character of code 0 an abstract name (Linux). */
+  readonly path: string;
+  /** How many connections may wait to be accepted. */
+  readonly backlog: number;
+}
+
+/**
  * Where a listener ended up.
  * @experimental
  */
 export interface Listening {
   readonly listener: number;
+  /** Empty for a Unix socket. */
   readonly host: string;
   readonly port: number;
+  /** Of a Unix socket. */
+  readonly path?: string;
 }
 
 /**
@@ -248,7 +263,7 @@ export interface Driver {
    * listens on, so give it a duplicate where others listen on the same socket. (It also repeats listen(2), with a
    * backlog of {@link PORTABLE_DESCRIPTOR_BACKLOG}.)
    */
-  listen(target: number | ListenAddress): Promise<Listening>;
+  listen(target: number | ListenAddress | ListenPath): Promise<Listening>;
   /** Stops accepting once those who wait in the queue have been accepted; `listenerStopped` tells when. Unknown and stopped listeners are ignored. */
   stopListening(listener: number): void;
   /**
@@ -257,6 +272,11 @@ export interface Driver {
    * `reserve` returns -1.
    */
   connect(host: string, port: number): number;
+  /**
+   * As {@link connect}, to a Unix socket: see {@link ListenPath.path}. Throws a TypeError for a path that is empty or too long. EAGAIN says that the listener's
+   * queue is full, on the drivers that do not wait for room in it (`epoll`, `portable`).
+   */
+  connectPath(path: string): number;
   /** Makes a connection of a connected stream socket, and owns its descriptor from then on. Returns the slot, or -1. */
   adopt(descriptor: number): number;
 
@@ -279,8 +299,15 @@ export interface Driver {
    */
   unacknowledgedBytes?(slot: number): number;
 
-  /** The peer's address, such as `"127.0.0.1"` and its port; undefined when it is not known any more. */
+  /** The peer's address, such as `"127.0.0.1"` and its port; undefined when it is not known any more, and for Unix sockets. */
   peerAddress(slot: number): { readonly host: string; readonly port: number } | undefined;
+  /** Our own end; undefined when it is not known any more, and for Unix sockets. */
+  localAddress(slot: number): { readonly host: string; readonly port: number } | undefined;
+
+  /** Whether small pieces leave at once (TCP_NODELAY, which is on from the start). Does nothing on a Unix socket. */
+  setNoDelay(slot: number, on: boolean): void;
+  /** Whether the kernel asks an idle peer if it still lives (SO_KEEPALIVE), after `idleSeconds` for the first time; 0 is the system's default. */
+  setKeepAlive(slot: number, on: boolean, idleSeconds: number): void;
 
   /**
    * Lets the driver write into word 0 of `words`, from now on and at each turn, whether this thread is awake or asleep in the driver's own wait;

@@ -15,7 +15,7 @@ import { checkNative, type NativeAddon, requireNative } from "../native.js";
 import { mayInvert } from "../ring/loop.js";
 import { KIND_ACCEPT, KIND_CONNECT, KIND_RECV, KIND_SEND, userDataKind, userDataSlot } from "../ring/user-data.js";
 import { EAGAIN, EINVAL } from "../uapi.js";
-import { checkConnectTarget } from "./arguments.js";
+import { checkConnectTarget, checkSocketPath } from "./arguments.js";
 import { ADOPTED, CLOSING, CONNECTING, PAUSED, PEER_ENDED } from "./connection-flags.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats } from "./contract.js";
 import { checkDoorbell } from "./doorbell.js";
@@ -94,6 +94,15 @@ class EpollDriver extends SocketDriver implements OperationsOwner {
 
   connect(host: string, port: number): number {
     checkConnectTarget(host, port);
+    return this.#connect(host, port);
+  }
+
+  connectPath(path: string): number {
+    checkSocketPath("connect", path);
+    return this.#connect(path, -1);
+  }
+
+  #connect(host: string, port: number): number {
     this.assertOpen("connect");
     const slot = this.takeSlot();
     if (slot < 0) return -1;

@@ -23,6 +23,7 @@ export type {
   IdleHooks,
   ListenAddress,
   Listening,
+  ListenPath,
   OperationDone,
   Operations,
   ReceiveSlab,

@@ -4,7 +4,7 @@ import { LISTENERS_MAX } from "../constants.js";
 import { RingloomError } from "../errors.js";
 import { checkNative, type NativeAddon, type NativeAddress } from "../native.js";
 import { EAGAIN, ECONNABORTED, EINTR } from "../uapi.js";
-import type { ListenAddress, Listening } from "./contract.js";
+import type { ListenAddress, Listening, ListenPath } from "./contract.js";
 
 /** How long accepting rests when the process is out of descriptors: trying again at once would spin. */
 const ACCEPT_RETRY_MS = 50;
@@ -61,7 +61,7 @@ export class Listeners {
   }
 
   /** Starts to accept on a descriptor, or on a new socket of an address. */
-  open(target: number | ListenAddress): Listening {
+  open(target: number | ListenAddress | ListenPath): Listening {
     const free = this.#entries.indexOf(undefined);
     const index = free === -1 ? this.#entries.length : free;
     if (index >= LISTENERS_MAX)
@@ -84,7 +84,8 @@ export class Listeners {
     this.#entries[index] = entry;
     if (isOwned) this.#owned[index] = socket.fd;
     this.count += 1;
-    return { listener: id, host: socket.host, port: socket.port };
+    const { host, port, path } = socket;
+    return path === undefined ? { listener: id, host, port } : { listener: id, host, port, path };
   }
 
   stop(listener: number): void {
@@ -129,11 +130,14 @@ export class Listeners {
     this.#retryLater(entry);
   }
 
-  #create(address: ListenAddress): NativeAddress & { readonly fd: number } {
-    const { host, port, backlog, reusePort } = address;
-    const opened = this.#native.listenSocket(host, port, backlog, reusePort ? 1 : 0);
-    const socket = checkNative<NativeAddress & { readonly fd: number }>(opened, "listen", { host, port });
-    checkNative(this.#native.setBlocking(socket.fd, this.#acceptor.isBlocking ? 1 : 0), "listen", { host, port });
+  #create(address: ListenAddress | ListenPath): NativeAddress & { readonly fd: number } {
+    const isPath = "path" in address;
+    const details = isPath ? { path: address.path } : { host: address.host, port: address.port };
+    const opened = isPath
+      ? this.#native.listenSocket(address.path, -1, address.backlog, 0)
+      : this.#native.listenSocket(address.host, address.port, address.backlog, address.reusePort ? 1 : 0);
+    const socket = checkNative<NativeAddress & { readonly fd: number }>(opened, "listen", details);
+    checkNative(this.#native.setBlocking(socket.fd, this.#acceptor.isBlocking ? 1 : 0), "listen", details);
     return socket;
   }
 
@@ -141,7 +145,7 @@ export class Listeners {
     const name = checkNative<NativeAddress>(this.#native.socketName(fd), "listen", { descriptor: fd });
     checkNative(this.#native.isListening(fd), "listen", { descriptor: fd });
     checkNative(this.#native.setBlocking(fd, this.#acceptor.isBlocking ? 1 : 0), "listen", { descriptor: fd });
-    return { fd, host: name.host, port: name.port };
+    return { ...name, fd };
   }
 
   #arm(entry: Listener): void {

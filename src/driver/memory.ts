@@ -206,6 +206,10 @@ export class MemoryDriver implements Driver, OutboxOwner {
     throw unsupported("connect");
   }
 
+  connectPath(): number {
+    throw unsupported("connect");
+  }
+
   adopt(): number {
     throw unsupported("adopt");
   }
@@ -268,6 +272,12 @@ export class MemoryDriver implements Driver, OutboxOwner {
     connection.isSilent = true;
     this.#wake();
   }
+
+  localAddress(): undefined {}
+
+  setNoDelay(): void {}
+
+  setKeepAlive(): void {}
 
   peerAddress(slot: number): { host: string; port: number } | undefined {
     return this.#connections.has(slot) ? { host: "127.0.0.1", port: 1000 + slot } : undefined;

@@ -8,7 +8,7 @@ import { createServer, type ListenOptions, type Server, type Socket } from "node
 import { LISTENERS_MAX, PORTABLE_DESCRIPTOR_BACKLOG } from "../constants.js";
 import { errnoError, RingloomError } from "../errors.js";
 import { checkListenTarget, closedError } from "./arguments.js";
-import type { ListenAddress, Listening } from "./contract.js";
+import type { ListenAddress, Listening, ListenPath } from "./contract.js";
 
 /** Stopping ends after this many connections even if more keep coming: one full queue at the kernel's default limit. */
 const ACCEPTED_WHILE_STOPPING_MAX = 4096;
@@ -43,7 +43,7 @@ export class PortableListeners {
     this.#owner = owner;
   }
 
-  async listen(target: number | ListenAddress): Promise<Listening> {
+  async listen(target: number | ListenAddress | ListenPath): Promise<Listening> {
     if (this.#isClosed) throw closedError("listen");
     checkTarget(target);
     if (this.#listeners.size === LISTENERS_MAX) {
@@ -127,9 +127,9 @@ export class PortableListeners {
   }
 }
 
-function checkTarget(target: number | ListenAddress): void {
+function checkTarget(target: number | ListenAddress | ListenPath): void {
   checkListenTarget(target);
-  if (typeof target === "number") return;
+  if (typeof target === "number" || "path" in target) return;
   if (target.reusePort && !nodeHasReusePort()) {
     const message = `Cannot listen: Node ${process.versions.node} cannot share a port between sockets (reusePort); Node 22.12 or newer can`;
     throw new RingloomError("ERR_RINGLOOM_INVALID_OPTION", message, {
@@ -147,8 +147,8 @@ function nodeHasReusePort(): boolean {
   return major > 23;
 }
 
-function startListening(server: Server, target: number | ListenAddress): Promise<void> {
-  const details = typeof target === "number" ? { descriptor: target } : { host: target.host, port: target.port };
+function startListening(server: Server, target: number | ListenAddress | ListenPath): Promise<void> {
+  const details = detailsOf(target);
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       reject(error.errno === undefined ? error : errnoError("listen", -error.errno, details));
@@ -161,14 +161,23 @@ function startListening(server: Server, target: number | ListenAddress): Promise
   });
 }
 
-function listenOptions(target: number | ListenAddress): ListenOptions & { fd?: number; reusePort?: boolean } {
+function detailsOf(target: number | ListenAddress | ListenPath): Readonly<Record<string, unknown>> {
+  if (typeof target === "number") return { descriptor: target };
+  return "path" in target ? { path: target.path } : { host: target.host, port: target.port };
+}
+
+function listenOptions(
+  target: number | ListenAddress | ListenPath,
+): ListenOptions & { fd?: number; reusePort?: boolean } {
   if (typeof target === "number") return { fd: target, backlog: PORTABLE_DESCRIPTOR_BACKLOG };
+  if ("path" in target) return { path: target.path, backlog: target.backlog };
   const { host, port, backlog, reusePort } = target;
   return reusePort ? { host, port, backlog, reusePort } : { host, port, backlog };
 }
 
 function listeningOf(listener: number, server: Server): Listening {
   const address = server.address();
-  if (address === null || typeof address === "string") return { listener, host: address ?? "", port: 0 };
+  if (typeof address === "string") return { listener, host: "", port: 0, path: address };
+  if (address === null) return { listener, host: "", port: 0 };
   return { listener, host: address.address, port: address.port };
 }

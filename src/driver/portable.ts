@@ -6,14 +6,22 @@
  * other drivers. Commits from timers and promises reach the same flush.
  */
 
-import { connect, Socket } from "node:net";
+import { connect, type NetConnectOpts, Socket } from "node:net";
 import { constants } from "node:os";
 import { assert } from "../assert.js";
 import { errnoError, RingloomError } from "../errors.js";
-import { checkConnectTarget, checkDescriptor, closedError } from "./arguments.js";
+import { checkConnectTarget, checkDescriptor, checkSocketPath, closedError } from "./arguments.js";
 import { AtomicsDoorbell } from "./atomics-doorbell.js";
 import { ContainedEvents } from "./contained-events.js";
-import type { Driver, DriverEvents, DriverOptions, DriverStats, ListenAddress, Listening } from "./contract.js";
+import type {
+  Driver,
+  DriverEvents,
+  DriverOptions,
+  DriverStats,
+  ListenAddress,
+  Listening,
+  ListenPath,
+} from "./contract.js";
 import { checkDoorbell } from "./doorbell.js";
 import { newDriverStats } from "./driver-stats.js";
 import { LingerQueue } from "./linger-queue.js";
@@ -113,7 +121,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     return this.#stats;
   }
 
-  listen(target: number | ListenAddress): Promise<Listening> {
+  listen(target: number | ListenAddress | ListenPath): Promise<Listening> {
     return this.#listeners.listen(target);
   }
 
@@ -123,10 +131,19 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
 
   connect(host: string, port: number): number {
     checkConnectTarget(host, port);
+    return this.#connect({ host, port, allowHalfOpen: true, noDelay: true });
+  }
+
+  connectPath(path: string): number {
+    checkSocketPath("connect", path);
+    return this.#connect({ path, allowHalfOpen: true });
+  }
+
+  #connect(options: NetConnectOpts & { readonly allowHalfOpen: true }): number {
     this.#checkOpen("connect");
     const slot = this.#slots.acquire();
     if (slot === -1) return -1;
-    const socket = connect({ host, port, allowHalfOpen: true, noDelay: true });
+    const socket = connect(options);
     this.#take(slot, socket, AUDIBLE | CONNECTING);
     socket.on("connect", onConnect);
     return slot;
@@ -219,6 +236,20 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     const socket = this.#sockets[slot];
     if (socket?.remoteAddress === undefined || socket.remotePort === undefined) return undefined;
     return { host: socket.remoteAddress, port: socket.remotePort };
+  }
+
+  localAddress(slot: number): { readonly host: string; readonly port: number } | undefined {
+    const socket = this.#sockets[slot];
+    if (socket?.localAddress === undefined || socket.localPort === undefined) return undefined;
+    return { host: socket.localAddress, port: socket.localPort };
+  }
+
+  setNoDelay(slot: number, on: boolean): void {
+    this.#sockets[slot]?.setNoDelay(on);
+  }
+
+  setKeepAlive(slot: number, on: boolean, idleSeconds: number): void {
+    this.#sockets[slot]?.setKeepAlive(on, idleSeconds * 1_000);
   }
 
   ref(): void {

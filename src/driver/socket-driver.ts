@@ -35,6 +35,7 @@ import type {
   DriverWake,
   ListenAddress,
   Listening,
+  ListenPath,
   Operations,
 } from "./contract.js";
 import { type DeferredOwner, DeferredWork } from "./deferred-work.js";
@@ -137,6 +138,7 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   // --- what each driver does its own way
 
   abstract connect(host: string, port: number): number;
+  abstract connectPath(path: string): number;
   /** Hands bytes of the write pool to the kernel. */
   abstract startSend(slot: number, offset: number, length: number): void;
   abstract outboxDrained(slot: number): void;
@@ -174,7 +176,7 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     return stats;
   }
 
-  async listen(target: number | ListenAddress): Promise<Listening> {
+  async listen(target: number | ListenAddress | ListenPath): Promise<Listening> {
     checkListenTarget(target);
     this.assertOpen("listen");
     const listening = this.listeners.open(target);
@@ -263,14 +265,27 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   }
 
   peerAddress(slot: number): NativeAddress | undefined {
-    const isKnown = this.#slots.isLive(slot) && (this.flags[slot]! & FINISHING) === 0 && this.fd[slot]! >= 0;
-    const name = isKnown ? this.native.peerName(this.fd[slot]!) : undefined;
-    return typeof name === "number" ? undefined : name;
+    return this.#hasSocket(slot) ? ipAddress(this.native.peerName(this.fd[slot]!)) : undefined;
+  }
+
+  localAddress(slot: number): NativeAddress | undefined {
+    return this.#hasSocket(slot) ? ipAddress(this.native.socketName(this.fd[slot]!)) : undefined;
+  }
+
+  setNoDelay(slot: number, on: boolean): void {
+    if (this.#hasSocket(slot)) this.native.setNoDelay(this.fd[slot]!, on ? 1 : 0);
+  }
+
+  setKeepAlive(slot: number, on: boolean, idleSeconds: number): void {
+    if (this.#hasSocket(slot)) this.native.setKeepAlive(this.fd[slot]!, on ? 1 : 0, idleSeconds);
   }
 
   unacknowledgedBytes(slot: number): number {
-    const isKnown = this.#slots.isLive(slot) && (this.flags[slot]! & FINISHING) === 0 && this.fd[slot]! >= 0;
-    return isKnown ? Math.max(0, this.native.sendQueueBytes(this.fd[slot]!)) : 0;
+    return this.#hasSocket(slot) ? Math.max(0, this.native.sendQueueBytes(this.fd[slot]!)) : 0;
+  }
+
+  #hasSocket(slot: number): boolean {
+    return this.#slots.isLive(slot) && (this.flags[slot]! & FINISHING) === 0 && this.fd[slot]! >= 0;
   }
 
   publishPulse(words: Int32Array): (() => number) | undefined {
@@ -588,4 +603,9 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     this.startReceiving(slot);
     this.#lingering.add(slot);
   }
+}
+
+/** What the addon answered, if that is an IP address and a port. */
+function ipAddress(name: NativeAddress | number): NativeAddress | undefined {
+  return typeof name === "number" || name.path !== undefined ? undefined : name;
 }

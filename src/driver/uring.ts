@@ -42,6 +42,7 @@ import {
 import {
   AF_INET,
   AF_INET6,
+  AF_UNIX,
   EAGAIN,
   ECANCELED,
   ENOBUFS,
@@ -49,7 +50,7 @@ import {
   IORING_CQE_F_BUFFER,
   IORING_CQE_F_MORE,
 } from "../uapi.js";
-import { checkConnectTarget } from "./arguments.js";
+import { checkConnectTarget, checkSocketPath } from "./arguments.js";
 import {
   CANCELLING_RECEIVE,
   CLOSING,
@@ -123,9 +124,18 @@ class UringDriver extends SocketDriver {
     checkConnectTarget(host, port);
     this.assertOpen("connect");
     const address = checkNative<ArrayBuffer>(this.native.socketAddress(host, port), "connect", { host, port });
+    return this.#connect(host.includes(":") ? AF_INET6 : AF_INET, address);
+  }
+
+  connectPath(path: string): number {
+    checkSocketPath("connect", path);
+    this.assertOpen("connect");
+    return this.#connect(AF_UNIX, checkNative<ArrayBuffer>(this.native.socketAddress(path, -1), "connect", { path }));
+  }
+
+  #connect(family: number, address: ArrayBuffer): number {
     const slot = this.takeSlot();
     if (slot < 0) return -1;
-    const family = host.includes(":") ? AF_INET6 : AF_INET;
     // Straight into the table: a thread can be killed at any call, and the addon closes only what it finds there.
     const fd = (this.fd[slot] = this.native.streamSocket(family));
     this.open(slot, fd, CONNECTING);

@@ -81,6 +81,7 @@ export class DriverSocket extends Duplex implements TimedSocket, WritingSocket {
   /** The same once the stream is destroyed, while what was written still leaves. */
   #flushingSlot = NONE;
   #isPaused = false;
+  #isDelaying = false;
   #hasPeerEnded = false;
   #bytesWritten = 0;
   #peer: SocketAddress | undefined;
@@ -152,13 +153,18 @@ export class DriverSocket extends Duplex implements TimedSocket, WritingSocket {
     return this;
   }
 
-  /** Accepted for the sake of `net.Socket`: drivers send without delay, and one send per turn. */
-  setNoDelay(_noDelay?: boolean): this {
+  /** As in `net.Socket`, only that small pieces leave at once unless told otherwise. */
+  setNoDelay(noDelay = true): this {
+    if (this.#slot !== NONE && noDelay === this.#isDelaying) {
+      this.#isDelaying = !noDelay;
+      this.#owner.driver.setNoDelay(this.#slot, noDelay);
+    }
     return this;
   }
 
-  /** Accepted for the sake of `net.Socket`: the driver decides. */
-  setKeepAlive(_enable?: boolean, _initialDelayMs?: number): this {
+  /** As in `net.Socket`: whether the kernel asks an idle peer if it still lives. */
+  setKeepAlive(enable = false, initialDelayMs = 0): this {
+    if (this.#slot !== NONE) this.#owner.driver.setKeepAlive(this.#slot, enable, Math.floor(initialDelayMs / 1_000));
     return this;
   }
 

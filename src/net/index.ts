@@ -1,2 +1,11 @@
-/** `ringloom/net`: sockets: TCP, Unix and UDP. */
-export {};
+/** `ringloom/net`: TCP and Unix stream sockets on this thread's driver, and UDP. Everything here is experimental. */
+export type { CallOptions } from "./call-options.js";
+export { adoptStream, type ConnectOptions, type ConnectTarget, connect, connectMany } from "./connect.js";
+export type { SegmentHandler } from "./inbound.js";
+export { type ListenOptions, type ListenTarget, listen, NetListener } from "./listener.js";
+export { openPipe, Pipe, type PipeOptions } from "./pipe.js";
+export { connectPush, type PushHandlers, type PushOptions, PushSocket, pushSocket } from "./push.js";
+export type { Resolver } from "./resolver.js";
+export { type NetAddress, NetStream } from "./stream.js";
+export type { StreamOptions } from "./stream-options.js";
+export { bindUdp, type Datagram, type UdpAddress, type UdpOptions, UdpSocket } from "./udp.js";

@@ -111,6 +111,16 @@ export class ThreadDriver implements DriverEvents {
     return this.#own(this.driver.connect(host, port), owner, "connect");
   }
 
+  /** As {@link connect}, to a Unix socket; see `Driver.connectPath`. */
+  connectPath(path: string, owner: ConnectionOwner): number {
+    return this.#own(this.driver.connectPath(path), owner, "connect");
+  }
+
+  /** Makes the driver stop a listener; see `Driver.stopListening`. */
+  stopListening(listener: number): void {
+    this.driver.stopListening(listener);
+  }
+
   /**
    * Makes a connection of a connected stream socket, whose descriptor is the driver's from now on.
    * @throws RingloomError `ERR_RINGLOOM_OVERLOADED` when every slot is taken; the descriptor then stays the caller's.

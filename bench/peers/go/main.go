@@ -1,4 +1,5 @@
 // The Go subjects of the suites: `go-peer tasks …`, `go-peer serve`, `go-peer timers …`.
+// The Go subjects of the suites `tasks`, `net` and `mixed`: `go-peer tasks …`, `go-peer net …` and `go-peer serve`.
 package main
 
 import (
@@ -10,12 +11,15 @@ import (
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "tasks" {
 		runTasks(os.Args[2:])
+	} else if len(os.Args) > 1 && os.Args[1] == "net" {
+		runNet(os.Args[2:])
 	} else if len(os.Args) > 1 && os.Args[1] == "serve" {
 		serve()
 	} else if len(os.Args) > 1 && os.Args[1] == "timers" {
 		runTimers(os.Args[2:])
 	} else {
 		fmt.Fprintln(os.Stderr, "usage: go-peer tasks … | go-peer serve | go-peer timers …")
+		fmt.Fprintln(os.Stderr, "usage: go-peer tasks … | go-peer net … | go-peer serve")
 		os.Exit(2)
 	}
 }

@@ -1,6 +1,8 @@
 //! The Tokio subjects of the suites: `ringloom-bench-tokio tasks …`, `ringloom-bench-tokio messages …`, `ringloom-bench-tokio timers …`.
+//! The Tokio subjects of the suites `tasks`, `messages` and `net`: `ringloom-bench-tokio tasks …`, `… messages …`, `… net …`.
 mod kernel;
 mod messages;
+mod net;
 mod tasks;
 mod timers;
 
@@ -12,6 +14,9 @@ fn main() {
         Some("timers") => timers::run(&arguments[1..]),
         _ => {
             eprintln!("usage: ringloom-bench-tokio tasks|messages|timers …");
+        Some("net") => net::run(&arguments[1..]),
+        _ => {
+            eprintln!("usage: ringloom-bench-tokio tasks|messages|net …");
             std::process::exit(2);
         }
     }

@@ -1,0 +1,261 @@
+/**
+ * One connection of the thread's driver with its two sides, from the attempt to connect to the close. Everything that users hold (streams, push sockets,
+ * Node streams) is a face of it.
+ *
+ * It compares no generations: the thread's driver hands events to the owner that a slot has, and here the slot is forgotten when `closed` comes, so a late call finds none.
+ */
+import type { Driver } from "../driver/contract.js";
+import { errnoError, RingloomError } from "../errors.js";
+import { NOTHING_WAITS } from "../io/write-timeouts.js";
+import type { ConnectionOwner } from "../runtime/thread-driver.js";
+import { Inbound, type InboundOwner } from "./inbound.js";
+import type { HostedConnection, NetHost } from "./net-host.js";
+import { Outbound, type OutboundOwner } from "./outbound.js";
+
+const NONE = -1;
+/** How long a stream that was closed may take to send what was written, in milliseconds. */
+const FLUSH_MS_MAX = 30_000;
+
+/** An end of a TCP connection, or the path of a Unix socket. */
+export interface Endpoint {
+  readonly host?: string;
+  readonly port?: number;
+  readonly path?: string;
+}
+
+/** Takes the events of a connection in place of its reading side: what another form of stream is built on. */
+export interface ConnectionSink {
+  /** The bytes are lent. */
+  received(bytes: Uint8Array, offset: number, length: number): void;
+  ended(): void;
+  /** The answer to `requestDrained`; without it the writing side goes on. */
+  drained?(): void;
+  closed(errno: number, error: Error | undefined): void;
+}
+
+/** What a connection is made with. */
+export interface ConnectionOptions {
+  /** Bytes that may wait for a reader before the peer is held back. */
+  readonly readBufferBytes: number;
+  /** The peer, where it is known; for errors. */
+  readonly peer: Endpoint | undefined;
+}
+
+type Settle = (error: Error | undefined) => void;
+
+/** A connection. */
+export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner, HostedConnection {
+  readonly host: NetHost;
+  readonly driver: Driver;
+  readonly inbound: Inbound;
+  readonly outbound: Outbound;
+  readonly peer: Endpoint | undefined;
+  slot = NONE;
+  takenBytes = NOTHING_WAITS;
+  takenAtMs = 0;
+  #connecting: Settle | undefined;
+  #sink: ConnectionSink | undefined;
+  #onEnded: (() => void) | undefined;
+  #isClosing = false;
+  #hasEnded = false;
+  #error: Error | undefined;
+  #flushTimer: NodeJS.Timeout | undefined;
+  #closed: Promise<void> | undefined;
+  #resolveClosed: (() => void) | undefined;
+  #isGone = false;
+
+  constructor(host: NetHost, options: ConnectionOptions) {
+    this.host = host;
+    this.driver = host.driver;
+    this.peer = options.peer;
+    this.inbound = new Inbound(this, options.readBufferBytes);
+    this.outbound = new Outbound(this);
+  }
+
+  get queuedBytesMax(): number {
+    return this.host.queuedBytesMax;
+  }
+
+  // --- the beginning
+
+  /** The slot that the driver gave is this connection's. */
+  open(slot: number): void {
+    this.slot = slot;
+    this.host.add(this);
+  }
+
+  /** Who hears how connecting went. Set in the call that begins it. */
+  onConnected(settle: Settle): void {
+    this.#connecting = settle;
+  }
+
+  connected(_slot: number, errno: number): void {
+    const settle = this.#connecting;
+    this.#connecting = undefined;
+    settle?.(errno === 0 ? undefined : errnoError("connect", errno, { ...this.peer }));
+  }
+
+  // --- what the driver says
+
+  received(_slot: number, bytes: Uint8Array, offset: number, length: number): void {
+    if (this.#sink === undefined) this.inbound.received(bytes, offset, length);
+    else this.#sink.received(bytes, offset, length);
+  }
+
+  ended(_slot: number): void {
+    this.#hasEnded = true;
+    if (this.#sink === undefined) this.inbound.ended();
+    else this.#sink.ended();
+    this.#onEnded?.();
+  }
+
+  drained(_slot: number): void {
+    if (this.#sink?.drained === undefined) this.outbound.proceed();
+    else this.#sink.drained();
+  }
+
+  closed(_slot: number, errno: number): void {
+    this.slot = NONE;
+    this.#isGone = true;
+    this.host.remove(this);
+    clearTimeout(this.#flushTimer);
+    this.outbound.fail(this.#endOf("write", errno) ?? closedError("write"));
+    // Closed in order, by both sides: what is left can be read, and then the stream has ended.
+    const error = this.#endOf("read", errno);
+    if (this.#sink === undefined) this.inbound.closed(error);
+    else this.#sink.closed(errno, error);
+    this.#resolveClosed?.();
+  }
+
+  #endOf(operation: string, errno: number): Error | undefined {
+    if (this.#error !== undefined) return this.#error;
+    if (errno !== 0) return errnoError(operation, errno, { ...this.peer });
+    return this.#hasEnded ? undefined : closedError(operation);
+  }
+
+  // --- what the two sides ask for
+
+  pauseReceiving(): void {
+    if (this.slot !== NONE) this.driver.pause(this.slot);
+  }
+
+  resumeReceiving(): void {
+    if (this.slot !== NONE) this.driver.resume(this.slot);
+  }
+
+  starved(): void {
+    this.host.awaitRoom(this);
+  }
+
+  proceed(): void {
+    this.outbound.proceed();
+  }
+
+  // --- what the host looks at
+
+  get queuedBytes(): number {
+    return this.slot === NONE ? 0 : this.driver.queuedBytes(this.slot);
+  }
+
+  get committedBytes(): number {
+    return this.outbound.committedBytes;
+  }
+
+  get unacknowledgedBytes(): number {
+    return this.slot === NONE ? 0 : (this.driver.unacknowledgedBytes?.(this.slot) ?? 0);
+  }
+
+  cut(error: Error): void {
+    this.destroy(error);
+  }
+
+  // --- the ends
+
+  get isClosed(): boolean {
+    return this.#isClosing || this.#isGone;
+  }
+
+  /** The peer will send no more. */
+  get hasPeerEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Calls `ended` when the peer's end comes, behind whoever reads it. */
+  onPeerEnded(ended: () => void): void {
+    this.#onEnded = ended;
+    if (this.#hasEnded) ended();
+  }
+
+  /** Resolves when the connection is gone, whoever closed it. */
+  whenClosed(): Promise<void> {
+    if (this.#isGone) return Promise.resolve();
+    this.#closed ??= new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    return this.#closed;
+  }
+
+  /** Half-closes when all writes have been taken. */
+  end(): Promise<void> {
+    if (this.isClosed) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.outbound.refuse(endedError());
+      this.outbound.whenIdle((error) => {
+        if (error !== undefined) return reject(error);
+        if (this.slot !== NONE) this.driver.end(this.slot);
+        resolve();
+      });
+    });
+  }
+
+  /** Sends what was taken, and closes. Reads and writes that wait are given up. */
+  close(): void {
+    if (this.isClosed) return;
+    this.#isClosing = true;
+    this.#giveUp(closedError("read"), closedError("write"));
+    const { slot, driver } = this;
+    if (slot === NONE) return;
+    if (driver.queuedBytes(slot) === 0) return driver.close(slot);
+    this.#flushTimer = setTimeout(() => this.slot !== NONE && driver.close(this.slot), FLUSH_MS_MAX);
+    this.#flushTimer.unref();
+    driver.closeAfterFlush(slot);
+  }
+
+  /** Drops what was written, and closes. */
+  destroy(error?: Error): void {
+    this.#error ??= error;
+    if (!this.#isClosing) this.#giveUp(error ?? closedError("read"), error ?? closedError("write"));
+    this.#isClosing = true;
+    if (this.slot !== NONE) this.driver.close(this.slot);
+  }
+
+  #giveUp(reading: Error, writing: Error): void {
+    if (this.#sink === undefined) this.inbound.discard(reading);
+    this.outbound.fail(writing);
+  }
+
+  /** Events go to `sink` from now on. Returns what nobody has read. */
+  handOver(operation: string, sink: ConnectionSink): Buffer {
+    if (this.isClosed) throw closedError(operation);
+    if (this.#sink !== undefined) throw takenError(operation);
+    const rest = this.inbound.surrender(operation);
+    this.inbound.discard(takenError("read"));
+    this.#sink = sink;
+    return rest;
+  }
+}
+
+/** The error of a call on a stream that this side has closed. */
+export function closedError(operation: string): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_CLOSED", `Cannot ${operation}: the stream is closed`, { operation });
+}
+
+function endedError(): RingloomError {
+  return new RingloomError("EPIPE", "Cannot write: this side of the stream was ended", { operation: "write" });
+}
+
+function takenError(operation: string): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_CLOSED", `Cannot ${operation}: the stream was turned into another form`, {
+    operation,
+  });
+}

@@ -1,0 +1,44 @@
+/** A connection as a Node stream with the face of `net.Socket`, for code that was written for those. */
+import { DriverSocket, type SocketAddress } from "../io/driver-socket.js";
+import type { Connection, ConnectionSink } from "./connection.js";
+
+/** Turns the connection into a Node stream, which gets what nobody has read first. */
+export function openDuplex(connection: Connection, allowHalfOpen: boolean): DriverSocket {
+  const { host, slot, driver } = connection;
+  const sink = new DuplexSink(connection);
+  const rest = connection.handOver("turn the stream into a Duplex", sink);
+  const local: SocketAddress = driver.localAddress(slot) ?? { host: "", port: 0 };
+  const socket = new DriverSocket(host, { slot, local, allowHalfOpen });
+  sink.socket = socket;
+  if (rest.length > 0) socket.deliver(rest);
+  if (connection.hasPeerEnded) socket.deliverEnd();
+  return socket;
+}
+
+class DuplexSink implements ConnectionSink {
+  socket: DriverSocket | undefined;
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  received(bytes: Uint8Array, offset: number, length: number): void {
+    this.socket?.deliver(this.#connection.host.copies.copy(bytes, offset, length));
+  }
+
+  ended(): void {
+    this.socket?.deliverEnd();
+  }
+
+  drained(): void {
+    this.socket?.continueWriting();
+  }
+
+  closed(errno: number, error: Error | undefined): void {
+    // An error without a number is one of our own, and the socket has been cut with it.
+    if (errno === 0 && error !== undefined && (error as NodeJS.ErrnoException).code !== "ERR_RINGLOOM_CLOSED")
+      this.socket?.cut(error);
+    this.socket?.deliverClosed(errno);
+  }
+}

@@ -1,0 +1,322 @@
+/** Listening: sockets that connections come from. */
+import type { ListenAddress, Listening, ListenPath } from "../driver/contract.js";
+import type { RingloomError } from "../errors.js";
+import type { ConnectionOwner, ListenerOwner } from "../runtime/thread-driver.js";
+import { type CallOptions, checkCallOptions, limitCall } from "./call-options.js";
+import { configure, openConnection } from "./connect.js";
+import { Connection, closedError } from "./connection.js";
+import { type NetHost, netHost } from "./net-host.js";
+import { type NetAddress, NetStream } from "./stream.js";
+import { connectionOptions, type StreamOptions } from "./stream-options.js";
+import { removeSocketFile, type SocketFile, setSocketMode, socketFile } from "./unix-path.js";
+
+const BACKLOG_DEFAULT = 511;
+const WAITING_MAX_DEFAULT = 1_024;
+/** How long a server at the same path has to answer before it counts as alive, in milliseconds. */
+const STALE_PROBE_MS = 1_000;
+
+/**
+ * Where to listen: a port of a host (an IP address; default: `127.0.0.1`, port 0 lets the system choose), the path of a Unix socket, or a descriptor that listens already.
+ * @experimental
+ */
+export type ListenTarget =
+  | { readonly host?: string; readonly port: number }
+  | { readonly path: string }
+  | { readonly descriptor: number };
+
+/**
+ * How to listen. The options of streams are those of each that is accepted.
+ * @experimental
+ */
+export interface ListenOptions extends StreamOptions {
+  /** Connections that the kernel lets wait. Default: 511. */
+  readonly backlog?: number | undefined;
+  /** Whether other sockets may listen on the same port: each thread that does gets a part of the connections. Default: false. */
+  readonly reusePort?: boolean | undefined;
+  /** Connections that may wait for `accept()`; more are closed at once. Default: 1,024. */
+  readonly waitingMax?: number | undefined;
+  /** Who may connect to a Unix socket: the mode of its file, such as `0o600`. Default: what the process's umask leaves. */
+  readonly mode?: number | undefined;
+}
+
+/**
+ * Listens. A connection lives on the thread that listens.
+ *
+ * A Unix socket's file that nobody answers at (its server died) is removed first, and its own when the listener is closed.
+ *
+ * @throws RingloomError the kernel's code: `EADDRINUSE`, `EACCES`. A TypeError or RangeError for a target that is none.
+ *
+ * ```ts
+ * import { listen } from "ringloom/net";
+ *
+ * const listener = await listen({ path: "/run/app.sock" }, { mode: 0o600 });
+ * await listener.serve(async (stream) => {
+ *   await stream.writeAll(`${(await stream.readExact(4)).toString("hex")}\n`);
+ * });
+ * ```
+ * @experimental
+ */
+export async function listen(target: ListenTarget, options: ListenOptions = {}): Promise<NetListener> {
+  const { waitingMax = WAITING_MAX_DEFAULT } = options;
+  if (!Number.isSafeInteger(waitingMax) || waitingMax < 1)
+    throw new RangeError(`Cannot listen: a waitingMax of ${waitingMax} is not a number from 1 on`);
+  connectionOptions("listen", options, undefined);
+  const host = netHost();
+  const accepting = new Accepting(host, waitingMax, options);
+  if (!("path" in target))
+    return new NetListener(accepting, await host.thread.listen(driverTarget(target, options), accepting));
+  const address: ListenPath = { path: target.path, backlog: options.backlog ?? BACKLOG_DEFAULT };
+  const listening = await listenAtPath(host, address, accepting);
+  if (options.mode !== undefined) setSocketMode(target.path, options.mode);
+  accepting.file = socketFile(target.path);
+  return new NetListener(accepting, listening);
+}
+
+function driverTarget(
+  target: { readonly host?: string; readonly port: number } | { readonly descriptor: number },
+  { backlog = BACKLOG_DEFAULT, reusePort = false }: ListenOptions,
+): number | ListenAddress {
+  if ("descriptor" in target) return target.descriptor;
+  return { host: target.host ?? "127.0.0.1", port: target.port, backlog, reusePort };
+}
+
+/** Listens, in the place of a server that is gone if need be. */
+async function listenAtPath(host: NetHost, address: ListenPath, owner: ListenerOwner): Promise<Listening> {
+  try {
+    return await host.thread.listen(address, owner);
+  } catch (error) {
+    const file = (error as { code?: unknown }).code === "EADDRINUSE" ? socketFile(address.path) : undefined;
+    if (file === undefined || (await isAnswered(address.path))) throw error;
+    removeSocketFile(file);
+    return await host.thread.listen(address, owner);
+  }
+}
+
+async function isAnswered(path: string): Promise<boolean> {
+  try {
+    const connection = await openConnection({ path }, { timeoutMs: STALE_PROBE_MS });
+    connection.destroy();
+    return true;
+  } catch (error) {
+    return (error as { code?: unknown }).code !== "ECONNREFUSED";
+  }
+}
+
+interface Accepter {
+  readonly resolve: (stream: NetStream) => void;
+  readonly reject: (error: unknown) => void;
+  endLimits: (() => void) | undefined;
+}
+
+/** What the driver speaks to: connections come in here, and wait for `accept()`. */
+class Accepting implements ListenerOwner {
+  /** Connections that were closed because nobody accepted them in time. */
+  rejected = 0;
+  file: SocketFile | undefined;
+  isClosing = false;
+  readonly host: NetHost;
+  readonly #waitingMax: number;
+  readonly #options: StreamOptions;
+  #waiting: Connection[] = [];
+  #accepters: Accepter[] = [];
+  #stopped: (() => void) | undefined;
+  #isStopped = false;
+
+  constructor(host: NetHost, waitingMax: number, options: StreamOptions) {
+    this.host = host;
+    this.#waitingMax = waitingMax;
+    this.#options = options;
+  }
+
+  get waitingNow(): number {
+    return this.#waiting.length;
+  }
+
+  accepted(slot: number): ConnectionOwner {
+    const connection = new Connection(this.host, connectionOptions("accept", this.#options, undefined));
+    connection.open(slot);
+    const accepter = this.isClosing ? undefined : this.#accepters.shift();
+    if (accepter !== undefined) {
+      accepter.endLimits?.();
+      accepter.resolve(this.#streamOf(connection));
+    } else if (this.isClosing || this.#waiting.length >= this.#waitingMax) {
+      this.rejected += 1;
+      connection.destroy();
+    } else {
+      // Nobody reads yet, so what the peer sends stays with the kernel.
+      connection.pauseReceiving();
+      this.#waiting.push(connection);
+    }
+    return connection;
+  }
+
+  stopped(): void {
+    this.#isStopped = true;
+    this.#stopped?.();
+  }
+
+  accept(options: CallOptions | undefined): Promise<NetStream | undefined> {
+    if (options !== undefined) checkCallOptions("accept", options);
+    for (let connection = this.#waiting.shift(); connection !== undefined; connection = this.#waiting.shift()) {
+      if (connection.isClosed) continue;
+      connection.resumeReceiving();
+      return Promise.resolve(this.#streamOf(connection));
+    }
+    if (this.isClosing) return Promise.resolve(undefined);
+    return new Promise((resolve, reject) => {
+      const accepter: Accepter = { resolve, reject, endLimits: undefined };
+      if (options !== undefined)
+        accepter.endLimits = limitCall("accept", options, (error) => this.#giveUp(accepter, error));
+      this.#accepters.push(accepter);
+    });
+  }
+
+  /** Resolves when the driver accepts no more. Who waits for a connection gets none. */
+  stop(listener: number): Promise<void> {
+    this.isClosing = true;
+    for (const connection of this.#waiting) connection.close();
+    this.#waiting = [];
+    const accepters = this.#accepters;
+    this.#accepters = [];
+    for (const { endLimits, reject } of accepters) {
+      endLimits?.();
+      reject(closedError("accept"));
+    }
+    return new Promise((resolve) => {
+      if (this.#isStopped) return resolve();
+      this.#stopped = resolve;
+      this.host.thread.stopListening(listener);
+    });
+  }
+
+  #streamOf(connection: Connection): NetStream {
+    const stream = new NetStream(connection);
+    configure(stream, this.#options);
+    return stream;
+  }
+
+  #giveUp(accepter: Accepter, error: RingloomError): void {
+    this.#accepters = this.#accepters.filter((one) => one !== accepter);
+    accepter.reject(error);
+  }
+}
+
+/**
+ * A listening socket of this thread. Made by {@link listen}.
+ *
+ * ```ts
+ * import { listen } from "ringloom/net";
+ *
+ * const listener = await listen({ port: 7000 });
+ * for await (const stream of listener) {
+ *   void stream.recvSegments((bytes) => void stream.writeAll(bytes)).finally(() => stream.close());
+ * }
+ * ```
+ * @experimental
+ */
+export class NetListener implements AsyncIterable<NetStream>, AsyncDisposable {
+  readonly #accepting: Accepting;
+  readonly #listening: Listening;
+  #closing: Promise<void> | undefined;
+
+  /** @internal */
+  constructor(accepting: Accepting, listening: Listening) {
+    this.#accepting = accepting;
+    this.#listening = listening;
+  }
+
+  /** Where it listens. */
+  get address(): NetAddress {
+    const { host, port, path } = this.#listening;
+    return path === undefined ? { host, port } : { path };
+  }
+
+  /** The port; 0 for a Unix socket. */
+  get port(): number {
+    return this.#listening.port;
+  }
+
+  /** Connections that wait for `accept()`. */
+  get waitingNow(): number {
+    return this.#accepting.waitingNow;
+  }
+
+  /** Connections that were closed because as many waited as may. */
+  get rejected(): number {
+    return this.#accepting.rejected;
+  }
+
+  /**
+   * The next connection. Several callers are served in their order.
+   *
+   * @throws RingloomError `ERR_RINGLOOM_CLOSED` when the listener is closed, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`.
+   */
+  async accept(options?: CallOptions): Promise<NetStream> {
+    const stream = await this.#accepting.accept(options);
+    if (stream === undefined) throw closedError("accept");
+    return stream;
+  }
+
+  /** The connections that come, until the listener is closed. Leaving the loop leaves the listener open. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<NetStream, void, undefined> {
+    for (;;) {
+      let stream: NetStream;
+      try {
+        stream = await this.accept();
+      } catch (error) {
+        if (this.#accepting.isClosing) return;
+        throw error;
+      }
+      yield stream;
+    }
+  }
+
+  /**
+   * Calls `handler` for each connection until the listener is closed, and closes the stream when that has ended. Resolves when the last handler has. A handler that fails takes only
+   * its own connection with it; `onError` hears of it.
+   *
+   * @param options `connectionsMax`: how many handlers may run at once, the others wait. `onError`: default, the error is an unhandled rejection.
+   */
+  async serve(
+    handler: (stream: NetStream) => unknown,
+    options: { readonly connectionsMax?: number; readonly onError?: (error: unknown, stream: NetStream) => void } = {},
+  ): Promise<void> {
+    const { connectionsMax = Number.POSITIVE_INFINITY, onError } = options;
+    const running = new Set<Promise<void>>();
+    for await (const stream of this) {
+      const done = serveOne(stream, handler, onError).finally(() => running.delete(done));
+      running.add(done);
+      if (running.size >= connectionsMax) await Promise.race(running);
+    }
+    await Promise.all(running);
+  }
+
+  /** Accepts no more. Connections that wait for `accept()` are closed, those that were accepted live on. Resolves when the socket is closed. */
+  close(): Promise<void> {
+    this.#closing ??= this.#accepting.stop(this.#listening.listener).then(() => {
+      const { file } = this.#accepting;
+      if (file !== undefined) removeSocketFile(file);
+    });
+    return this.#closing;
+  }
+
+  /** {@link close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+async function serveOne(
+  stream: NetStream,
+  handler: (stream: NetStream) => unknown,
+  onError: ((error: unknown, stream: NetStream) => void) | undefined,
+): Promise<void> {
+  try {
+    await handler(stream);
+    stream.close();
+  } catch (error) {
+    stream.destroy();
+    if (onError === undefined) void Promise.reject(error);
+    else onError(error, stream);
+  }
+}

@@ -1,0 +1,225 @@
+/** A client's connection that is made anew when it is lost: the pull form of a push socket, with a bounded buffer. */
+import { RingloomError } from "../errors.js";
+import { type CallOptions, checkCallOptions, limitCall } from "./call-options.js";
+import { type ConnectOptions, type ConnectTarget, codeOf, connect } from "./connect.js";
+import { closedError } from "./connection.js";
+import { connectionOf, type NetStream } from "./stream.js";
+
+const DELAY_MS_DEFAULT = 100;
+const DELAY_MS_MAX_DEFAULT = 5_000;
+
+/**
+ * How a pipe is made, and made anew. The limits of the call (`signal`, `timeoutMs`) are those of the first connect, and of each later attempt.
+ * @experimental
+ */
+export interface PipeOptions extends ConnectOptions {
+  /** Runs on each new connection before anybody else may use it: greets, logs in, subscribes anew. When it fails, the attempt has. */
+  readonly onConnect?: ((stream: NetStream) => unknown) | undefined;
+  /** Attempts in a row before the pipe is given up. Default: no end. */
+  readonly attemptsMax?: number | undefined;
+  /** How long the first new attempt waits, in milliseconds; each further one twice as long, with a random part. Default: 100. */
+  readonly delayMs?: number | undefined;
+  /** The longest that an attempt waits, in milliseconds. Default: 5,000. */
+  readonly delayMsMax?: number | undefined;
+}
+
+/**
+ * Connects a {@link Pipe}. Rejects when the first connection cannot be had; only a connection that stood is made anew.
+ *
+ * @throws what `connect` and `onConnect` throw.
+ *
+ * ```ts
+ * import { openPipe } from "ringloom/net";
+ *
+ * const pipe = await openPipe(
+ *   { host: "127.0.0.1", port: 6379 },
+ *   { onConnect: (stream) => stream.writeAll("AUTH secret\r\n") },
+ * );
+ * await pipe.writeAll("PING\r\n");
+ * console.log((await pipe.read())?.toString());
+ * pipe.close();
+ * ```
+ * @experimental
+ */
+export async function openPipe(target: ConnectTarget, options: PipeOptions = {}): Promise<Pipe> {
+  const {
+    attemptsMax = Number.POSITIVE_INFINITY,
+    delayMs = DELAY_MS_DEFAULT,
+    delayMsMax = DELAY_MS_MAX_DEFAULT,
+  } = options;
+  if (!(attemptsMax >= 1))
+    throw new RangeError(`Cannot open a pipe: an attemptsMax of ${attemptsMax} is not a number from 1 on`);
+  if (!(delayMs >= 0) || !(delayMsMax >= delayMs))
+    throw new RangeError(`Cannot open a pipe: the delays ${delayMs} and ${delayMsMax} ms are not in order`);
+  const settings: Settings = { target, options, attemptsMax, delayMs, delayMsMax };
+  return new Pipe(settings, await open(settings, options.signal));
+}
+
+interface Settings {
+  readonly target: ConnectTarget;
+  readonly options: PipeOptions;
+  readonly attemptsMax: number;
+  readonly delayMs: number;
+  readonly delayMsMax: number;
+}
+
+async function open({ target, options }: Settings, signal: AbortSignal | undefined): Promise<NetStream> {
+  const stream = await connect(target, { ...options, signal });
+  try {
+    await options.onConnect?.(stream);
+    return stream;
+  } catch (error) {
+    stream.destroy();
+    throw error;
+  }
+}
+
+/**
+ * A connection that is made anew when it is lost. Calls that wait at that moment reject with what broke it, because a protocol has to know; later ones wait for the new connection.
+ * Made by {@link openPipe}.
+ * @experimental
+ */
+export class Pipe implements AsyncDisposable {
+  /** Connections so far. A protocol that counts on state of the other side compares it. */
+  connections = 1;
+  readonly #settings: Settings;
+  readonly #ending = new AbortController();
+  /** The connection that stands, or else the one that is being made. */
+  #stream: NetStream | undefined;
+  #connecting: Promise<NetStream>;
+
+  /** @internal */
+  constructor(settings: Settings, stream: NetStream) {
+    this.#settings = settings;
+    this.#stream = stream;
+    this.#connecting = Promise.resolve(stream);
+    this.#watch(stream);
+  }
+
+  /** Whether a connection stands. */
+  get isConnected(): boolean {
+    return this.#stream !== undefined && !this.#stream.isClosed;
+  }
+
+  /** Resolves with the stream of the connection that stands, when one does. For what a pipe has no method for; it is the pipe's to close. */
+  async stream(options: CallOptions = {}): Promise<NetStream> {
+    const stream = this.#stream;
+    // A peer that has ended answers nothing any more.
+    if (stream?.isEnded === true) stream.close();
+    else if (stream !== undefined && !stream.isClosed) return stream;
+    if (stream !== undefined) this.#lost(stream);
+    checkCallOptions("wait for the connection", options);
+    if (this.#ending.signal.aborted) throw closedError("wait for the connection");
+    return await new Promise((resolve, reject) => {
+      const endLimits = limitCall("wait for the connection", options, reject);
+      this.#connecting.then(resolve, reject).finally(endLimits);
+    });
+  }
+
+  /** As `NetStream.read`. At the end of the peer's stream it resolves with undefined; the pipe then connects anew. */
+  async read(options?: CallOptions): Promise<Buffer | undefined> {
+    return await (await this.stream(options)).read(options);
+  }
+
+  /** As `NetStream.readExact`. */
+  async readExact(length: number, options?: CallOptions): Promise<Buffer> {
+    return await (await this.stream(options)).readExact(length, options);
+  }
+
+  /** As `NetStream.writeAll`. */
+  async writeAll(bytes: Uint8Array | string, options?: CallOptions): Promise<void> {
+    await (await this.stream(options)).writeAll(bytes, options);
+  }
+
+  /** Drops the connection with everything that is buffered, in both directions, and makes a new one at once. */
+  async reset(options?: CallOptions): Promise<void> {
+    if (this.#ending.signal.aborted) throw closedError("reset");
+    const stream = this.#stream;
+    if (stream !== undefined) {
+      this.#stream = undefined;
+      stream.destroy(new RingloomError("ECONNRESET", "Cannot go on: the pipe was reset", { operation: "reset" }));
+      this.#reconnect(0);
+    }
+    await this.stream(options);
+  }
+
+  /** Closes the connection behind what was written, and makes no other. Again it does nothing. */
+  close(): void {
+    if (this.#ending.signal.aborted) return;
+    this.#ending.abort();
+    this.#stream?.close();
+  }
+
+  /** {@link close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  /** When it is lost, another one is made. The peer's end is a loss, too: nothing will ever come again. */
+  #watch(stream: NetStream): void {
+    void stream.closed.then(() => this.#lost(stream));
+    // What has come can still be read; the call behind it finds the end.
+    connectionOf(stream).onPeerEnded(() => {
+      if (stream.isEnded) stream.close();
+    });
+  }
+
+  #lost(stream: NetStream): void {
+    if (this.#stream !== stream) return;
+    this.#stream = undefined;
+    if (!this.#ending.signal.aborted) this.#reconnect(this.#settings.delayMs);
+  }
+
+  #reconnect(delayMs: number): void {
+    this.#connecting = this.#attempts(delayMs);
+    // Nobody may be waiting.
+    this.#connecting.catch(() => {});
+  }
+
+  async #attempts(firstDelayMs: number): Promise<NetStream> {
+    const { attemptsMax, delayMs, delayMsMax } = this.#settings;
+    const { signal } = this.#ending;
+    let wait = firstDelayMs;
+    for (let attempt = 1; ; attempt++) {
+      await pause(wait, signal);
+      if (signal.aborted) throw closedError("connect");
+      try {
+        const stream = await open(this.#settings, signal);
+        if (signal.aborted) {
+          stream.destroy();
+          throw closedError("connect");
+        }
+        this.#stream = stream;
+        this.connections += 1;
+        this.#watch(stream);
+        return stream;
+      } catch (error) {
+        if (signal.aborted) throw closedError("connect");
+        if (attempt >= attemptsMax) throw givenUp(attempt, error);
+        wait = Math.min(delayMsMax, delayMs * 2 ** Math.min(attempt, 30)) * (0.5 + Math.random() / 2);
+      }
+    }
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted || ms === 0) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(over, ms);
+    function over(): void {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", over);
+      resolve();
+    }
+    signal.addEventListener("abort", over);
+  });
+}
+
+function givenUp(attempts: number, cause: unknown): RingloomError {
+  const code = codeOf(cause);
+  return new RingloomError(code, `Cannot connect the pipe anew: ${attempts} attempts failed, the last with ${code}`, {
+    operation: "connect",
+    details: { attempts },
+    cause,
+  });
+}

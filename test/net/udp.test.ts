@@ -1,0 +1,104 @@
+/** UDP sockets, which are the same on every driver. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bindUdp, type UdpSocket } from "../../src/net/index.js";
+import { until } from "./net-rig.js";
+
+async function withSockets(body: (one: UdpSocket, other: UdpSocket) => Promise<void>): Promise<void> {
+  const [one, other] = [await bindUdp(), await bindUdp({ waitingMax: 4 })];
+  try {
+    await body(one, other);
+  } finally {
+    one.close();
+    other.close();
+  }
+}
+
+test("UdpSocket carries datagrams both ways and says from where", { timeout: 20_000 }, async () => {
+  await withSockets(async (one, other) => {
+    await one.send("ping", other.address);
+    const { bytes, from } = await other.recv({ timeoutMs: 10_000 });
+    assert.deepEqual([bytes.toString(), from], ["ping", one.address]);
+    await other.sendMany(["a", "b", "c"], from);
+    await one.recv();
+    const rest = await one.recvMany(8);
+    assert.ok(rest.length >= 1 && rest.length <= 2);
+    const waiting = [one.recv(), one.recv({ timeoutMs: 10_000 })];
+    if (rest.length === 1) waiting.push(one.recv());
+    await other.sendMany(["d", "e"], from);
+    const texts = (await Promise.all(waiting)).map((datagram) => datagram.bytes.toString());
+    assert.deepEqual([...rest.map((datagram) => datagram.bytes.toString()), ...texts], ["b", "c", "d", "e"]);
+  });
+});
+
+test("UdpSocket.connect() sends to one peer and hears of its refusal", { timeout: 20_000 }, async () => {
+  await withSockets(async (one, other) => {
+    await one.connect(other.address);
+    await one.send("to the peer");
+    assert.equal((await other.recv()).bytes.toString(), "to the peer");
+    other.close();
+    const refused = one.recv({ timeoutMs: 10_000 });
+    await one.send("nobody is there").catch(() => {});
+    if (process.platform === "linux") await assert.rejects(refused, { code: "ECONNREFUSED" });
+    else refused.catch(() => {});
+  });
+});
+
+test("UdpSocket drops what nobody takes, and counts it", { timeout: 20_000 }, async () => {
+  await withSockets(async (one, other) => {
+    for (let index = 0; index < 10; index++) await one.send(String(index), other.address);
+    await until("the drops", () => other.dropped === 6);
+    const kept = [other.tryRecv(), other.tryRecv(), other.tryRecv(), other.tryRecv(), other.tryRecv()];
+    assert.deepEqual(
+      kept.map((datagram) => datagram?.bytes.toString()),
+      ["0", "1", "2", "3", undefined],
+    );
+  });
+});
+
+test("UdpSocket joins and leaves a multicast group", { timeout: 20_000 }, async () => {
+  const member = await bindUdp({ host: "0.0.0.0", reuseAddress: true });
+  const sender = await bindUdp({ host: "127.0.0.1" });
+  try {
+    member.joinGroup("239.1.2.3", "127.0.0.1");
+    sender.configure({ multicastInterface: "127.0.0.1", multicastLoopback: true, multicastHops: 0, broadcast: false });
+    await sender.send("to all", { host: "239.1.2.3", port: member.address.port });
+    assert.equal((await member.recv({ timeoutMs: 10_000 })).bytes.toString(), "to all");
+    member.leaveGroup("239.1.2.3", "127.0.0.1");
+    assert.throws(() => member.joinGroup("not a group"), Error);
+  } finally {
+    member.close();
+    sender.close();
+  }
+});
+
+test("UdpSocket answers bad input with typed errors", { timeout: 20_000 }, async () => {
+  await withSockets(async (one, other) => {
+    await assert.rejects(bindUdp({ host: "localhost" }), TypeError);
+    await assert.rejects(bindUdp({ port: 70_000 }), RangeError);
+    await assert.rejects(bindUdp({ waitingMax: 0 }), RangeError);
+    await assert.rejects(bindUdp({ port: one.address.port }), { code: "EADDRINUSE" });
+    await assert.rejects(one.send("x"), TypeError);
+    await assert.rejects(one.send("x", { host: "example.org", port: 1 }), TypeError);
+    await assert.rejects(one.send("x", { host: "127.0.0.1", port: 0 }), RangeError);
+    await assert.rejects(one.send(Buffer.alloc(70_000), other.address), { code: "EMSGSIZE" });
+    await assert.rejects(one.recv({ timeoutMs: 5 }), { code: "ERR_RINGLOOM_TIMEOUT" });
+    await assert.rejects(one.recv({ signal: AbortSignal.abort() }), { code: "ERR_RINGLOOM_ABORTED" });
+    await assert.rejects(one.recvMany(0), RangeError);
+    const sends = Array.from({ length: 1_100 }, () =>
+      one.send("x", other.address).then(
+        () => "sent",
+        (error) => error.code,
+      ),
+    );
+    const outcomes = await Promise.all(sends);
+    assert.ok(outcomes.includes("sent") && outcomes.includes("ERR_RINGLOOM_BACKPRESSURE"));
+    const waiting = assert.rejects(one.recv(), { code: "ERR_RINGLOOM_CLOSED" });
+    one.close();
+    one.close();
+    await waiting;
+    await assert.rejects(one.recv(), { code: "ERR_RINGLOOM_CLOSED" });
+    await assert.rejects(one.send("x", other.address), { code: "ERR_RINGLOOM_CLOSED" });
+    for await (const _ of one) assert.fail("a closed socket gives none");
+  });
+});
