@@ -1,5 +1,4 @@
-//! The Tokio subjects of the suites: `ringloom-bench-tokio tasks …`, `ringloom-bench-tokio messages …`, `ringloom-bench-tokio timers …`.
-//! The Tokio subjects of the suites `tasks`, `messages` and `net`: `ringloom-bench-tokio tasks …`, `… messages …`, `… net …`.
+//! The Tokio subjects of the suites: `ringloom-bench-tokio tasks …`, `ringloom-bench-tokio messages …`, `ringloom-bench-tokio timers …`, `ringloom-bench-tokio net …`.
 mod kernel;
 mod messages;
 mod net;
@@ -12,11 +11,9 @@ fn main() {
         Some("tasks") => tasks::run(&arguments[1..]),
         Some("messages") => messages::run(&arguments[1..]),
         Some("timers") => timers::run(&arguments[1..]),
-        _ => {
-            eprintln!("usage: ringloom-bench-tokio tasks|messages|timers …");
         Some("net") => net::run(&arguments[1..]),
         _ => {
-            eprintln!("usage: ringloom-bench-tokio tasks|messages|net …");
+            eprintln!("usage: ringloom-bench-tokio tasks|messages|timers|net …");
             std::process::exit(2);
         }
     }
