@@ -109,6 +109,10 @@ export interface NativeAddon {
   eventDescriptor(): number;
   signalEvent(fd: number): number;
   closeDescriptor(fd: number): number;
+  /** A count, or a negative error number: -EAGAIN when the page cache does not have it. */
+  readNow(fd: number, buffer: Uint8Array, position: number): number;
+  /** flock(2), which waits only without LOCK_NB. */
+  lockFile(fd: number, operation: number): number;
   setAffinity(cpus: readonly number[]): number;
   getAffinity(): number[] | number;
   threadId(): number;

@@ -62,6 +62,7 @@ import {
 import type { Driver, DriverEvents, DriverOptions, DriverStats } from "./contract.js";
 import { checkDoorbell } from "./doorbell.js";
 import { ReceiveBuffers } from "./receive-buffers.js";
+import { ringHasOpcode } from "./ring-opcodes.js";
 import { SlotTable } from "./slots.js";
 import { SocketDriver } from "./socket-driver.js";
 import { uringAcceptor } from "./uring-acceptor.js";
@@ -103,7 +104,11 @@ class UringDriver extends SocketDriver {
     super(options, events, { native, slots, pool, inverted, source: ring, acceptor: uringAcceptor(ring), descriptors });
     this.#ring = ring;
     this.#pending = new Int32Array(options.connectionsMax);
-    this.operations = new UringOperations(ring, () => this.updateKeepAlive());
+    this.operations = new UringOperations(ring, {
+      changed: () => this.updateKeepAlive(),
+      wake: () => this.wake(),
+      supports: (opcode) => ringHasOpcode(native, opcode),
+    });
     this.#buffers = new ReceiveBuffers(ring, options.receiveSlab);
     const writeAddress = native.addressOf(this.writeBytes.buffer as ArrayBuffer);
     this.#writeLow = lowWord(writeAddress);
