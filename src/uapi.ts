@@ -87,6 +87,7 @@ export const EINTR = 4;
 export const EAGAIN = 11;
 export const ENFILE = 23;
 export const EMFILE = 24;
+export const ESPIPE = 29;
 export const EPIPE = 32;
 export const ENOBUFS = 105;
 export const ENOMEM = 12;

@@ -61,10 +61,11 @@ export interface FileStat {
 export const STATX_BYTES = 256;
 
 const TWO_32 = 0x1_0000_0000;
+/** By the upper four bits of a mode, stat(2)'s `S_IF…`. */
 const TYPES: Readonly<Record<number, FileType>> = {
-  11: "socket",
-  9: "symlink",
-  7: "file",
+  12: "socket",
+  10: "symlink",
+  8: "file",
   6: "block-device",
   4: "directory",
   2: "character-device",

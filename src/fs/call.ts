@@ -106,6 +106,7 @@ export function throwIfGivenUp(call: Call): void {
 
 function operateGuarded(call: Call, begin: Begin): Promise<number> {
   return new Promise((resolve, reject) => {
+    checkTimeoutMs(call.options?.timeoutMs ?? 0);
     throwIfGivenUp(call);
     const { operations } = threadDriver().driver;
     let givenUp: RingloomError | undefined;

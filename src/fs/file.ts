@@ -9,8 +9,8 @@ import { CURRENT_POSITION } from "../driver/contract.js";
 import type { FileStat } from "../driver/file-stat.js";
 import { errnoError, RingloomError } from "../errors.js";
 import { threadDriver } from "../runtime/thread-driver.js";
-import { EAGAIN } from "../uapi.js";
-import { type Begin, type Call, type CallOptions, operate, shared } from "./call.js";
+import { EAGAIN, ESPIPE } from "../uapi.js";
+import { type Begin, type Call, type CallOptions, operate, shared, throwIfGivenUp } from "./call.js";
 import { type LockOptions, lock, tryLock, unlock } from "./file-lock.js";
 import { type FileName, toPath, toText } from "./file-name.js";
 import { fitsInline, renewed, takeInline } from "./inline-reads.js";
@@ -37,6 +37,7 @@ export interface ReadToEndOptions extends CallOptions {
 }
 
 const CHUNK_BYTES = 64 * 1024;
+const NOTHING = new Uint8Array(0);
 const EFBIG = 27;
 const EIO = 5;
 
@@ -84,6 +85,7 @@ export class File {
   #readsNow: boolean;
   /** A pipe, a terminal: what has no positions. */
   #isStream = false;
+  #isClassified = false;
   #position = 0;
   /** The last of the transfers without a position, which run one at a time. */
   #last: Promise<unknown> | undefined;
@@ -273,9 +275,23 @@ export class File {
   #readInline(buffer: Uint8Array, position: number): number {
     if (!takeInline(buffer.byteLength)) return -EAGAIN;
     const count = threadDriver().driver.operations.readNow(this.#descriptor, buffer, position);
-    // A file system that cannot tell will not learn it.
-    if (count < 0 && count !== -EAGAIN) this.#readsNow = false;
+    if (count < 0) this.#noteRefusal(count);
     return count;
+  }
+
+  /** A file system that cannot tell will not learn it, and a pipe will not get positions. */
+  #noteRefusal(result: number): void {
+    if (result !== -EAGAIN) this.#readsNow = false;
+    if (result === -ESPIPE) this.#isStream = true;
+  }
+
+  /** A ring reads a pipe at any position and says nothing; preadv(2) refuses. Without the addon it is the pool that refuses. */
+  #classify(): void {
+    if (this.#isClassified) return;
+    this.#isClassified = true;
+    if (!this.#readsNow) return;
+    const result = threadDriver().driver.operations.readNow(this.#descriptor, NOTHING, 0);
+    if (result < 0) this.#noteRefusal(result);
   }
 
   async #readRest(
@@ -287,6 +303,7 @@ export class File {
     checkPosition("read", position);
     this.#enter("read");
     try {
+      this.#classify();
       const limits = shared(options);
       let done = already;
       while (done < buffer.byteLength) {
@@ -301,6 +318,7 @@ export class File {
   }
 
   async #readSome(buffer: Uint8Array, position: number, options: CallOptions | undefined): Promise<number> {
+    if (options !== undefined) throwIfGivenUp(this.#call("read", options));
     while (this.#readsNow && fitsInline(buffer.byteLength)) {
       if (!takeInline(buffer.byteLength)) {
         await renewed();
@@ -308,7 +326,7 @@ export class File {
       }
       const count = threadDriver().driver.operations.readNow(this.#descriptor, buffer, position);
       if (count >= 0) return count;
-      if (count !== -EAGAIN) this.#readsNow = false;
+      this.#noteRefusal(count);
       break;
     }
     const begin =
@@ -323,6 +341,7 @@ export class File {
     checkPosition("read", position);
     this.#enter("read");
     try {
+      this.#classify();
       const limits = shared(options);
       const total = totalBytes(buffers);
       let done = 0;
