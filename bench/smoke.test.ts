@@ -13,6 +13,13 @@ import { run } from "./harness/processes.js";
 const small = [
   { suite: "tasks", subjects: "inline", cases: "empty-1000,fanout-skewed", metric: "us/task", rows: 2 },
   { suite: "messages", subjects: "atomics", cases: "rtt-adaptive,one-way,cold-start", metric: "ns", rows: 3 },
+  {
+    suite: "fs",
+    subjects: "node-fs-callbacks,ringloom",
+    cases: "fs_read_rtt_4k,fs_read_throughput_4k_qd32",
+    metric: "ns/op",
+    rows: 4,
+  },
 ] as const;
 
 const main = join(root, "dist/bench/main.js");

@@ -16,6 +16,7 @@ export type Need =
   | "lane"
   | "futex"
   | "msg-ring"
+  | "file-read"
   | "tokio"
   | "go";
 
@@ -59,6 +60,8 @@ function meet(need: Need): Promise<Unmet> {
       return compile("futex-pair");
     case "msg-ring":
       return compile("msg-ring-pair");
+    case "file-read":
+      return compile("file-read");
     case "tokio":
       return buildTokio();
     case "go":
