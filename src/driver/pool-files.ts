@@ -16,18 +16,21 @@ const ZEROS_BYTES = 256 * 1024;
 
 type NodeError = NodeJS.ErrnoException | null;
 
+/** read(2) or pread(2). */
 export function poolRead(descriptor: number, buffer: Uint8Array, position: number, done: OperationDone): void {
   fs.read(descriptor, buffer, 0, Math.min(buffer.byteLength, NODE_BYTES_MAX), nodePosition(position), (error, count) =>
     done(error === null ? count : resultOf(error)),
   );
 }
 
+/** write(2) or pwrite(2). */
 export function poolWrite(descriptor: number, buffer: Uint8Array, position: number, done: OperationDone): void {
   fs.write(descriptor, buffer, 0, Math.min(buffer.byteLength, NODE_BYTES_MAX), nodePosition(position), (error, count) =>
     done(error === null ? count : resultOf(error)),
   );
 }
 
+/** readv(2) or preadv(2). */
 export function poolReadVector(
   descriptor: number,
   buffers: readonly Uint8Array[],
@@ -40,6 +43,7 @@ export function poolReadVector(
   else fs.readv(descriptor, buffers, position, callback);
 }
 
+/** writev(2) or pwritev(2). */
 export function poolWriteVector(
   descriptor: number,
   buffers: readonly Uint8Array[],
@@ -51,19 +55,23 @@ export function poolWriteVector(
   else fs.writev(descriptor, buffers, position, callback);
 }
 
+/** fsync(2), or fdatasync(2) with `dataOnly`. */
 export function poolSync(descriptor: number, dataOnly: boolean, done: OperationDone): void {
   const synchronize = dataOnly ? fs.fdatasync : fs.fsync;
   synchronize(descriptor, plain(done));
 }
 
+/** ftruncate(2). */
 export function poolTruncate(descriptor: number, length: number, done: OperationDone): void {
   fs.ftruncate(descriptor, length, plain(done));
 }
 
+/** close(2). */
 export function poolClose(descriptor: number, done: OperationDone): void {
   fs.close(descriptor, plain(done));
 }
 
+/** The call that a request names. */
 export function poolPath(request: PathRequest, done: OperationDone): void {
   const path = nodePath(request.path);
   switch (request.call) {
@@ -93,6 +101,7 @@ export function poolPath(request: PathRequest, done: OperationDone): void {
   }
 }
 
+/** stat(2), lstat(2) or fstat(2). */
 export function poolStat(target: FilePath | number, followLinks: boolean, done: StatDone): void {
   const callback = (error: NodeError, stats: fs.BigIntStats | undefined): void => {
     if (error !== null) done(resultOf(error), undefined);

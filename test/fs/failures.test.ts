@@ -43,11 +43,14 @@ describeOverDrivers("A full disk", (driver) => {
     await assert.rejects(writeFileAtomic(path, large), { code: "ENOSPC", operation: "write" });
     assert.equal(fs.readFileSync(path, "utf8"), "precious");
     assert.deepEqual(fs.readdirSync(disk), ["file"]);
-    await assert.rejects(writeFile(join(disk, "large"), large), (error: { code?: string; details?: { path?: string } }) => {
-      assert.equal(error.code, "ENOSPC");
-      assert.equal(error.details?.path, join(disk, "large"));
-      return true;
-    });
+    await assert.rejects(
+      writeFile(join(disk, "large"), large),
+      (error: { code?: string; details?: { path?: string } }) => {
+        assert.equal(error.code, "ENOSPC");
+        assert.equal(error.details?.path, join(disk, "large"));
+        return true;
+      },
+    );
     fs.unlinkSync(join(disk, "large"));
     const file = await open(join(disk, "reserved"), { write: true, create: true });
     await assert.rejects(file.allocate(0, 10_000_000), { code: "ENOSPC", operation: "allocate" });
@@ -77,7 +80,9 @@ for (const { name, skip } of driversUnderTest) {
     assert.equal(output, "EMFILE\n");
   });
 
-  test(`a forbidden path is EACCES, on ${name}`, { skip: skip || (!isRoot && "only root can become somebody else") }, () => {
+  test(`a forbidden path is EACCES, on ${name}`, {
+    skip: skip || (!isRoot && "only root can become somebody else"),
+  }, () => {
     const path = join(folder, `forbidden-${name}`);
     fs.writeFileSync(path, "x", { mode: 0o600 });
     fs.chmodSync(folder, 0o755);
@@ -105,14 +110,19 @@ describeOverDrivers("A thread with too many operations", () => {
     await assert.rejects(stat(path), { code: "ERR_RINGLOOM_OVERLOADED" });
     await assert.rejects(readFile(path), { code: "ERR_RINGLOOM_OVERLOADED" });
     for (const id of ids) operations.cancel(id);
-    await within("room", untilSo(() => operations.pendingNow === 0));
+    await within(
+      "room",
+      untilSo(() => operations.pendingNow === 0),
+    );
     assert.equal((await stat(path)).size, 1);
     assert.equal((await readFile(path)).length, 1);
   });
 });
 
 const uring = driversUnderTest.find(({ name }) => name === "uring");
-describe("UringOperations on a kernel without the opcodes", { skip: uring?.skip ?? "another driver was asked for" }, () => {
+describe("UringOperations on a kernel without the opcodes", {
+  skip: uring?.skip ?? "another driver was asked for",
+}, () => {
   test("goes through the pool, with the same results", async () => {
     const ring = new Ring(requireNative(), { entries: 8, inverted: false });
     let wakes = 0;
