@@ -46,7 +46,7 @@ export async function diskUsage(name: FileName, options: DiskUsageOptions = {}):
   const count = new Count();
   const root = await stat(path, { ...limits, followLinks: false });
   count.add(root);
-  if (root.type !== "directory") return count;
+  if (root.type !== "directory") return count.usage();
   const entries = walk(path, {
     ...limits,
     concurrency: Math.ceil(concurrency / 4),
@@ -60,24 +60,33 @@ export async function diskUsage(name: FileName, options: DiskUsageOptions = {}):
       onError(error);
     }
   });
-  return count;
+  return count.usage();
 }
 
-class Count implements DiskUsage {
-  allocatedBytes = 0;
-  apparentBytes = 0;
-  directories = 0;
-  files = 0;
+class Count {
+  #allocatedBytes = 0;
+  #apparentBytes = 0;
+  #directories = 0;
+  #files = 0;
   /** Files with several names that have been counted: device and number. */
   readonly #seen = new Set<string>();
 
   add(stat: FileStat): void {
-    if (stat.type === "directory") this.directories += 1;
+    if (stat.type === "directory") this.#directories += 1;
     else if (this.#isCounted(stat)) return;
-    else this.files += 1;
-    this.allocatedBytes += stat.allocatedBytes;
+    else this.#files += 1;
+    this.#allocatedBytes += stat.allocatedBytes;
     // The length of a directory says something about its file system and nothing about what is in it.
-    if (stat.type !== "directory") this.apparentBytes += stat.size;
+    if (stat.type !== "directory") this.#apparentBytes += stat.size;
+  }
+
+  usage(): DiskUsage {
+    return {
+      allocatedBytes: this.#allocatedBytes,
+      apparentBytes: this.#apparentBytes,
+      directories: this.#directories,
+      files: this.#files,
+    };
   }
 
   #isCounted({ links, device, inode }: FileStat): boolean {
