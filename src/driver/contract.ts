@@ -340,6 +340,23 @@ export interface PathRequest {
 }
 
 /**
+ * An entry of the submission queue as the kernel wants it, and the memory that it names. Nothing in it is checked: a wrong address is memory that the kernel overwrites.
+ * @experimental
+ */
+export interface UnsafeSubmission {
+  /** The 16 words of `struct io_uring_sqe`. Words 8 and 9, `user_data`, are the driver's and are overwritten. */
+  readonly entry: Int32Array;
+  /** Memory that the kernel uses: its address is put into `word` and the word behind it, and it stays where it is until the last completion. */
+  readonly buffers?: readonly { readonly word: number; readonly bytes: Uint8Array }[] | undefined;
+}
+
+/**
+ * A completion callback of {@link Operations.unsafeSubmit}: the two fields of `struct io_uring_cqe`. While `flags` has `IORING_CQE_F_MORE` there are more to come.
+ * @experimental
+ */
+export type UnsafeDone = (result: number, flags: number) => void;
+
+/**
  * The position that stands for the file's own: where the last transfer without a position ended. For pipes, terminals and sockets there is no other.
  * @experimental
  */
@@ -385,6 +402,11 @@ export interface Operations {
   path(request: PathRequest, done: OperationDone): number;
   /** What the kernel knows of a file, by name or by descriptor. `followLinks` says whether a symbolic link stands for what it points to. */
   stat(target: FilePath | number, followLinks: boolean, done: StatDone): number;
+  /**
+   * Submits an entry of the caller's own making, on drivers with a ring; others do not have the method. Throws a TypeError or RangeError for an entry that is none, or that would complete unseen
+   * (`IOSQE_CQE_SKIP_SUCCESS`).
+   */
+  unsafeSubmit?(submission: UnsafeSubmission, done: UnsafeDone): number;
   /** Asks that an operation end early: it then completes with -ECANCELED, unless it had already run. A stale id is ignored. */
   cancel(operation: number): void;
   /** How many operations have not completed. */

@@ -30,6 +30,8 @@ export type {
   ReceiveSlab,
   SpinPolicy,
   StatDone,
+  UnsafeDone,
+  UnsafeSubmission,
 } from "./contract.js";
 export { CURRENT_POSITION } from "./contract.js";
 export { closeDoorbell, createDoorbell, forceDoorbell, type RingResult, ringDoorbell } from "./doorbell.js";

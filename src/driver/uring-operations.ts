@@ -14,6 +14,7 @@ import {
   AT_FDCWD,
   AT_REMOVEDIR,
   AT_SYMLINK_NOFOLLOW,
+  IORING_CQE_F_MORE,
   IORING_FSYNC_DATASYNC,
   IORING_OP_CLOSE,
   IORING_OP_FALLOCATE,
@@ -32,6 +33,7 @@ import {
   IORING_OP_UNLINKAT,
   IORING_OP_WRITE,
   IORING_OP_WRITEV,
+  IOSQE_CQE_SKIP_SUCCESS,
   O_CLOEXEC,
   STATX_BASIC_STATS,
   STATX_BTIME,
@@ -48,11 +50,20 @@ import {
   checkTransferPosition,
   closedError,
 } from "./arguments.js";
-import type { FilePath, OperationDone, Operations, PathRequest, StatDone } from "./contract.js";
+import type {
+  FilePath,
+  OperationDone,
+  Operations,
+  PathRequest,
+  StatDone,
+  UnsafeDone,
+  UnsafeSubmission,
+} from "./contract.js";
 import { STATX_BYTES, statFromStatx } from "./file-stat.js";
 import { nameBytesMax, type PathRoom, PathRooms, writeName } from "./path-rooms.js";
 import { poolAllocate, poolPath, poolStat, poolTruncate } from "./pool-files.js";
 
+const ENTRY_WORDS = 16;
 const TIMESPEC_WORDS = 4;
 const IOVEC_WORDS = 4;
 /** What the kernel transfers in one operation at most (`MAX_RW_COUNT`); the result tells how much it was. */
@@ -98,14 +109,14 @@ export class UringOperations implements Operations {
   readonly #ring: Ring;
   readonly #owner: UringOperationsOwner;
   readonly #rooms: PathRooms;
-  readonly #done: (OperationDone | undefined)[] = [];
+  readonly #done: (UnsafeDone | undefined)[] = [];
   /** Keeps a buffer from the collector while the kernel may write into it. */
   readonly #kept: unknown[] = [];
   /** By slot: 1 while the pool has it, which the ring cannot cancel. */
   readonly #isPooled = new Uint8Array(OPERATIONS_MAX);
   readonly #generations = new Int32Array(OPERATIONS_MAX).fill(1);
   readonly #free: number[] = [];
-  readonly #entry = new Int32Array(16);
+  readonly #entry = new Int32Array(ENTRY_WORDS);
   #onRing = 0;
   #isClosed = false;
   /** A kernel timespec for each slot. */
@@ -245,13 +256,38 @@ export class UringOperations implements Operations {
       if (done !== undefined) this.cancel(this.#generations[slot]! * OPERATIONS_MAX + slot);
   }
 
+  unsafeSubmit({ entry, buffers = [] }: UnsafeSubmission, done: UnsafeDone): number {
+    checkUnsafeEntry(entry);
+    for (const { word, bytes } of buffers) {
+      checkBuffer("unsafeSubmit", bytes);
+      if (!Number.isInteger(word) || word < 2 || word > 14 || (word >= 7 && word <= 9))
+        throw new RangeError(`Cannot unsafeSubmit: word ${word} of an entry holds no address`);
+    }
+    const slot = this.#takeSlot("unsafeSubmit", done);
+    const generation = this.#generations[slot]!;
+    const own = entry.slice();
+    for (const { word, bytes } of buffers) {
+      const address = this.#ring.native.addressOf(bytes.buffer as ArrayBuffer) + bytes.byteOffset;
+      own[word] = lowWord(address);
+      own[word + 1] = highWord(address);
+    }
+    own[8] = packUserData(KIND_OPERATION, slot);
+    own[9] = generation;
+    this.#kept[slot] = buffers.map(({ bytes }) => bytes);
+    this.#ring.submitAt(own);
+    this.#count(1);
+    return generation * OPERATIONS_MAX + slot;
+  }
+
   /** A completion of kind `KIND_OPERATION`. False when it is stale. */
-  complete(slot: number, generation: number, result: number): boolean {
+  complete(slot: number, generation: number, result: number, flags: number): boolean {
     const done = this.#done[slot];
     if (done === undefined || this.#generations[slot] !== generation) return false;
-    this.#release(slot);
-    this.#count(-1);
-    done(result);
+    if ((flags & IORING_CQE_F_MORE) === 0) {
+      this.#release(slot);
+      this.#count(-1);
+    }
+    done(result, flags);
     return true;
   }
 
@@ -337,7 +373,7 @@ export class UringOperations implements Operations {
     return this.#free.length > 0 ? this.#free[this.#free.length - 1]! : this.#done.length;
   }
 
-  #takeSlot(name: string, done: OperationDone): number {
+  #takeSlot(name: string, done: UnsafeDone): number {
     const slot = this.#peekSlot(name);
     if (this.#free.length > 0) this.#free.pop();
     assert(this.#done[slot] === undefined, "an operation slot was free");
@@ -408,6 +444,16 @@ function pathEntry({ call, flags = 0, mode }: PathRequest, room: PathRoom, secon
     case "symlink":
       return { ...entry, offset: to };
   }
+}
+
+function checkUnsafeEntry(entry: Int32Array): void {
+  if (!(entry instanceof Int32Array)) throw new TypeError("Cannot unsafeSubmit: the entry is not an Int32Array");
+  if (entry.length !== ENTRY_WORDS)
+    throw new RangeError(`Cannot unsafeSubmit: an entry of this ring has ${ENTRY_WORDS} words, not ${entry.length}`);
+  if (((entry[0]! >>> 8) & IOSQE_CQE_SKIP_SUCCESS) !== 0)
+    throw new RangeError(
+      "Cannot unsafeSubmit: with IOSQE_CQE_SKIP_SUCCESS nobody would know when the buffers are free",
+    );
 }
 
 function checkTransfer(operation: string, descriptor: number, position: number): void {

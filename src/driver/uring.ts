@@ -320,7 +320,7 @@ class UringDriver extends SocketDriver {
         this.#connectCompleted(slot, result);
         return;
       case KIND_OPERATION:
-        if (!this.operations.complete(slot, generation, result)) this.#stale(flags);
+        if (!this.operations.complete(slot, generation, result, flags)) this.#stale(flags);
         return;
       case KIND_LOOP:
         // The poll leaves with the next submission, which is after libuv has had its turn.
