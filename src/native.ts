@@ -77,7 +77,8 @@ export interface NativeAddon {
   epollSend(handle: object, count: number): void;
   descriptorTable(handle: object, count: number): ArrayBuffer | number;
   closeSource(handle: object): void;
-  addressOf(buffer: ArrayBuffer): number;
+  /** Of a typed array also where that lies in shared memory. */
+  addressOf(buffer: ArrayBuffer | Uint8Array): number;
   startLoop(handle: object, turn: () => void, inverted: number): number;
   stopLoop(handle: object): void;
   /** `words` lie in shared memory. */

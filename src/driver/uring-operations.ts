@@ -267,7 +267,7 @@ export class UringOperations implements Operations {
     const generation = this.#generations[slot]!;
     const own = entry.slice();
     for (const { word, bytes } of buffers) {
-      const address = this.#ring.native.addressOf(bytes.buffer as ArrayBuffer) + bytes.byteOffset;
+      const address = this.#ring.native.addressOf(bytes);
       own[word] = lowWord(address);
       own[word + 1] = highWord(address);
     }
@@ -313,7 +313,7 @@ export class UringOperations implements Operations {
     { descriptor, buffer, position }: { descriptor: number; buffer: Uint8Array; position: number },
     done: OperationDone,
   ): number {
-    const address = this.#ring.native.addressOf(buffer.buffer as ArrayBuffer) + buffer.byteOffset;
+    const address = this.#ring.native.addressOf(buffer);
     const length = Math.min(buffer.byteLength, TRANSFER_BYTES_MAX);
     return this.#submit(name, { opcode, descriptor, address, length, offset: position, kept: buffer }, done);
   }
@@ -328,7 +328,7 @@ export class UringOperations implements Operations {
     const { native } = this.#ring;
     const vector = new Int32Array(buffers.length * IOVEC_WORDS);
     for (const [index, buffer] of buffers.entries()) {
-      const address = native.addressOf(buffer.buffer as ArrayBuffer) + buffer.byteOffset;
+      const address = native.addressOf(buffer);
       const at = index * IOVEC_WORDS;
       vector[at] = lowWord(address);
       vector[at + 1] = highWord(address);

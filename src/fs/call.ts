@@ -55,6 +55,8 @@ export function operate(call: Call, begin: Begin): Promise<number> {
 /** Runs a call of node:fs, which goes to libuv's pool of threads. */
 export function pooled<T>(call: Call, run: () => Promise<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
+    checkTimeoutMs(call.options?.timeoutMs ?? 0);
+    throwIfGivenUp(call);
     const stop = guard(call, reject);
     run().then(
       (value) => {
@@ -72,15 +74,22 @@ export function pooled<T>(call: Call, run: () => Promise<T>): Promise<T> {
 /** Waits; for what has to be tried again. */
 export function pause(call: Call, ms: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      stop();
-      resolve();
-    }, ms);
+    throwIfGivenUp(call);
+    let timer: NodeJS.Timeout | undefined;
     const stop = guard(call, (error) => {
       clearTimeout(timer);
       reject(error);
     });
+    timer = setTimeout(() => {
+      stop();
+      resolve();
+    }, ms);
   });
+}
+
+/** Options with the moment at which their time is over, of the clock of `performance`. */
+interface DeadlineOptions extends CallOptions {
+  readonly deadlineMs?: number;
 }
 
 /** The options with what is left of their time, for a call that is made of several. Gives what each part takes. */
@@ -88,20 +97,31 @@ export function shared(options: CallOptions | undefined): CallOptions | undefine
   const { signal, timeoutMs = 0 } = options ?? {};
   checkTimeoutMs(timeoutMs);
   if (timeoutMs === 0) return signal === undefined ? undefined : { signal };
-  const endMs = performance.now() + timeoutMs;
-  return {
+  const deadlineMs = performance.now() + timeoutMs;
+  const limits: DeadlineOptions = {
     signal,
+    deadlineMs,
     get timeoutMs() {
       // Zero would be no limit at all.
-      return Math.max(0.01, endMs - performance.now());
+      return Math.max(0.01, deadlineMs - performance.now());
     },
   };
+  return limits;
 }
 
 /** Throws what a call that was given up before it began rejects with. */
 export function throwIfGivenUp(call: Call): void {
-  const signal = call.options?.signal;
+  if (call.options === undefined) return;
+  const { signal, deadlineMs }: DeadlineOptions = call.options;
   if (signal?.aborted === true) throw abortedError(call, signal);
+  if (deadlineMs !== undefined && performance.now() >= deadlineMs) throw timeoutError(call);
+}
+
+/** Whether a call rejected because it was given up, and not because of what it was to do. */
+export function isGivenUp(error: unknown): boolean {
+  return (
+    error instanceof RingloomError && (error.code === "ERR_RINGLOOM_ABORTED" || error.code === "ERR_RINGLOOM_TIMEOUT")
+  );
 }
 
 function operateGuarded(call: Call, begin: Begin): Promise<number> {
@@ -128,12 +148,10 @@ function operateGuarded(call: Call, begin: Begin): Promise<number> {
   });
 }
 
-/** Calls `giveUp` once, when the signal is aborted or the time is over. Returns what ends that. */
+/** Calls `giveUp` once, when the signal is aborted or the time is over; neither is so yet. Returns what ends that. Throws nothing: what it guards may have begun. */
 function guard(call: Call, giveUp: (error: RingloomError) => void): () => void {
   const { signal, timeoutMs = 0 } = call.options ?? {};
-  checkTimeoutMs(timeoutMs);
   if (signal === undefined && timeoutMs === 0) return () => {};
-  throwIfGivenUp(call);
   let forget: (() => void) | undefined;
   let timer: NodeJS.Timeout | undefined;
   const stop = (): void => {

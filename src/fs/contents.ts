@@ -96,7 +96,7 @@ export async function writeFile(
 
 /**
  * Replaces a file in one step: whoever opens it finds all of the old contents or all of the new ones, also after a crash. The new contents go to a file beside it, which then gets the name. A symbolic link is
- * itself replaced; so is one name of several, of which the others keep the old contents.
+ * itself replaced; so is one name of several, of which the others keep the old contents. The file is the process's own then, whoever had the old one.
  *
  * ```ts run
  * import { readTextFile, remove, writeFileAtomic } from "ringloom/fs";

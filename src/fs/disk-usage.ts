@@ -1,7 +1,7 @@
 /** What a tree takes on its device, as `du` counts it. */
 import type { FileStat } from "../driver/file-stat.js";
 import { checkConcurrency, forEachBounded } from "./bounded.js";
-import { type CallOptions, shared } from "./call.js";
+import { type CallOptions, isGivenUp, shared } from "./call.js";
 import { type FileName, toText } from "./file-name.js";
 import { stat } from "./stat.js";
 import { walk } from "./walk.js";
@@ -56,7 +56,7 @@ export async function diskUsage(name: FileName, options: DiskUsageOptions = {}):
     try {
       count.add(await stat(entry.path, { ...limits, followLinks: false }));
     } catch (error) {
-      if (onError === undefined || options.signal?.aborted === true) throw error;
+      if (onError === undefined || isGivenUp(error)) throw error;
       onError(error);
     }
   });

@@ -8,7 +8,7 @@
 import { join } from "node:path";
 import type { FileType } from "../driver/file-stat.js";
 import { checkConcurrency } from "./bounded.js";
-import { type CallOptions, shared, throwIfGivenUp } from "./call.js";
+import { type CallOptions, isGivenUp, shared, throwIfGivenUp } from "./call.js";
 import { type DirectoryEntry, readdir } from "./directory.js";
 import { type FileName, toText } from "./file-name.js";
 
@@ -163,9 +163,8 @@ class Walk {
 
   #failed(error: unknown): void {
     const { onError } = this.#options;
-    const isGivenUp = this.#options.signal?.aborted === true;
     try {
-      if (onError === undefined || isGivenUp) this.#failure ??= { error };
+      if (onError === undefined || isGivenUp(error)) this.#failure ??= { error };
       else onError(error);
     } catch (thrown) {
       this.#failure ??= { error: thrown };

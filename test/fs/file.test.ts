@@ -302,6 +302,30 @@ describeOverDrivers("File", (driver) => {
     assert.equal(fs.readFileSync(path, "utf8"), "x");
   });
 
+  test("memory that threads share is read into and written from", async () => {
+    await opened(newPath("0123456789"), { read: true, write: true }, async (file) => {
+      const memory = new Uint8Array(new SharedArrayBuffer(16), 3, 8);
+      const [cached, rest] = [memory.subarray(0, 4), memory.subarray(4)];
+      assert.equal(await file.readAt(cached, 0), 4);
+      assert.equal(await file.readVector([rest], { position: 5 }), 4);
+      assert.equal(text(Uint8Array.from(memory)), "01235678");
+      await file.writeAt(memory, 2);
+      assert.equal(text(await file.readToEnd()), "0101235678");
+    });
+  });
+
+  test("a deadline holds for all parts of a call together", async () => {
+    const path = newPath(Buffer.alloc(20_000_000));
+    await opened(path, {}, async (file) => {
+      const started = performance.now();
+      // Each piece comes from the page cache, sooner than any timer could fire.
+      const reading = (async () => {
+        while (performance.now() - started < 20_000) await file.readToEnd({ timeoutMs: 0.5 });
+      })();
+      await assert.rejects(reading, { code: "ERR_RINGLOOM_TIMEOUT" });
+    });
+  });
+
   test("a signal and a deadline that come to nothing change nothing", async () => {
     await opened(newPath("0123456789"), { signal: new AbortController().signal, timeoutMs: 60_000 }, async (file) => {
       const options = { signal: new AbortController().signal, timeoutMs: 60_000 };

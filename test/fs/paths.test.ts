@@ -228,6 +228,13 @@ describeOverDrivers("ringloom/fs", () => {
     const errors: unknown[] = [];
     assert.deepEqual(await walked(at("missing"), { onError: (error) => errors.push(error) }), []);
     assert.equal(errors.length, 1);
+    const hasTimedOut = { code: "ERR_RINGLOOM_TIMEOUT" };
+    await assert.rejects(walked(at("tree"), { timeoutMs: 0.001, onError: (error) => errors.push(error) }), hasTimedOut);
+    await assert.rejects(
+      diskUsage(at("tree"), { timeoutMs: 0.001, onError: (error) => errors.push(error) }),
+      hasTimedOut,
+    );
+    assert.equal(errors.length, 1);
     for (const concurrency of [0, 1.5, 1_025]) await assert.rejects(walked(at("tree"), { concurrency }), RangeError);
   });
 
