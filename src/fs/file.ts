@@ -4,13 +4,15 @@
  * The descriptor stays open until the last operation on it has ended: one that waits in libuv's pool would otherwise meet whatever file gets the same number next.
  */
 import { constants } from "node:buffer";
+import { close as closeWithNode } from "node:fs";
+import { promisify } from "node:util";
 import { checkBuffer, checkPosition } from "../driver/arguments.js";
 import { CURRENT_POSITION } from "../driver/contract.js";
 import type { FileStat } from "../driver/file-stat.js";
 import { errnoError, RingloomError } from "../errors.js";
 import { threadDriver } from "../runtime/thread-driver.js";
 import { EAGAIN, ESPIPE } from "../uapi.js";
-import { type Begin, type Call, type CallOptions, operate, shared, throwIfGivenUp } from "./call.js";
+import { type Begin, type Call, type CallOptions, operate, pooled, shared, throwIfGivenUp } from "./call.js";
 import { type LockOptions, lock, tryLock, unlock } from "./file-lock.js";
 import { type FileName, toPath, toText } from "./file-name.js";
 import { fitsInline, renewed, takeInline } from "./inline-reads.js";
@@ -37,6 +39,7 @@ export interface ReadToEndOptions extends CallOptions {
 }
 
 const CHUNK_BYTES = 64 * 1024;
+const closeInPool = promisify(closeWithNode);
 const NOTHING = new Uint8Array(0);
 const EFBIG = 27;
 const EIO = 5;
@@ -167,9 +170,9 @@ export class File {
     await this.#writeBuffers([bytesOf(data)], position, options);
   }
 
-  /** Writes all of `data` where the last read or write without a position ended, or at `position`; to the end of a file that was opened with `append`. */
-  write(data: Uint8Array | string, options: TransferOptions = {}): Promise<void> {
-    return this.writeVector([bytesOf(data)], options);
+  /** Writes all of `data` where the last read or write without a position ended, or at `position`. A file that was opened with `append` is written at its end only, and reads go on where they were. */
+  async write(data: Uint8Array | string, options: TransferOptions = {}): Promise<void> {
+    await this.writeVector([bytesOf(data)], options);
   }
 
   /** Writes several buffers, one after the other; else like {@link write}. */
@@ -177,18 +180,15 @@ export class File {
     const { position } = options;
     if (position !== undefined) return this.#writeBuffers(buffers, position, options);
     return this.#inOrder(async () => {
-      await this.#writeBuffers(buffers, this.#isAppending ? CURRENT_POSITION : this.#position, options);
+      if (this.#isAppending) return this.#writeBuffers(buffers, CURRENT_POSITION, options);
+      await this.#writeBuffers(buffers, this.#position, options);
       this.#position += totalBytes(buffers);
     });
   }
 
   /** Writes to the end of the file. It must have been opened with `append`, so that nobody else's bytes are overwritten. */
   async append(data: Uint8Array | string, options: CallOptions = {}): Promise<void> {
-    if (!this.#isAppending)
-      throw new RingloomError("ERR_RINGLOOM_INVALID_OPTION", `Cannot append to ${this.path}: open it with append`, {
-        operation: "append",
-        details: { path: this.path },
-      });
+    if (!this.#isAppending) throw this.#invalid("append", "which was not opened with append");
     await this.write(data, givenUpBy(options));
   }
 
@@ -268,7 +268,7 @@ export class File {
       });
     const descriptor = this.#descriptor;
     this.#descriptor = -1;
-    await operate(this.#call("close", undefined), (operations, done) => operations.closeFile(descriptor, done));
+    await closeDescriptor(this.#call("close", undefined), descriptor);
   }
 
   /** What the page cache has, or a negative error number: -EAGAIN, too, when the allowance of such reads is used up. */
@@ -367,7 +367,8 @@ export class File {
     options: CallOptions | undefined,
   ): Promise<void> {
     for (const buffer of buffers) checkBuffer("write", buffer);
-    if (position !== CURRENT_POSITION || !this.#isAppending) checkPosition("write", position);
+    if (!this.#isAppending) checkPosition("write", position);
+    else if (position !== CURRENT_POSITION) throw this.#invalid("write", "which was opened with append, at a position");
     this.#enter("write");
     try {
       const limits = shared(options);
@@ -485,6 +486,11 @@ export class File {
     if (this.#closed !== undefined) throw this.#closedError(operation);
   }
 
+  #invalid(operation: string, problem: string): RingloomError {
+    const message = `Cannot ${operation} to ${this.path}, ${problem}`;
+    return new RingloomError("ERR_RINGLOOM_INVALID_OPTION", message, { operation, details: { path: this.path } });
+  }
+
   #closedError(operation: string): RingloomError {
     return new RingloomError("ERR_RINGLOOM_CLOSED", `Cannot ${operation}: the file ${this.path} is closed`, {
       operation,
@@ -495,7 +501,20 @@ export class File {
 
 /** Whoever gave up an open that then succeeded will never hear of the descriptor. */
 function closeLate(result: number): void {
-  if (result >= 0) threadDriver().driver.operations.closeFile(result, () => {});
+  if (result >= 0)
+    closeDescriptor({ operation: "close", details: {}, options: undefined }, result).catch(() => {
+      // Nobody has written to it, and it is closed whatever the kernel says.
+    });
+}
+
+/** A thread with as many operations as it may have can still close: a descriptor that stays open would be lost. */
+async function closeDescriptor(call: Call, descriptor: number): Promise<void> {
+  try {
+    await operate(call, (operations, done) => operations.closeFile(descriptor, done));
+  } catch (error) {
+    if (!isCode(error, "ERR_RINGLOOM_OVERLOADED")) throw error;
+    await pooled(call, () => closeInPool(descriptor));
+  }
 }
 
 function givenUpBy({ signal, timeoutMs }: CallOptions): CallOptions | undefined {

@@ -106,9 +106,14 @@ describeOverDrivers("A thread with too many operations", () => {
     const path = join(folder, "file");
     fs.writeFileSync(path, "x");
     const { operations } = threadDriver().driver;
+    const file = await open(path);
+    const { descriptor } = file;
     const ids = Array.from({ length: OPERATIONS_MAX }, () => operations.timeout(100_000, () => {}));
     await assert.rejects(stat(path), { code: "ERR_RINGLOOM_OVERLOADED" });
     await assert.rejects(readFile(path), { code: "ERR_RINGLOOM_OVERLOADED" });
+    // A descriptor must not be lost for want of an operation.
+    await file.close();
+    assert.throws(() => fs.fstatSync(descriptor), { code: "EBADF" });
     for (const id of ids) operations.cancel(id);
     await within(
       "room",

@@ -8,7 +8,7 @@ import { type File, open } from "../../src/fs/index.js";
 import { describeOverDrivers } from "../support/file-drivers.js";
 import { Random, seedOf } from "../support/random.js";
 
-const STEPS = 300;
+const STEPS = 120;
 const BYTES_MAX = 200_000;
 
 /** What the file must contain, and where its transfers without a position stand. */

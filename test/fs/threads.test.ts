@@ -42,7 +42,7 @@ after(() => fs.rmSync(folder, { recursive: true }));
 for (const { name, skip } of driversUnderTest) {
   const start = (number: number, isEndless: boolean): Worker =>
     new Worker(new URL(`data:text/javascript,${encodeURIComponent(PROGRAM)}`), {
-      workerData: { path: join(folder, `${name}-${isEndless}-${number}`), rounds: 20, isEndless },
+      workerData: { path: join(folder, `${name}-${isEndless}-${number}`), rounds: 8, isEndless },
       env: { ...process.env, RINGLOOM_DRIVER: name },
     });
 
@@ -57,7 +57,7 @@ for (const { name, skip } of driversUnderTest) {
   });
 
   test(`threads that are terminated while the kernel works for them harm nobody, on ${name}`, { skip }, async () => {
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 3; round++) {
       const worker = start(round, true);
       await within("a thread to be at work", once(worker, "message"));
       await within("a thread to be gone", worker.terminate());
