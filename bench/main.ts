@@ -12,6 +12,7 @@ import { Notes, Results } from "./harness/rows.js";
 import type { Suite } from "./harness/suite.js";
 import { exitCodeOf } from "./harness/verdict.js";
 import { frameworksSuite } from "./suites/frameworks.js";
+import { fsSuite } from "./suites/fs.js";
 import { heapSuite } from "./suites/heap.js";
 import { httpSuite } from "./suites/http.js";
 import { messagesSuite } from "./suites/messages.js";
@@ -31,6 +32,7 @@ const SUITES: readonly Suite[] = [
   wsSuite,
   timersSuite,
   netSuite,
+  fsSuite,
   schedulerSuite,
 ];
 

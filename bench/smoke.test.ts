@@ -25,6 +25,12 @@ const compiled = [
     need: "net-echo",
     metric: "ns/op",
     rows: 2,
+  {
+    suite: "fs",
+    subjects: "node-fs-callbacks,ringloom",
+    cases: "fs_read_rtt_4k,fs_read_throughput_4k_qd32",
+    metric: "ns/op",
+    rows: 4,
   },
 ] as const;
 

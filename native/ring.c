@@ -119,7 +119,7 @@ static bool operations_ended(const struct rl_ring *ring) {
   uint32_t tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
   int32_t ended = 0;
   for (uint32_t head = *ring->cq_head; head != tail; head++)
-    if (kind_of(event_at(ring, head)) == RL_KIND_OPERATION) ended++;
+    if (kind_of(event_at(ring, head)) == RL_KIND_OPERATION && !(event_at(ring, head)->flags & IORING_CQE_F_MORE)) ended++;
   return ended >= ring->source.control->operations;
 }
 

@@ -145,8 +145,13 @@ static napi_value address_of(napi_env env, napi_callback_info info) {
   void *data = NULL;
   size_t size = 0;
   if (!rl_args(env, info, 1, args)) return NULL;
-  if (napi_get_arraybuffer_info(env, args[0], &data, &size) != napi_ok) {
-    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "Cannot take the address: the value is not an ArrayBuffer");
+  bool is_view = false;
+  napi_typedarray_type type;
+  napi_is_typedarray(env, args[0], &is_view);
+  napi_status status = is_view ? napi_get_typedarray_info(env, args[0], &type, &size, &data, NULL, NULL)
+                               : napi_get_arraybuffer_info(env, args[0], &data, &size);
+  if (status != napi_ok) {
+    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "Cannot take the address: the value is neither an ArrayBuffer nor a typed array");
     return NULL;
   }
   return rl_number(env, (double)(uintptr_t)data);

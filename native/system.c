@@ -14,10 +14,12 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 union address {
@@ -313,6 +315,33 @@ static napi_value close_descriptor(napi_env env, napi_callback_info info) {
   return rl_number(env, close(rl_int(env, args[0])) < 0 ? -errno : 0);
 }
 
+/*
+ * readNow(fd, bytes, position): what the page cache has of it, and never waits for a disk. A count, or a negative error number: -EAGAIN for nothing there, -EOPNOTSUPP where
+ * the file system cannot tell. One call into the kernel and no ring: half of what an entry, its completion and a turn cost.
+ */
+static napi_value read_now(napi_env env, napi_callback_info info) {
+  napi_value args[3], result;
+  napi_typedarray_type type;
+  size_t length = 0;
+  void *data = NULL;
+  if (!rl_args(env, info, 3, args)) return NULL;
+  if (napi_get_typedarray_info(env, args[1], &type, &length, &data, NULL, NULL) != napi_ok || type != napi_uint8_array) {
+    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "Cannot readNow: the buffer is not a Uint8Array");
+    return NULL;
+  }
+  struct iovec vector = {.iov_base = data, .iov_len = length < INT32_MAX ? length : INT32_MAX};
+  ssize_t count = preadv2(rl_int(env, args[0]), &vector, 1, (off_t)rl_double(env, args[2]), RWF_NOWAIT);
+  napi_create_int32(env, count < 0 ? -errno : (int32_t)count, &result);
+  return result;
+}
+
+/* lockFile(fd, operation): flock(2). 0, or a negative error number; -EAGAIN with LOCK_NB when somebody else has it. */
+static napi_value lock_file(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  if (!rl_args(env, info, 2, args)) return NULL;
+  return rl_number(env, flock(rl_int(env, args[0]), rl_int(env, args[1])) < 0 ? -errno : 0);
+}
+
 /* setAffinity(cpus): pins the calling thread. 0, or a negative error number. */
 static napi_value set_affinity(napi_env env, napi_callback_info info) {
   napi_value args[1], element;
@@ -368,6 +397,8 @@ void rl_system_exports(napi_env env, napi_value exports) {
   rl_export(env, exports, "eventDescriptor", event_descriptor);
   rl_export(env, exports, "signalEvent", signal_event);
   rl_export(env, exports, "closeDescriptor", close_descriptor);
+  rl_export(env, exports, "readNow", read_now);
+  rl_export(env, exports, "lockFile", lock_file);
   rl_export(env, exports, "setAffinity", set_affinity);
   rl_export(env, exports, "getAffinity", get_affinity);
   rl_export(env, exports, "threadId", thread_id);

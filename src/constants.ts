@@ -41,6 +41,12 @@ export const RING_ENTRIES_DEFAULT = 1024;
 /** One-shot operations that can be pending at once on one shard. */
 export const OPERATIONS_MAX = 4096;
 
+/** Buffers of one vectored transfer: the kernel's `UIO_MAXIOV`. */
+export const VECTOR_BUFFERS_MAX = 1024;
+
+/** Bytes that reads may take from the page cache inside their calls before one of them lets the event loop have a turn. A read counts as 4 KiB at least. */
+export const INLINE_READ_BYTES_MAX = 1024 * 1024;
+
 /** Completions that one turn runs before it lets libuv have a look. */
 export const COMPLETIONS_PER_TURN_MAX = 4096;
 

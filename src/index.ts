@@ -29,6 +29,12 @@ export type { MemoryBudget } from "./runtime/memory-plan.js";
 export type { RosterEntry, ShardCondition } from "./runtime/roster.js";
 export { type InvokeOptions, invokeOnShard, type ShardFunction, shardFunction } from "./runtime/shard-functions.js";
 export { type RuntimeStats, runtimeStats, type ShardFigures, type ShardStats } from "./runtime/stats.js";
+export {
+  type UnsafeCompletion,
+  type UnsafeSubmission,
+  type UnsafeSubmitOptions,
+  unsafeSubmit,
+} from "./runtime/unsafe-submit.js";
 export type { TaskOptions } from "./scheduler/call-options.js";
 export { continueWith } from "./scheduler/continue-with.js";
 export type { ComputeFigures } from "./scheduler/figures.js";

@@ -78,7 +78,8 @@ export interface NativeAddon {
   epollSend(handle: object, count: number): void;
   descriptorTable(handle: object, count: number): ArrayBuffer | number;
   closeSource(handle: object): void;
-  addressOf(buffer: ArrayBuffer): number;
+  /** Of a typed array also where that lies in shared memory. */
+  addressOf(buffer: ArrayBuffer | Uint8Array): number;
   startLoop(handle: object, turn: () => void, inverted: number): number;
   stopLoop(handle: object): void;
   /** `words` lie in shared memory. */
@@ -112,6 +113,10 @@ export interface NativeAddon {
   eventDescriptor(): number;
   signalEvent(fd: number): number;
   closeDescriptor(fd: number): number;
+  /** A count, or a negative error number: -EAGAIN when the page cache does not have it. */
+  readNow(fd: number, buffer: Uint8Array, position: number): number;
+  /** flock(2), which waits only without LOCK_NB. */
+  lockFile(fd: number, operation: number): number;
   setAffinity(cpus: readonly number[]): number;
   getAffinity(): number[] | number;
   threadId(): number;

@@ -5,17 +5,28 @@
 
 /** Opcodes. */
 export const IORING_OP_NOP = 0;
+export const IORING_OP_READV = 1;
+export const IORING_OP_WRITEV = 2;
 export const IORING_OP_FSYNC = 3;
 export const IORING_OP_POLL_ADD = 6;
 export const IORING_OP_TIMEOUT = 11;
 export const IORING_OP_ACCEPT = 13;
 export const IORING_OP_ASYNC_CANCEL = 14;
 export const IORING_OP_CONNECT = 16;
+export const IORING_OP_FALLOCATE = 17;
+export const IORING_OP_OPENAT = 18;
 export const IORING_OP_CLOSE = 19;
+export const IORING_OP_STATX = 21;
 export const IORING_OP_READ = 22;
 export const IORING_OP_WRITE = 23;
 export const IORING_OP_SEND = 26;
 export const IORING_OP_RECV = 27;
+export const IORING_OP_RENAMEAT = 35;
+export const IORING_OP_UNLINKAT = 36;
+export const IORING_OP_MKDIRAT = 37;
+export const IORING_OP_SYMLINKAT = 38;
+export const IORING_OP_LINKAT = 39;
+export const IORING_OP_FTRUNCATE = 55;
 
 /** Setup flags. */
 export const IORING_SETUP_CLAMP = 1 << 4;
@@ -52,6 +63,21 @@ export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const SHUT_WR = 1;
 
+/** Names relative to the current directory, and flags of calls that take names, from fcntl.h and stat.h. */
+export const AT_FDCWD = -100;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const AT_REMOVEDIR = 0x200;
+export const AT_EMPTY_PATH = 0x1000;
+export const STATX_BASIC_STATS = 0x7ff;
+export const STATX_BTIME = 0x800;
+export const O_CLOEXEC = 0x80000;
+
+/** Operations of flock(2). */
+export const LOCK_SH = 1;
+export const LOCK_EX = 2;
+export const LOCK_NB = 4;
+export const LOCK_UN = 8;
+
 /** Socket options that take programs, from asm-generic/socket.h. */
 export const SO_ATTACH_FILTER = 26;
 export const SO_ATTACH_REUSEPORT_CBPF = 51;
@@ -62,6 +88,7 @@ export const EINTR = 4;
 export const EAGAIN = 11;
 export const ENFILE = 23;
 export const EMFILE = 24;
+export const ESPIPE = 29;
 export const EPIPE = 32;
 export const ENOBUFS = 105;
 export const ENOMEM = 12;

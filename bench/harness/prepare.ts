@@ -19,6 +19,7 @@ export type Need =
   | "msg-ring"
   | "net-echo"
   | "net-ring"
+  | "file-read"
   | "tokio"
   | "go";
 
@@ -67,6 +68,8 @@ function meet(need: Need): Promise<Unmet> {
     case "net-echo":
     case "net-ring":
       return compile(need);
+    case "file-read":
+      return compile("file-read");
     case "tokio":
       return buildTokio();
     case "go":

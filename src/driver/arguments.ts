@@ -1,7 +1,8 @@
 /** The argument checks that every driver makes, before any state changes. */
 import { isIP } from "node:net";
+import { VECTOR_BUFFERS_MAX } from "../constants.js";
 import { RingloomError } from "../errors.js";
-import type { ListenAddress, ListenPath } from "./contract.js";
+import { CURRENT_POSITION, type FilePath, type ListenAddress, type ListenPath, type PathRequest } from "./contract.js";
 
 /** The longest timeout, in milliseconds: what Node's own timers take. */
 export const TIMEOUT_MS_MAX = 0x7fff_ffff;
@@ -47,6 +48,49 @@ export function checkDescriptor(operation: string, descriptor: number): void {
 export function checkPosition(operation: string, position: number): void {
   if (!Number.isSafeInteger(position) || position < 0)
     throw new RangeError(`Cannot ${operation}: ${position} is not a position in a file`);
+}
+
+/** Like {@link checkPosition}, for what may also be the file's own position. */
+export function checkTransferPosition(operation: string, position: number): void {
+  if (position !== CURRENT_POSITION) checkPosition(operation, position);
+}
+
+/** Throws a RangeError for a number that cannot be a length in bytes. */
+export function checkLength(operation: string, length: number): void {
+  if (!Number.isSafeInteger(length) || length < 0)
+    throw new RangeError(`Cannot ${operation}: ${length} is not a number of bytes`);
+}
+
+/** Throws a TypeError for what is no buffer. */
+export function checkBuffer(operation: string, buffer: Uint8Array): void {
+  if (!(buffer instanceof Uint8Array)) throw new TypeError(`Cannot ${operation}: the buffer is not a Uint8Array`);
+}
+
+/** Throws a TypeError for what is no list of buffers, a RangeError for too many. */
+export function checkBuffers(operation: string, buffers: readonly Uint8Array[]): void {
+  if (!Array.isArray(buffers)) throw new TypeError(`Cannot ${operation}: the buffers are not an array`);
+  if (buffers.length === 0 || buffers.length > VECTOR_BUFFERS_MAX)
+    throw new RangeError(`Cannot ${operation}: there are ${buffers.length} buffers, not 1 to ${VECTOR_BUFFERS_MAX}`);
+  for (const buffer of buffers) checkBuffer(operation, buffer);
+}
+
+/** Throws a TypeError for a request whose names cannot be names. */
+export function checkPathRequest(request: PathRequest): void {
+  checkPath(request.call, request.path);
+  const hasTwo = request.call === "rename" || request.call === "link" || request.call === "symlink";
+  if (hasTwo) checkPath(request.call, request.to);
+}
+
+/** Throws a TypeError for what is neither a name nor a descriptor. */
+export function checkStatTarget(target: FilePath | number): void {
+  if (typeof target === "number") checkDescriptor("stat", target);
+  else checkPath("stat", target);
+}
+
+/** The kernel takes a name up to its first zero byte, so one inside would name another file. */
+function checkPath(operation: string, path: FilePath | undefined): void {
+  const isName = typeof path === "string" ? !path.includes("\0") : path instanceof Uint8Array && !path.includes(0);
+  if (!isName) throw new TypeError(`Cannot ${operation}: the path is not text or bytes without a zero byte`);
 }
 
 /** Throws a RangeError for a number of milliseconds that no timer can wait. */

@@ -48,6 +48,7 @@
  * The doorbell stays its creator's: a shutdown does not close it, a ring after that does nothing, and the next driver that is created with it, on whatever
  * thread, answers for the rings that nobody has answered.
  */
+import type { FileStat } from "./file-stat.js";
 
 /**
  * What a driver is called, in options, in `RINGLOOM_DRIVER` and in reports.
@@ -338,9 +339,61 @@ export interface Driver {
 export type OperationDone = (result: number) => void;
 
 /**
+ * A completion callback of {@link Operations.stat}: `stat` is there when `result` is 0.
+ * @experimental
+ */
+export type StatDone = (result: number, stat: FileStat | undefined) => void;
+
+/**
+ * The name of a file: text, which is encoded as UTF-8, or the bytes of a name that is no text.
+ * @experimental
+ */
+export type FilePath = string | Uint8Array;
+
+/**
+ * A system call that names one file, or two.
+ * @experimental
+ */
+export interface PathRequest {
+  /** What is to be done. `symlink` makes `to` a link whose text is `path`; `rename` and `link` go from `path` to `to`. */
+  readonly call: "open" | "mkdir" | "rmdir" | "unlink" | "rename" | "link" | "symlink";
+  readonly path: FilePath;
+  /** The second name, of `rename`, `link` and `symlink`. */
+  readonly to?: FilePath | undefined;
+  /** Of `open`: the `O_…` flags of open(2). The descriptor is always closed by exec. */
+  readonly flags?: number | undefined;
+  /** Of `open` and `mkdir`: permission bits of what is made, less the umask. Default: 0o666 and 0o777. */
+  readonly mode?: number | undefined;
+}
+
+/**
+ * An entry of the submission queue as the kernel wants it, and the memory that it names. Nothing in it is checked: a wrong address is memory that the kernel overwrites.
+ * @experimental
+ */
+export interface UnsafeSubmission {
+  /** The 16 words of `struct io_uring_sqe`. Words 8 and 9, `user_data`, are the driver's and are overwritten. */
+  readonly entry: Int32Array;
+  /** Memory that the kernel uses: its address is put into `word` and the word behind it, and it stays where it is until the last completion. */
+  readonly buffers?: readonly { readonly word: number; readonly bytes: Uint8Array }[] | undefined;
+}
+
+/**
+ * A completion callback of {@link Operations.unsafeSubmit}: the two fields of `struct io_uring_cqe`. While `flags` has `IORING_CQE_F_MORE` there are more to come.
+ * @experimental
+ */
+export type UnsafeDone = (result: number, flags: number) => void;
+
+/**
+ * The position that stands for the file's own: where the last transfer without a position ended. For pipes, terminals and sockets there is no other.
+ * @experimental
+ */
+export const CURRENT_POSITION = -1;
+
+/**
  * The completion-style core: submit, then be told once. Each method returns an operation id for {@link Operations.cancel}, or throws
  * `ERR_RINGLOOM_OVERLOADED` when every operation slot is taken. Buffers belong to the driver until the completion. On `epoll` and `portable`
- * file operations go through libuv's pool of threads: they wait while it is busy, and one that it has begun cannot be cancelled any more.
+ * file operations go through libuv's pool of threads: they wait while it is busy, and one that it has begun cannot be cancelled any more. So do
+ * those on `uring` whose opcode the kernel lacks.
  * @experimental
  */
 export interface Operations {
@@ -348,12 +401,39 @@ export interface Operations {
   nop(done: OperationDone): number;
   /** Completes with -ETIME after `ms` milliseconds, 0 to 2^31 - 1. */
   timeout(ms: number, done: OperationDone): number;
-  /** Reads into `buffer` from `position` (bytes from the start of the file). */
+  /** Reads into `buffer` from `position` (bytes from the start of the file, or {@link CURRENT_POSITION}). */
   readAt(descriptor: number, buffer: Uint8Array, position: number, done: OperationDone): number;
-  /** Writes `buffer` at `position`. */
+  /** Writes `buffer` at `position`, or at {@link CURRENT_POSITION}. */
   writeAt(descriptor: number, buffer: Uint8Array, position: number, done: OperationDone): number;
+  /** Reads into several buffers, one after the other, at most {@link VECTOR_BUFFERS_MAX}. */
+  readVector(descriptor: number, buffers: readonly Uint8Array[], position: number, done: OperationDone): number;
+  /** Writes several buffers, one after the other, at most {@link VECTOR_BUFFERS_MAX}. */
+  writeVector(descriptor: number, buffers: readonly Uint8Array[], position: number, done: OperationDone): number;
+  /**
+   * Reads what is in memory already, inside the call, and never waits for a disk. Returns a count, which is short at the end of the file and where the rest is not in memory, or
+   * a negative error number: -EAGAIN when nothing is there yet, -EOPNOTSUPP (or -EINVAL) when this file or driver cannot tell. No operation slot is taken.
+   */
+  readNow(descriptor: number, buffer: Uint8Array, position: number): number;
   /** Flushes a file to its device; `dataOnly` is fdatasync. */
   fsync(descriptor: number, dataOnly: boolean, done: OperationDone): number;
+  /** Makes a file so many bytes long. */
+  truncate(descriptor: number, length: number, done: OperationDone): number;
+  /**
+   * Reserves room for `length` bytes from `position`, and makes the file at least that long. Through the pool, which has no such call, zeros are written behind the end of the file instead; what
+   * somebody appends meanwhile may be overwritten there.
+   */
+  allocate(descriptor: number, position: number, length: number, done: OperationDone): number;
+  /** Closes a descriptor. Whatever the result, it is closed then. */
+  closeFile(descriptor: number, done: OperationDone): number;
+  /** Runs a system call that names files. The result of `open` is a descriptor. */
+  path(request: PathRequest, done: OperationDone): number;
+  /** What the kernel knows of a file, by name or by descriptor. `followLinks` says whether a symbolic link stands for what it points to. */
+  stat(target: FilePath | number, followLinks: boolean, done: StatDone): number;
+  /**
+   * Submits an entry of the caller's own making, on drivers with a ring; others do not have the method. Throws a TypeError or RangeError for an entry that is none, or that would complete unseen
+   * (`IOSQE_CQE_SKIP_SUCCESS`).
+   */
+  unsafeSubmit?(submission: UnsafeSubmission, done: UnsafeDone): number;
   /** Asks that an operation end early: it then completes with -ECANCELED, unless it had already run. A stale id is ignored. */
   cancel(operation: number): void;
   /** How many operations have not completed. */

@@ -58,7 +58,7 @@ class EpollDriver extends SocketDriver implements OperationsOwner {
     super(options, events, { native, slots, pool, inverted, source: set, acceptor: set, descriptors: set.descriptors });
     this.#set = set;
     this.#slabOffset = offset;
-    this.operations = new NodeOperations(this);
+    this.operations = new NodeOperations(this, native);
     this.start();
   }
 

@@ -20,16 +20,23 @@ export type {
   DriverOptions,
   DriverStats,
   DriverWake,
+  FilePath,
   IdleHooks,
   ListenAddress,
   Listening,
   ListenPath,
   OperationDone,
   Operations,
+  PathRequest,
   ReceiveSlab,
   SpinPolicy,
+  StatDone,
+  UnsafeDone,
+  UnsafeSubmission,
 } from "./contract.js";
+export { CURRENT_POSITION } from "./contract.js";
 export { closeDoorbell, createDoorbell, forceDoorbell, type RingResult, ringDoorbell } from "./doorbell.js";
 export { createEpollDriver } from "./epoll.js";
+export type { FileStat, FileType } from "./file-stat.js";
 export { createPortableDriver } from "./portable.js";
 export { createUringDriver } from "./uring.js";

@@ -461,7 +461,39 @@ class NoOperations implements Operations {
     return this.nop();
   }
 
+  readVector(): number {
+    return this.nop();
+  }
+
+  writeVector(): number {
+    return this.nop();
+  }
+
+  readNow(): number {
+    return this.nop();
+  }
+
   fsync(): number {
+    return this.nop();
+  }
+
+  truncate(): number {
+    return this.nop();
+  }
+
+  allocate(): number {
+    return this.nop();
+  }
+
+  closeFile(): number {
+    return this.nop();
+  }
+
+  path(): number {
+    return this.nop();
+  }
+
+  stat(): number {
     return this.nop();
   }
 

@@ -3,17 +3,40 @@
  * cancels nothing. Completions that exist at once (a nop, a cancelled timeout) wait in a list for the next turn, because a completion
  * never runs inside the call that causes it.
  */
-import { fdatasync, fsync, read, write } from "node:fs";
 import { constants } from "node:os";
 import { assert } from "../assert.js";
 import { GENERATION_MAX, OPERATIONS_MAX } from "../constants.js";
 import { RingloomError } from "../errors.js";
-import { checkDescriptor, checkPosition, checkTimeout, closedError } from "./arguments.js";
-import type { OperationDone, Operations } from "./contract.js";
+import type { NativeAddon } from "../native.js";
+import {
+  checkBuffer,
+  checkBuffers,
+  checkDescriptor,
+  checkLength,
+  checkPathRequest,
+  checkPosition,
+  checkStatTarget,
+  checkTimeout,
+  checkTransferPosition,
+  closedError,
+} from "./arguments.js";
+import type { FilePath, OperationDone, Operations, PathRequest, StatDone } from "./contract.js";
+import {
+  poolAllocate,
+  poolClose,
+  poolPath,
+  poolRead,
+  poolReadVector,
+  poolStat,
+  poolSync,
+  poolTruncate,
+  poolWrite,
+  poolWriteVector,
+} from "./pool-files.js";
 
 const ETIME = constants.errno.ETIME ?? 62;
 const ECANCELED = constants.errno.ECANCELED ?? 125;
-const EIO = constants.errno.EIO ?? 5;
+const EOPNOTSUPP = constants.errno.EOPNOTSUPP ?? 95;
 
 /** What the operations need of their driver. */
 export interface OperationsOwner {
@@ -28,6 +51,7 @@ export interface OperationsOwner {
 /** {@link Operations} over Node's own calls. */
 export class NodeOperations implements Operations {
   readonly #owner: OperationsOwner;
+  readonly #native: NativeAddon | undefined;
   readonly #done: (OperationDone | undefined)[] = [];
   readonly #timers: (NodeJS.Timeout | undefined)[] = [];
   readonly #generations = new Int32Array(OPERATIONS_MAX).fill(1);
@@ -39,8 +63,10 @@ export class NodeOperations implements Operations {
   #isClosed = false;
   #isReferenced = true;
 
-  constructor(owner: OperationsOwner) {
+  /** `native` reads from the page cache; undefined where there is no addon, or none is wanted. */
+  constructor(owner: OperationsOwner, native?: NativeAddon) {
     this.#owner = owner;
+    this.#native = native;
   }
 
   get pendingNow(): number {
@@ -69,28 +95,88 @@ export class NodeOperations implements Operations {
   }
 
   readAt(descriptor: number, buffer: Uint8Array, position: number, done: OperationDone): number {
-    checkFileArguments("readAt", descriptor, position);
+    checkTransfer("readAt", descriptor, position);
+    checkBuffer("readAt", buffer);
     const slot = this.#acquire("readAt", done);
-    read(descriptor, buffer, 0, buffer.byteLength, position, (error, count) =>
-      this.#complete(slot, error === null ? count : resultOf(error)),
-    );
+    poolRead(descriptor, buffer, position, (result) => this.#complete(slot, result));
     return this.#idOf(slot);
   }
 
   writeAt(descriptor: number, buffer: Uint8Array, position: number, done: OperationDone): number {
-    checkFileArguments("writeAt", descriptor, position);
+    checkTransfer("writeAt", descriptor, position);
+    checkBuffer("writeAt", buffer);
     const slot = this.#acquire("writeAt", done);
-    write(descriptor, buffer, 0, buffer.byteLength, position, (error, count) =>
-      this.#complete(slot, error === null ? count : resultOf(error)),
-    );
+    poolWrite(descriptor, buffer, position, (result) => this.#complete(slot, result));
     return this.#idOf(slot);
   }
 
+  readVector(descriptor: number, buffers: readonly Uint8Array[], position: number, done: OperationDone): number {
+    checkTransfer("readVector", descriptor, position);
+    checkBuffers("readVector", buffers);
+    const slot = this.#acquire("readVector", done);
+    poolReadVector(descriptor, buffers, position, (result) => this.#complete(slot, result));
+    return this.#idOf(slot);
+  }
+
+  writeVector(descriptor: number, buffers: readonly Uint8Array[], position: number, done: OperationDone): number {
+    checkTransfer("writeVector", descriptor, position);
+    checkBuffers("writeVector", buffers);
+    const slot = this.#acquire("writeVector", done);
+    poolWriteVector(descriptor, buffers, position, (result) => this.#complete(slot, result));
+    return this.#idOf(slot);
+  }
+
+  readNow(descriptor: number, buffer: Uint8Array, position: number): number {
+    if (this.#native === undefined) return -EOPNOTSUPP;
+    return this.#native.readNow(descriptor, buffer, position);
+  }
+
   fsync(descriptor: number, dataOnly: boolean, done: OperationDone): number {
-    checkFileArguments("fsync", descriptor, 0);
+    checkDescriptor("fsync", descriptor);
     const slot = this.#acquire("fsync", done);
-    const synchronize = dataOnly ? fdatasync : fsync;
-    synchronize(descriptor, (error) => this.#complete(slot, error === null ? 0 : resultOf(error)));
+    poolSync(descriptor, dataOnly, (result) => this.#complete(slot, result));
+    return this.#idOf(slot);
+  }
+
+  truncate(descriptor: number, length: number, done: OperationDone): number {
+    checkDescriptor("truncate", descriptor);
+    checkLength("truncate", length);
+    const slot = this.#acquire("truncate", done);
+    poolTruncate(descriptor, length, (result) => this.#complete(slot, result));
+    return this.#idOf(slot);
+  }
+
+  allocate(descriptor: number, position: number, length: number, done: OperationDone): number {
+    checkDescriptor("allocate", descriptor);
+    checkPosition("allocate", position);
+    checkLength("allocate", length);
+    const slot = this.#acquire("allocate", done);
+    poolAllocate(descriptor, position, length, (result) => this.#complete(slot, result));
+    return this.#idOf(slot);
+  }
+
+  closeFile(descriptor: number, done: OperationDone): number {
+    checkDescriptor("closeFile", descriptor);
+    const slot = this.#acquire("closeFile", done);
+    poolClose(descriptor, (result) => this.#complete(slot, result));
+    return this.#idOf(slot);
+  }
+
+  path(request: PathRequest, done: OperationDone): number {
+    checkPathRequest(request);
+    const slot = this.#acquire(request.call, done);
+    poolPath(request, (result) => this.#complete(slot, result));
+    return this.#idOf(slot);
+  }
+
+  stat(target: FilePath | number, followLinks: boolean, done: StatDone): number {
+    checkStatTarget(target);
+    let found: Parameters<StatDone>[1];
+    const slot = this.#acquire("stat", (result) => done(result, found));
+    poolStat(target, followLinks, (result, stat) => {
+      found = stat;
+      this.#complete(slot, result);
+    });
     return this.#idOf(slot);
   }
 
@@ -187,12 +273,7 @@ function onTimeout(operations: NodeOperations, slot: number): void {
   operations.timerFired(slot);
 }
 
-function checkFileArguments(operation: string, descriptor: number, position: number): void {
+function checkTransfer(operation: string, descriptor: number, position: number): void {
   checkDescriptor(operation, descriptor);
-  checkPosition(operation, position);
-}
-
-/** The negative error number of a failed file operation. */
-function resultOf(error: NodeJS.ErrnoException): number {
-  return error.errno ?? -EIO;
+  checkTransferPosition(operation, position);
 }

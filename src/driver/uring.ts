@@ -63,6 +63,7 @@ import {
 import type { Driver, DriverEvents, DriverOptions, DriverStats } from "./contract.js";
 import { checkDoorbell } from "./doorbell.js";
 import { ReceiveBuffers } from "./receive-buffers.js";
+import { ringHasOpcode } from "./ring-opcodes.js";
 import { SlotTable } from "./slots.js";
 import { SocketDriver } from "./socket-driver.js";
 import { uringAcceptor } from "./uring-acceptor.js";
@@ -104,7 +105,11 @@ class UringDriver extends SocketDriver {
     super(options, events, { native, slots, pool, inverted, source: ring, acceptor: uringAcceptor(ring), descriptors });
     this.#ring = ring;
     this.#pending = new Int32Array(options.connectionsMax);
-    this.operations = new UringOperations(ring, () => this.updateKeepAlive());
+    this.operations = new UringOperations(ring, {
+      changed: () => this.updateKeepAlive(),
+      wake: () => this.wake(),
+      supports: (opcode) => ringHasOpcode(native, opcode),
+    });
     this.#buffers = new ReceiveBuffers(ring, options.receiveSlab);
     const writeAddress = native.addressOf(this.writeBytes.buffer as ArrayBuffer);
     this.#writeLow = lowWord(writeAddress);
@@ -325,7 +330,7 @@ class UringDriver extends SocketDriver {
         this.#connectCompleted(slot, result);
         return;
       case KIND_OPERATION:
-        if (!this.operations.complete(slot, generation, result)) this.#stale(flags);
+        if (!this.operations.complete(slot, generation, result, flags)) this.#stale(flags);
         return;
       case KIND_LOOP:
         // The poll leaves with the next submission, which is after libuv has had its turn.

@@ -133,6 +133,8 @@ export class Ring {
     target[at + 11] = 0;
     target[at + 12] = 0;
     target[at + 13] = 0;
+    target[at + 14] = 0;
+    target[at + 15] = 0;
     this.#publish();
   }
 

@@ -1,4 +1,5 @@
 // The Go subjects of the suites: `go-peer tasks …`, `go-peer net …`, `go-peer serve`, `go-peer timers …`.
+// The Go subjects of the suites `tasks`, `fs` and `mixed`: `go-peer tasks …`, `go-peer files …` and `go-peer serve`.
 package main
 
 import (
@@ -12,12 +13,15 @@ func main() {
 		runTasks(os.Args[2:])
 	} else if len(os.Args) > 1 && os.Args[1] == "net" {
 		runNet(os.Args[2:])
+	} else if len(os.Args) > 1 && os.Args[1] == "files" {
+		runFiles(os.Args[2:])
 	} else if len(os.Args) > 1 && os.Args[1] == "serve" {
 		serve()
 	} else if len(os.Args) > 1 && os.Args[1] == "timers" {
 		runTimers(os.Args[2:])
 	} else {
 		fmt.Fprintln(os.Stderr, "usage: go-peer tasks … | go-peer net … | go-peer serve | go-peer timers …")
+		fmt.Fprintln(os.Stderr, "usage: go-peer tasks … | go-peer files … | go-peer serve")
 		os.Exit(2)
 	}
 }

@@ -1,4 +1,6 @@
 //! The Tokio subjects of the suites: `ringloom-bench-tokio tasks …`, `ringloom-bench-tokio messages …`, `ringloom-bench-tokio timers …`, `ringloom-bench-tokio net …`.
+//! The Tokio subjects of the suites `fs`, `tasks` and `messages`: `ringloom-bench-tokio files …`, `… tasks …` and `… messages …`.
+mod files;
 mod kernel;
 mod messages;
 mod net;
@@ -8,12 +10,14 @@ mod timers;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
+        Some("files") => files::run(&arguments[1..]),
         Some("tasks") => tasks::run(&arguments[1..]),
         Some("messages") => messages::run(&arguments[1..]),
         Some("timers") => timers::run(&arguments[1..]),
         Some("net") => net::run(&arguments[1..]),
         _ => {
             eprintln!("usage: ringloom-bench-tokio tasks|messages|timers|net …");
+            eprintln!("usage: ringloom-bench-tokio files|tasks|messages …");
             std::process::exit(2);
         }
     }
