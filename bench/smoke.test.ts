@@ -25,6 +25,7 @@ const compiled = [
     need: "net-echo",
     metric: "ns/op",
     rows: 2,
+  },
   {
     suite: "fs",
     subjects: "node-fs-callbacks,ringloom",

@@ -1,5 +1,4 @@
-//! The Tokio subjects of the suites: `ringloom-bench-tokio tasks …`, `ringloom-bench-tokio messages …`, `ringloom-bench-tokio timers …`, `ringloom-bench-tokio net …`.
-//! The Tokio subjects of the suites `fs`, `tasks` and `messages`: `ringloom-bench-tokio files …`, `… tasks …` and `… messages …`.
+//! The Tokio subjects of the suites: `ringloom-bench-tokio files …`, `ringloom-bench-tokio tasks …`, `ringloom-bench-tokio messages …`, `ringloom-bench-tokio timers …`, `ringloom-bench-tokio net …`.
 mod files;
 mod kernel;
 mod messages;
@@ -16,8 +15,7 @@ fn main() {
         Some("timers") => timers::run(&arguments[1..]),
         Some("net") => net::run(&arguments[1..]),
         _ => {
-            eprintln!("usage: ringloom-bench-tokio tasks|messages|timers|net …");
-            eprintln!("usage: ringloom-bench-tokio files|tasks|messages …");
+            eprintln!("usage: ringloom-bench-tokio files|tasks|messages|timers|net …");
             std::process::exit(2);
         }
     }
