@@ -18,15 +18,33 @@ describe("orderAddresses()", () => {
   test("follows the examples of RFC 6724, section 10.2", () => {
     const cases: readonly (readonly [string[], string[]])[] = [
       // Prefer matching scope.
-      [["2001:db8:1::1", "198.51.100.121"], ["2001:db8:1::2", "fe80::1", "169.254.13.78"]],
-      [["198.51.100.121", "2001:db8:1::1"], ["fe80::1", "198.51.100.117"]],
+      [
+        ["2001:db8:1::1", "198.51.100.121"],
+        ["2001:db8:1::2", "fe80::1", "169.254.13.78"],
+      ],
+      [
+        ["198.51.100.121", "2001:db8:1::1"],
+        ["fe80::1", "198.51.100.117"],
+      ],
       // Prefer matching label.
-      [["2002:c633:6401::1", "2001:db8:1::1"], ["2002:c633:6401::2", "fe80::2"]],
+      [
+        ["2002:c633:6401::1", "2001:db8:1::1"],
+        ["2002:c633:6401::2", "fe80::2"],
+      ],
       // Prefer higher precedence: native over 6to4, IPv6 over IPv4.
-      [["2001:db8:1::1", "2002:c633:6401::1"], ["2002:c633:6401::2", "2001:db8:1::2", "fe80::2"]],
-      [["2001:db8:1::1", "10.1.2.3"], ["2001:db8:1::2", "fe80::1", "10.1.2.4"]],
+      [
+        ["2001:db8:1::1", "2002:c633:6401::1"],
+        ["2002:c633:6401::2", "2001:db8:1::2", "fe80::2"],
+      ],
+      [
+        ["2001:db8:1::1", "10.1.2.3"],
+        ["2001:db8:1::2", "fe80::1", "10.1.2.4"],
+      ],
       // Prefer smaller scope.
-      [["fe80::1", "2001:db8:1::1"], ["2001:db8:1::2", "fe80::2"]],
+      [
+        ["fe80::1", "2001:db8:1::1"],
+        ["2001:db8:1::2", "fe80::2"],
+      ],
     ];
     for (const [wanted, sources] of cases) {
       assert.deepEqual(order(wanted, sources), wanted);
@@ -62,7 +80,8 @@ describe("orderAddresses()", () => {
 
 describe("addressBytes()", () => {
   test("reads every way to write an address", () => {
-    const hex = (address: string) => Buffer.from(addressBytes({ address, family: isIP(address) as 4 | 6 })).toString("hex");
+    const hex = (address: string) =>
+      Buffer.from(addressBytes({ address, family: isIP(address) as 4 | 6 })).toString("hex");
     assert.equal(hex("::"), "0".repeat(32));
     assert.equal(hex("2001:db8::8:800:200c:417a"), "20010db80000000000080800200c417a");
     assert.equal(hex("fe80::1%eth0"), `fe80${"0".repeat(26)}01`);
@@ -93,7 +112,10 @@ describe("orderServices()", () => {
         assert.equal(ordered.length, list.length);
         assert.deepEqual(new Set(ordered), new Set(list));
         const priorities = ordered.map(({ priority }) => priority);
-        assert.deepEqual(priorities, [...priorities].sort((first, second) => first - second));
+        assert.deepEqual(
+          priorities,
+          [...priorities].sort((first, second) => first - second),
+        );
       }),
     );
   });

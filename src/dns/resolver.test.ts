@@ -246,7 +246,10 @@ describe("Resolver.resolveService()", () => {
         })),
       );
       const services = await resolver.resolveService("_db._tcp.test");
-      assert.deepEqual(services.map(({ host }) => host), ["large.test", "small.test", "backup.test"]);
+      assert.deepEqual(
+        services.map(({ host }) => host),
+        ["large.test", "small.test", "backup.test"],
+      );
       assert.deepEqual(services[0], { host: "large.test", port: 5_432, priority: 10, weight: 9 });
       await resolver.resolveService("_db._tcp.test");
       assert.equal(server.countOf("SRV _db._tcp.test"), 1);
@@ -266,6 +269,11 @@ describe("Resolver.resolve4() and resolve6()", () => {
       server.host("both.test", ["192.0.2.1", "2001:db8::1"]);
       assert.deepEqual(await resolver.resolve4("both.test"), ["192.0.2.1"]);
       assert.deepEqual(await resolver.resolve6("both.test"), ["2001:db8::1"]);
-      assert.deepEqual(await resolver.forConnect()("both.test", {}).then((list) => list.sort()), ["192.0.2.1", "2001:db8::1"]);
+      assert.deepEqual(
+        await resolver
+          .forConnect()("both.test", {})
+          .then((list) => list.sort()),
+        ["192.0.2.1", "2001:db8::1"],
+      );
     }));
 });

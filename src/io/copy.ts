@@ -11,7 +11,7 @@ import { Wait, type WaitOptions } from "./wait-options.js";
 export interface CopyOptions extends WaitOptions {
   /** The most that may be copied, in bytes: no limit. The byte after it is `ERR_RINGLOOM_TOO_LARGE`. */
   readonly bytesMax?: number;
-  /** The time in which a piece has to come and be written, in milliseconds; 0, the default, is no limit. Then `ERR_RINGLOOM_TIMEOUT`. */
+  /** The time in which a piece has to come and be written, in milliseconds; no limit unless given. Then `ERR_RINGLOOM_TIMEOUT`. */
   readonly idleTimeoutMs?: number;
   /** Whether the sink gets its end when the source has ended: no. */
   readonly end?: boolean;
@@ -104,7 +104,7 @@ async function pump(
   sink: ByteSink,
   { options, wait }: { readonly options: CopyOptions; readonly wait: Wait },
 ): Promise<number> {
-  const { bytesMax = Number.POSITIVE_INFINITY, idleTimeoutMs = 0, end = false, progress } = options;
+  const { bytesMax = Number.POSITIVE_INFINITY, idleTimeoutMs, end = false, progress } = options;
   if (!(bytesMax >= 0)) throw new RangeError(`Cannot copy: bytesMax is ${String(bytesMax)}`);
   let copied = 0;
   for (;;) {
@@ -120,10 +120,10 @@ async function pump(
   return copied;
 }
 
-function shorter({ signal, timeoutMs = 0 }: WaitOptions, idleTimeoutMs: number): WaitOptions {
-  if (!(idleTimeoutMs >= 0)) throw new RangeError(`Cannot copy: idleTimeoutMs is ${String(idleTimeoutMs)}`);
-  if (idleTimeoutMs === 0) return { signal, timeoutMs };
-  return { signal, timeoutMs: timeoutMs === 0 ? idleTimeoutMs : Math.min(timeoutMs, idleTimeoutMs) };
+function shorter({ signal, timeoutMs }: WaitOptions, idleTimeoutMs: number | undefined): WaitOptions {
+  if (idleTimeoutMs === undefined) return { signal, timeoutMs };
+  if (!(idleTimeoutMs > 0)) throw new RangeError(`Cannot copy: idleTimeoutMs is ${String(idleTimeoutMs)}`);
+  return { signal, timeoutMs: Math.min(timeoutMs ?? Number.POSITIVE_INFINITY, idleTimeoutMs) };
 }
 
 function tooLarge(bytesMax: number): RingloomError {

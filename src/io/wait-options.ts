@@ -9,25 +9,29 @@ import { within } from "../keyed/within.js";
 export interface WaitOptions {
   /** Gives the call up: `ERR_RINGLOOM_ABORTED`. */
   readonly signal?: AbortSignal | undefined;
-  /** The time that the whole call may take, in milliseconds; 0, the default, is no limit. Then `ERR_RINGLOOM_TIMEOUT`. */
+  /** The time that the whole call may take, in milliseconds; no limit unless given, and with 0 it does not wait at all. Then `ERR_RINGLOOM_TIMEOUT`. */
   readonly timeoutMs?: number | undefined;
 }
+
+/** The longest time that a timer of Node's takes, in milliseconds. */
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 
 /** One call with an end: it may wait several times, and its time runs from the first. */
 export class Wait {
   readonly #operation: string;
   readonly #signal: AbortSignal | undefined;
-  readonly #timeoutMs: number;
+  readonly #timeoutMs: number | undefined;
   readonly #endsAtMs: number;
 
   /** @throws RangeError for a time that is none. */
   constructor(operation: string, options: WaitOptions | undefined) {
-    const timeoutMs = options?.timeoutMs ?? 0;
-    if (!(timeoutMs >= 0)) throw new RangeError(`Cannot ${operation}: timeoutMs is ${String(timeoutMs)}`);
+    const timeoutMs = options?.timeoutMs;
+    if (timeoutMs !== undefined && !(timeoutMs >= 0))
+      throw new RangeError(`Cannot ${operation}: timeoutMs is ${String(timeoutMs)}`);
     this.#operation = operation;
     this.#signal = options?.signal;
     this.#timeoutMs = timeoutMs;
-    this.#endsAtMs = timeoutMs === 0 ? 0 : performance.now() + timeoutMs;
+    this.#endsAtMs = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs;
   }
 
   /**
@@ -36,10 +40,12 @@ export class Wait {
    */
   async for<Value>(value: Promise<Value>): Promise<Value> {
     this.check();
-    if (this.#signal === undefined && this.#endsAtMs === 0) return value;
+    const remainingMs = this.#remainingMs();
+    if (this.#signal === undefined && remainingMs === undefined) return value;
     return within(value, {
       signal: this.#signal,
-      timeoutMs: this.#endsAtMs === 0 ? 0 : Math.max(1, this.#endsAtMs - performance.now()),
+      // 0 is no limit there.
+      timeoutMs: remainingMs ?? 0,
       timedOut: () => this.#timedOut(),
       aborted: (reason) => this.#aborted(reason),
     });
@@ -48,14 +54,19 @@ export class Wait {
   /** Throws when the call's end has come. */
   check(): void {
     if (this.#signal?.aborted === true) throw this.#aborted(this.#signal.reason);
-    if (this.#endsAtMs !== 0 && performance.now() >= this.#endsAtMs) throw this.#timedOut();
+    if (this.#endsAtMs !== Number.POSITIVE_INFINITY && performance.now() >= this.#endsAtMs) throw this.#timedOut();
   }
 
   /** What is left of it, to hand to a call below. */
   remaining(): WaitOptions {
     this.check();
-    const timeoutMs = this.#endsAtMs === 0 ? 0 : Math.max(1, this.#endsAtMs - performance.now());
-    return { signal: this.#signal, timeoutMs };
+    return { signal: this.#signal, timeoutMs: this.#remainingMs() };
+  }
+
+  /** Undefined without a limit. */
+  #remainingMs(): number | undefined {
+    if (this.#endsAtMs === Number.POSITIVE_INFINITY) return undefined;
+    return Math.min(TIMEOUT_MS_MAX, Math.max(1, this.#endsAtMs - performance.now()));
   }
 
   #timedOut(): RingloomError {

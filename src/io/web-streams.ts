@@ -31,7 +31,7 @@ export function fromWebWritable(stream: WritableStream<Uint8Array>): WriteSink {
  * @example
  * ```ts run
  * import { toWebReadable } from "ringloom/io";
- * const response = new Response(toWebReadable([Buffer.from("hello")]) as BodyInit);
+ * const response = new Response(toWebReadable([Buffer.from("hello")]));
  * console.log(await response.text()); // hello
  * ```
  * @experimental

@@ -13,7 +13,10 @@ interface Listening {
   readonly sockets: Socket[];
 }
 
-async function withServer(serve: (socket: Socket) => void, use: (listening: Listening) => Promise<void>): Promise<void> {
+async function withServer(
+  serve: (socket: Socket) => void,
+  use: (listening: Listening) => Promise<void>,
+): Promise<void> {
   const sockets: Socket[] = [];
   const server = createServer((socket) => {
     socket.on("error", () => {});
@@ -99,7 +102,10 @@ for (const { name, skip } of driversUnderTest) {
 
     test("emits timeout when nothing comes, also while it connects, and goes on", () =>
       withServer(echo, async ({ port }) => {
-        const connecting = new ClientSocket({ resolver: () => new Promise<never>(() => {}) }).connect(port, "never.test");
+        const connecting = new ClientSocket({ resolver: () => new Promise<never>(() => {}) }).connect(
+          port,
+          "never.test",
+        );
         connecting.setTimeout(10);
         await once(connecting, "timeout");
         connecting.destroy();
