@@ -19,13 +19,16 @@ class Tap implements AsyncIterable<Uint8Array> {
   #resolve: ((result: IteratorResult<Uint8Array>) => void) | undefined;
 
   give(text: string): void {
-    this.#resolve?.({ done: false, value: Buffer.from(text) });
+    const resolve = this.#resolve;
+    this.#resolve = undefined;
+    resolve?.({ done: false, value: Buffer.from(text) });
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
     return {
       next: () =>
         new Promise((resolve) => {
+          assert.equal(this.#resolve, undefined, "a source is asked for one piece at a time");
           this.#resolve = resolve;
         }),
       return: async () => {

@@ -53,8 +53,6 @@ export class BufferedReader implements AsyncIterable<Buffer> {
   #bytes: Buffer = NOTHING;
   #start = 0;
   #end = 0;
-  /** Whether `#bytes` was made here, so that there may be room behind `#end`. */
-  #isOwn = false;
   #isOver = false;
   #failure: unknown;
   #isReading = false;
@@ -281,16 +279,15 @@ export class BufferedReader implements AsyncIterable<Buffer> {
       this.#bytes = piece;
       this.#start = 0;
       this.#end = piece.length;
-      this.#isOwn = false;
       return;
     }
-    if (!this.#isOwn || this.#end + piece.length > this.#bytes.length) {
+    // What the source gave is full; only memory that was made here has room behind `#end`.
+    if (this.#end + piece.length > this.#bytes.length) {
       const grown = Buffer.allocUnsafeSlow(Math.max(GROWTH_BYTES_MIN, 2 * (buffered + piece.length)));
       this.#bytes.copy(grown, 0, this.#start, this.#end);
       this.#bytes = grown;
       this.#start = 0;
       this.#end = buffered;
-      this.#isOwn = true;
     }
     piece.copy(this.#bytes, this.#end);
     this.#end += piece.length;

@@ -56,6 +56,17 @@ for (const { name, skip } of driversUnderTest) {
         assert.equal(connects, 1);
       }));
 
+    test("an end that was asked for while it connects reaches the peer", () =>
+      withServer(
+        (socket) => void socket.resume(),
+        async ({ port, sockets }) => {
+          const socket = new ClientSocket().connect(port, "127.0.0.1");
+          socket.end();
+          await once(socket.resume(), "end");
+          assert.equal(sockets.length, 1);
+        },
+      ));
+
     test("has the face of a net.Socket once it is connected", () =>
       withServer(echo, async ({ port }) => {
         const socket = new ClientSocket();
@@ -88,10 +99,15 @@ for (const { name, skip } of driversUnderTest) {
     });
 
     test("gives a connect up when it is destroyed, when its signal aborts and when its time is over", async () => {
-      const resolver = () => new Promise<never>(() => {});
+      let asked: AbortSignal | undefined;
+      const resolver = (_host: string, { signal }: { readonly signal?: AbortSignal | undefined }) => {
+        asked = signal;
+        return new Promise<never>(() => {});
+      };
       const socket = new ClientSocket({ resolver }).connect(1, "never.test");
       socket.destroy();
       await once(socket, "close");
+      assert.equal(asked?.aborted, true, "nobody goes on looking for addresses");
       const giveUp = new AbortController();
       const aborted = new ClientSocket({ resolver, signal: giveUp.signal }).connect(1, "never.test");
       giveUp.abort();
