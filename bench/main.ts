@@ -11,6 +11,7 @@ import { report } from "./harness/report.js";
 import { Notes, Results } from "./harness/rows.js";
 import type { Suite } from "./harness/suite.js";
 import { exitCodeOf } from "./harness/verdict.js";
+import { dbSuite } from "./suites/db.js";
 import { frameworksSuite } from "./suites/frameworks.js";
 import { heapSuite } from "./suites/heap.js";
 import { httpSuite } from "./suites/http.js";
@@ -27,6 +28,7 @@ const SUITES: readonly Suite[] = [
   messagesSuite,
   mixedSuite,
   netSuite,
+  dbSuite,
   schedulerSuite,
 ];
 
