@@ -69,7 +69,7 @@ async function run(context: Context): Promise<void> {
   const root = mkdtempSync(join(tmpdir(), "ringloom-bench-db-"));
   chmodSync(root, 0o755);
   const port = await freePort();
-  const postgres = server.prepare(makeFolder(join(root, "postgres")), port);
+  const postgres = server.prepare(makeFolder(join(root, "postgres")), { plain: port, tls: 0 });
   const end = () => postgres.kill();
   process.once("exit", end);
   try {

@@ -68,7 +68,8 @@ export class ClientSocket extends DriverSocket {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.#attempt?.abort();
-    super._destroy(error, done);
+    // As in net.Socket, whose close comes with a later phase of the loop: TLS over this socket tells its own error first, and that is the one people need.
+    super._destroy(error, (failure) => setImmediate(done, failure));
   }
 
   async #open(target: ConnectTarget, signal: AbortSignal): Promise<void> {

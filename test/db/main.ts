@@ -13,10 +13,11 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { CERTIFICATE, CERTIFICATE_KEY } from "../support/certificate.js";
 import { driversUnderTest } from "../support/drivers.js";
 import { installClients, program } from "./installed.js";
 import { findProgram, type ServerProcess } from "./server-process.js";
-import { freePort, makeFolder, PASSWORD, type Subject, subjects } from "./servers.js";
+import { freePort, makeFolder, PASSWORD, type Ports, type Subject, subjects } from "./servers.js";
 
 const PROGRAM_MS_MAX = 60_000;
 
@@ -63,14 +64,14 @@ function isSame(name: string, word: string): boolean {
 async function tryServer(subject: Subject, path: string, drivers: readonly string[]): Promise<number> {
   const startedMs = performance.now();
   const folder = makeFolder(path);
-  const port = await freePort();
-  const server = subject.prepare(folder, port);
+  const ports = { plain: await freePort(), tls: await freePort() };
+  const server = subject.prepare(folder, ports);
   running.add(server);
   let failed = 0;
   try {
     await server.start();
     console.log(`${subject.name} is ready after ${seconds(startedMs)}`);
-    for (const driver of drivers) failed += await tryDriver(subject, server, { driver, port, folder });
+    for (const driver of drivers) failed += await tryDriver(subject, server, { driver, ports, folder });
   } catch (error) {
     console.log(`FAILED ${subject.name}: ${(error as Error).message}`);
     failed++;
@@ -84,14 +85,17 @@ async function tryServer(subject: Subject, path: string, drivers: readonly strin
 async function tryDriver(
   subject: Subject,
   server: ServerProcess,
-  { driver, port, folder }: { readonly driver: string; readonly port: number; readonly folder: string },
+  { driver, ports, folder }: { readonly driver: string; readonly ports: Ports; readonly folder: string },
 ): Promise<number> {
   const startedMs = performance.now();
   const child = fork(program(subject.program), [], {
     env: {
       ...process.env,
       RINGLOOM_DRIVER: driver,
-      TRIAL_PORT: String(port),
+      TRIAL_PORT: String(ports.plain),
+      TRIAL_TLS_PORT: String(ports.tls),
+      TRIAL_CERTIFICATE: CERTIFICATE,
+      TRIAL_KEY: CERTIFICATE_KEY,
       TRIAL_FOLDER: folder,
       TRIAL_PASSWORD: PASSWORD,
     },

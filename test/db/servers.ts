@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { CERTIFICATE, CERTIFICATE_KEY } from "../support/certificate.js";
 import { findProgram, ServerProcess, serverUser } from "./server-process.js";
 
 /** What is to be tried, and with which programs of Debian's. */
@@ -15,7 +16,14 @@ export interface Subject {
   /** The program of test/db/programs that tries it. */
   readonly program: string;
   /** Prepares the folder, which is empty. */
-  prepare(folder: string, port: number): ServerProcess;
+  prepare(folder: string, ports: Ports): ServerProcess;
+}
+
+/** Where a server listens. */
+export interface Ports {
+  readonly plain: number;
+  /** For those that have another one for TLS. */
+  readonly tls: number;
 }
 
 /** The password of every server: a client that sends none must fail. */
@@ -49,10 +57,10 @@ export const subjects: readonly Subject[] = [
     package: "nats-server",
     needs: ["nats-server"],
     program: "nats.js",
-    prepare: (_folder, port) =>
+    prepare: (_folder, { plain }) =>
       new ServerProcess({
         command: "nats-server",
-        args: ["-a", "127.0.0.1", "-p", String(port), "--user", "ringloom", "--pass", PASSWORD],
+        args: ["-a", "127.0.0.1", "-p", String(plain), "--user", "ringloom", "--pass", PASSWORD],
         ready: /Server is ready/,
         stopSignal: "SIGTERM",
       }),
@@ -71,27 +79,31 @@ export function freePort(): Promise<number> {
   });
 }
 
-function preparePostgres(folder: string, port: number): ServerProcess {
+function preparePostgres(folder: string, { plain }: Ports): ServerProcess {
   const data = join(folder, "data");
   const passwordFile = join(folder, "password");
   writeFileSync(passwordFile, PASSWORD);
   const auth = ["-U", "ringloom", "--pwfile", passwordFile, "-A", "scram-sha-256"];
   run("initdb", ["-D", data, ...auth, "-E", "UTF8", "--locale=C", "--no-sync"]);
+  const { certificate, key } = writeCertificate(folder);
   const settings = [
     "listen_addresses=127.0.0.1",
     `unix_socket_directories=${folder}`,
     "fsync=off",
     "max_connections=40",
+    "ssl=on",
+    `ssl_cert_file=${certificate}`,
+    `ssl_key_file=${key}`,
   ];
   return new ServerProcess({
     command: "postgres",
-    args: ["-D", data, "-p", String(port), ...settings.flatMap((setting) => ["-c", setting])],
+    args: ["-D", data, "-p", String(plain), ...settings.flatMap((setting) => ["-c", setting])],
     ready: /database system is ready to accept connections/,
     stopSignal: "SIGINT",
   });
 }
 
-function prepareMariadb(folder: string, port: number): ServerProcess {
+function prepareMariadb(folder: string, { plain }: Ports): ServerProcess {
   const data = join(folder, "data");
   const accounts = join(folder, "accounts.sql");
   const lines = [
@@ -111,7 +123,7 @@ function prepareMariadb(folder: string, port: number): ServerProcess {
     args: [
       "--no-defaults",
       `--datadir=${data}`,
-      `--port=${port}`,
+      `--port=${plain}`,
       "--bind-address=127.0.0.1",
       `--socket=${join(folder, "mariadb.sock")}`,
       `--pid-file=${join(folder, "mariadb.pid")}`,
@@ -125,14 +137,27 @@ function prepareMariadb(folder: string, port: number): ServerProcess {
   });
 }
 
-function prepareRedis(folder: string, port: number): ServerProcess {
-  const address = ["--port", String(port), "--bind", "127.0.0.1", "--unixsocket", join(folder, "redis.sock")];
+function prepareRedis(folder: string, { plain, tls }: Ports): ServerProcess {
+  const { certificate, key } = writeCertificate(folder);
+  const ports = ["--port", String(plain), "--tls-port", String(tls)];
+  const address = [...ports, "--bind", "127.0.0.1", "--unixsocket", join(folder, "redis.sock")];
+  const files = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no"];
   return new ServerProcess({
     command: "redis-server",
-    args: [...address, "--dir", folder, "--save", "", "--requirepass", PASSWORD],
+    args: [...address, ...files, "--dir", folder, "--save", "", "--requirepass", PASSWORD],
     ready: /[Rr]eady to accept connections/,
     stopSignal: "SIGTERM",
   });
+}
+
+/** For servers that refuse a key that others may read. */
+function writeCertificate(folder: string): { readonly certificate: string; readonly key: string } {
+  const files = { certificate: join(folder, "certificate.pem"), key: join(folder, "key.pem") };
+  writeFileSync(files.certificate, CERTIFICATE);
+  writeFileSync(files.key, CERTIFICATE_KEY, { mode: 0o600 });
+  const user = serverUser();
+  if (user !== undefined) for (const path of Object.values(files)) chownSync(path, user.uid, user.gid);
+  return files;
 }
 
 function run(program: string, args: readonly string[]): void {

@@ -1,10 +1,12 @@
 /** What people do with the NATS client, over our sockets. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { after, test } from "node:test";
+import { createServer } from "node:tls";
 import { NatsConnectionImpl, setTransportFactory } from "@nats-io/transport-node";
 import { NodeTransport, nodeResolveHost } from "@nats-io/transport-node/lib/node_transport.js";
 import { ClientSocket, natsTransport } from "ringloom/db";
-import { endTrial, host, password, port, server, until } from "./trial.js";
+import { certificate, endTrial, host, key, password, port, server, until } from "./trial.js";
 
 const sockets = [];
 class Transport extends natsTransport(NodeTransport) {
@@ -76,6 +78,24 @@ test("a queue group gets each message once, and 900 KB come whole", () =>
     }
     assert.equal(received, 12 * bytes.length);
   }));
+
+test("TLS before the first word goes over our socket too", async () => {
+  // The server of Debian 12 cannot do that; this one says hello, and then nothing.
+  const greeting = { server_id: "x", version: "2.10.0", max_payload: 1_000_000, tls_required: true };
+  const greeter = createServer({ cert: certificate, key }, (socket) => {
+    socket.on("error", () => {});
+    socket.write(`INFO ${JSON.stringify(greeting)}\r\n`);
+  });
+  await once(greeter.listen(0, host), "listening");
+  const dialed = sockets.length;
+  const transport = new Transport();
+  const options = { tls: { handshakeFirst: true, ca: certificate } };
+  await transport.connect({ hostname: host, port: greeter.address().port, tlsName: "localhost" }, options);
+  assert.equal(sockets.length, dialed + 1);
+  assert.ok(transport.isEncrypted());
+  transport.discard();
+  await new Promise((resolve) => greeter.close(resolve));
+});
 
 test("a wrong password and a refused connect are errors", async () => {
   await assert.rejects(NatsConnectionImpl.connect({ ...target, pass: "wrong" }), /authorization/i);

@@ -6,7 +6,8 @@ import { createServer } from "node:net";
 import { after, before, test } from "node:test";
 import pg from "pg";
 import { ClientSocket, pgStream } from "ringloom/db";
-import { endTrial, folder, host, LARGE_BYTES, password, port, server, until } from "./trial.js";
+import { serve } from "ringloom/http";
+import { certificate, endTrial, folder, host, LARGE_BYTES, password, port, server, until } from "./trial.js";
 
 const target = { host, port, user: "ringloom", password, database: "postgres", stream: pgStream() };
 
@@ -124,6 +125,37 @@ test("a Unix socket", () =>
     },
     { host: folder },
   ));
+
+test("TLS over our sockets, with the certificate checked", async () => {
+  await withClient(
+    async (client) => {
+      const { rows } = await client.query("select ssl, version from pg_stat_ssl where pid = pg_backend_pid()");
+      assert.equal(rows[0].ssl, true);
+      assert.equal((await client.query("select repeat('x', 1000000) as text")).rows[0].text.length, 1_000_000);
+    },
+    { ssl: { ca: certificate } },
+  );
+  await assert.rejects(
+    withClient(() => {}, { ssl: true }),
+    { code: "DEPTH_ZERO_SELF_SIGNED_CERT" },
+  );
+});
+
+test("a server of ours on the same thread answers from a pool", async () => {
+  const pool = new pg.Pool({ ...target, max: 4 });
+  const answering = await serve({
+    port: 0,
+    fetch: async (request) => {
+      const { rows } = await pool.query("select $1::text as path", [new URL(request.url).pathname]);
+      return new Response(rows[0].path);
+    },
+  });
+  const ask = async (index) => (await fetch(`${answering.url}/${index}`)).text();
+  const answers = await Promise.all(Array.from({ length: 200 }, (_, index) => ask(index)));
+  assert.deepEqual(answers, Array.from({ length: 200 }, (_, index) => `/${index}`));
+  await answering.drain();
+  await pool.end();
+});
 
 test("a wrong password, a refused connect and a server that never answers are errors", async () => {
   await assert.rejects(

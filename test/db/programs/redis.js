@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { after, test } from "node:test";
 import { AbstractConnector, Redis } from "ioredis";
 import { ClientSocket, redisConnector } from "ringloom/db";
-import { endTrial, folder, host, LARGE_BYTES, password, port, server, until } from "./trial.js";
+import { certificate, endTrial, folder, host, LARGE_BYTES, password, port, server, tlsPort, until } from "./trial.js";
 
 const target = {
   host,
@@ -95,6 +95,19 @@ test("a Unix socket", () =>
   withRedis(async (redis) => assert.match(await redis.client("INFO"), new RegExp(`addr=${folder}/redis.sock`)), {
     path: `${folder}/redis.sock`,
   }));
+
+test("TLS over our sockets, with the certificate checked", async () => {
+  await withRedis(
+    async (redis) => {
+      await redis.set("secret", "x".repeat(100_000));
+      assert.equal((await redis.get("secret")).length, 100_000);
+    },
+    { port: tlsPort, tls: { ca: certificate } },
+  );
+  const careful = new Redis({ ...target, port: tlsPort, tls: {}, retryStrategy: () => null, lazyConnect: true });
+  const [failure] = await Promise.all([once(careful, "error"), assert.rejects(careful.connect())]);
+  assert.equal(failure[0].code, "DEPTH_ZERO_SELF_SIGNED_CERT");
+});
 
 test("a wrong password and a refused connect are errors", async () => {
   await withRedis((redis) => assert.rejects(redis.get("x"), /WRONGPASS|NOAUTH/), { password: "wrong" });

@@ -5,6 +5,10 @@ const WAIT_MS_MAX = 20_000;
 
 export const host = "127.0.0.1";
 export const port = Number(process.env.TRIAL_PORT);
+export const tlsPort = Number(process.env.TRIAL_TLS_PORT);
+/** Of every server: signed by itself, for localhost and 127.0.0.1. */
+export const certificate = process.env.TRIAL_CERTIFICATE ?? "";
+export const key = process.env.TRIAL_KEY ?? "";
 export const folder = process.env.TRIAL_FOLDER ?? "";
 export const password = process.env.TRIAL_PASSWORD ?? "";
 
