@@ -19,7 +19,7 @@ import { installClients, program } from "./installed.js";
 import { findProgram, type ServerProcess } from "./server-process.js";
 import { freePort, makeFolder, PASSWORD, type Ports, type Subject, subjects } from "./servers.js";
 
-const PROGRAM_MS_MAX = 60_000;
+const PROGRAM_MS_MAX = 120_000;
 
 const { values } = parseArgs({ options: { server: { type: "string" }, driver: { type: "string" } } });
 const running = new Set<ServerProcess>();

@@ -1,7 +1,7 @@
 /** A server of Debian's packages for one test run: its own folder, a free port of the loopback, ended by its process id. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
 /** Of `nobody` on Debian: PostgreSQL and MariaDB refuse to run as root. */
@@ -10,7 +10,9 @@ const READY_MS_MAX = 30_000;
 const STOP_MS_MAX = 20_000;
 const LOG_CHARACTERS_MAX = 20_000;
 /** Where Debian's packages put servers beside the PATH. */
-const FOLDERS = ["/usr/sbin", "/usr/lib/postgresql/17/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/15/bin"];
+const SYSTEM_FOLDER = "/usr/sbin";
+/** It has a folder for each version. */
+const POSTGRES_FOLDER = "/usr/lib/postgresql";
 
 /** How a server is run. */
 export interface ServerCommand {
@@ -24,7 +26,12 @@ export interface ServerCommand {
 
 /** The full path of a program; undefined when it is not installed. */
 export function findProgram(name: string): string | undefined {
-  const folders = [...(process.env.PATH ?? "").split(delimiter), ...FOLDERS];
+  const versions = existsSync(POSTGRES_FOLDER) ? readdirSync(POSTGRES_FOLDER) : [];
+  const folders = [
+    ...(process.env.PATH ?? "").split(delimiter),
+    SYSTEM_FOLDER,
+    ...versions.map((version) => join(POSTGRES_FOLDER, version, "bin")),
+  ];
   return folders.map((folder) => join(folder, name)).find(existsSync);
 }
 

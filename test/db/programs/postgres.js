@@ -152,7 +152,10 @@ test("a server of ours on the same thread answers from a pool", async () => {
   });
   const ask = async (index) => (await fetch(`${answering.url}/${index}`)).text();
   const answers = await Promise.all(Array.from({ length: 200 }, (_, index) => ask(index)));
-  assert.deepEqual(answers, Array.from({ length: 200 }, (_, index) => `/${index}`));
+  assert.deepEqual(
+    answers,
+    Array.from({ length: 200 }, (_, index) => `/${index}`),
+  );
   await answering.drain();
   await pool.end();
 });
