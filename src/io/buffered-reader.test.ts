@@ -54,6 +54,9 @@ describe("BufferedReader, for any division of the bytes", () => {
             return;
           }
           assert.deepEqual(await reader.peek(length), all.subarray(at, at + length));
+          assert.deepEqual(reader.tryPeek(length), all.subarray(at, at + length));
+          assert.equal(reader.tryPeek(reader.bufferedBytes + 1), undefined);
+          assert.equal(reader.tryReadExact(reader.bufferedBytes + 1), undefined);
           assert.deepEqual(await reader.readExact(length), all.subarray(at, at + length));
           at += length;
         }
@@ -179,6 +182,7 @@ describe("BufferedReader's ends", () => {
     const reader = new BufferedReader(tap);
     const first = reader.readLine();
     await assert.rejects(reader.readLine(), { code: "ERR_RINGLOOM_BUSY" });
+    assert.throws(() => reader.tryReadExact(1), { code: "ERR_RINGLOOM_BUSY" });
     tap.give("line\n");
     assert.equal(await first, "line");
   });

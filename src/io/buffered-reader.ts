@@ -32,6 +32,7 @@ const BYTES_MAX_DEFAULT = 1024 * 1024;
 const GROWTH_BYTES_MIN = 4096;
 const NOTHING = Buffer.alloc(0);
 const NEWLINE = Buffer.from("\n");
+const NEWLINE_BYTE = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 
 /**
@@ -87,7 +88,8 @@ export class BufferedReader implements AsyncIterable<Buffer> {
    * @throws RingloomError `ERR_RINGLOOM_UNEXPECTED_END` when the source ends before, `ERR_RINGLOOM_TOO_LARGE`, and as {@link read}. Nothing is lost then.
    */
   async readExact(length: number, options?: WaitOptions): Promise<Buffer> {
-    this.#checkLength(length, "read exactly");
+    const there = this.tryReadExact(length);
+    if (there !== undefined) return there;
     return this.#alone(async () => {
       if (await this.#atLeast(length, new Wait("read", options))) return this.#take(length);
       throw unexpectedEnd(`${length} bytes were asked for and ${this.bufferedBytes} were left`);
@@ -104,6 +106,21 @@ export class BufferedReader implements AsyncIterable<Buffer> {
       await this.#atLeast(length, new Wait("peek", options));
       return this.#bytes.subarray(this.#start, Math.min(this.#start + length, this.#end));
     });
+  }
+
+  /** As {@link readExact} without waiting: undefined when fewer bytes are there. Before an `await`, it saves the promise. */
+  tryReadExact(length: number): Buffer | undefined {
+    this.#checkLength(length, "read exactly");
+    this.#checkAlone();
+    return this.bufferedBytes < length || this.#failure !== undefined ? undefined : this.#take(length);
+  }
+
+  /** As {@link peek} without waiting: undefined when fewer bytes are there. */
+  tryPeek(length: number): Buffer | undefined {
+    this.#checkLength(length, "peek");
+    this.#checkAlone();
+    if (this.bufferedBytes < length || this.#failure !== undefined) return undefined;
+    return this.#bytes.subarray(this.#start, this.#start + length);
   }
 
   /** Passes over `length` bytes, however many. @throws RingloomError `ERR_RINGLOOM_UNEXPECTED_END`, and as {@link read}. */
@@ -138,6 +155,8 @@ export class BufferedReader implements AsyncIterable<Buffer> {
    * @throws RingloomError `ERR_RINGLOOM_TOO_LARGE` for a line beyond `bytesMax`, and as {@link read}.
    */
   async readLine(options: PieceOptions = {}): Promise<string | undefined> {
+    const there = this.#lineNow(options);
+    if (there !== undefined) return there;
     return this.#alone(async () => {
       const line = (await this.#piece(NEWLINE, options)) ?? this.#rest();
       if (line === undefined) return undefined;
@@ -160,7 +179,11 @@ export class BufferedReader implements AsyncIterable<Buffer> {
    * ```
    */
   async *lines(options: PieceOptions = {}): AsyncGenerator<string, void, undefined> {
-    for (let line = await this.readLine(options); line !== undefined; line = await this.readLine(options)) yield line;
+    for (;;) {
+      const line = this.#lineNow(options) ?? (await this.readLine(options));
+      if (line === undefined) return;
+      yield line;
+    }
   }
 
   /** All pieces between delimiters from here on; the last one may lack its delimiter. Otherwise as {@link lines}. */
@@ -211,16 +234,38 @@ export class BufferedReader implements AsyncIterable<Buffer> {
 
   /** Runs a read while no other one runs. */
   async #alone<Result>(read: () => Promise<Result>): Promise<Result> {
-    if (this.#isReading)
-      throw new RingloomError("ERR_RINGLOOM_BUSY", "Cannot read: another read of this reader has not ended", {
-        operation: "read",
-      });
+    this.#checkAlone();
     this.#isReading = true;
     try {
       return await read();
     } finally {
       this.#isReading = false;
     }
+  }
+
+  #checkAlone(): void {
+    if (!this.#isReading) return;
+    throw new RingloomError("ERR_RINGLOOM_BUSY", "Cannot read: another read of this reader has not ended", {
+      operation: "read",
+    });
+  }
+
+  /** The next line, if all of it is there. */
+  #lineNow(options: PieceOptions): string | undefined {
+    this.#checkAlone();
+    const found = this.#filled().indexOf(NEWLINE_BYTE, this.#start);
+    if (found < 0) return undefined;
+    const bytesMax = checkBytes("bytesMax", options.bytesMax ?? this.bytesMax);
+    if (found - this.#start > bytesMax) throw tooLarge("a line", bytesMax);
+    const hasReturn = found > this.#start && this.#bytes[found - 1] === CARRIAGE_RETURN;
+    const line = this.#bytes.toString("utf8", this.#start, hasReturn ? found - 1 : found);
+    this.#advance(found + 1 - this.#start);
+    return line;
+  }
+
+  /** The memory up to `#end`, where there is room behind it. */
+  #filled(): Buffer {
+    return this.#end === this.#bytes.length ? this.#bytes : this.#bytes.subarray(0, this.#end);
   }
 
   /** Waits until so many bytes are buffered. Returns false when the source ended before. */
@@ -295,13 +340,16 @@ export class BufferedReader implements AsyncIterable<Buffer> {
 
   #take(length: number): Buffer {
     const taken = this.#bytes.subarray(this.#start, this.#start + length);
-    this.#start += length;
-    if (this.#start === this.#end) {
-      this.#bytes = NOTHING;
-      this.#start = 0;
-      this.#end = 0;
-    }
+    this.#advance(length);
     return taken;
+  }
+
+  #advance(length: number): void {
+    this.#start += length;
+    if (this.#start < this.#end) return;
+    this.#bytes = NOTHING;
+    this.#start = 0;
+    this.#end = 0;
   }
 
   #rest(): Buffer | undefined {
@@ -315,7 +363,8 @@ export class BufferedReader implements AsyncIterable<Buffer> {
     // Counted from the first buffered byte, which stays the first one: nothing else reads meanwhile.
     let searched = 0;
     for (;;) {
-      const at = this.#bytes.subarray(this.#start, this.#end).indexOf(delimiter, searched);
+      const found = this.#filled().indexOf(delimiter, this.#start + searched);
+      const at = found < 0 ? -1 : found - this.#start;
       if (at >= 0 ? at > bytesMax : this.bufferedBytes >= bytesMax + delimiter.length)
         throw tooLarge("a piece", bytesMax);
       if (at >= 0) return this.#take(at + delimiter.length).subarray(0, at);

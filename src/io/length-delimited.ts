@@ -121,11 +121,12 @@ class Codec implements LengthDelimited {
       throw new RangeError(
         `Cannot read frames: the reader's bytesMax is ${reader.bytesMax}, and a frame may have ${this.frameBytesMax} bytes`,
       );
+    const there = this.#frameNow(reader);
+    if (there !== undefined) return there;
     const wait = new Wait("read a frame", options);
     const extent = await this.#extent(reader, wait);
     if (extent === undefined) return undefined;
-    const frame = await reader.readExact(extent.end, wait.remaining());
-    return this.#keepsHead ? frame : frame.subarray(extent.start);
+    return this.#partOf(await reader.readExact(extent.end, wait.remaining()), extent);
   }
 
   async *frames(source: ByteSource, options?: WaitOptions): AsyncGenerator<Buffer, void, undefined> {
@@ -134,7 +135,7 @@ class Codec implements LengthDelimited {
       source instanceof BufferedReader ? source : new BufferedReader(source, { bytesMax: this.frameBytesMax });
     try {
       for (;;) {
-        const frame = await this.read(reader, options);
+        const frame = this.#frameNow(reader) ?? (await this.read(reader, options));
         if (frame === undefined) return;
         yield frame;
       }
@@ -153,14 +154,41 @@ class Codec implements LengthDelimited {
     return Buffer.concat([this.#head(payload.length, header), payload]);
   }
 
+  /** The next frame, if all of it is there. */
+  #frameNow(reader: BufferedReader): Buffer | undefined {
+    for (let wanted = this.#headBytesMin(); wanted <= reader.bytesMax; wanted++) {
+      const head = reader.tryPeek(wanted);
+      if (head === undefined) return undefined;
+      const length = this.#lengthIn(head);
+      if (length === undefined) continue;
+      const extent = this.#checked(length, wanted);
+      const frame = extent.end > reader.bytesMax ? undefined : reader.tryReadExact(extent.end);
+      return frame === undefined ? undefined : this.#partOf(frame, extent);
+    }
+    return undefined;
+  }
+
+  #partOf(frame: Buffer, extent: Extent): Buffer {
+    return this.#keepsHead ? frame : frame.subarray(extent.start);
+  }
+
+  #headBytesMin(): number {
+    return this.#offset + (this.#lengthBytes === "varint" ? 1 : this.#lengthBytes);
+  }
+
+  /** Undefined when the length goes on. */
+  #lengthIn(head: Buffer): number | undefined {
+    return this.#lengthBytes === "varint" ? varintAt(head, this.#offset) : this.#fixedLength(head);
+  }
+
   /** Undefined when the source has ended and there is no further frame. */
   async #extent(reader: BufferedReader, wait: Wait): Promise<Extent | undefined> {
-    let wanted = this.#offset + (this.#lengthBytes === "varint" ? 1 : this.#lengthBytes);
+    let wanted = this.#headBytesMin();
     for (;;) {
       const head = await reader.peek(wanted, wait.remaining());
       if (head.length === 0) return undefined;
       if (head.length < wanted) throw unexpectedEnd(head.length);
-      const length = this.#lengthBytes === "varint" ? varintAt(head, this.#offset) : this.#fixedLength(head);
+      const length = this.#lengthIn(head);
       // One byte at a time: the byte after the length may never come.
       if (length === undefined) wanted++;
       else return this.#checked(length, wanted);
