@@ -3,7 +3,6 @@
  */
 import { DriverSocket, type SocketAddress } from "../io/driver-socket.js";
 import { type ConnectOptions, type ConnectTarget, openConnection } from "../net/connect.js";
-import type { Connection } from "../net/connection.js";
 import { attachSocket } from "../net/duplex.js";
 import { netHost } from "../net/net-host.js";
 
@@ -32,7 +31,6 @@ const NO_SLOT = -1;
 export class ClientSocket extends DriverSocket {
   readonly #options: ClientSocketOptions;
   #attempt: AbortController | undefined;
-  #connection: Connection | undefined;
   #noDelay = true;
   #keepAlive: { readonly isOn: boolean; readonly idleMs: number } | undefined;
 
@@ -56,14 +54,12 @@ export class ClientSocket extends DriverSocket {
 
   override setNoDelay(noDelay = true): this {
     this.#noDelay = noDelay;
-    this.#configure();
-    return this;
+    return super.setNoDelay(noDelay);
   }
 
   override setKeepAlive(enable = false, initialDelayMs = 0): this {
     this.#keepAlive = { isOn: enable, idleMs: initialDelayMs };
-    this.#configure();
-    return this;
+    return super.setKeepAlive(enable, initialDelayMs);
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
@@ -80,8 +76,6 @@ export class ClientSocket extends DriverSocket {
         signal: given === undefined ? signal : AbortSignal.any([given, signal]),
       });
       if (this.destroyed) return connection.destroy();
-      this.#connection = connection;
-      this.#configure();
       attachSocket(connection, (slot, local) => this.#connected(slot, local));
     } catch (error) {
       this.within(() => this.destroy(error as Error));
@@ -90,19 +84,21 @@ export class ClientSocket extends DriverSocket {
 
   #connected(slot: number, local: SocketAddress): this {
     this.open(slot, local);
+    // What was asked for before there was a socket.
+    if (!this.#noDelay) super.setNoDelay(false);
+    if (this.#keepAlive !== undefined) super.setKeepAlive(this.#keepAlive.isOn, this.#keepAlive.idleMs);
     this.within(() => {
-      this.emit("connect");
-      this.emit("ready");
+      try {
+        this.emit("connect");
+        this.emit("ready");
+      } catch (error) {
+        // A listener's mistake is no error of the connection.
+        process.nextTick(() => {
+          throw error;
+        });
+      }
     });
     return this;
-  }
-
-  #configure(): void {
-    const { slot = NO_SLOT, driver } = this.#connection ?? {};
-    if (driver === undefined || slot === NO_SLOT) return;
-    if (!this.#noDelay) driver.setNoDelay(slot, false);
-    if (this.#keepAlive === undefined) return;
-    driver.setKeepAlive(slot, this.#keepAlive.isOn, Math.ceil(this.#keepAlive.idleMs / 1_000));
   }
 }
 
