@@ -11,6 +11,7 @@ import { report } from "./harness/report.js";
 import { Notes, Results } from "./harness/rows.js";
 import type { Suite } from "./harness/suite.js";
 import { exitCodeOf } from "./harness/verdict.js";
+import { dbSuite } from "./suites/db.js";
 import { frameworksSuite } from "./suites/frameworks.js";
 import { fsSuite } from "./suites/fs.js";
 import { heapSuite } from "./suites/heap.js";
@@ -33,6 +34,7 @@ const SUITES: readonly Suite[] = [
   timersSuite,
   netSuite,
   fsSuite,
+  dbSuite,
   schedulerSuite,
 ];
 

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { findProgram } from "../test/db/server-process.js";
 import { findTool, root } from "./harness/machine.js";
 import { prepare } from "./harness/prepare.js";
 import { run } from "./harness/processes.js";
@@ -34,6 +35,9 @@ const compiled = [
     rows: 4,
   },
 ] as const;
+
+/** The suite `db` has to have a server; where there is none, `npm run test:db` says so. */
+const noServer = findProgram("initdb") === undefined ? "PostgreSQL is not installed" : false;
 
 const main = join(root, "dist/bench/main.js");
 const unmetGenerator = await prepare("load-generator");
@@ -92,6 +96,16 @@ describe("npm run bench", () => {
       assert.equal(found.length, rowCount, stderr);
     });
   }
+
+  it("db writes rows", { skip: noServer }, async () => {
+    const json = join(directory, "db.json");
+    const fixed = [process.execPath, main, "db", "--quick", "--seconds", "0.1", "--rounds", "1"];
+    const chosen = ["--subjects", "ringloom-portable,node-net", "--cases", "pg-select1-c16", "--json", json];
+    const { code, stderr } = await run([...fixed, ...chosen], { timeoutMs: 120_000 });
+    assert.equal(code, 0, stderr);
+    const rows = JSON.parse(readFileSync(json, "utf8")) as { metric: string; median: number }[];
+    assert.equal(rows.filter(({ metric, median }) => metric === "us/query" && median > 0).length, 2, stderr);
+  });
 
   it("mixed writes rows and finds a rate that breaks", { skip: unmetGenerator ?? false }, async () => {
     const json = join(directory, "mixed.json");

@@ -17,7 +17,7 @@ const LAYERS = [
   ["runtime", "scheduler", "messages", "keyed"],
   ["task", "sync", "time"],
   ["net", "fs", "dns", "signal", "process", "io"],
-  ["http", "ws", "node"],
+  ["http", "ws", "node", "db"],
   ["cluster"],
   ["cli", "testing"],
   ["(entry)"],

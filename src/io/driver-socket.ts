@@ -41,6 +41,7 @@ export interface SocketOwner {
 
 /** What a socket is made with. */
 export interface DriverSocketOptions {
+  /** -1 for a socket that is still to be connected; see `DriverSocket.open`. */
   readonly slot: number;
   /** Where its listener listens. */
   readonly local: SocketAddress;
@@ -62,11 +63,10 @@ export class DriverSocket extends Duplex implements TimedSocket, WritingSocket {
   timeout = 0;
   /** Bytes received so far. */
   bytesRead = 0;
-  /** A socket of a server is connected from the start. */
-  readonly connecting = false;
-  readonly pending = false;
-  readonly localAddress: string;
-  readonly localPort: number;
+  /** Whether it waits for its connection: what is written meanwhile leaves when it has one. A socket of a server is connected from the start. */
+  connecting = false;
+  localAddress: string;
+  localPort: number;
   /** @internal */
   activeAtMs = 0;
   /** @internal */
@@ -89,6 +89,8 @@ export class DriverSocket extends Duplex implements TimedSocket, WritingSocket {
   #unsent: Uint8Array[] = [];
   #unsentStart = 0;
   #written: Written | undefined;
+  /** The end that was asked for while it was connecting. */
+  #finished: Written | undefined;
   /** Cuts the connection when what was written before the end takes too long. */
   #flushDeadline: Deadline | undefined;
   #isEndingSoon = false;
@@ -97,8 +99,14 @@ export class DriverSocket extends Duplex implements TimedSocket, WritingSocket {
     super({ allowHalfOpen, decodeStrings: false, readableHighWaterMark: READ_HIGH_WATER_BYTES });
     this.#owner = owner;
     this.#slot = slot;
+    this.connecting = slot === NONE;
     this.localAddress = local.host;
     this.localPort = local.port;
+  }
+
+  /** As in `net.Socket`: not connected yet. */
+  get pending(): boolean {
+    return this.connecting;
   }
 
   /** Bytes written so far, those that still wait included. */
@@ -221,6 +229,20 @@ export class DriverSocket extends Duplex implements TimedSocket, WritingSocket {
     });
   }
 
+  /** Its connection is there: what was written meanwhile leaves. @internal */
+  open(slot: number, local: SocketAddress): void {
+    assert(this.#slot === NONE, "a socket is connected once");
+    this.#slot = slot;
+    this.localAddress = local.host;
+    this.localPort = local.port;
+    this.connecting = false;
+    this.activeAtMs = performance.now();
+    if (this.#written !== undefined) this.#push();
+    const finished = this.#finished;
+    this.#finished = undefined;
+    if (finished !== undefined) this._final(finished);
+  }
+
   /** Runs `work` in the context of this connection. @internal */
   within(work: () => void): void {
     this.#context.runInAsyncScope(work);
@@ -282,12 +304,17 @@ export class DriverSocket extends Duplex implements TimedSocket, WritingSocket {
   }
 
   override _final(done: (error?: Error | null) => void): void {
+    if (this.connecting) {
+      this.#finished = done;
+      return;
+    }
     if (this.#slot !== NONE) this.#owner.driver.end(this.#slot);
     done();
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.timeout = 0;
+    this.connecting = false;
     this.#owner.timeouts.forget(this);
     // Whoever ended first and destroys then wants its last bytes to arrive, and no reset behind them.
     const isEnded = error === null && this.writableFinished;
@@ -322,6 +349,11 @@ export class DriverSocket extends Duplex implements TimedSocket, WritingSocket {
   }
 
   #send(pieces: readonly Piece[], written: Written): void {
+    if (this.connecting && !this.destroyed) {
+      this.#unsent = pieces.map(bytesOf);
+      this.#written = written;
+      return;
+    }
     if (this.#slot === NONE) {
       written(gone("write"));
       return;

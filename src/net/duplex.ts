@@ -4,11 +4,20 @@ import type { Connection, ConnectionSink } from "./connection.js";
 
 /** Turns the connection into a Node stream, which gets what nobody has read first. */
 export function openDuplex(connection: Connection, allowHalfOpen: boolean): DriverSocket {
-  const { host, slot, driver } = connection;
+  const { host } = connection;
+  return attachSocket(connection, (slot, local) => new DriverSocket(host, { slot, local, allowHalfOpen }));
+}
+
+/** The same with a socket that `give` makes, or that has waited for this connection. */
+export function attachSocket(
+  connection: Connection,
+  give: (slot: number, local: SocketAddress) => DriverSocket,
+): DriverSocket {
+  const { slot, driver } = connection;
   const sink = new DuplexSink(connection);
   const rest = connection.handOver("turn the stream into a Duplex", sink);
   const local: SocketAddress = driver.localAddress(slot) ?? { host: "", port: 0 };
-  const socket = new DriverSocket(host, { slot, local, allowHalfOpen });
+  const socket = give(slot, local);
   sink.socket = socket;
   if (rest.length > 0) socket.deliver(rest);
   if (connection.hasPeerEnded) socket.deliverEnd();
