@@ -3,3 +3,4 @@
  * @experimental
  */
 export { type Injected, type InjectOptions, inject } from "../http/inject.js";
+export { detectLeaks } from "./leaks.js";
