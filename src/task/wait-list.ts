@@ -9,6 +9,7 @@ import { onAbort } from "../scheduler/abort-listeners.js";
 import { waitBegun, waitOver } from "../scheduler/open-waits.js";
 import { TIMEOUT_MS_MAX } from "../scheduler/task-checks.js";
 import type { SelectWaiter } from "./selectable.js";
+import { afterTurn, isOverBudget } from "./turn-budget.js";
 import { abortedWait, invalidArgument, overloadedWait, timedOutWait, type WaitOptions } from "./wait-errors.js";
 
 /** One that waits: a promise, or a branch of a `select`. */
@@ -38,8 +39,9 @@ export class Waiter<Value, Ask> {
   /** Gives it what it waited for; it has been taken out of its list. */
   settle(value: Value): void {
     this.disarm?.();
-    if (this.branch === undefined) this.resolve(value);
-    else this.branch.resolve(value);
+    if (this.branch !== undefined) this.branch.resolve(value);
+    else if (isOverBudget()) afterTurn(() => this.resolve(value));
+    else this.resolve(value);
   }
 
   /** Its wait has failed; it has been taken out of its list. */

@@ -1,4 +1,4 @@
-// The Go subjects of the suites `tasks` and `mixed`: `go-peer tasks …` and `go-peer serve`.
+// The Go subjects of the suites `tasks`, `sync` and `mixed`: `go-peer tasks …`, `go-peer sync …` and `go-peer serve`.
 package main
 
 import (
@@ -10,10 +10,12 @@ import (
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "tasks" {
 		runTasks(os.Args[2:])
+	} else if len(os.Args) > 1 && os.Args[1] == "sync" {
+		runSync(os.Args[2:])
 	} else if len(os.Args) > 1 && os.Args[1] == "serve" {
 		serve()
 	} else {
-		fmt.Fprintln(os.Stderr, "usage: go-peer tasks … | go-peer serve")
+		fmt.Fprintln(os.Stderr, "usage: go-peer tasks … | go-peer sync … | go-peer serve")
 		os.Exit(2)
 	}
 }
