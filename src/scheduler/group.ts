@@ -143,7 +143,7 @@ export class Group implements TaskGroup, Membership {
 
   spawn<Result>(run: (signal: AbortSignal) => Result | PromiseLike<Result>): Promise<Result> {
     if (typeof run !== "function") throw invalid("run", run, "a function is needed");
-    return this.start(() => this.#runHere(run)) as Promise<Result>;
+    return this.#admit(() => this.#runHere(run), true) as Promise<Result>;
   }
 
   defer(cleanup: () => unknown): void {
@@ -152,22 +152,22 @@ export class Group implements TaskGroup, Membership {
     this.#deferred.push(cleanup);
   }
 
-  /** Counts a promise as a member that takes no place and cannot be refused. */
-  adopt<Result>(promise: Promise<Result>): Promise<Result> {
-    return this.#note(promise) as Promise<Result>;
-  }
-
   /** A call that has this group among its options. */
   start(start: Start): Promise<unknown> {
+    return this.#admit(start, false);
+  }
+
+  /** `isHere`: a function of this thread, which has ended when its promise is settled. */
+  #admit(start: Start, isHere: boolean): Promise<unknown> {
     // Nobody would see this one at a join.
     if (this.#isClosed) return Promise.reject(closed());
     const { concurrency = Number.POSITIVE_INFINITY, waitingMax = WAITING_MAX_DEFAULT } = this.#options;
     this.#lookAbove();
     if (this.signal.aborted) return this.#note(Promise.reject(aborted(this.signal.reason)));
-    if (this.#running < concurrency) return this.#note(start(this));
+    if (this.#running < concurrency) return this.#note(start(this), isHere);
     if (this.#waiting.size >= waitingMax) return this.#note(Promise.reject(overloaded(waitingMax)));
     // It belongs to the task that calls now, not to the one that makes room.
-    const begin = AsyncResource.bind(() => start(this));
+    const begin = AsyncResource.bind(() => (isHere ? this.#telling(start(this)) : start(this)));
     return this.#note(new Promise((resolve, reject) => this.#waiting.add({ begin, resolve, reject })));
   }
 
@@ -229,14 +229,23 @@ export class Group implements TaskGroup, Membership {
     return errors;
   }
 
-  /** As a task does: its place is free when it has ended. */
-  async #runHere(run: (signal: AbortSignal) => unknown): Promise<unknown> {
+  /** No async function: there may be many, and each would keep what it needs to go on. */
+  #runHere(run: (signal: AbortSignal) => unknown): Promise<unknown> {
     this.taskBegun();
+    let promise: Promise<unknown>;
     try {
-      return await run(this.signal);
-    } finally {
-      this.taskEnded();
+      promise = Promise.resolve(run(this.signal));
+    } catch (error) {
+      promise = Promise.reject(error);
     }
+    return promise;
+  }
+
+  /** A function of this thread that had to wait: its place is free when it has ended. */
+  #telling(promise: Promise<unknown>): Promise<unknown> {
+    const end = (): void => this.taskEnded();
+    promise.then(end, end);
+    return promise;
   }
 
   /** For one join; the next one begins anew. */
@@ -261,7 +270,7 @@ export class Group implements TaskGroup, Membership {
   }
 
   /** Keeps the outcome of a call for the next join. */
-  #note(promise: Promise<unknown>): Promise<unknown> {
+  #note(promise: Promise<unknown>, isHere = false): Promise<unknown> {
     const results = this.#results;
     const rejections = this.#rejections;
     const index = this.#keepsResults ? results.push(undefined) - 1 : -1;
@@ -270,19 +279,20 @@ export class Group implements TaskGroup, Membership {
     promise.then(
       (value) => {
         if (index >= 0) results[index] = value;
-        this.#settled();
+        this.#settled(isHere);
       },
       (error: unknown) => {
         if (index >= 0) rejections.set(index, error);
         this.#failed(error);
-        this.#settled();
+        this.#settled(isHere);
       },
     );
     return promise;
   }
 
-  #settled(): void {
+  #settled(isHere: boolean): void {
     this.#unsettled -= 1;
+    if (isHere) this.#running -= 1;
     // A call that was refused has made room without ending.
     this.#beginNext();
     this.#tellIfEnded();
@@ -299,6 +309,7 @@ export class Group implements TaskGroup, Membership {
   }
 
   #beginNext(): void {
+    if (this.#waiting.size === 0) return;
     const { concurrency = Number.POSITIVE_INFINITY } = this.#options;
     for (const waiting of this.#waiting) {
       if (this.#running >= concurrency) return;
