@@ -15,6 +15,7 @@ export { type Selectable, type SelectWaiter, selectable } from "../task/selectab
 export type { NotStarted, Started } from "../task/started.js";
 export type { WaitingOptions, WaitOptions } from "../task/wait-errors.js";
 export { withGroup } from "../task/with-group.js";
+export * from "../time/index.js";
 export { type Barrier, type BarrierArrival, barrier } from "./barrier.js";
 export { type Broadcast, broadcast, type SubscribeOptions, type Subscription } from "./broadcast.js";
 export { type Channel, type ChannelOptions, channel, type Receiver, type Sender } from "./channel.js";

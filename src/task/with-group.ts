@@ -33,7 +33,10 @@ export async function withGroup<Result>(
     if (isOwn) failures.push(error);
     all.cancel(error);
   }
-  failures.push(...(await failuresOf(all, failures.length > 0)));
+  for (const failure of await failuresOf(all, failures.length > 0)) {
+    // The function may have thrown on what it got from a member.
+    if (!failures.includes(failure)) failures.push(failure);
+  }
   if (failures.length > 1) throw new AggregateError(failures, `${failures.length} failures; the first: ${failures[0]}`);
   if (failures.length === 1) throw failures[0];
   // The cast is safe because without a failure there is a result.

@@ -241,6 +241,13 @@ describe("withGroup()", () => {
     await assert.rejects(run, hasFailures("own", "spawned", "deferred"));
   });
 
+  for (const onFailure of ["cancel", "continue"] as const) {
+    test(`throws once what the function throws on, when failures ${onFailure}`, async () => {
+      const run = withGroup(async (all) => await all.spawn(() => fail("planted")), { onFailure });
+      await assert.rejects(run, { message: "planted" });
+    });
+  }
+
   test("tells its time from a failure", async () => {
     const run = withGroup((all) => all.spawn(untilAborted), { timeoutMs: 5 });
     const alive = setInterval(() => {}, 1_000);
