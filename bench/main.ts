@@ -19,6 +19,7 @@ import { httpSuite } from "./suites/http.js";
 import { messagesSuite } from "./suites/messages.js";
 import { mixedSuite } from "./suites/mixed.js";
 import { netSuite } from "./suites/net.js";
+import { syncSuite } from "./suites/sync.js";
 import { tasksSuite } from "./suites/tasks.js";
 import { wsSuite } from "./suites/ws.js";
 import { timersSuite } from "./suites/timers.js";
@@ -35,6 +36,7 @@ const SUITES: readonly Suite[] = [
   netSuite,
   fsSuite,
   dbSuite,
+  syncSuite,
   schedulerSuite,
 ];
 

@@ -14,6 +14,7 @@ import { run } from "./harness/processes.js";
 const small = [
   { suite: "tasks", subjects: "inline", cases: "empty-1000,fanout-skewed", metric: "us/task", rows: 2 },
   { suite: "messages", subjects: "atomics", cases: "rtt-adaptive,one-way,cold-start", metric: "ns", rows: 3 },
+  { suite: "sync", subjects: "ringloom,node", cases: "ping-pong-1,fan-out,lock-1", metric: "ns/op", rows: 5 },
   { suite: "timers", subjects: "node", cases: "timers-1k,timers-10k", metric: "insert-ns", rows: 2 },
 ] as const;
 

@@ -106,3 +106,10 @@ assert(
   TASK_SLOTS_PER_THREAD_DEFAULT * THREADS_MAX <= TASK_SLOTS_MAX,
   "every thread can have its default of task slots",
 );
+
+/** Those that may wait at one channel, lock or event unless told otherwise; one more is refused. */
+export const WAITING_MAX_DEFAULT = 65_536;
+/** Operations of channels and locks that complete at once before the event loop is asked for a turn; when as many again complete before it comes, they wait for it. */
+export const OPERATIONS_BEFORE_TURN = 1_024;
+/** Failures that a group keeps for its join; what is more is counted. */
+export const GROUP_FAILURES_MAX = 1_000;

@@ -34,6 +34,9 @@ export type RingloomErrorCode =
   | "ERR_RINGLOOM_UNSUPPORTED"
   | "ERR_RINGLOOM_BUSY"
   | "ERR_RINGLOOM_UNEXPECTED_END";
+  | "ERR_RINGLOOM_LAGGED"
+  | "ERR_RINGLOOM_LEAKED"
+  | "ERR_RINGLOOM_UNSUPPORTED";
 
 /**
  * What else an error says.

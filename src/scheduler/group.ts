@@ -1,20 +1,42 @@
 /**
- * Groups of tasks: they are given up together, and the group ends when all of them have, with all that they have spawned, on whichever threads.
+ * Groups: async functions of this thread and tasks of any thread that are given up together. A group ends when all of them have, with all that they have spawned.
  *
  * A group belongs to the thread that made it; what crosses threads are its tasks. A task in a group is marked so in shared memory, and so are those that it spawns: each is done only when those below it are.
  */
 import { AsyncResource } from "node:async_hooks";
+import { GROUP_FAILURES_MAX } from "../constants.js";
 import { RingloomError } from "../errors.js";
 import { onAbort } from "./abort-listeners.js";
 import type { Membership } from "./call-options.js";
+import { waitBegun, waitOver } from "./open-waits.js";
 import { callOf } from "./task-calls.js";
 import { checkCount, checkTimeout, invalid } from "./task-checks.js";
 import type { GroupOptions, TaskGroup } from "./task-group.js";
 import { scopedTask } from "./task-scope.js";
 
 /**
- * Makes a group of tasks, on any thread that may call tasks. A group that is made inside of a task is given up with that task.
+ * Makes a group, on any thread; for `run` it must be one that may call tasks. A group that is made inside of a task is given up with that task; one that is made inside of a function of another group takes that function's signal.
+ *
+ * What the functions and tasks of a group throw is seen by {@link TaskGroup.join}; `withGroup` of `ringloom/sync` joins by itself.
  * @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION`.
+ * @example
+ * ```ts run
+ * import { setTimeout } from "node:timers/promises";
+ * import { group } from "ringloom/sync";
+ * const all = group({ timeoutMs: 2_000 });
+ * try {
+ *   for (const name of ["ada", "grace"]) {
+ *     all.spawn(async (signal) => {
+ *       await setTimeout(5, undefined, { signal });
+ *       return `hello ${name}`;
+ *     });
+ *   }
+ *   console.log(await all.join()); // [ 'hello ada', 'hello grace' ]
+ * } finally {
+ *   // With `await using all = group(…)`, which Node 24 knows, this line is not needed.
+ *   await all[Symbol.asyncDispose]();
+ * }
+ * ```
  * @example
  * ```ts
  * import { group, tasks } from "ringloom";
@@ -25,7 +47,6 @@ import { scopedTask } from "./task-scope.js";
  *     for (const width of [96, 320, 1280]) void sizes.run(images.resize, bytes, width);
  *     return await sizes.join();
  *   } finally {
- *     // With `await using sizes = group(…)`, which Node 24 knows, this line is not needed.
  *     await sizes[Symbol.asyncDispose]();
  *   }
  * }
@@ -49,6 +70,8 @@ export function groupOf(option: TaskGroup): Group {
 }
 
 const WAITING_MAX_DEFAULT = 10_000;
+/** An error of a group inside of a group inside of … has as many. */
+const CAUSES_MAX = 16;
 
 /** Starts a task of a group. */
 type Start = (membership: Membership) => Promise<unknown>;
@@ -63,7 +86,8 @@ interface Waiting {
 /** What {@link group} makes, and the scheduler's side of it. */
 export class Group implements TaskGroup, Membership {
   readonly #options: GroupOptions;
-  readonly #keepsOutcomes: boolean;
+  readonly #isJoined: boolean;
+  readonly #keepsResults: boolean;
   readonly #controller = new AbortController();
   /** The signals that cancel it. */
   readonly #above: readonly AbortSignal[];
@@ -71,7 +95,15 @@ export class Group implements TaskGroup, Membership {
   readonly #waiting = new Set<Waiting>();
   /** Of each call since the last join; of one that failed, undefined. */
   #results: unknown[] = [];
+  /** By the index of the result: those that were given up too. */
+  #rejections = new Map<number, unknown>();
   #failures: unknown[] = [];
+  /** Those that were not kept too. */
+  #failureCount = 0;
+  #callCount = 0;
+  /** What is to be called at the end, the newest first. */
+  readonly #deferred: (() => unknown)[] = [];
+  #isClosed = false;
   /** Calls whose promise is not settled, and tasks whose slot is taken: one that was given up may run on. */
   #unsettled = 0;
   #running = 0;
@@ -81,9 +113,10 @@ export class Group implements TaskGroup, Membership {
   readonly #timer: NodeJS.Timeout | undefined;
   #stopFollowing: (() => void)[] = [];
 
-  constructor(options: GroupOptions, keepsOutcomes: boolean) {
+  constructor(options: GroupOptions, isJoined: boolean) {
     this.#options = options;
-    this.#keepsOutcomes = keepsOutcomes;
+    this.#isJoined = isJoined;
+    this.#keepsResults = isJoined && options.keepResults !== false;
     const { signal, timeoutMs = 0 } = options;
     this.#above = [signal, scopedTask()?.signal].filter((one) => one !== undefined);
     // What is under way keeps the process alive, not this.
@@ -108,15 +141,33 @@ export class Group implements TaskGroup, Membership {
     return call(args, { ...options, group: this }) as Promise<Result>;
   }
 
+  spawn<Result>(run: (signal: AbortSignal) => Result | PromiseLike<Result>): Promise<Result> {
+    if (typeof run !== "function") throw invalid("run", run, "a function is needed");
+    return this.#admit(() => this.#runHere(run), true) as Promise<Result>;
+  }
+
+  defer(cleanup: () => unknown): void {
+    if (typeof cleanup !== "function") throw invalid("cleanup", cleanup, "a function is needed");
+    if (this.#isClosed) throw closed();
+    this.#deferred.push(cleanup);
+  }
+
   /** A call that has this group among its options. */
   start(start: Start): Promise<unknown> {
+    return this.#admit(start, false);
+  }
+
+  /** `isHere`: a function of this thread, which has ended when its promise is settled. */
+  #admit(start: Start, isHere: boolean): Promise<unknown> {
+    // Nobody would see this one at a join.
+    if (this.#isClosed) return Promise.reject(closed());
     const { concurrency = Number.POSITIVE_INFINITY, waitingMax = WAITING_MAX_DEFAULT } = this.#options;
     this.#lookAbove();
     if (this.signal.aborted) return this.#note(Promise.reject(aborted(this.signal.reason)));
-    if (this.#running < concurrency) return this.#note(start(this));
+    if (this.#running < concurrency) return this.#note(start(this), isHere);
     if (this.#waiting.size >= waitingMax) return this.#note(Promise.reject(overloaded(waitingMax)));
     // It belongs to the task that calls now, not to the one that makes room.
-    const begin = AsyncResource.bind(() => start(this));
+    const begin = AsyncResource.bind(() => (isHere ? this.#telling(start(this)) : start(this)));
     return this.#note(new Promise((resolve, reject) => this.#waiting.add({ begin, resolve, reject })));
   }
 
@@ -142,20 +193,76 @@ export class Group implements TaskGroup, Membership {
   tryJoin(): unknown[] | undefined {
     if (this.size > 0) return undefined;
     this.#lookAbove();
-    const results = this.#results;
-    const failures = this.#failures;
-    this.#results = [];
-    this.#failures = [];
-    if (failures.length > 0) throw failed(failures, results.length);
+    const { results, failures, failureCount, callCount } = this.#takeOutcomes();
+    if (failureCount > 0) throw failed(failures, { failureCount, callCount });
     if (this.#cancellation !== undefined) throw this.#cancellation;
     return results;
+  }
+
+  async joinSettled(): Promise<PromiseSettledResult<unknown>[]> {
+    await this.#allEnded();
+    const { results, rejections } = this.#takeOutcomes();
+    return results.map((value, index) =>
+      rejections.has(index) ? { status: "rejected", reason: rejections.get(index) } : { status: "fulfilled", value },
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.cancel();
     await this.#allEnded();
+    this.#isClosed = true;
+    this.#takeOutcomes();
+    const errors = await this.#cleanUp();
+    if (errors.length > 0) throw new AggregateError(errors, `${errors.length} clean-ups of the group failed.`);
+  }
+
+  /** One after the other, since what was made later may need what was there before. */
+  async #cleanUp(): Promise<unknown[]> {
+    const errors: unknown[] = [];
+    for (let cleanup = this.#deferred.pop(); cleanup !== undefined; cleanup = this.#deferred.pop()) {
+      try {
+        await cleanup();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    return errors;
+  }
+
+  /** No async function: there may be many, and each would keep what it needs to go on. */
+  #runHere(run: (signal: AbortSignal) => unknown): Promise<unknown> {
+    this.taskBegun();
+    let promise: Promise<unknown>;
+    try {
+      promise = Promise.resolve(run(this.signal));
+    } catch (error) {
+      promise = Promise.reject(error);
+    }
+    return promise;
+  }
+
+  /** A function of this thread that had to wait: its place is free when it has ended. */
+  #telling(promise: Promise<unknown>): Promise<unknown> {
+    const end = (): void => this.taskEnded();
+    promise.then(end, end);
+    return promise;
+  }
+
+  /** For one join; the next one begins anew. */
+  #takeOutcomes(): Outcomes {
+    const outcomes: Outcomes = {
+      results: this.#results,
+      rejections: this.#rejections,
+      failures: this.#failures,
+      failureCount: this.#failureCount,
+      callCount: this.#callCount,
+    };
     this.#results = [];
+    this.#rejections = new Map();
     this.#failures = [];
+    this.#failureCount = 0;
+    this.#callCount = 0;
+    return outcomes;
   }
 
   #allEnded(): Promise<void> {
@@ -163,25 +270,29 @@ export class Group implements TaskGroup, Membership {
   }
 
   /** Keeps the outcome of a call for the next join. */
-  #note(promise: Promise<unknown>): Promise<unknown> {
+  #note(promise: Promise<unknown>, isHere = false): Promise<unknown> {
     const results = this.#results;
-    const index = this.#keepsOutcomes ? results.push(undefined) - 1 : -1;
+    const rejections = this.#rejections;
+    const index = this.#keepsResults ? results.push(undefined) - 1 : -1;
+    this.#callCount += 1;
     if (this.#unsettled++ === 0) this.#follow();
     promise.then(
       (value) => {
         if (index >= 0) results[index] = value;
-        this.#settled();
+        this.#settled(isHere);
       },
       (error: unknown) => {
+        if (index >= 0) rejections.set(index, error);
         this.#failed(error);
-        this.#settled();
+        this.#settled(isHere);
       },
     );
     return promise;
   }
 
-  #settled(): void {
+  #settled(isHere: boolean): void {
     this.#unsettled -= 1;
+    if (isHere) this.#running -= 1;
     // A call that was refused has made room without ending.
     this.#beginNext();
     this.#tellIfEnded();
@@ -189,13 +300,16 @@ export class Group implements TaskGroup, Membership {
 
   #failed(error: unknown): void {
     // Those that were given up with the group have not failed by themselves.
-    const isOurs = this.signal.aborted && error instanceof RingloomError && error.cause === this.signal.reason;
-    if (isOurs) return;
-    if (this.#keepsOutcomes) this.#failures.push(error);
+    if (this.signal.aborted && comesFrom(error, this.signal.reason)) return;
+    if (this.#isJoined) {
+      this.#failureCount += 1;
+      if (this.#failures.length < GROUP_FAILURES_MAX) this.#failures.push(error);
+    }
     if (this.#options.onFailure !== "continue") this.#abort(error);
   }
 
   #beginNext(): void {
+    if (this.#waiting.size === 0) return;
     const { concurrency = Number.POSITIVE_INFINITY } = this.#options;
     for (const waiting of this.#waiting) {
       if (this.#running >= concurrency) return;
@@ -206,6 +320,7 @@ export class Group implements TaskGroup, Membership {
 
   #tellIfEnded(): void {
     if (this.size > 0) return;
+    waitOver(this);
     for (const stop of this.#stopFollowing) stop();
     this.#stopFollowing = [];
     const told = this.#whenEnded;
@@ -215,6 +330,7 @@ export class Group implements TaskGroup, Membership {
 
   /** Only while there are tasks: a signal that lives long would keep the group as long. */
   #follow(): void {
+    waitBegun("group", this);
     // Tasks may have been left when the last call was settled.
     for (const stop of this.#stopFollowing) stop();
     this.#stopFollowing = this.#above.map((signal) => onAbort(signal, () => this.#lookAbove()));
@@ -241,7 +357,8 @@ export class Group implements TaskGroup, Membership {
   }
 }
 
-function checkGroupOptions({ signal, timeoutMs, concurrency, waitingMax, onFailure }: GroupOptions): void {
+function checkGroupOptions(options: GroupOptions): void {
+  const { signal, timeoutMs, concurrency, waitingMax, onFailure, keepResults } = options;
   checkTimeout(timeoutMs);
   if (signal !== undefined && !(signal instanceof AbortSignal))
     throw invalid("signal", signal, "an AbortSignal is needed");
@@ -250,12 +367,42 @@ function checkGroupOptions({ signal, timeoutMs, concurrency, waitingMax, onFailu
   if (onFailure !== undefined && onFailure !== "cancel" && onFailure !== "continue") {
     throw invalid("onFailure", onFailure, 'use "cancel" or "continue"');
   }
+  if (keepResults !== undefined && typeof keepResults !== "boolean") {
+    throw invalid("keepResults", keepResults, "true or false is needed");
+  }
 }
 
-function failed(failures: readonly unknown[], count: number): AggregateError {
+/** What a join takes. */
+interface Outcomes {
+  readonly results: unknown[];
+  readonly rejections: Map<number, unknown>;
+  readonly failures: unknown[];
+  readonly failureCount: number;
+  readonly callCount: number;
+}
+
+/** Whether an error says no more than that a signal was aborted: it is the signal's reason, or was caused by it, as those of Node's own functions and of ours are. */
+export function comesFrom(error: unknown, reason: unknown): boolean {
+  let one = error;
+  for (let depth = 0; depth < CAUSES_MAX; depth++) {
+    if (one === reason) return true;
+    if (!(one instanceof Error)) return false;
+    one = one.cause;
+  }
+  return false;
+}
+
+function failed(
+  failures: readonly unknown[],
+  { failureCount, callCount }: { readonly failureCount: number; readonly callCount: number },
+): AggregateError {
   const [first] = failures;
   const what = first instanceof Error ? first.message : String(first);
-  return new AggregateError(failures, `${failures.length} of ${count} tasks of the group failed; the first: ${what}`);
+  return new AggregateError(failures, `${failureCount} of ${callCount} tasks of the group failed; the first: ${what}`);
+}
+
+function closed(): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_CLOSED", "Cannot spawn: the group's block was left.", { operation: "group" });
 }
 
 function aborted(cause: unknown): RingloomError {

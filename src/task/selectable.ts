@@ -5,7 +5,10 @@
  * step. So a branch that loses has taken nothing: its source still has the value, for the next waiter.
  */
 
-/** The method by which a value becomes a branch of `select`. */
+/**
+ * The method by which a value becomes a branch of `select`.
+ * @experimental
+ */
 export const selectable: unique symbol = Symbol("ringloom.selectable");
 
 /**
@@ -13,6 +16,8 @@ export const selectable: unique symbol = Symbol("ringloom.selectable");
  * @experimental
  */
 export interface SelectWaiter<T> {
+  /** Stands for the `select`. Two of its branches never serve each other, though one may send what the other receives. */
+  readonly selection?: object;
   /** True for one branch, once: that one has won, and calls `resolve` or `reject` in the same step. False: another one has; keep the value. */
   claim(): boolean;
   resolve(value: T): void;

@@ -121,6 +121,43 @@ describe("TaskGroup", () => {
       assert.ok(existsSync(path));
     }));
 
+  test("gives up tasks of other threads when a function of this one fails, and the other way round", () =>
+    withScheduler({ compute: 2 }, async (folder) => {
+      const path = join(folder, "seen");
+      const all = group();
+      const far = all.run(work.waitForSignal, path);
+      await until(() => existsSync(`${path}.begun`));
+      void all.spawn(() => Promise.reject(new Error("here")));
+      await assert.rejects(all.join(), hasFailures("here"));
+      await assert.rejects(far, withCode("ERR_RINGLOOM_ABORTED"));
+      assert.ok(existsSync(path));
+
+      const others = group();
+      const near = others.spawn((signal) => new Promise((_, reject) => signal.addEventListener("abort", reject)));
+      void others.run(work.failLater, 1, "there");
+      // What it rejects with has nothing to do with the signal's reason, so it counts.
+      near.catch(() => {});
+      await assert.rejects(others.join(), (error: AggregateError) => {
+        assert.equal(error.errors[0]?.message, "there");
+        return error.errors.length === 2;
+      });
+    }));
+
+  test("counts functions and tasks together against its bound", () =>
+    withScheduler({ compute: 1 }, async () => {
+      const all = group({ concurrency: 1 });
+      let hasBegun = false;
+      const first = all.run(work.later, 20, 0).then(() => hasBegun);
+      void all.spawn(() => {
+        hasBegun = true;
+      });
+      assert.equal(hasBegun, false);
+      await first;
+      await all.run(work.later, 1, 0);
+      assert.ok(hasBegun);
+      await all.join();
+    }));
+
   test("runs as many tasks at once as it may, in order, and refuses what cannot wait", () =>
     withScheduler({ compute: 1 }, async () => {
       const all = group({ concurrency: 3, waitingMax: 20 });

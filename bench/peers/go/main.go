@@ -1,4 +1,5 @@
 // The Go subjects of the suites: `go-peer tasks …`, `go-peer net …`, `go-peer files …`, `go-peer serve`, `go-peer timers …`.
+// The Go subjects of the suites `tasks`, `sync` and `mixed`: `go-peer tasks …`, `go-peer sync …` and `go-peer serve`.
 package main
 
 import (
@@ -14,12 +15,15 @@ func main() {
 		runNet(os.Args[2:])
 	} else if len(os.Args) > 1 && os.Args[1] == "files" {
 		runFiles(os.Args[2:])
+	} else if len(os.Args) > 1 && os.Args[1] == "sync" {
+		runSync(os.Args[2:])
 	} else if len(os.Args) > 1 && os.Args[1] == "serve" {
 		serve()
 	} else if len(os.Args) > 1 && os.Args[1] == "timers" {
 		runTimers(os.Args[2:])
 	} else {
 		fmt.Fprintln(os.Stderr, "usage: go-peer tasks … | go-peer net … | go-peer files … | go-peer serve | go-peer timers …")
+		fmt.Fprintln(os.Stderr, "usage: go-peer tasks … | go-peer sync … | go-peer serve")
 		os.Exit(2)
 	}
 }

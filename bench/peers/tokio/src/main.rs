@@ -3,6 +3,10 @@ mod files;
 mod kernel;
 mod messages;
 mod net;
+//! The Tokio subjects of the suites `tasks`, `messages` and `sync`: `ringloom-bench-tokio tasks …` and so on.
+mod kernel;
+mod messages;
+mod sync;
 mod tasks;
 mod timers;
 
@@ -16,6 +20,9 @@ fn main() {
         Some("net") => net::run(&arguments[1..]),
         _ => {
             eprintln!("usage: ringloom-bench-tokio files|tasks|messages|timers|net …");
+        Some("sync") => sync::run(&arguments[1..]),
+        _ => {
+            eprintln!("usage: ringloom-bench-tokio tasks|messages|sync …");
             std::process::exit(2);
         }
     }
