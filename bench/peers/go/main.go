@@ -1,5 +1,4 @@
-// The Go subjects of the suites: `go-peer tasks …`, `go-peer net …`, `go-peer files …`, `go-peer serve`, `go-peer timers …`.
-// The Go subjects of the suites `tasks`, `sync` and `mixed`: `go-peer tasks …`, `go-peer sync …` and `go-peer serve`.
+// The Go subjects of the suites: `go-peer tasks …`, `go-peer net …`, `go-peer files …`, `go-peer sync …`, `go-peer serve`, `go-peer timers …`.
 package main
 
 import (
@@ -22,8 +21,7 @@ func main() {
 	} else if len(os.Args) > 1 && os.Args[1] == "timers" {
 		runTimers(os.Args[2:])
 	} else {
-		fmt.Fprintln(os.Stderr, "usage: go-peer tasks … | go-peer net … | go-peer files … | go-peer serve | go-peer timers …")
-		fmt.Fprintln(os.Stderr, "usage: go-peer tasks … | go-peer sync … | go-peer serve")
+		fmt.Fprintln(os.Stderr, "usage: go-peer tasks … | go-peer net … | go-peer files … | go-peer sync … | go-peer serve | go-peer timers …")
 		os.Exit(2)
 	}
 }

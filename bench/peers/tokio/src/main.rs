@@ -1,11 +1,8 @@
-//! The Tokio subjects of the suites: `ringloom-bench-tokio files …`, `ringloom-bench-tokio tasks …`, `ringloom-bench-tokio messages …`, `ringloom-bench-tokio timers …`, `ringloom-bench-tokio net …`.
+//! The Tokio subjects of the suites: `ringloom-bench-tokio files …`, `ringloom-bench-tokio tasks …`, `ringloom-bench-tokio messages …`, `ringloom-bench-tokio timers …`, `ringloom-bench-tokio net …`, `ringloom-bench-tokio sync …`.
 mod files;
 mod kernel;
 mod messages;
 mod net;
-//! The Tokio subjects of the suites `tasks`, `messages` and `sync`: `ringloom-bench-tokio tasks …` and so on.
-mod kernel;
-mod messages;
 mod sync;
 mod tasks;
 mod timers;
@@ -18,11 +15,9 @@ fn main() {
         Some("messages") => messages::run(&arguments[1..]),
         Some("timers") => timers::run(&arguments[1..]),
         Some("net") => net::run(&arguments[1..]),
-        _ => {
-            eprintln!("usage: ringloom-bench-tokio files|tasks|messages|timers|net …");
         Some("sync") => sync::run(&arguments[1..]),
         _ => {
-            eprintln!("usage: ringloom-bench-tokio tasks|messages|sync …");
+            eprintln!("usage: ringloom-bench-tokio files|tasks|messages|timers|net|sync …");
             std::process::exit(2);
         }
     }
