@@ -21,8 +21,8 @@ import { mixedSuite } from "./suites/mixed.js";
 import { netSuite } from "./suites/net.js";
 import { syncSuite } from "./suites/sync.js";
 import { tasksSuite } from "./suites/tasks.js";
-import { wsSuite } from "./suites/ws.js";
 import { timersSuite } from "./suites/timers.js";
+import { wsSuite } from "./suites/ws.js";
 
 const SUITES: readonly Suite[] = [
   httpSuite,

@@ -5,28 +5,36 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { loadNative } from "../src/native.js";
 import { findProgram } from "../test/db/server-process.js";
 import { findTool, root } from "./harness/machine.js";
-import { prepare } from "./harness/prepare.js";
+import { type Need, prepare } from "./harness/prepare.js";
 import { run } from "./harness/processes.js";
 
-/** Which subjects of a suite run where neither peers nor compilers are, and the metric that each must then have. */
-const small = [
+/** A suite in small: which of its subjects and cases run, and how many rows of a metric there must then be. */
+interface Small {
+  readonly suite: string;
+  readonly subjects: string;
+  readonly cases: string;
+  readonly metric: string;
+  readonly rows: number;
+  /** What a machine may lack. */
+  readonly need?: Need | "addon" | "postgres";
+}
+
+const small: readonly Small[] = [
   { suite: "tasks", subjects: "inline", cases: "empty-1000,fanout-skewed", metric: "us/task", rows: 2 },
   { suite: "messages", subjects: "atomics", cases: "rtt-adaptive,one-way,cold-start", metric: "ns", rows: 3 },
+  { suite: "messages", subjects: "ringloom-epoll", cases: "rtt-parked,one-way", metric: "ns", rows: 2, need: "addon" },
   { suite: "sync", subjects: "ringloom,node", cases: "ping-pong-1,fan-out,lock-1", metric: "ns/op", rows: 5 },
   { suite: "timers", subjects: "node", cases: "timers-1k,timers-10k", metric: "insert-ns", rows: 2 },
-] as const;
-
-/** The same for suites that need a C compiler. */
-const compiled = [
   {
     suite: "net",
     subjects: "ringloom,node-net",
     cases: "net_echo_rtt_256b",
-    need: "net-echo",
     metric: "ns/op",
     rows: 2,
+    need: "net-echo",
   },
   {
     suite: "fs",
@@ -35,10 +43,24 @@ const compiled = [
     metric: "ns/op",
     rows: 4,
   },
-] as const;
+  { suite: "ws", subjects: "ringloom-portable", cases: "echo64-d16", metric: "msg/s", rows: 1, need: "ws-load" },
+  {
+    suite: "db",
+    subjects: "ringloom-portable,node-net",
+    cases: "pg-select1-c16",
+    metric: "us/query",
+    rows: 2,
+    need: "postgres",
+  },
+];
 
-/** The suite `db` has to have a server; where there is none, `npm run test:db` says so. */
-const noServer = findProgram("initdb") === undefined ? "PostgreSQL is not installed" : false;
+/** Why a suite cannot run here. */
+async function lacks(need: Small["need"]): Promise<string | undefined> {
+  if (need === undefined) return undefined;
+  if (need === "addon") return loadNative() === undefined ? "there is no addon" : undefined;
+  if (need === "postgres") return findProgram("initdb") === undefined ? "PostgreSQL is not installed" : undefined;
+  return prepare(need);
+}
 
 const main = join(root, "dist/bench/main.js");
 const unmetGenerator = await prepare("load-generator");
@@ -70,24 +92,11 @@ describe("npm run bench", () => {
     assert.equal(readFileSync(join(directory, "http.txt"), "utf8"), stdout);
   });
 
-  for (const { suite, subjects, cases, metric, rows: rowCount } of small) {
-    it(`${suite} writes rows`, async () => {
-      const json = join(directory, `${suite}.json`);
-      const fixed = [process.execPath, main, suite, "--quick", "--seconds", "0.1", "--rounds", "1"];
-      const chosen = ["--subjects", subjects, "--cases", cases, "--json", json];
-      const { code, stderr } = await run([...fixed, ...chosen], { timeoutMs: 120_000 });
-      assert.equal(code, 0, stderr);
-      const rows = JSON.parse(readFileSync(json, "utf8")) as { metric: string; median: number }[];
-      const found = rows.filter((row) => row.metric === metric && row.median > 0);
-      assert.equal(found.length, rowCount, stderr);
-    });
-  }
-
-  for (const { suite, subjects, cases, need, metric, rows: rowCount } of compiled) {
-    it(`${suite} writes rows`, async (context) => {
-      const reason = await prepare(need);
+  for (const { suite, subjects, cases, metric, rows: rowCount, need } of small) {
+    it(`${suite} writes rows of ${subjects}`, async (context) => {
+      const reason = await lacks(need);
       if (reason !== undefined) return context.skip(reason);
-      const json = join(directory, `${suite}.json`);
+      const json = join(directory, `${suite}-${subjects}.json`);
       const fixed = [process.execPath, main, suite, "--quick", "--seconds", "0.1", "--rounds", "1"];
       const chosen = ["--subjects", subjects, "--cases", cases, "--json", json];
       const { code, stderr } = await run([...fixed, ...chosen], { timeoutMs: 120_000 });
@@ -97,16 +106,6 @@ describe("npm run bench", () => {
       assert.equal(found.length, rowCount, stderr);
     });
   }
-
-  it("db writes rows", { skip: noServer }, async () => {
-    const json = join(directory, "db.json");
-    const fixed = [process.execPath, main, "db", "--quick", "--seconds", "0.1", "--rounds", "1"];
-    const chosen = ["--subjects", "ringloom-portable,node-net", "--cases", "pg-select1-c16", "--json", json];
-    const { code, stderr } = await run([...fixed, ...chosen], { timeoutMs: 120_000 });
-    assert.equal(code, 0, stderr);
-    const rows = JSON.parse(readFileSync(json, "utf8")) as { metric: string; median: number }[];
-    assert.equal(rows.filter(({ metric, median }) => metric === "us/query" && median > 0).length, 2, stderr);
-  });
 
   it("mixed writes rows and finds a rate that breaks", { skip: unmetGenerator ?? false }, async () => {
     const json = join(directory, "mixed.json");

@@ -3,5 +3,5 @@
  * @experimental
  */
 export { type Injected, type InjectOptions, inject } from "../http/inject.js";
-export { detectLeaks } from "./leaks.js";
 export { useVirtualTime, VirtualTime } from "../time/virtual-time.js";
+export { detectLeaks } from "./leaks.js";
