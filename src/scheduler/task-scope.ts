@@ -92,6 +92,11 @@ export class RunningTask {
     if (!this.#isOver) this.#watch.add(this);
   }
 
+  /** Whether it has ended. What its function has left behind, a timer for instance, runs on in its async context. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** Its outcome is written. */
   end(): void {
     this.#isOver = true;
@@ -158,10 +163,10 @@ function callScoped(
   return storage.run(task, run, ...args);
 }
 
-/** The scoped task that this code runs in. */
+/** The scoped task that this code runs in. What a task has left behind when it ended is on its own: its deadline is over, and must not be that of calls which are made later. */
 export function scopedTask(): RunningTask | undefined {
   const task = current ?? storage.getStore();
-  return task?.isScoped === true ? task : undefined;
+  return task?.isScoped === true && !task.isOver ? task : undefined;
 }
 
 /**
@@ -213,9 +218,10 @@ export function isCancelled(): boolean {
 }
 
 /**
- * How long the task that this code runs in still has, in milliseconds: what is left of the `timeoutMs` of its call, or of a task's above it. `Infinity` without a deadline, and outside of a task.
+ * How long the task that this code runs in still has, in milliseconds: what is left of the `timeoutMs` of its call, or of a task's above it. `Infinity` without a deadline, outside of a task, and in what a task has left behind
+ * when it ended.
  * @experimental
  */
 export function timeRemaining(): number {
-  return (current ?? storage.getStore())?.remainingMs ?? Number.POSITIVE_INFINITY;
+  return scopedTask()?.remainingMs ?? Number.POSITIVE_INFINITY;
 }
