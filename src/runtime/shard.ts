@@ -253,7 +253,8 @@ class ShardLife {
         new Promise((resolve) => setTimeout(resolve, options.deadlineMs).unref()),
       ]);
       failures.push(await this.#hooks.attempt("close", shard));
-      await endShardTasks(Math.max(0, options.deadlineMs - (performance.now() - startedMs)));
+      const deadlineMs = Math.max(0, options.deadlineMs - (performance.now() - startedMs));
+      await endShardTasks({ deadlineMs, hasSuccessor });
       closeMessages();
       if (!hasSuccessor) this.#stopSampling();
       const hookFailures = failures.filter((failure): failure is HookFailure => failure !== undefined);

@@ -51,8 +51,8 @@ async function sleep(): Promise<boolean> {
   });
   const wasRung = hasWork() || (await Promise.race([rung(), patience])) === true;
   clearTimeout(timer);
-  // Who has notified it since counts on it.
-  return parkers.retract(self) || wasRung || hasWork();
+  // Who has notified it since counts on it, and so does who is sending it something.
+  return parkers.retract(self) || wasRung || !seat.tryLeave(hasWork);
 }
 
 function rung(): Promise<true> {
