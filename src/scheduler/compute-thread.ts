@@ -47,8 +47,9 @@ async function work(runner: Executor): Promise<never> {
     if (count > 0) seat.publishFigures(runner.figures);
     // Promises of this round go on here.
     await undefined;
-    isTurnDue ||= runner.runningNow > 0 || count === 0 || performance.now() - turnedMs > TURN_MS;
-    if (count === 0) await (runner.hasLeft ? pause() : park(runner));
+    isTurnDue ||= runner.runningNow > 0 || performance.now() - turnedMs > TURN_MS;
+    // What comes while the thread still looks for work is not held up by a turn.
+    if (count === 0) isTurnDue = (await (runner.hasLeft ? pause() : park(runner))) || isTurnDue;
     // Who was woken to search does so first: meanwhile nobody else is woken, and what the event loop does next may take long.
     if (isTurnDue && !runner.isWoken) {
       await turn();
@@ -58,24 +59,25 @@ async function work(runner: Executor): Promise<never> {
   }
 }
 
-/** Announce, recheck, sleep. */
-async function park(runner: Executor): Promise<void> {
+/** Announce, recheck, sleep. False if the thread has found work before it slept. */
+async function park(runner: Executor): Promise<boolean> {
   const { idle, self } = seat.segment;
-  if (findsWorkSoon(runner)) return;
+  if (findsWorkSoon(runner)) return false;
   const isFrozen = runner.runningNow === 0 && seat.liveCount === 0 && isAtRest();
-  if (!idle.announce(self, isFrozen ? "word" : "loop")) return;
+  if (!idle.announce(self, isFrozen ? "word" : "loop")) return true;
   if (hasWork(runner)) {
     runner.isWoken = idle.retract(self);
     runner.hasSeenWork = true;
-    return;
+    return true;
   }
   if (isFrozen) {
     runner.isWoken = idle.sleep(self);
     runner.askInboxFirst();
-    return;
+    return true;
   }
   await bell.next();
   runner.isWoken = idle.retract(self);
+  return true;
 }
 
 /** Whether nothing of this thread's own can happen while it sleeps. */
@@ -91,20 +93,25 @@ function hasWork(runner: Executor): boolean {
   return !runner.isIdle() || seat.hasSettled();
 }
 
+/** While it looks this thread is the searcher, if no other is: whoever publishes work then wakes nobody, which would cost more than most tasks, and this thread hands the search on when it has found something. */
 function findsWorkSoon(runner: Executor): boolean {
+  const { idle, self } = seat.segment;
+  const isSearcher = idle.beginSearch(self);
   const endMs = performance.now() + assignment.spinMicros / 1_000;
   do {
     if (hasWork(runner)) {
+      runner.isWoken = isSearcher;
       runner.hasSeenWork = true;
       return true;
     }
   } while (performance.now() < endMs);
+  if (isSearcher) idle.endSearch(self);
   return false;
 }
 
 /** What this thread has left to others, because it is loading the module, would wake it at once if it parked. */
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, LEFT_MS));
+function pause(): Promise<true> {
+  return new Promise((resolve) => setTimeout(resolve, LEFT_MS, true as const));
 }
 
 function turn(): Promise<void> {

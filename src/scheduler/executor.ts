@@ -110,6 +110,8 @@ export class Executor {
   /** Tasks that were given something to watch, by slot. */
   readonly #scoped = new Map<number, RunningTask>();
   readonly #watch = new CancelWatch();
+  /** Stands for each task that was given nothing to watch, while its function is on the stack. */
+  readonly #unscoped: RunningTask;
   /** When the oldest of the own queue came first the last time. */
   #oldestMs = 0;
   #isOldestDue = false;
@@ -121,6 +123,7 @@ export class Executor {
     this.#parts = parts;
     this.#self = parts.segment.self;
     this.#functions = new TaskFunctions(parts.functions);
+    this.#unscoped = new RunningTask(parts.segment.table, this.#watch, { slot: 0, claimed: 0, scope: 0 });
     const stealsFrom = parts.steals && parts.source === undefined ? parts.executors : 0;
     this.#order = stealsFrom > 1 ? new StealOrder({ self: this.#self, threads: stealsFrom }) : undefined;
   }
@@ -350,8 +353,8 @@ export class Executor {
     }
     const number = segment.table.functionOf(slot);
     const run = this.#functions.known(number);
-    const failure = this.#failures.get(number);
-    if (run === undefined && failure !== undefined) {
+    const failure = run === undefined ? this.#failures.get(number) : undefined;
+    if (failure !== undefined) {
       failure.isUsed = true;
       this.#fail(slot, state, failure.error);
     } else if (run === undefined || !values.areArgumentsHere(slot)) void this.#load(slot, state, number);
@@ -409,8 +412,9 @@ export class Executor {
   #begin(slot: number, claimed: number): RunningTask {
     const { table } = this.#parts.segment;
     const scope = table.scopeOf(slot);
+    if (scope === 0) return this.#unscoped.become(slot, claimed);
     const task = new RunningTask(table, this.#watch, { slot, claimed, scope });
-    if (task.isScoped) this.#scoped.set(slot, task);
+    this.#scoped.set(slot, task);
     return task;
   }
 

@@ -15,7 +15,7 @@ import type { Membership, SpawnOptions } from "./call-options.js";
 import { deadlineIn } from "./deadline.js";
 import { Executor, type HintSource } from "./executor.js";
 import { readFailureNote } from "./failure-note.js";
-import { type ComputeFigures, type OwnFigures, readFigures, writeFigures } from "./figures.js";
+import { type ComputeFigures, type OwnFigures, readAverageMicros, readFigures, writeFigures } from "./figures.js";
 import { FunctionTable, type TaskFunctionName } from "./function-table.js";
 import { Leaving } from "./leaving.js";
 import { againIfLost } from "./lost-tasks.js";
@@ -42,14 +42,20 @@ export interface SeatCounts {
 interface Pending {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
+  /** What only few tasks have. */
+  readonly bonds: Bonds | undefined;
+  /** Its promise is rejected; only its slot is awaited. */
+  isGivenUp: boolean;
+}
+
+/** What a task has to do with others. */
+interface Bonds {
   /** The task of this thread that has spawned it. */
   readonly parent: RunningTask | undefined;
   readonly membership: Membership | undefined;
   readonly isBlocking: boolean;
   /** Ends what watches the signals and the clock. */
   stopWatching: (() => void) | undefined;
-  /** Its promise is rejected; only its slot is awaited. */
-  isGivenUp: boolean;
 }
 
 /** What a task is spawned with. */
@@ -108,6 +114,8 @@ export class Seat {
   #hasGivenUpAll = false;
   /** Tasks that this thread began again because the thread that had their arguments was lost. */
   rerunCount = 0;
+  /** The options that were found right last: those of a proxy, call after call. */
+  #checked: SpawnOptions = NO_OPTIONS;
 
   /** `queued` is for a thread that runs tasks and does not look for them all the time. */
   constructor(
@@ -143,6 +151,21 @@ export class Seat {
   /** Tasks whose slot is taken. */
   get liveCount(): number {
     return this.#origin.liveCount;
+  }
+
+  /** The average time of a task, in microseconds, as the threads that run them have shown it last: the longest of theirs. */
+  get averageMicros(): number {
+    return readAverageMicros(this.#words, this.#figures, this.places);
+  }
+
+  /** How many of the threads that run tasks are not asleep. */
+  get awakeCount(): number {
+    let count = 0;
+    for (let place = 0; place < this.places.count; place++) {
+      const thread = this.places.holderOf(place);
+      if (thread !== NOBODY && !this.segment.parkers.isParked(thread)) count += 1;
+    }
+    return count;
   }
 
   /** Makes this thread run tasks: to be called once, by a thread whose id is one of those. */
@@ -192,10 +215,13 @@ export class Seat {
 
   /** Starts a task. Rejects as {@link tasks} says. */
   spawn(functionNumber: number, args: readonly unknown[], options: SpawnOptions = NO_OPTIONS): Promise<unknown> {
-    try {
-      checkTaskOptions(options);
-    } catch (error) {
-      return Promise.reject(error);
+    if (options !== this.#checked) {
+      try {
+        checkTaskOptions(options);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+      this.#checked = options;
     }
     const parent = options.detached === true ? undefined : scopedTask();
     const refusal = refusalOf(options, parent);
@@ -249,9 +275,9 @@ export class Seat {
     for (const [index, pending] of this.#pending.entries()) {
       if (pending === undefined) continue;
       this.#pending[index] = undefined;
-      pending.stopWatching?.();
+      pending.bonds?.stopWatching?.();
       if (!pending.isGivenUp) pending.reject(closed("The scheduler was closed before the task began."));
-      ended(pending);
+      ended(pending.bonds);
     }
     this.values.ports.close();
     if (this.#isInFlight) this.#flight(false);
@@ -330,31 +356,27 @@ export class Seat {
     const isPinned = place !== ANY;
     const isBlocking = place === BLOCKING;
     const flags = JOIN_INTEREST | (options.idempotent === true ? IDEMPOTENT : 0) | (isPinned ? PINNED : 0);
-    return new Promise((resolve, reject) => {
-      const pending: Pending = {
-        resolve,
-        reject,
-        parent,
-        membership,
-        isBlocking,
-        stopWatching: undefined,
-        isGivenUp: false,
-      };
-      this.#pending[slot - this.#first] = pending;
-      const state = this.#origin.publish(slot, flags, isPinned ? thread : 0);
-      this.counts.spawned += 1;
-      this.#tellFlight();
+    const promise = new Promise(capture);
+    const hasBonds = parent !== undefined || isBlocking || isWatched(options);
+    const bonds: Bonds | undefined = hasBonds ? { parent, membership, isBlocking, stopWatching: undefined } : undefined;
+    this.#pending[slot - this.#first] = { resolve: captured.resolve, reject: captured.reject, bonds, isGivenUp: false };
+    const state = this.#origin.publish(slot, flags, isPinned ? thread : 0);
+    this.counts.spawned += 1;
+    this.#tellFlight();
+    if (bonds !== undefined) {
       if (parent !== undefined) this.#adopt(parent);
       membership?.taskBegun();
-      if (options.signal !== undefined || (options.timeoutMs ?? 0) > 0 || membership !== undefined) {
-        this.#watch(slot, generationOf(state), options);
-      }
-      if (isBlocking) return this.#addBlocking(slot, thread);
-      if (place >= 0) this.#addPinned(slot, { place, state, epoch });
-      else this.#addHint(slot, options.placement);
-      // Behind the hint; see `places.ts`.
-      if (this.places.servedCount === 0) this.#giveUp(slot, generationOf(state), this.#nobodyRuns());
-    });
+      if (isWatched(options)) this.#watch(slot, bonds, options);
+    }
+    if (isBlocking) {
+      this.#addBlocking(slot, thread);
+      return promise;
+    }
+    if (place >= 0) this.#addPinned(slot, { place, state, epoch });
+    else this.#addHint(slot, options.placement);
+    // Behind the hint; see `places.ts`.
+    if (this.places.servedCount === 0) this.#giveUp(slot, generationOf(state), this.#nobodyRuns());
+    return promise;
   }
 
   /** The hint of a task that blocks. Those who run such tasks start and end as they are needed, whoever runs the others. */
@@ -393,7 +415,7 @@ export class Seat {
     this.#hasGivenUpAll = true;
     for (let index = 0; index < this.#pending.length; index++) {
       const pending = this.#pending[index];
-      if (pending === undefined || pending.isBlocking) continue;
+      if (pending === undefined || pending.bonds?.isBlocking === true) continue;
       const slot = this.#first + index;
       this.#giveUp(slot, generationOf(this.segment.table.stateOf(slot)), this.#nobodyRuns());
     }
@@ -462,24 +484,25 @@ export class Seat {
     if (pending === undefined) this.#free(slot);
     else if (pending.isGivenUp) {
       this.#free(slot);
-      ended(pending);
+      ended(pending.bonds);
     } else this.#answer(slot, pending);
   }
 
   #answer(slot: number, pending: Pending): void {
-    pending.stopWatching?.();
+    const { bonds } = pending;
+    bonds?.stopWatching?.();
     let value: unknown;
     try {
       value = this.values.readOutcome(slot);
     } catch (error) {
       this.#free(slot);
       pending.reject(error);
-      ended(pending);
+      ended(bonds);
       return;
     }
     this.#free(slot);
     pending.resolve(value);
-    ended(pending);
+    if (bonds !== undefined) ended(bonds);
   }
 
   #free(slot: number): void {
@@ -497,11 +520,12 @@ export class Seat {
     this.#flight(isInFlight);
   }
 
-  #watch(slot: number, generation: number, { signal, timeoutMs = 0, membership }: SpawnOptions): void {
+  #watch(slot: number, bonds: Bonds, { signal, timeoutMs = 0, membership }: SpawnOptions): void {
+    const generation = generationOf(this.segment.table.stateOf(slot));
     const giveUp = (error: RingloomError): void => this.#giveUp(slot, generation, error);
     const timer = timeoutMs > 0 ? setTimeout(() => giveUp(timedOut(timeoutMs)), timeoutMs) : undefined;
     const ends = [signal, membership?.signal].map((one) => onAbortOf(one, () => giveUp(aborted(one?.reason))));
-    this.#pending[slot - this.#first]!.stopWatching = () => {
+    bonds.stopWatching = () => {
       clearTimeout(timer);
       for (const end of ends) end?.();
     };
@@ -520,7 +544,7 @@ export class Seat {
 
   #giveUpChildren(parent: RunningTask): void {
     for (const [index, pending] of this.#pending.entries()) {
-      if (pending?.parent !== parent || pending.isGivenUp) continue;
+      if (pending?.bonds?.parent !== parent || pending.isGivenUp) continue;
       const slot = this.#first + index;
       this.#giveUp(slot, generationOf(this.segment.table.stateOf(slot)), abandoned(parent));
     }
@@ -530,7 +554,7 @@ export class Seat {
     const pending = this.#pending[slot - this.#first];
     if (pending === undefined || pending.isGivenUp) return;
     pending.isGivenUp = true;
-    pending.stopWatching?.();
+    pending.bonds?.stopWatching?.();
     this.counts.cancelled += 1;
     const outcome = this.#origin.cancel(slot, generation);
     pending.reject(error);
@@ -542,7 +566,7 @@ export class Seat {
     if (receiver !== -1) this.values.ports.askToSweep(receiver);
     this.#pending[slot - this.#first] = undefined;
     this.#free(slot);
-    ended(pending);
+    ended(pending.bonds);
   }
 
   /** The thread that runs it may sleep while the task waits for something. */
@@ -570,9 +594,25 @@ function refusalOf({ signal, membership }: SpawnOptions, parent: RunningTask | u
 }
 
 /** Its slot is free: whoever waits for that is told. */
-function ended({ parent, membership }: Pending): void {
-  parent?.childEnded();
-  membership?.taskEnded();
+function ended(bonds: Bonds | undefined): void {
+  bonds?.parent?.childEnded();
+  bonds?.membership?.taskEnded();
+}
+
+/** Whether a task can be given up by somebody who has to be listened to. */
+function isWatched({ signal, timeoutMs = 0, membership }: SpawnOptions): boolean {
+  return signal !== undefined || timeoutMs > 0 || membership !== undefined;
+}
+
+/** What settles the promise that was made last. One function for all, because a closure costs each call more than the promise. */
+const captured: { resolve: Pending["resolve"]; reject: Pending["reject"] } = {
+  resolve: () => undefined,
+  reject: () => undefined,
+};
+
+function capture(resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
+  captured.resolve = resolve;
+  captured.reject = reject;
 }
 
 function onAbortOf(signal: AbortSignal | undefined, listener: () => void): (() => void) | undefined {

@@ -38,11 +38,11 @@ const PORTED = 1 << 31;
 const PORT_BYTES_MIN = 65_536;
 const NO_ITEMS: readonly TransferItem[] = [];
 
-/** Where a value may go. */
-interface ValuePlace {
+/** A value that goes into a block. */
+interface BlockValue {
+  readonly value: unknown;
   /** Index of the word that gets the reference to its block. */
   readonly referenceWord: number;
-  readonly mayBeInline: boolean;
 }
 
 /** How arguments go that shared memory does not take. */
@@ -101,7 +101,8 @@ export class TaskValues {
   writeArguments(slot: number, args: readonly unknown[]): boolean {
     const { table } = this.#segment;
     this.#words.write(table.payloadWord(slot) + OUTCOME, 0);
-    return this.#write(slot, ARGUMENTS, args, { referenceWord: table.argumentWord(slot), mayBeInline: true });
+    if (this.#writeInline(slot, ARGUMENTS, args)) return true;
+    return this.#writeBlock(slot, ARGUMENTS, { value: args, referenceWord: table.argumentWord(slot) });
   }
 
   /** Sends the arguments of a task that is not published yet to the thread that will run it. From here to the publication nothing may fail: who has them could not know. Throws as {@link writeArguments} does. */
@@ -147,7 +148,7 @@ export class TaskValues {
   writeValue(slot: number, value: unknown): boolean {
     try {
       if (value instanceof TransferredValue) this.#sendOutcome(slot, value.value, value.items);
-      else if (!this.#write(slot, OUTCOME, value, this.#placeOfOutcome(slot))) this.#sendOutcome(slot, value, NO_ITEMS);
+      else if (!this.#writeOutcome(slot, value)) this.#sendOutcome(slot, value, NO_ITEMS);
       return true;
     } catch (error) {
       this.writeError(slot, error);
@@ -163,7 +164,7 @@ export class TaskValues {
     if (about < 0) this.ports.drop(about & ~PORTED, table.originOf(slot));
     try {
       const record = toThrownRecord(error);
-      if (!this.#write(slot, OUTCOME, record, this.#placeOfOutcome(slot))) this.#sendOutcome(slot, record, NO_ITEMS);
+      if (!this.#writeOutcome(slot, record)) this.#sendOutcome(slot, record, NO_ITEMS);
     } catch {
       // No room for the error either. The origin finds no value and says so.
     }
@@ -178,10 +179,13 @@ export class TaskValues {
     this.#words.write(table.payloadWord(slot) + OUTCOME, number | PORTED);
   }
 
-  #placeOfOutcome(slot: number): ValuePlace {
+  /** False when the value has to go by port. */
+  #writeOutcome(slot: number, value: unknown): boolean {
     const { table } = this.#segment;
     // The arguments of an idempotent task stay as they are: it may have to run again.
-    return { referenceWord: table.resultWord(slot), mayBeInline: (table.stateOf(slot) & IDEMPOTENT) === 0 };
+    const mayBeInline = (table.stateOf(slot) & IDEMPOTENT) === 0;
+    if (mayBeInline && this.#writeInline(slot, OUTCOME, value)) return true;
+    return this.#writeBlock(slot, OUTCOME, { value, referenceWord: table.resultWord(slot) });
   }
 
   /**
@@ -246,17 +250,18 @@ export class TaskValues {
     return this.#words.read(this.#segment.table.payloadWord(slot) + OUTCOME) < 0;
   }
 
-  /** False when the value has to go by port. */
-  #write(slot: number, about: number, value: unknown, { referenceWord, mayBeInline }: ValuePlace): boolean {
+  /** False when the value is too large for the slot, or is nothing that the codec carries. */
+  #writeInline(slot: number, about: number, value: unknown): boolean {
     const payload = this.#segment.table.payloadWord(slot);
-    if (mayBeInline) {
-      const start = (payload + INLINE) * WORD_BYTES;
-      const end = this.#encoder.encode(value, start, start + INLINE_BYTES);
-      if (end > start) {
-        this.#words.write(payload + about, end - start);
-        return true;
-      }
-    }
+    const start = (payload + INLINE) * WORD_BYTES;
+    const end = this.#encoder.encode(value, start, start + INLINE_BYTES);
+    if (end <= start) return false;
+    this.#words.write(payload + about, end - start);
+    return true;
+  }
+
+  /** False when the value has to go by port. */
+  #writeBlock(slot: number, about: number, { value, referenceWord }: BlockValue): boolean {
     let reference = this.#cargo.put(value);
     let form = 0;
     if (reference === CARGO_REFUSED && this.#cargo.refusal.reason === "notEncodable") {
@@ -270,7 +275,7 @@ export class TaskValues {
       return false;
     }
     if (form === CLONED) this.counts.cloned += 1;
-    this.#words.write(payload + about, form);
+    this.#words.write(this.#segment.table.payloadWord(slot) + about, form);
     this.#slab.lendAt(referenceWord, reference);
     return true;
   }
