@@ -6,6 +6,7 @@ import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import type { Executor } from "./executor.js";
 import { LoopBell } from "./loop-bell.js";
+import { allowParking } from "./park-until.js";
 import type { SchedulerAssignment } from "./scheduler-memory.js";
 import { Seat, setSeat } from "./seat.js";
 
@@ -31,6 +32,7 @@ const assignment = workerData as ComputeAssignment;
 lowerPriority(assignment.nice);
 const seat = new Seat(assignment);
 setSeat(seat);
+allowParking();
 const executor = seat.openExecutor();
 const bell = new LoopBell(assignment.doorbells[assignment.thread]!);
 // Keeps the thread alive while it sleeps in its loop.
