@@ -217,6 +217,9 @@ describe("values that are under way to one thread", () => {
   });
 
   test("are read no further than to the one that is wanted", async () => {
+    // Tasks that wait for their functions together are begun together.
+    await onFirst.sum(pattern(1));
+    await onFirst.heldBeside(pattern(1));
     const release = await holdUp();
     const beside = onFirst.heldBeside(pattern(2 * MIB));
     const sums = Array.from({ length: 10 }, () => onFirst.sum(pattern(2 * MIB)));

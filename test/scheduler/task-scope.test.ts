@@ -95,7 +95,8 @@ describe("timeRemaining()", () => {
   test("is not that of a task that is over, for what it has left behind", () =>
     withScheduler({ compute: 1 }, async (folder) => {
       const path = join(folder, "seen");
-      await work.with({ timeoutMs: 200 }).callWhenOver(path, 250);
+      await work.remainingHere();
+      await work.with({ timeoutMs: 1_000 }).callWhenOver(path, 1_050);
       await until(() => existsSync(path) && readFileSync(path, "utf8") !== "");
       assert.equal(readFileSync(path, "utf8"), "Infinity Infinity");
     }));
