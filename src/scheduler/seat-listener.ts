@@ -3,11 +3,10 @@
  *
  * | in flight | the thread |
  * |---|---|
- * | tasks so short that the next one ends sooner than a sleeping thread wakes | looks for some microseconds before it sleeps, unless those who run tasks need every core |
- * | so many, and so long, that all of them take much longer than a millisecond | looks once a millisecond: woken by each one, it would take the cores from them |
+ * | so many, and so long, that all of them take over two milliseconds | looks once a millisecond: looking all the time, or woken by each one, it would take the cores from those who run them |
+ * | tasks so short that the next one ends sooner than a sleeping thread wakes | looks for some microseconds before it sleeps |
  * | others | sleeps until one is settled |
  */
-import { availableParallelism } from "node:os";
 import type { Doorbell } from "../driver/contract.js";
 import { LoopBell } from "./loop-bell.js";
 import type { Seat } from "./seat.js";
@@ -26,8 +25,8 @@ export interface ListenOptions {
 const TURN_MS = 1;
 /** How long a thread naps that has much in flight, in milliseconds. */
 const NAP_MS = 1;
-/** It does when the tasks in flight take so many times as long. */
-const NAPS_LEFT = 8;
+/** It does when the tasks in flight take so many times as long, so that it is back before the last of them. */
+const NAPS_LEFT = 2;
 /** And when there are so many of them for each thread that runs tasks: none of those is without work while this one naps. */
 const TASKS_LEFT = 16;
 
@@ -74,9 +73,7 @@ function findsSettledSoon(seat: Seat, spinMicros: number): boolean {
   return false;
 }
 
+/** Whether the next task is likely to end while this thread would look. */
 function isSpinWorthwhile(seat: Seat, spinMicros: number): boolean {
-  if (seat.averageMicros / seat.places.count > spinMicros) return false;
-  return seat.awakeCount < CORES;
+  return seat.averageMicros / seat.places.count <= spinMicros;
 }
-
-const CORES = availableParallelism();

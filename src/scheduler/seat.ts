@@ -158,16 +158,6 @@ export class Seat {
     return readAverageMicros(this.#words, this.#figures, this.places);
   }
 
-  /** How many of the threads that run tasks are not asleep. */
-  get awakeCount(): number {
-    let count = 0;
-    for (let place = 0; place < this.places.count; place++) {
-      const thread = this.places.holderOf(place);
-      if (thread !== NOBODY && !this.segment.parkers.isParked(thread)) count += 1;
-    }
-    return count;
-  }
-
   /** Makes this thread run tasks: to be called once, by a thread whose id is one of those. */
   openExecutor(): Executor {
     assert(this.#queue !== undefined, "only some threads run tasks");
