@@ -107,7 +107,7 @@ export function checkUngrouped({ options }: TaskCall, option: string): void {
   if (options.group === undefined) return;
   throw invalid(
     option,
-    options.group,
+    "with a group",
     "its tasks are in a group of their own, so it must have none; to give them up with yours, pass signal: group.signal",
   );
 }
