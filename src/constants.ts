@@ -62,6 +62,9 @@ export const THREADS_MAX = 64;
 export const TASK_SLOTS_MAX = 1 << 20;
 /** Tasks that one thread can have spawned and not yet seen settled, unless told otherwise. */
 export const TASK_SLOTS_PER_THREAD_DEFAULT = 4096;
+/** Values of tasks that may be under way by port from one thread to another unless told otherwise, and the most that an option may say, in MiB. */
+export const PORT_MIB_DEFAULT = 128;
+export const PORT_MIB_MAX = 65_536;
 /** How often an idempotent task is begun again after the death of its thread: one that kills each thread it runs on would go on for ever. */
 export const RERUNS_MAX = 3;
 /** Hints that a thread's run queue holds unless told otherwise; what is more goes to the injector. */

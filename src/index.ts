@@ -40,6 +40,7 @@ export { continueWith } from "./scheduler/continue-with.js";
 export type { ComputeFigures } from "./scheduler/figures.js";
 export { group } from "./scheduler/group.js";
 export { type MapCallOptions, type MapOptions, mapTasks } from "./scheduler/map-tasks.js";
+export { type ParkOptions, parkUntil } from "./scheduler/park-until.js";
 export { type Placement, pinned, roundRobin, stealable, sticky } from "./scheduler/placement.js";
 export { type RaceOptions, raceTasks } from "./scheduler/race-tasks.js";
 export { type ReduceOptions, reduceTasks } from "./scheduler/reduce-tasks.js";

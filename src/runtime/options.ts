@@ -91,6 +91,8 @@ export interface RuntimeOptions {
   readonly blocking: number | "auto";
   /** Tasks that one thread may have in flight. */
   readonly tasksMax: number;
+  /** Values by port that may be under way from one thread to another, in MiB. */
+  readonly taskPortMib: number;
   /** Messages that may wait from one shard to one other. */
   readonly messagesMax: number;
   /** What a hot counter collects while its receiver still has something to take. */
@@ -373,6 +375,7 @@ export function resolveRuntimeOptions(sources: OptionSources): RuntimeOptions {
     computeNice: pick("computeNice"),
     blocking: pick("blocking"),
     tasksMax: pick("tasksMax"),
+    taskPortMib: pick("taskPortMib"),
     messagesMax: pick("messagesMax"),
     hotThreshold: pick("hotThreshold"),
   };

@@ -69,6 +69,8 @@ export interface ShardTasks {
   start(): void;
   /** The thread with that id is gone; `isReplaced` says whether another one will serve as the same shard. */
   leave(thread: number, isReplaced: boolean): void;
+  /** The thread with that id is about to drain, and its successor has loaded. */
+  handOver(thread: number): void;
   /** No shard that is gone will be replaced. */
   endReplacing(): void;
 }
@@ -352,6 +354,7 @@ export class ShardGroup implements ShardThreadEvents {
     seat.retiring.add(old);
     seat.current = undefined;
     seat.isStuck = false;
+    if (old.schedulerThread !== undefined) this.#parts.compute?.handOver(old.schedulerThread);
     old.drain({ ...this.#drainTimes(), hasSuccessor: true });
     // A shard that is busy for longer keeps accepting until it hears us; two threads may accept from one socket, if need be.
     setTimeout(() => successor.listen(), LISTENERS_STOP_MS_MAX).unref();

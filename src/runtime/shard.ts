@@ -254,8 +254,9 @@ class ShardLife {
         new Promise((resolve) => setTimeout(resolve, options.deadlineMs).unref()),
       ]);
       failures.push(await this.#hooks.attempt("close", shard));
-      await endWhatThreadStarted(Math.max(0, options.deadlineMs - (performance.now() - startedMs)));
-      await endShardTasks(Math.max(0, options.deadlineMs - (performance.now() - startedMs)));
+      const leftMs = (): number => Math.max(0, options.deadlineMs - (performance.now() - startedMs));
+      await endWhatThreadStarted(leftMs());
+      await endShardTasks({ deadlineMs: leftMs(), hasSuccessor });
       closeMessages();
       if (!hasSuccessor) this.#stopSampling();
       const hookFailures = failures.filter((failure): failure is HookFailure => failure !== undefined);

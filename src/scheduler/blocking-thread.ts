@@ -6,6 +6,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { LoopBell } from "./loop-bell.js";
+import { allowParking } from "./park-until.js";
 import { BLOCKING_IDLE_CODE, type SchedulerAssignment } from "./scheduler-memory.js";
 import { Seat, setSeat } from "./seat.js";
 
@@ -19,6 +20,7 @@ export interface BlockingAssignment extends SchedulerAssignment {
 const assignment = workerData as BlockingAssignment;
 const seat = new Seat(assignment);
 setSeat(seat);
+allowParking();
 const executor = seat.openBlockingExecutor();
 const bell = new LoopBell(assignment.doorbells[assignment.thread]!);
 /** One wait at a time; it may outlast the patience of {@link sleep}. */
@@ -51,8 +53,8 @@ async function sleep(): Promise<boolean> {
   });
   const wasRung = hasWork() || (await Promise.race([rung(), patience])) === true;
   clearTimeout(timer);
-  // Who has notified it since counts on it.
-  return parkers.retract(self) || wasRung || hasWork();
+  // Who has notified it since counts on it, and so does who is sending it something.
+  return parkers.retract(self) || wasRung || !seat.tryLeave(hasWork);
 }
 
 function rung(): Promise<true> {

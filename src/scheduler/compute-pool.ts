@@ -19,6 +19,7 @@ import type { ComputeAssignment } from "./compute-thread.js";
 import { createFailureNote, writeFailureNote } from "./failure-note.js";
 import { clearFigures } from "./figures.js";
 import { createFunctionTable } from "./function-table.js";
+import { Leaving } from "./leaving.js";
 import { NOBODY, Places } from "./places.js";
 import { PortHub } from "./port-hub.js";
 import {
@@ -73,6 +74,8 @@ export interface ComputePoolOptions {
   readonly spinMicros: number;
   /** Tasks that each thread may have in flight. */
   readonly tasksMax: number;
+  /** Values by port that may be under way from one thread to another, in MiB. */
+  readonly portMib: number;
   /** For experiments: what is otherwise as measurements have shown it to be best. */
   readonly tuning?: SchedulerTuning | undefined;
   readonly restarts?: RestartBudgetOptions;
@@ -106,6 +109,7 @@ export class ComputePool implements MemberPool {
   readonly #places: Places;
   readonly #reaper: Reaper;
   readonly #hub: PortHub;
+  readonly #leaving: Leaving;
   readonly #blocking: BlockingThreads;
   /** Ids of guests that nobody has. */
   readonly #vacant: number[] = [];
@@ -117,7 +121,7 @@ export class ComputePool implements MemberPool {
   constructor(options: ComputePoolOptions, flight?: (isInFlight: boolean) => void) {
     assert(isMainThread, "the main thread supervises");
     this.#options = options;
-    const { compute, blocking, guests, shards, tasksMax, tuning, restarts = RESTARTS } = options;
+    const { compute, blocking, guests, shards, tasksMax, portMib, tuning, restarts = RESTARTS } = options;
     const executors = shards?.threads ?? compute;
     const firstGuest = executors + 1 + blocking;
     const threads = firstGuest + guests;
@@ -131,10 +135,12 @@ export class ComputePool implements MemberPool {
       sleep: shards?.sleep ?? "word",
       steals: shards?.steals ?? true,
       blocking,
+      portMib,
       doorbells: createDoorbells(threads, (thread) => driverOf(thread, options)),
     };
     this.#view = viewScheduler(this.share.words, executors);
-    this.#hub = new PortHub(this.#view.words, this.#view.epochs);
+    this.#hub = new PortHub(this.#view.words, this.#view.leaving.epochs);
+    this.#leaving = new Leaving(this.#view.words, this.#view.leaving, executors);
     this.#places = new Places(this.#view.words, this.#view.places, this.share.places);
     if (shards !== undefined) this.#shardIds = new ShardIds(this.#places, executors);
     else for (let place = 0; place < compute; place++) this.#places.assign(place, place);
@@ -184,6 +190,11 @@ export class ComputePool implements MemberPool {
     assert(thread > executors + blocking && !this.#vacant.includes(thread), "only a guest leaves");
     this.#reap(thread, { isReplaced: false });
     this.#vacant.push(thread);
+  }
+
+  /** A shard's thread is about to end, and the one that takes over has loaded: what is placed there from now on is for that one. */
+  handOver(thread: number): void {
+    this.#shardIds?.handOver(thread);
   }
 
   /** No shard that is gone will be replaced: tasks that wait for one reject. */
@@ -290,12 +301,16 @@ export class ComputePool implements MemberPool {
   }
 
   #reap(thread: number, options: ReapOptions): ReapReport {
-    const { words, slab } = this.#view;
+    const { words, slab, portSweeps } = this.#view;
+    this.#leaving.buryBegin(thread);
     const report = this.#reaper.reap(thread, options);
     // Behind the reaper, which releases what the dead thread held under that life.
     words.store(slab.lives + thread, 0);
     words.add(slab.deaths, 1);
     this.#hub.end(thread);
+    this.#leaving.buryEnd(thread);
+    // What the dead thread has sent is for tasks that are over.
+    for (let other = 0; other < slab.threads; other++) words.store(portSweeps + other, 1);
     this.counts.lost += report.lost;
     this.counts.requeued += report.requeued;
     // Whoever died may have rung and not woken, so everybody who sleeps in a loop is woken, whatever the words say.

@@ -6,6 +6,7 @@ import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import type { Executor } from "./executor.js";
 import { LoopBell } from "./loop-bell.js";
+import { allowParking } from "./park-until.js";
 import type { SchedulerAssignment } from "./scheduler-memory.js";
 import { Seat, setSeat } from "./seat.js";
 
@@ -21,6 +22,8 @@ export interface ComputeAssignment extends SchedulerAssignment {
 const TASKS_PER_ROUND = 64;
 /** Without a task that waits for something, the event loop turns this often while there is work, in milliseconds. */
 const TURN_MS = 10;
+/** Without a task that waits for something, promises go on so often while there is work, in milliseconds. */
+const YIELD_MS = 0.1;
 /** How often a thread that is loading a module looks whether others have taken what it has left to them, in milliseconds. */
 const LEFT_MS = 1;
 
@@ -29,6 +32,7 @@ const assignment = workerData as ComputeAssignment;
 lowerPriority(assignment.nice);
 const seat = new Seat(assignment);
 setSeat(seat);
+allowParking();
 const executor = seat.openExecutor();
 const bell = new LoopBell(assignment.doorbells[assignment.thread]!);
 // Keeps the thread alive while it sleeps in its loop.
@@ -41,14 +45,23 @@ await work(executor);
 
 async function work(runner: Executor): Promise<never> {
   let turnedMs = performance.now();
+  let yieldedMs = turnedMs;
   let isTurnDue = false;
+  runner.keepsSearch = true;
   for (;;) {
     const count = runner.runMany(TASKS_PER_ROUND, TURN_MS) + seat.drainSettled();
     if (count > 0) seat.publishFigures(runner.figures);
+    // Nobody waits for a promise here, as far as tasks are concerned, so the thread looks for the next one at once.
+    const hasLooked = isQuiet(runner) && performance.now() - yieldedMs < YIELD_MS;
+    if (hasLooked && findsWorkSoon(runner)) continue;
+    if (runner.isSearching) runner.handOn();
     // Promises of this round go on here.
     await undefined;
-    isTurnDue ||= runner.runningNow > 0 || count === 0 || performance.now() - turnedMs > TURN_MS;
-    if (count === 0) await (runner.hasLeft ? pause() : park(runner));
+    yieldedMs = performance.now();
+    isTurnDue ||= runner.runningNow > 0 || yieldedMs - turnedMs > TURN_MS;
+    // What comes while the thread still looks for work is not held up by a turn.
+    if (runner.hasLeft) isTurnDue = await pause();
+    else if (count === 0 || hasLooked) isTurnDue = (await park(runner, hasLooked)) || isTurnDue;
     // Who was woken to search does so first: meanwhile nobody else is woken, and what the event loop does next may take long.
     if (isTurnDue && !runner.isWoken) {
       await turn();
@@ -58,24 +71,30 @@ async function work(runner: Executor): Promise<never> {
   }
 }
 
-/** Announce, recheck, sleep. */
-async function park(runner: Executor): Promise<void> {
+/** Whether no task of this thread, and none that it has spawned, waits for something. */
+function isQuiet(runner: Executor): boolean {
+  return runner.runningNow === 0 && seat.liveCount === 0 && !runner.hasLeft;
+}
+
+/** Announce, recheck, sleep. False if the thread has found work before it slept. */
+async function park(runner: Executor, hasLooked: boolean): Promise<boolean> {
   const { idle, self } = seat.segment;
-  if (findsWorkSoon(runner)) return;
-  const isFrozen = runner.runningNow === 0 && seat.liveCount === 0 && isAtRest();
-  if (!idle.announce(self, isFrozen ? "word" : "loop")) return;
+  if (!hasLooked && findsWorkSoon(runner)) return false;
+  const isFrozen = isQuiet(runner) && isAtRest();
+  if (!idle.announce(self, isFrozen ? "word" : "loop")) return true;
   if (hasWork(runner)) {
     runner.isWoken = idle.retract(self);
     runner.hasSeenWork = true;
-    return;
+    return true;
   }
   if (isFrozen) {
     runner.isWoken = idle.sleep(self);
     runner.askInboxFirst();
-    return;
+    return true;
   }
   await bell.next();
   runner.isWoken = idle.retract(self);
+  return true;
 }
 
 /** Whether nothing of this thread's own can happen while it sleeps. */
@@ -91,20 +110,26 @@ function hasWork(runner: Executor): boolean {
   return !runner.isIdle() || seat.hasSettled();
 }
 
+/** While it looks this thread is the searcher, if no other is: whoever publishes work then wakes nobody, which would cost more than most tasks, and this thread hands the search on when it has found something. */
 function findsWorkSoon(runner: Executor): boolean {
+  const { idle, self } = seat.segment;
+  const isSearcher = runner.isSearching || idle.beginSearch(self);
+  runner.isSearching = false;
   const endMs = performance.now() + assignment.spinMicros / 1_000;
   do {
     if (hasWork(runner)) {
+      runner.isWoken = isSearcher;
       runner.hasSeenWork = true;
       return true;
     }
   } while (performance.now() < endMs);
+  if (isSearcher) idle.endSearch(self);
   return false;
 }
 
 /** What this thread has left to others, because it is loading the module, would wake it at once if it parked. */
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, LEFT_MS));
+function pause(): Promise<true> {
+  return new Promise((resolve) => setTimeout(resolve, LEFT_MS, true as const));
 }
 
 function turn(): Promise<void> {

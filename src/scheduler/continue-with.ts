@@ -8,9 +8,10 @@ import { tasks } from "./tasks.js";
  * Makes one task of two: a compute thread calls `first`, and then `next` with what that has resolved with, so the value in between never comes to this thread. A failure of either rejects the call; cancellation and deadline
  * reach whichever is under way.
  *
- * Each keeps the placement, the timeout and the idempotence of the proxy that it comes from; a signal or a group of `first`'s is for both.
+ * Each keeps the placement, the timeout and the idempotence of the proxy that it comes from; a signal or a group of `first`'s is for both. The whole may be run again when a thread is lost if each of its functions may.
+ * What `first` is handed over (`transfer`) goes to its thread without a copy.
  * @returns A task function again, which can be continued, called in a group and mapped over.
- * @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION` for functions that are not of {@link tasks}, and for a signal or a group of `next`'s.
+ * @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION` for functions that are not of {@link tasks}, and for a signal, a group or a `transfer` of `next`'s.
  * @example
  * ```ts
  * import { continueWith, tasks } from "ringloom";
@@ -26,19 +27,26 @@ export function continueWith<Args extends readonly unknown[], Between, Result>(
 ): (...args: Args) => Promise<Result> {
   const head = callOf(first, "first");
   const tail = callOf(next, "next");
-  const { signal, group } = tail.options;
+  const { signal, group, transfer } = tail.options;
   if (signal !== undefined || group !== undefined) {
     throw invalid("next", next, "a signal or a group belongs to the first function, and is for both");
   }
+  if (transfer !== undefined) {
+    throw invalid(
+      "next",
+      next,
+      "its argument is made on another thread, which hands over what first returns by transfer()",
+    );
+  }
   const steps = [...stepsOf(head), ...stepsOf(tail)];
-  const options = chains.has(head.call) ? head.options : whole(head.options);
+  const options = whole(head.options, steps);
   const task = (...args: Args): Promise<Result> => call(args, options) as Promise<Result>;
   registerCall(task, { module: CHAIN.href, name: "runChain", options, call });
   chains.set(call, steps);
   return task;
 
   function call(args: readonly unknown[], given: TaskOptions): Promise<unknown> {
-    return chainTasks.with(given).runChain(steps, args);
+    return chainTasks.with(given).runChain(steps, args, given.transfer);
   }
 }
 
@@ -55,8 +63,13 @@ const chainTasks = tasks<typeof import("./chain-module.js")>(CHAIN);
 const chains = new WeakMap<TaskCall["call"], readonly ChainStep[]>();
 
 /** What holds for the whole chain. */
-function whole({ signal, group }: TaskOptions): TaskOptions {
-  return { ...(signal === undefined ? {} : { signal }), ...(group === undefined ? {} : { group }) };
+function whole({ signal, group, transfer }: TaskOptions, steps: readonly ChainStep[]): TaskOptions {
+  return {
+    ...(signal === undefined ? {} : { signal }),
+    ...(group === undefined ? {} : { group }),
+    ...(transfer === undefined ? {} : { transfer }),
+    idempotent: steps.every(({ options }) => options.idempotent === true),
+  };
 }
 
 /** A chain in a chain is its steps. */

@@ -89,8 +89,13 @@ export class Executor {
   runningNow = 0;
   /** This thread was woken to search, so it must hand that on: to nobody, or to the next thread if there may be more. */
   isWoken = false;
+  /** Whether a search in vain is to be gone on with: the caller looks on at once, or calls {@link handOn}, before any user code runs. Whoever publishes something in between wakes nobody. */
+  keepsSearch = false;
+  /** Such a search is not over. */
+  isSearching = false;
   /** This thread has seen work in its recheck, so it searches beside whoever does: nobody waits for another thread. */
   hasSeenWork = false;
+  readonly #figures = { ...this.counts, overflowed: 0, waiting: 0, queueDepth: 0, averageNanos: 0 };
   readonly #parts: ExecutorParts;
   readonly #self: number;
   readonly #functions: TaskFunctions;
@@ -110,6 +115,8 @@ export class Executor {
   /** Tasks that were given something to watch, by slot. */
   readonly #scoped = new Map<number, RunningTask>();
   readonly #watch = new CancelWatch();
+  /** Stands for each task that was given nothing to watch, while its function is on the stack. */
+  readonly #unscoped: RunningTask;
   /** When the oldest of the own queue came first the last time. */
   #oldestMs = 0;
   #isOldestDue = false;
@@ -121,6 +128,7 @@ export class Executor {
     this.#parts = parts;
     this.#self = parts.segment.self;
     this.#functions = new TaskFunctions(parts.functions);
+    this.#unscoped = new RunningTask(parts.segment.table, this.#watch, { slot: 0, claimed: 0, scope: 0 });
     const stealsFrom = parts.steals && parts.source === undefined ? parts.executors : 0;
     this.#order = stealsFrom > 1 ? new StealOrder({ self: this.#self, threads: stealsFrom }) : undefined;
   }
@@ -130,12 +138,16 @@ export class Executor {
     return this.#interval.averageMicros;
   }
 
-  /** The thread's figures as they are now. */
+  /** The thread's figures as they are now: the same object each time, because every round asks for them. */
   get figures(): OwnFigures {
-    const { counts, runningNow, averageMicros } = this;
-    const { depth: queueDepth, overflowCount: overflowed } = this.#parts.queue;
-    const averageNanos = Math.min(Math.round(averageMicros * 1_000), MAX_UINT32);
-    return { ...counts, overflowed, waiting: runningNow, queueDepth, averageNanos };
+    const { queue } = this.#parts;
+    const averageNanos = Math.min(Math.round(this.averageMicros * 1_000), MAX_UINT32);
+    const figures = Object.assign(this.#figures, this.counts);
+    figures.overflowed = queue.overflowCount;
+    figures.queueDepth = queue.depth;
+    figures.waiting = this.runningNow;
+    figures.averageNanos = averageNanos;
+    return figures;
   }
 
   /**
@@ -159,10 +171,11 @@ export class Executor {
     let ran = this.#isOldestDue && this.#callLoaded(true) ? 1 : 0;
     while (ran < countMax) {
       const slot = this.#next();
-      if (this.isWoken) this.handOn();
+      if (this.isWoken && !this.isSearching) this.handOn();
       if (slot !== -1) {
         if (!this.#run(slot)) continue;
       } else {
+        if (this.isSearching && this.#loaded.length > 0) this.handOn();
         // Behind the own queue, so that what has waited for a module together is not begun together.
         if (!this.#callLoaded()) break;
       }
@@ -202,6 +215,7 @@ export class Executor {
   handOn(): void {
     const { segment, ringer } = this.#parts;
     this.isWoken = false;
+    this.isSearching = false;
     segment.idle.endSearch(this.#self);
     if (this.#parts.steals && !segment.hasNoStealable()) ringer.wakeOne();
   }
@@ -269,7 +283,9 @@ export class Executor {
   #steal(): number {
     const order = this.#order;
     const { segment, queue } = this.#parts;
-    if (order === undefined || (!segment.idle.beginSearch(this.#self) && !this.hasSeenWork)) return -1;
+    if (order === undefined) return -1;
+    const isSearcher = segment.idle.beginSearch(this.#self);
+    if (!isSearcher && !this.hasSeenWork) return -1;
     this.hasSeenWork = false;
     order.begin();
     let found = -1;
@@ -283,7 +299,9 @@ export class Executor {
       }
       order.failed(victim);
     }
-    this.handOn();
+    this.isSearching = isSearcher && found === -1 && this.keepsSearch;
+    if (this.isSearching) this.isWoken = false;
+    else this.handOn();
     return found;
   }
 
@@ -350,8 +368,8 @@ export class Executor {
     }
     const number = segment.table.functionOf(slot);
     const run = this.#functions.known(number);
-    const failure = this.#failures.get(number);
-    if (run === undefined && failure !== undefined) {
+    const failure = run === undefined ? this.#failures.get(number) : undefined;
+    if (failure !== undefined) {
       failure.isUsed = true;
       this.#fail(slot, state, failure.error);
     } else if (run === undefined || !values.areArgumentsHere(slot)) void this.#load(slot, state, number);
@@ -409,8 +427,9 @@ export class Executor {
   #begin(slot: number, claimed: number): RunningTask {
     const { table } = this.#parts.segment;
     const scope = table.scopeOf(slot);
+    if (scope === 0) return this.#unscoped.become(slot, claimed);
     const task = new RunningTask(table, this.#watch, { slot, claimed, scope });
-    if (task.isScoped) this.#scoped.set(slot, task);
+    this.#scoped.set(slot, task);
     return task;
   }
 

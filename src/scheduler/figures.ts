@@ -22,6 +22,8 @@ const NAMES = [
   "averageNanos",
 ] as const;
 
+const AVERAGE = NAMES.indexOf("averageNanos");
+
 /**
  * Figures of one compute thread since it started. Counts start over at 2^32.
  * @experimental
@@ -76,4 +78,14 @@ export function readFigures(words: Words, base: number, places: Places): Compute
     const entries = NAMES.map((name, index) => [name, holder === NOBODY ? 0 : words.read(line + index) >>> 0]);
     return { thread: place, isDown: holder === NOBODY, ...Object.fromEntries(entries) } as ComputeFigures;
   });
+}
+
+/** The longest of the average times of a task that threads have shown, in microseconds; 0 before the first one has. */
+export function readAverageMicros(words: Words, base: number, places: Places): number {
+  let nanos = 0;
+  for (let place = 0; place < places.count; place++) {
+    const holder = places.holderOf(place);
+    if (holder !== NOBODY) nanos = Math.max(nanos, words.read(base + holder * FIGURE_WORDS + AVERAGE) >>> 0);
+  }
+  return nanos / 1_000;
 }

@@ -2,7 +2,7 @@
 import { onAbort } from "./abort-listeners.js";
 import { unjoinedGroup } from "./group.js";
 import { currentSeat } from "./seat.js";
-import { callOf, findCall } from "./task-calls.js";
+import { callOf, findCall, type TaskCall } from "./task-calls.js";
 import { checkCount, invalid } from "./task-checks.js";
 import type { TaskGroup } from "./task-group.js";
 import { tasks } from "./tasks.js";
@@ -102,13 +102,27 @@ export function checkMapOptions({ concurrency, signal, chunk, ordered }: MapOpti
 
 const chunkTasks = tasks<typeof import("./chunk-module.js")>(new URL("./chunk-module.js", import.meta.url));
 
+/** Throws `ERR_RINGLOOM_INVALID_OPTION` for a function with a group: a map gives up and waits for its tasks by one of its own. */
+export function checkUngrouped({ options }: TaskCall, option: string): void {
+  if (options.group === undefined) return;
+  throw invalid(
+    option,
+    "with a group",
+    "its tasks are in a group of their own, so it must have none; to give them up with yours, pass signal: group.signal",
+  );
+}
+
 function taskCall<Item, Result>(task: GroupCall<Item, Result>): GroupCall<Item, Result> {
-  const { call, options } = callOf(task, "call");
+  const found = callOf(task, "call");
+  checkUngrouped(found, "call");
+  const { call, options } = found;
   return (item, { group: all }) => call([item], { ...options, group: all }) as Promise<Result>;
 }
 
 function chunkCall<Item, Result>(task: GroupCall<Item, Result>): GroupCall<Item[], Result[]> {
-  const { module, name, options } = callOf(task, "call");
+  const found = callOf(task, "call");
+  checkUngrouped(found, "call");
+  const { module, name, options } = found;
   return (items, { group: all }) =>
     chunkTasks.with({ ...options, group: all }).mapChunk({ module, name }, items) as Promise<Result[]>;
 }

@@ -14,6 +14,8 @@ export interface ComputeOptions extends TopologyOptions {
   /** Threads for tasks that block, at most. */
   readonly blocking: number | "auto";
   readonly tasksMax: number;
+  /** Values by port that may be under way from one thread to another, in MiB. */
+  readonly taskPortMib: number;
   /** Who sleeps on a shard: its driver, or libuv. */
   readonly loop: "inverted" | "uv";
   /** How often threads may die before they have run anything. */
@@ -64,6 +66,7 @@ export function openComputePool(options: ComputeOptions, request: PoolRequest): 
     nice: options.computeNice,
     spinMicros: SPIN_MICROS,
     tasksMax: options.tasksMax,
+    portMib: options.taskPortMib,
     restarts: { restartsMax, windowMs, backoffMs },
     resourceLimits: request.heapLimits,
     main: request.main,

@@ -9,6 +9,8 @@ export interface PlacedTask {
   readonly place: number;
   /** The state that it was published with. */
   readonly state: number;
+  /** Whether it stays with a thread that has got the hint, although another one serves the place. Default: never. */
+  readonly stays?: ((thread: number) => boolean) | undefined;
 }
 
 /** Adds the hint, and calls `told` with each thread that has got it. False when nobody serves the place any more: then the caller has to give the task up. */
@@ -24,7 +26,7 @@ export function addPinnedHint(
     told(thread);
     // Behind the state and the hint; see `places.ts`.
     const holder = places.holderOf(task.place);
-    if (holder === thread) return true;
+    if (holder === thread || task.stays?.(thread) === true) return true;
     if (holder === NOBODY) return false;
     const moved = repinnedFrom(state, holder);
     // Else it was claimed, or the reaper has moved it.

@@ -16,7 +16,7 @@ function rig() {
 function introduce(line: MessagePort, epoch: number): MessagePort {
   const { port1, port2 } = new MessageChannel();
   port1.postMessage("word");
-  line.postMessage({ to: RECEIVER, epoch, port: port2 }, [port2]);
+  line.postMessage({ to: RECEIVER, epoch, port: port2, taken: new SharedArrayBuffer(4) }, [port2]);
   return port1;
 }
 
@@ -44,6 +44,21 @@ describe("PortHub", () => {
     const delivery = delivered(hub.open(RECEIVER));
     assert.equal(receiveMessageOnPort(delivery!.port)?.message, "word");
     assert.equal(hub.earlyCount, 0);
+    hub.close();
+  });
+
+  it("keeps a port for the successor of a thread that is about to end", () => {
+    const { hub } = rig();
+    const [sender, receiver] = [hub.open(SENDER), hub.open(RECEIVER)];
+    introduce(sender, 1);
+    introduce(sender, 2);
+    hub.poll();
+    assert.equal(delivered(receiver), undefined);
+    assert.equal(hub.earlyCount, 1);
+    hub.end(RECEIVER);
+    assert.equal(hub.earlyCount, 1);
+    const delivery = delivered(hub.open(RECEIVER));
+    assert.equal(receiveMessageOnPort(delivery!.port)?.message, "word");
     hub.close();
   });
 

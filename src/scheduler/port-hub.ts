@@ -4,7 +4,7 @@
  *     sender ── introduction ──▶ hub ── delivery ──▶ receiver          later: sender ── values ──▶ receiver, past the hub
  *
  * A thread's id is used again by its successor, so an introduction names the *epoch* of the receiver: how many threads with that id have ended. Only the hub writes epochs. One that is late for its thread is dropped, and its port
- * with all that was sent into it; one that is early, because the thread has not started, waits.
+ * with all that was sent into it; one that is early waits, because the thread has not started, or because the one before it is about to end (`leaving.ts`).
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { assert } from "../assert.js";
@@ -16,6 +16,8 @@ export interface Introduction {
   /** The receiver's, when the sender made the channel. */
   readonly epoch: number;
   readonly port: MessagePort;
+  /** A word in which the receiver counts what it takes out of the port. */
+  readonly taken: SharedArrayBuffer;
 }
 
 /** What the hub tells the receiver. */
@@ -24,6 +26,14 @@ export interface Delivery {
   /** The sender's. */
   readonly epoch: number;
   readonly port: MessagePort;
+  readonly taken: SharedArrayBuffer;
+}
+
+interface Early {
+  readonly to: number;
+  /** The receiver's. */
+  readonly epoch: number;
+  readonly delivery: Delivery;
 }
 
 /** The supervisor's means to introduce threads to each other. */
@@ -33,7 +43,7 @@ export class PortHub {
   /** By thread: the hub's end of its line. */
   readonly #lines = new Map<number, MessagePort>();
   /** Deliveries to threads that have not started. */
-  readonly #early = new Set<{ readonly to: number; readonly delivery: Delivery }>();
+  readonly #early = new Set<Early>();
 
   /** `epochs` is the index of the word with the epoch of thread 0. */
   constructor(words: Words, epochs: number) {
@@ -67,7 +77,7 @@ export class PortHub {
     for (const [thread, line] of this.#lines) this.#read(thread, line);
   }
 
-  /** A thread has ended: what it had to say is passed on, and what was meant for it is dropped. */
+  /** A thread has ended: what it had to say is passed on, what was meant for it is dropped, and what is meant for its successor waits. */
   end(thread: number): void {
     const line = this.#lines.get(thread);
     if (line !== undefined) {
@@ -75,9 +85,9 @@ export class PortHub {
       line.close();
       this.#lines.delete(thread);
     }
-    this.#words.add(this.#epochs + thread, 1);
+    const epoch = this.#words.add(this.#epochs + thread, 1) + 1;
     for (const early of this.#early) {
-      if (early.to !== thread) continue;
+      if (early.to !== thread || early.epoch === epoch) continue;
       this.#early.delete(early);
       early.delivery.port.close();
     }
@@ -96,15 +106,15 @@ export class PortHub {
     }
   }
 
-  #pass(from: number, introduction: Introduction): void {
-    const { to, epoch, port } = introduction;
-    if (this.#words.load(this.#epochs + to) !== epoch) {
+  #pass(from: number, { to, epoch, port, taken }: Introduction): void {
+    const now = this.#words.load(this.#epochs + to);
+    if (epoch !== now && epoch !== now + 1) {
       port.close();
       return;
     }
-    const delivery: Delivery = { from, epoch: this.#words.load(this.#epochs + from), port };
-    const line = this.#lines.get(to);
-    if (line === undefined) this.#early.add({ to, delivery });
+    const delivery: Delivery = { from, epoch: this.#words.load(this.#epochs + from), port, taken };
+    const line = epoch === now ? this.#lines.get(to) : undefined;
+    if (line === undefined) this.#early.add({ to, epoch, delivery });
     else line.postMessage(delivery, [port]);
   }
 }

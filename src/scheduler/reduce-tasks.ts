@@ -1,5 +1,5 @@
 /** Combining many items into one, in parallel. */
-import { checkMapOptions, chunksOf, type MapOptions, mapChunks } from "./map-tasks.js";
+import { checkMapOptions, checkUngrouped, chunksOf, type MapOptions, mapChunks } from "./map-tasks.js";
 import { callOf } from "./task-calls.js";
 import { invalid } from "./task-checks.js";
 import { tasks } from "./tasks.js";
@@ -41,7 +41,9 @@ export async function reduceTasks<Item>(
   const { chunk = CHUNK_DEFAULT, initial, ...rest } = options;
   checkMapOptions({ ...rest, chunk });
   if (chunk < 2) throw invalid("chunk", chunk, "2 or more is needed: a list of one item is combined already");
-  const { module, name, options: given } = callOf(combine, "combine");
+  const found = callOf(combine, "combine");
+  checkUngrouped(found, "combine");
+  const { module, name, options: given } = found;
   let left: Iterable<Item> | AsyncIterable<Item> = initial === undefined ? items : startingWith(initial, items);
   for (;;) {
     const lists = chunksOf(left, chunk);

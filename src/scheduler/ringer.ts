@@ -1,5 +1,6 @@
 /** Waking the threads of a scheduler: on their word where they sleep there, by their doorbell where they sleep in their event loop. */
-import { ringDoorbell } from "../driver/doorbell.js";
+import { bellOf, ringDoorbell } from "../driver/doorbell.js";
+import type { Bell } from "../shared/bell.js";
 import type { Segment } from "../shared/segment.js";
 import type { SchedulerShare } from "./scheduler-memory.js";
 
@@ -9,6 +10,8 @@ export class Ringer {
   wakes = 0;
   readonly #segment: Segment;
   readonly #share: SchedulerShare;
+  /** By thread: the words of its doorbell. */
+  readonly #bells: Bell[] = [];
 
   constructor(segment: Segment, share: SchedulerShare) {
     this.#segment = segment;
@@ -96,6 +99,9 @@ export class Ringer {
   /** Rings the doorbell of a thread that has one. */
   ring(thread: number): void {
     const doorbell = this.#share.doorbells[thread];
-    if (doorbell !== undefined) ringDoorbell(doorbell);
+    if (doorbell === undefined) return;
+    this.#bells[thread] ??= bellOf(doorbell);
+    // The rule while many tasks are settled at once.
+    if (!this.#bells[thread].isRung) ringDoorbell(doorbell);
   }
 }

@@ -1,7 +1,7 @@
 /**
  * The shared memory of a process's scheduler, and what each thread is told about it.
  *
- *     one buffer of words: [ the segment: queues, parkers, tasks ] [ life of each thread ] [ count of deaths ] [ places ] [ figures: a line for each thread ] [ slab: a region for each thread ] [ ports: count of values, epoch of each thread ]
+ *     one buffer of words: [ the segment: queues, parkers, tasks ] [ life of each thread ] [ count of deaths ] [ places ] [ figures: a line for each thread ] [ slab: a region for each thread ] [ ports: count of values; for each thread its epoch, whether it should sweep, its state and its keep (`leaving.ts`) ]
  *
  * Ids 0 to `executors` - 1 are threads that run tasks; `executors` is the supervisor; the next `blocking` ids are threads for tasks that block; the others only spawn. The supervisor gives out ids and lives, and alone writes the words of lives, deaths and places.
  */
@@ -12,11 +12,15 @@ import { createSegment, type Layout, layoutOf, readLayout, type SegmentOptions }
 import { Segment } from "../shared/segment.js";
 import { type SlabDivision, type SlabShape, slabLength } from "../shared/slab.js";
 import { SharedWords } from "../shared/words.js";
+import type { LeavingShape } from "./leaving.js";
 import { placesLength } from "./places.js";
 
 const LINE_WORDS = 16;
 /** Words of the figures of one thread: a cache line, because that thread alone writes them. */
 export const FIGURE_WORDS = LINE_WORDS;
+
+/** Words that each thread has for its ports. */
+const PORT_WORDS = 4;
 
 /** The exit code of a thread for tasks that block which had none for long. Any other one is a death. */
 export const BLOCKING_IDLE_CODE = 75;
@@ -43,6 +47,8 @@ export interface SchedulerShare {
   readonly steals: boolean;
   /** Threads for tasks that block: at most so many, with the ids behind the supervisor's. */
   readonly blocking: number;
+  /** Values by port that may be under way from one thread to another, in MiB. */
+  readonly portMib: number;
   /** Why no thread runs tasks; see `failure-note.ts`. */
   readonly failure: SharedArrayBuffer;
   /** By thread id. */
@@ -67,8 +73,9 @@ export interface SchedulerView {
   readonly figures: number;
   /** Index of the word that counts the values that went by port. */
   readonly portValues: number;
-  /** Index of the word with the epoch of thread 0; those of the others follow. */
-  readonly epochs: number;
+  /** Index of the word that says whether thread 0 should sweep; those of the others follow. */
+  readonly portSweeps: number;
+  readonly leaving: LeavingShape;
 }
 
 /** Makes the words of a scheduler. Throws a RangeError for sizes that cannot be. */
@@ -76,7 +83,7 @@ export function createSchedulerWords(options: SegmentOptions): SharedArrayBuffer
   // A shard for each thread: the injector asks its shards in turn, so no thread's tasks wait behind all of another's.
   const layout = layoutOf({ injectorShards: Math.min(options.threads, INJECTOR_SHARDS_MAX), lifoSlots: 0, ...options });
   const slab = slabAfter(layout);
-  const length = portsAfter(slab) + wholeLines(1 + options.threads);
+  const length = portsAfter(slab) + wholeLines(1 + PORT_WORDS * options.threads);
   const buffer = new SharedArrayBuffer(length * Int32Array.BYTES_PER_ELEMENT);
   // The header that `createSegment` writes is what the layout is read from.
   const segment = new Int32Array(createSegment(layout));
@@ -89,6 +96,8 @@ export function viewScheduler(buffer: SharedArrayBuffer, thread: number): Schedu
   const words = new SharedWords(buffer);
   const layout = readLayout(words);
   const slab = slabAfter(layout);
+  const { threads } = slab;
+  const epochs = portsAfter(slab) + 1;
   return {
     words,
     segment: new Segment(words, layout, thread),
@@ -96,7 +105,8 @@ export function viewScheduler(buffer: SharedArrayBuffer, thread: number): Schedu
     places: placesAfter(layout),
     figures: figuresAfter(layout),
     portValues: portsAfter(slab),
-    epochs: portsAfter(slab) + 1,
+    portSweeps: epochs + threads,
+    leaving: { threads, epochs, states: epochs + 2 * threads, keeps: epochs + 3 * threads },
   };
 }
 

@@ -1,7 +1,7 @@
 /** The scheduler of a process that is no server: started on the main thread when the first task is spawned, or by {@link startScheduler}. */
 import { availableParallelism } from "node:os";
 import { isMainThread } from "node:worker_threads";
-import { TASK_SLOTS_PER_THREAD_DEFAULT } from "../constants.js";
+import { PORT_MIB_DEFAULT, PORT_MIB_MAX, TASK_SLOTS_PER_THREAD_DEFAULT } from "../constants.js";
 import { RingloomError } from "../errors.js";
 import { ComputePool, type SchedulerTuning } from "./compute-pool.js";
 import type { ComputeFigures } from "./figures.js";
@@ -27,6 +27,10 @@ export interface SchedulerOptions {
   readonly blockingIdleMs?: number;
   /** Tasks that each thread may have in flight, up to 16,384. Default 4,096. */
   readonly tasksMax?: number;
+  /**
+   * Values over 1 MiB, or handed over, that may be under way from one thread to another, in MiB; one more rejects its call with `ERR_RINGLOOM_OVERLOADED`. A single value may be larger. Default 128.
+   */
+  readonly portMib?: number;
 }
 
 /**
@@ -134,6 +138,7 @@ class ProcessScheduler implements Scheduler {
     const blockingIdleMs = checked("blockingIdleMs", options.blockingIdleMs ?? BLOCKING_IDLE_MS, [1, TIMEOUT_MS_MAX]);
     const spinMicros = checked("spinMicros", options.spinMicros ?? SPIN_MICROS_DEFAULT, [0, SPIN_MICROS_MAX]);
     const tasksMax = checked("tasksMax", options.tasksMax ?? TASK_SLOTS_PER_THREAD_DEFAULT, [1, TASKS_MAX]);
+    const portMib = checked("portMib", options.portMib ?? PORT_MIB_DEFAULT, [1, PORT_MIB_MAX]);
     this.#pool = new ComputePool(
       {
         compute: this.compute,
@@ -144,6 +149,7 @@ class ProcessScheduler implements Scheduler {
         nice,
         spinMicros,
         tasksMax,
+        portMib,
         tuning,
       },
       (isInFlight) => this.#pool.setReferenced(isInFlight),

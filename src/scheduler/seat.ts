@@ -15,12 +15,14 @@ import type { Membership, SpawnOptions } from "./call-options.js";
 import { deadlineIn } from "./deadline.js";
 import { Executor, type HintSource } from "./executor.js";
 import { readFailureNote } from "./failure-note.js";
-import { type ComputeFigures, type OwnFigures, readFigures, writeFigures } from "./figures.js";
+import { type ComputeFigures, type OwnFigures, readAverageMicros, readFigures, writeFigures } from "./figures.js";
 import { FunctionTable, type TaskFunctionName } from "./function-table.js";
+import { Leaving } from "./leaving.js";
 import { againIfLost } from "./lost-tasks.js";
 import { addPinnedHint } from "./pinned-hint.js";
 import { checkThread, ownerOf, type Placement } from "./placement.js";
 import { NOBODY, Places } from "./places.js";
+import { Receivers } from "./receivers.js";
 import { Ringer } from "./ringer.js";
 import { FIGURE_WORDS, type SchedulerAssignment, viewScheduler } from "./scheduler-memory.js";
 import { checkTaskOptions } from "./task-checks.js";
@@ -40,14 +42,20 @@ export interface SeatCounts {
 interface Pending {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
+  /** What only few tasks have. */
+  readonly bonds: Bonds | undefined;
+  /** Its promise is rejected; only its slot is awaited. */
+  isGivenUp: boolean;
+}
+
+/** What a task has to do with others. */
+interface Bonds {
   /** The task of this thread that has spawned it. */
   readonly parent: RunningTask | undefined;
   readonly membership: Membership | undefined;
   readonly isBlocking: boolean;
   /** Ends what watches the signals and the clock. */
   stopWatching: (() => void) | undefined;
-  /** Its promise is rejected; only its slot is awaited. */
-  isGivenUp: boolean;
 }
 
 /** What a task is spawned with. */
@@ -77,6 +85,8 @@ const ANY = -1;
 const OWN = -2;
 /** Instead of a place: the threads for tasks that block. */
 const BLOCKING = -3;
+/** Instead of an epoch: the arguments do not go by port. */
+const NO_EPOCH = -1;
 
 /** One thread's seat. */
 export class Seat {
@@ -99,11 +109,13 @@ export class Seat {
   #isInFlight = false;
   /** Told when this thread has a task to run that it has spawned itself. */
   readonly #queued: () => void;
-  #nextPlace: number;
+  readonly #receivers: Receivers;
+  readonly #leaving: Leaving;
   #hasGivenUpAll = false;
   /** Tasks that this thread began again because the thread that had their arguments was lost. */
   rerunCount = 0;
-  readonly #lives: number;
+  /** The options that were found right last: those of a proxy, call after call. */
+  #checked: SpawnOptions = NO_OPTIONS;
 
   /** `queued` is for a thread that runs tasks and does not look for them all the time. */
   constructor(
@@ -111,7 +123,7 @@ export class Seat {
     flight: FlightWatcher = () => undefined,
     queued = () => undefined as void,
   ) {
-    const { thread, words, executors, places, steals } = assignment;
+    const { thread, words, executors, places, steals, blocking } = assignment;
     const view = viewScheduler(words, thread);
     this.segment = view.segment;
     this.#words = view.words;
@@ -120,20 +132,30 @@ export class Seat {
     this.places = new Places(view.words, view.places, places);
     this.#queued = queued;
     this.values = new TaskValues(view, assignment);
-    this.#lives = view.slab.lives;
     this.ringer = new Ringer(view.segment, assignment);
+    this.#leaving = new Leaving(view.words, view.leaving, thread);
     this.#functions = new FunctionTable(assignment.functions);
     this.#origin = view.segment.openOrigin();
     this.#queue = thread < executors ? view.segment.openQueue({ isAlone: !steals }) : undefined;
     this.#first = view.segment.table.firstOf(thread);
     this.#pending = new Array<Pending | undefined>(view.segment.table.slotsPerThread).fill(undefined);
     this.#flight = flight;
-    this.#nextPlace = thread % places;
+    const { segment, ringer } = this;
+    const { lives } = view.slab;
+    const { words: all } = view;
+    const firstBlocking = executors + 1;
+    const parts = { segment, ringer, places: this.places, words: all, lives, firstBlocking, blocking };
+    this.#receivers = new Receivers(parts);
   }
 
   /** Tasks whose slot is taken. */
   get liveCount(): number {
     return this.#origin.liveCount;
+  }
+
+  /** The average time of a task, in microseconds, as the threads that run them have shown it last: the longest of theirs. */
+  get averageMicros(): number {
+    return readAverageMicros(this.#words, this.#figures, this.places);
   }
 
   /** Makes this thread run tasks: to be called once, by a thread whose id is one of those. */
@@ -183,10 +205,13 @@ export class Seat {
 
   /** Starts a task. Rejects as {@link tasks} says. */
   spawn(functionNumber: number, args: readonly unknown[], options: SpawnOptions = NO_OPTIONS): Promise<unknown> {
-    try {
-      checkTaskOptions(options);
-    } catch (error) {
-      return Promise.reject(error);
+    if (options !== this.#checked) {
+      try {
+        checkTaskOptions(options);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+      this.#checked = options;
     }
     const parent = options.detached === true ? undefined : scopedTask();
     const refusal = refusalOf(options, parent);
@@ -203,6 +228,7 @@ export class Seat {
       return this.#startPorted(slot, { functionNumber, args, spawn });
     } catch (error) {
       this.values.release(slot);
+      this.#receivers.ended(slot);
       this.#origin.abandon(slot);
       this.#tellFlight();
       return Promise.reject(error);
@@ -211,6 +237,7 @@ export class Seat {
 
   /** Settles what is done, and says how many tasks that were. */
   drainSettled(): number {
+    this.values.ports.sweepIfAsked();
     let count = 0;
     for (let slot = this.#origin.nextSettled(); slot !== -1; slot = this.#origin.nextSettled()) {
       this.#settle(slot);
@@ -226,6 +253,11 @@ export class Seat {
     return this.#origin.hasSettled();
   }
 
+  /** This thread is about to end, unless `hasWork` says that there is something to run, or another thread is sending it something. After true it must run no task. */
+  tryLeave(hasWork: () => boolean): boolean {
+    return this.#leaving.tryLeave(hasWork);
+  }
+
   /** No thread runs tasks any more: refuses new ones, and rejects those that never began. */
   close(): void {
     this.#origin.close();
@@ -233,9 +265,9 @@ export class Seat {
     for (const [index, pending] of this.#pending.entries()) {
       if (pending === undefined) continue;
       this.#pending[index] = undefined;
-      pending.stopWatching?.();
+      pending.bonds?.stopWatching?.();
       if (!pending.isGivenUp) pending.reject(closed("The scheduler was closed before the task began."));
-      ended(pending);
+      ended(pending.bonds);
     }
     this.values.ports.close();
     if (this.#isInFlight) this.#flight(false);
@@ -266,22 +298,16 @@ export class Seat {
   /** Starts a task whose arguments go by port, and so to one thread. If they are lost with that one, what may run again is spawned again, from a copy: the arguments may have changed meanwhile. */
   #startPorted(slot: number, { functionNumber, args, spawn }: PortedCall): Promise<unknown> {
     const { options, parent } = spawn;
-    const { idempotent, transfer = [], timeoutMs } = options;
-    const sent = this.#withReceiver(spawn);
-    if (idempotent !== true) {
-      this.values.sendArguments(slot, args, { to: sent.thread, transfer });
-      return this.#start(slot, sent);
-    }
+    if (options.idempotent !== true) return this.#sendAndStart(slot, args, spawn);
     const once = { ...options, idempotent: false };
     const kept = privateCopy(args) as readonly unknown[];
-    this.values.sendArguments(slot, kept, { to: sent.thread, transfer });
     const settled = againIfLost(
-      this.#start(slot, { ...sent, options: once }),
+      this.#sendAndStart(slot, kept, { ...spawn, options: once }),
       (leftMs) => {
         this.rerunCount += 1;
         return this.spawn(functionNumber, kept, { ...once, timeoutMs: leftMs });
       },
-      timeoutMs,
+      options.timeoutMs,
     );
     if (parent === undefined) return settled;
     // The task above ends after the last run, not between two.
@@ -289,44 +315,58 @@ export class Seat {
     return settled.finally(() => parent.childEnded());
   }
 
+  /** The thread that the arguments are sent to does not end of its own accord before it can see the task. */
+  #sendAndStart(slot: number, args: readonly unknown[], spawn: Spawn): Promise<unknown> {
+    const { transfer = [] } = spawn.options;
+    for (;;) {
+      const sent = this.#withReceiver(spawn);
+      const to = sent.thread;
+      const started = this.#leaving.whileKept(to, (epoch) => {
+        // The place was another thread's before this one had left it.
+        if (sent.place >= 0 && this.#leaving.hasLeft(to) && this.places.holderOf(sent.place) !== to) return undefined;
+        this.values.sendArguments(slot, args, { to, epoch, transfer });
+        this.#receivers.sent(slot, to);
+        return this.#start(slot, sent, epoch);
+      });
+      if (started !== undefined) return started;
+    }
+  }
+
   /** The same for one thread, which will have the arguments. */
   #withReceiver(spawn: Spawn): Spawn {
-    if (spawn.place === BLOCKING) return { ...spawn, thread: this.#blockingReceiver() };
-    if (spawn.place !== ANY) return spawn;
-    const place = this.#receiverFor(spawn.options.placement);
+    if (spawn.place === BLOCKING) return { ...spawn, thread: this.#receivers.blockingThread() };
+    if (spawn.place === OWN) return spawn;
+    const place = spawn.place === ANY ? this.#receivers.placeFor(spawn.options.placement) : spawn.place;
     return { ...spawn, place, thread: this.#threadOf(place) };
   }
 
-  #start(slot: number, { options, parent, place, thread }: Spawn): Promise<unknown> {
+  /** `epoch` is that of the thread that has the arguments, if they go by port. */
+  #start(slot: number, { options, parent, place, thread }: Spawn, epoch = NO_EPOCH): Promise<unknown> {
     const { membership } = options;
     const isPinned = place !== ANY;
     const isBlocking = place === BLOCKING;
     const flags = JOIN_INTEREST | (options.idempotent === true ? IDEMPOTENT : 0) | (isPinned ? PINNED : 0);
-    return new Promise((resolve, reject) => {
-      const pending: Pending = {
-        resolve,
-        reject,
-        parent,
-        membership,
-        isBlocking,
-        stopWatching: undefined,
-        isGivenUp: false,
-      };
-      this.#pending[slot - this.#first] = pending;
-      const state = this.#origin.publish(slot, flags, isPinned ? thread : 0);
-      this.counts.spawned += 1;
-      this.#tellFlight();
+    const promise = new Promise(capture);
+    const hasBonds = parent !== undefined || isBlocking || isWatched(options);
+    const bonds: Bonds | undefined = hasBonds ? { parent, membership, isBlocking, stopWatching: undefined } : undefined;
+    this.#pending[slot - this.#first] = { resolve: captured.resolve, reject: captured.reject, bonds, isGivenUp: false };
+    const state = this.#origin.publish(slot, flags, isPinned ? thread : 0);
+    this.counts.spawned += 1;
+    this.#tellFlight();
+    if (bonds !== undefined) {
       if (parent !== undefined) this.#adopt(parent);
       membership?.taskBegun();
-      if (options.signal !== undefined || (options.timeoutMs ?? 0) > 0 || membership !== undefined) {
-        this.#watch(slot, generationOf(state), options);
-      }
-      if (isBlocking) return this.#addBlocking(slot, thread);
-      if (place >= 0) this.#addPinned(slot, place, state);
-      else this.#addHint(slot, options.placement);
-      // Behind the hint; see `places.ts`.
-      if (this.places.servedCount === 0) this.#giveUp(slot, generationOf(state), this.#nobodyRuns());
-    });
+      if (isWatched(options)) this.#watch(slot, bonds, options);
+    }
+    if (isBlocking) {
+      this.#addBlocking(slot, thread);
+      return promise;
+    }
+    if (place >= 0) this.#addPinned(slot, { place, state, epoch });
+    else this.#addHint(slot, options.placement);
+    // Behind the hint; see `places.ts`.
+    if (this.places.servedCount === 0) this.#giveUp(slot, generationOf(state), this.#nobodyRuns());
+    return promise;
   }
 
   /** The hint of a task that blocks. Those who run such tasks start and end as they are needed, whoever runs the others. */
@@ -347,13 +387,15 @@ export class Seat {
   }
 
   /** The hint of a task that is queued for the thread of a place. */
-  #addPinned(slot: number, place: number, state: number): void {
+  #addPinned(slot: number, { place, state, epoch }: { place: number; state: number; epoch: number }): void {
     const { self } = this.segment;
     const told = (thread: number): void => {
       if (thread === self) this.#queued();
       else this.ringer.wake(thread);
     };
-    const isServed = addPinnedHint(this.segment, this.places, { slot, place, state, told });
+    // It has the arguments, so the task stays with it even if another one serves the place by now.
+    const stays = epoch === NO_EPOCH ? undefined : (thread: number) => this.#leaving.isThere(thread, epoch);
+    const isServed = addPinnedHint(this.segment, this.places, { slot, place, state, told, stays });
     if (!isServed) this.#giveUp(slot, generationOf(state), this.#nobodyRuns());
   }
 
@@ -363,7 +405,7 @@ export class Seat {
     this.#hasGivenUpAll = true;
     for (let index = 0; index < this.#pending.length; index++) {
       const pending = this.#pending[index];
-      if (pending === undefined || pending.isBlocking) continue;
+      if (pending === undefined || pending.bonds?.isBlocking === true) continue;
       const slot = this.#first + index;
       this.#giveUp(slot, generationOf(this.segment.table.stateOf(slot)), this.#nobodyRuns());
     }
@@ -397,20 +439,15 @@ export class Seat {
         if (placement?.preferred !== undefined) checkThread(placement.preferred, count);
         if (this.#assignment.steals) return ANY;
         // A thread that runs none has nobody who would take them from it.
-        return this.#queue === undefined ? this.#nextInTurn() : OWN;
+        return this.#queue === undefined ? this.#receivers.nextPlace() : OWN;
       case "pinned":
         checkThread(placement.thread, count);
         return placement.thread;
       case "round-robin":
-        return this.#nextInTurn();
+        return this.#receivers.nextPlace();
       case "sticky":
         return ownerOf(placement.key, count);
     }
-  }
-
-  #nextInTurn(): number {
-    this.#nextPlace = (this.#nextPlace + 1) % this.places.count;
-    return this.#nextPlace;
   }
 
   #checkedBlocking(): number {
@@ -426,36 +463,6 @@ export class Seat {
     return this.#assignment.executors + 1;
   }
 
-  /** The thread that the arguments of a task which blocks are sent to: one that has nothing to do, else one that has yet to start, else any. Not the first one, because every thread takes what is pinned to that, unless there is no other. */
-  #blockingReceiver(): number {
-    const first = this.#firstBlocking;
-    const others = Array.from({ length: this.#assignment.blocking - 1 }, (_, n) => first + 1 + n);
-    const idle = others.find((thread) => this.segment.parkers.isParked(thread) && this.ringer.keepBlocking(thread));
-    const absent = others.find((thread) => this.#words.load(this.#lives + thread) === 0);
-    return idle ?? absent ?? others[this.counts.spawned % others.length] ?? first;
-  }
-
-  /** The place that a value is sent to whose task anybody might run: the preferred one, else one whose thread sleeps, else the next in turn whose thread lives. */
-  #receiverFor(placement: Placement | undefined): number {
-    if (placement?.kind === "stealable" && placement.preferred !== undefined) return placement.preferred;
-    const { count } = this.places;
-    const first = (this.#nextPlace + 1) % count;
-    let chosen = -1;
-    for (let offset = 0; offset < count; offset++) {
-      const place = (first + offset) % count;
-      const thread = this.places.holderOf(place);
-      if (thread === NOBODY || this.#words.load(this.#lives + thread) === 0) continue;
-      if (chosen === -1) chosen = place;
-      if (!this.segment.parkers.isParked(thread)) continue;
-      chosen = place;
-      break;
-    }
-    // None has started yet.
-    if (chosen === -1) chosen = first;
-    this.#nextPlace = chosen;
-    return chosen;
-  }
-
   #settle(slot: number): void {
     const pending = this.#pending[slot - this.#first];
     if (pending?.isGivenUp === false && !this.values.isOutcomeHere(slot)) {
@@ -467,28 +474,30 @@ export class Seat {
     if (pending === undefined) this.#free(slot);
     else if (pending.isGivenUp) {
       this.#free(slot);
-      ended(pending);
+      ended(pending.bonds);
     } else this.#answer(slot, pending);
   }
 
   #answer(slot: number, pending: Pending): void {
-    pending.stopWatching?.();
+    const { bonds } = pending;
+    bonds?.stopWatching?.();
     let value: unknown;
     try {
       value = this.values.readOutcome(slot);
     } catch (error) {
       this.#free(slot);
       pending.reject(error);
-      ended(pending);
+      ended(bonds);
       return;
     }
     this.#free(slot);
     pending.resolve(value);
-    ended(pending);
+    if (bonds !== undefined) ended(bonds);
   }
 
   #free(slot: number): void {
     this.values.release(slot);
+    this.#receivers.ended(slot);
     this.#origin.free(slot);
     this.#tellFlight();
   }
@@ -501,11 +510,12 @@ export class Seat {
     this.#flight(isInFlight);
   }
 
-  #watch(slot: number, generation: number, { signal, timeoutMs = 0, membership }: SpawnOptions): void {
+  #watch(slot: number, bonds: Bonds, { signal, timeoutMs = 0, membership }: SpawnOptions): void {
+    const generation = generationOf(this.segment.table.stateOf(slot));
     const giveUp = (error: RingloomError): void => this.#giveUp(slot, generation, error);
     const timer = timeoutMs > 0 ? setTimeout(() => giveUp(timedOut(timeoutMs)), timeoutMs) : undefined;
     const ends = [signal, membership?.signal].map((one) => onAbortOf(one, () => giveUp(aborted(one?.reason))));
-    this.#pending[slot - this.#first]!.stopWatching = () => {
+    bonds.stopWatching = () => {
       clearTimeout(timer);
       for (const end of ends) end?.();
     };
@@ -524,7 +534,7 @@ export class Seat {
 
   #giveUpChildren(parent: RunningTask): void {
     for (const [index, pending] of this.#pending.entries()) {
-      if (pending?.parent !== parent || pending.isGivenUp) continue;
+      if (pending?.bonds?.parent !== parent || pending.isGivenUp) continue;
       const slot = this.#first + index;
       this.#giveUp(slot, generationOf(this.segment.table.stateOf(slot)), abandoned(parent));
     }
@@ -534,16 +544,19 @@ export class Seat {
     const pending = this.#pending[slot - this.#first];
     if (pending === undefined || pending.isGivenUp) return;
     pending.isGivenUp = true;
-    pending.stopWatching?.();
+    pending.bonds?.stopWatching?.();
     this.counts.cancelled += 1;
     const outcome = this.#origin.cancel(slot, generation);
     pending.reject(error);
     if (outcome === "requested") return this.#askToEnd(slot);
     if (outcome === "late") return;
     // Nobody runs it and nobody will: what is left in a queue leads nowhere. A task that runs comes back when it is done.
+    const receiver = this.#receivers.threadOf(slot);
+    // Before the slot is free: its hint may lead that thread to the next task.
+    if (receiver !== -1) this.values.ports.askToSweep(receiver);
     this.#pending[slot - this.#first] = undefined;
     this.#free(slot);
-    ended(pending);
+    ended(pending.bonds);
   }
 
   /** The thread that runs it may sleep while the task waits for something. */
@@ -571,9 +584,25 @@ function refusalOf({ signal, membership }: SpawnOptions, parent: RunningTask | u
 }
 
 /** Its slot is free: whoever waits for that is told. */
-function ended({ parent, membership }: Pending): void {
-  parent?.childEnded();
-  membership?.taskEnded();
+function ended(bonds: Bonds | undefined): void {
+  bonds?.parent?.childEnded();
+  bonds?.membership?.taskEnded();
+}
+
+/** Whether a task can be given up by somebody who has to be listened to. */
+function isWatched({ signal, timeoutMs = 0, membership }: SpawnOptions): boolean {
+  return signal !== undefined || timeoutMs > 0 || membership !== undefined;
+}
+
+/** What settles the promise that was made last. One function for all, because a closure costs each call more than the promise. */
+const captured: { resolve: Pending["resolve"]; reject: Pending["reject"] } = {
+  resolve: () => undefined,
+  reject: () => undefined,
+};
+
+function capture(resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
+  captured.resolve = resolve;
+  captured.reject = reject;
 }
 
 function onAbortOf(signal: AbortSignal | undefined, listener: () => void): (() => void) | undefined {

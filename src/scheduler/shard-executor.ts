@@ -74,6 +74,12 @@ export class ShardExecutor implements IdleHooks {
     this.#runner.continueBegun();
   }
 
+  /** Whether nothing waits here that was placed here, and nobody is sending something. After true, {@link retire} follows at once. */
+  tryLeave(): boolean {
+    const { inboxes, self } = this.#seat.segment;
+    return this.#seat.tryLeave(() => !inboxes[self]!.isEmpty());
+  }
+
   /** Begins no further task; others take those that wait in its queue. */
   retire(): void {
     this.#leavePark();

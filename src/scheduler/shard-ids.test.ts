@@ -41,9 +41,33 @@ test("ShardIds.leave() takes back the id of a thread that never served its place
   const { ids, places } = scene();
   ids.admit(0);
   const successor = ids.admit(0)!;
-  assert.deepEqual(ids.leave(successor, true), { isReplaced: false });
+  assert.deepEqual(ids.leave(successor, true), { isReplaced: false, successor: 0 });
   assert.deepEqual(holders(places), [0, 1]);
   assert.deepEqual([ids.admit(0), ids.admit(0)], [3, successor]);
+});
+
+test("ShardIds.handOver() gives the place to who is there to take over, while the other one is still there", () => {
+  const { ids, places } = scene();
+  ids.admit(0);
+  ids.handOver(0);
+  assert.deepEqual(holders(places), [0, 1], "there is nobody");
+  const successor = ids.admit(0)!;
+  ids.handOver(0);
+  assert.deepEqual(holders(places), [successor, 1]);
+  ids.handOver(0);
+  assert.deepEqual(holders(places), [successor, 1], "it has none any more");
+  assert.deepEqual(ids.leave(0, true), { isReplaced: false, successor }, "what it had not begun is for the other one");
+  assert.deepEqual(ids.leave(successor, true), { isReplaced: true });
+  assert.equal(ids.admit(0), successor);
+});
+
+test("ShardIds.leave() gives the place back when who has taken over ends first", () => {
+  const { ids, places } = scene();
+  ids.admit(0);
+  const successor = ids.admit(0)!;
+  ids.handOver(0);
+  assert.deepEqual(ids.leave(successor, true), { isReplaced: false, successor: 0 });
+  assert.deepEqual(holders(places), [0, 1]);
 });
 
 test("ShardIds.endReplacing() leaves no place to somebody who will not come", () => {

@@ -1,5 +1,6 @@
 /**
- * The ids of shards that run tasks. Shard s serves place s. Its first thread gets the id s; one that takes over while the first is still there gets a spare one, and serves the place when the first has ended.
+ * The ids of shards that run tasks. Shard s serves place s. Its first thread gets the id s; one that takes over while the first is still there gets a spare one, and serves the place when it has loaded and the first begins to drain, or when that has
+ * ended.
  *
  *     ids: [ one for each shard ] [ spare ones ]
  */
@@ -34,16 +35,27 @@ export class ShardIds {
     return id;
   }
 
+  /** A thread begins to end. Its place goes to the one that is there to take over, if there is one. */
+  handOver(id: number): void {
+    const place = this.#placeOf[id];
+    assert(place !== undefined, "only a thread that is there hands over");
+    if (this.#places.holderOf(place) !== id) return;
+    const successor = this.#successorOf(id, place);
+    if (successor !== -1) this.#places.assign(place, successor);
+  }
+
   /** A thread has ended. Gives what the reaper has to know, which the caller calls at once. */
   leave(id: number, isReplaced: boolean): ReapOptions {
     const place = this.#placeOf[id];
     assert(place !== undefined, "only a thread that is there leaves");
     this.#placeOf[id] = undefined;
-    if (this.#places.holderOf(place) !== id) {
+    const holder = this.#places.holderOf(place);
+    if (holder !== id) {
       this.#vacant.push(id);
-      return { isReplaced: false };
+      // What it was sent before it handed its place over, and has not begun.
+      return holder === NOBODY ? { isReplaced: false } : { isReplaced: false, successor: holder };
     }
-    const successor = this.#placeOf.lastIndexOf(place);
+    const successor = this.#successorOf(id, place);
     if (successor !== -1) {
       this.#places.assign(place, successor);
       this.#vacant.push(id);
@@ -54,6 +66,10 @@ export class ShardIds {
       this.#vacant.push(id);
     }
     return { isReplaced };
+  }
+
+  #successorOf(id: number, place: number): number {
+    return this.#placeOf.findLastIndex((served, other) => served === place && other !== id);
   }
 
   /** No thread that is gone has a successor from now on. Gives the ids that waited for one, for the reaper. */

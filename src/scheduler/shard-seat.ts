@@ -57,10 +57,20 @@ export function shardDriverEnded(): void {
   lookMeanwhile();
 }
 
-/** This thread is about to end: begins no further task, and resolves when those are done that it has begun, or after `deadlineMs`. */
-export async function endShardTasks(deadlineMs: number): Promise<void> {
-  executor?.retire();
+/** How a shard's tasks come to their end. */
+export interface ShardTasksEnd {
+  readonly deadlineMs: number;
+  /** Another thread serves its place already; see {@link ComputePool.handOver}. */
+  readonly hasSuccessor: boolean;
+}
+
+/** This thread is about to end: begins no further task, and resolves when those are done that it has begun, or after `deadlineMs`. With a successor, it runs before what it was sent when the place was its own. */
+export async function endShardTasks({ deadlineMs, hasSuccessor }: ShardTasksEnd): Promise<void> {
   const endMs = performance.now() + deadlineMs;
+  while (hasSuccessor && executor?.tryLeave() === false && performance.now() < endMs) {
+    await new Promise((resolve) => setTimeout(resolve, END_LOOK_MS));
+  }
+  executor?.retire();
   while ((executor?.runningNow ?? 0) > 0 && performance.now() < endMs) {
     executor?.continueBegun();
     await new Promise((resolve) => setTimeout(resolve, END_LOOK_MS));

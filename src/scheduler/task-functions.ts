@@ -58,7 +58,8 @@ export class TaskFunctions {
 /** A function among a module's exports. Throws `ERR_RINGLOOM_NO_SUCH_FUNCTION`. */
 export function exportedFunction(module: LoadedFunctions, { module: url, name }: TaskFunctionName): TaskFunction {
   const exported = name === "default" ? module.defaultExport : module.named(name);
-  if (typeof exported === "function") return (...args) => Reflect.apply(exported, undefined, args);
+  // The cast is safe because arguments are the caller's affair.
+  if (typeof exported === "function") return exported as TaskFunction;
   const functions = module.names.join(", ") || "nothing";
   throw new RingloomError(
     "ERR_RINGLOOM_NO_SUCH_FUNCTION",

@@ -1,6 +1,6 @@
 /** The options that have to do with tasks. They are part of `RUNTIME_OPTIONS` in `src/runtime/options.ts`. */
 import { availableParallelism } from "node:os";
-import { TASK_SLOTS_PER_THREAD_DEFAULT } from "../constants.js";
+import { PORT_MIB_DEFAULT, PORT_MIB_MAX, TASK_SLOTS_PER_THREAD_DEFAULT } from "../constants.js";
 import { choiceOption, integerOption, integerOrAutoOption } from "../runtime/option.js";
 import { COMPUTE_MAX, TOPOLOGIES } from "./topology.js";
 
@@ -83,5 +83,16 @@ export const TASK_OPTIONS = {
     min: 1,
     max: TASKS_MAX,
     description: "Tasks that one shard may have in flight. One more is refused with ERR_RINGLOOM_OVERLOADED.",
+  }),
+  taskPortMib: integerOption({
+    flag: "task-port-mib",
+    environment: ["RINGLOOM_TASK_PORT_MIB"],
+    placeholder: "N",
+    fallback: PORT_MIB_DEFAULT,
+    fallbackText: "128",
+    min: 1,
+    max: PORT_MIB_MAX,
+    description:
+      "Values of tasks over 1 MiB, or handed over, that may be under way from one thread to another, in MiB. One more is refused with ERR_RINGLOOM_OVERLOADED; a single one may be larger.",
   }),
 };

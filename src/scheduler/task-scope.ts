@@ -7,7 +7,7 @@
  * Only a task that can be given up or has a deadline or a group, a *scoped* one, is known beyond its first `await`: an AsyncLocalStorage makes each promise of the thread dearer. All others are known until then, which is all
  * that they need: nobody gives them up but a spawning thread that dies.
  */
-import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
+import { AsyncLocalStorage, AsyncResource, executionAsyncId } from "node:async_hooks";
 import { assert } from "../assert.js";
 import { RingloomError } from "../errors.js";
 import { CANCELLED, generationOf } from "../shared/task-state.js";
@@ -43,8 +43,8 @@ export class RunningTask {
   readonly deadlineMs: number;
   readonly #table: TaskTable;
   readonly #watch: CancelWatch;
-  readonly #slot: number;
-  readonly #claimed: number;
+  #slot: number;
+  #claimed: number;
   #controller: AbortController | undefined;
   #isOver = false;
 
@@ -56,6 +56,15 @@ export class RunningTask {
     this.isScoped = scope !== 0;
     this.isGrouped = (scope & GROUPED) !== 0;
     this.deadlineMs = scope === 0 ? 0 : table.deadlineOf(slot);
+  }
+
+  /** The next one of those without a scope: nobody knows of them but while their function is on the stack, so one object stands for one after the other. */
+  become(slot: number, claimed: number): this {
+    assert(!this.isScoped, "a scoped task is known for longer");
+    this.#slot = slot;
+    this.#claimed = claimed;
+    this.#controller = undefined;
+    return this;
   }
 
   /** Whether it was given up. One that has ended was not, and its slot may be another's. */
@@ -90,6 +99,11 @@ export class RunningTask {
   /** From now on the thread looks whether it was given up. What its function has left behind may run on after its end. */
   watch(): void {
     if (!this.#isOver) this.#watch.add(this);
+  }
+
+  /** Whether it has ended. What its function has left behind, a timer for instance, runs on in its async context. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   /** Its outcome is written. */
@@ -140,7 +154,8 @@ export function callTask(
   run: (...args: readonly unknown[]) => unknown,
   args: readonly unknown[],
 ): unknown {
-  const resource = new AsyncResource("RINGLOOM_TASK");
+  // The number is what it defaults to; without one the constructor looks for two options, a third of its time.
+  const resource = new AsyncResource("RINGLOOM_TASK", executionAsyncId());
   current = task;
   try {
     if (task.isScoped) return resource.runInAsyncScope(callScoped, undefined, task, run, args);
@@ -158,10 +173,10 @@ function callScoped(
   return storage.run(task, run, ...args);
 }
 
-/** The scoped task that this code runs in. */
+/** The scoped task that this code runs in. What a task has left behind when it ended is on its own: its deadline is over, and must not be that of calls which are made later. */
 export function scopedTask(): RunningTask | undefined {
   const task = current ?? storage.getStore();
-  return task?.isScoped === true ? task : undefined;
+  return task?.isScoped === true && !task.isOver ? task : undefined;
 }
 
 /**
@@ -213,9 +228,10 @@ export function isCancelled(): boolean {
 }
 
 /**
- * How long the task that this code runs in still has, in milliseconds: what is left of the `timeoutMs` of its call, or of a task's above it. `Infinity` without a deadline, and outside of a task.
+ * How long the task that this code runs in still has, in milliseconds: what is left of the `timeoutMs` of its call, or of a task's above it. `Infinity` without a deadline, outside of a task, and in what a task has left behind
+ * when it ended.
  * @experimental
  */
 export function timeRemaining(): number {
-  return (current ?? storage.getStore())?.remainingMs ?? Number.POSITIVE_INFINITY;
+  return scopedTask()?.remainingMs ?? Number.POSITIVE_INFINITY;
 }

@@ -11,7 +11,7 @@ import { assert } from "../assert.js";
 import { RingloomError } from "../errors.js";
 import type { Segment } from "../shared/segment.js";
 import { Slab } from "../shared/slab.js";
-import { CANCELLED, FAILED, IDEMPOTENT, JOIN_INTEREST, LOST } from "../shared/task-state.js";
+import { CANCELLED, FAILED, IDEMPOTENT, JOIN_INTEREST, LOST, threadOf } from "../shared/task-state.js";
 import { TASK_PAYLOAD_WORDS } from "../shared/task-table.js";
 import type { SharedWords } from "../shared/words.js";
 import { CARGO_REFUSED, Cargo } from "./cargo.js";
@@ -38,20 +38,24 @@ const PORTED = 1 << 31;
 const PORT_BYTES_MIN = 65_536;
 const NO_ITEMS: readonly TransferItem[] = [];
 
-/** Where a value may go. */
-interface ValuePlace {
+/** A value that goes into a block. */
+interface BlockValue {
+  readonly value: unknown;
   /** Index of the word that gets the reference to its block. */
   readonly referenceWord: number;
-  readonly mayBeInline: boolean;
 }
 
 /** How arguments go that shared memory does not take. */
 export interface ArgumentRoute {
-  /** The thread that alone will run the task. */
+  /** The thread that alone will run the task, in its epoch. */
   readonly to: number;
+  readonly epoch: number;
   /** What in them is handed over. */
   readonly transfer: readonly TransferItem[];
 }
+
+/** What of the assignment values have to do with. */
+export type ValueParts = Pick<SchedulerAssignment, "words" | "line" | "portMib">;
 
 /** What one thread's values have cost. */
 export interface ValueCounts {
@@ -73,14 +77,14 @@ export class TaskValues {
   readonly #decoder: Decoder;
   readonly #receiver: number;
 
-  constructor(view: SchedulerView, { words: memory, line }: Pick<SchedulerAssignment, "words" | "line">) {
+  constructor(view: SchedulerView, { words: memory, line, portMib }: ValueParts) {
     this.#segment = view.segment;
     this.#words = view.words;
     this.#slab = new Slab(view.words, view.slab, view.segment.self);
     this.#cargo = new Cargo(view.words, this.#slab, memory);
     this.#encoder = new Encoder(memory);
     this.#decoder = new Decoder(memory);
-    this.ports = new ValuePorts(view, line);
+    this.ports = new ValuePorts(view, line, portMib);
     this.#receiver = receiverWord(view.segment.self, this.ports.epoch);
   }
 
@@ -97,18 +101,18 @@ export class TaskValues {
   writeArguments(slot: number, args: readonly unknown[]): boolean {
     const { table } = this.#segment;
     this.#words.write(table.payloadWord(slot) + OUTCOME, 0);
-    return this.#write(slot, ARGUMENTS, args, { referenceWord: table.argumentWord(slot), mayBeInline: true });
+    if (this.#writeInline(slot, ARGUMENTS, args)) return true;
+    return this.#writeBlock(slot, ARGUMENTS, { value: args, referenceWord: table.argumentWord(slot) });
   }
 
   /** Sends the arguments of a task that is not published yet to the thread that will run it. From here to the publication nothing may fail: who has them could not know. Throws as {@link writeArguments} does. */
-  sendArguments(slot: number, args: readonly unknown[], { to, transfer }: ArgumentRoute): void {
+  sendArguments(slot: number, args: readonly unknown[], { to, epoch, transfer }: ArgumentRoute): void {
     const payload = this.#segment.table.payloadWord(slot);
-    // If that thread ends meanwhile, this is an epoch that its successor knows to be over.
-    const receiver = receiverWord(to, this.ports.epochOf(to));
-    const number = this.ports.send(to, { slot, isOutcome: false, value: args, transfer });
+    const number = this.ports.send(to, { epoch, slot, isOutcome: false, value: args, transfer });
     this.#words.write(payload + OUTCOME, 0);
     this.#words.write(payload + ARGUMENTS, number | PORTED);
-    this.#words.write(payload + INLINE, receiver);
+    // If that thread dies, this is an epoch that its successor knows to be over.
+    this.#words.write(payload + INLINE, receiverWord(to, epoch));
   }
 
   /** Whether the arguments of a task that this thread has claimed are gone, because they were sent to a thread that has ended. */
@@ -120,13 +124,14 @@ export class TaskValues {
   /** Whether the arguments of a task that this thread has claimed can be read now; else see {@link argumentsArrival}. */
   areArgumentsHere(slot: number): boolean {
     const about = this.#words.read(this.#segment.table.payloadWord(slot) + ARGUMENTS);
-    return about >= 0 || this.ports.isHere(about & ~PORTED);
+    return about >= 0 || this.ports.isHere(about & ~PORTED, this.#segment.table.originOf(slot));
   }
 
   /** Resolves when {@link areArgumentsHere}. */
   argumentsArrival(slot: number): Promise<void> {
     const about = this.#words.read(this.#segment.table.payloadWord(slot) + ARGUMENTS);
-    return about >= 0 ? Promise.resolve() : this.ports.arrival(about & ~PORTED);
+    if (about >= 0) return Promise.resolve();
+    return this.ports.arrival(about & ~PORTED, this.#segment.table.originOf(slot));
   }
 
   /** Reads the arguments of a task that this thread has claimed. */
@@ -143,7 +148,7 @@ export class TaskValues {
   writeValue(slot: number, value: unknown): boolean {
     try {
       if (value instanceof TransferredValue) this.#sendOutcome(slot, value.value, value.items);
-      else if (!this.#write(slot, OUTCOME, value, this.#placeOfOutcome(slot))) this.#sendOutcome(slot, value, NO_ITEMS);
+      else if (!this.#writeOutcome(slot, value)) this.#sendOutcome(slot, value, NO_ITEMS);
       return true;
     } catch (error) {
       this.writeError(slot, error);
@@ -153,12 +158,13 @@ export class TaskValues {
 
   /** Writes what a task that this thread has claimed threw. */
   writeError(slot: number, error: unknown): void {
-    const about = this.#words.read(this.#segment.table.payloadWord(slot) + ARGUMENTS);
+    const { table } = this.#segment;
+    const about = this.#words.read(table.payloadWord(slot) + ARGUMENTS);
     // Of a task whose function could not be loaded, nobody has read them.
-    if (about < 0) this.ports.drop(about & ~PORTED);
+    if (about < 0) this.ports.drop(about & ~PORTED, table.originOf(slot));
     try {
       const record = toThrownRecord(error);
-      if (!this.#write(slot, OUTCOME, record, this.#placeOfOutcome(slot))) this.#sendOutcome(slot, record, NO_ITEMS);
+      if (!this.#writeOutcome(slot, record)) this.#sendOutcome(slot, record, NO_ITEMS);
     } catch {
       // No room for the error either. The origin finds no value and says so.
     }
@@ -168,14 +174,18 @@ export class TaskValues {
   #sendOutcome(slot: number, value: unknown, transfer: readonly TransferItem[]): void {
     const { table } = this.#segment;
     if ((table.stateOf(slot) & JOIN_INTEREST) === 0) return;
-    const number = this.ports.send(table.originOf(slot), { slot, isOutcome: true, value, transfer });
+    const to = table.originOf(slot);
+    const number = this.ports.send(to, { epoch: this.ports.epochOf(to), slot, isOutcome: true, value, transfer });
     this.#words.write(table.payloadWord(slot) + OUTCOME, number | PORTED);
   }
 
-  #placeOfOutcome(slot: number): ValuePlace {
+  /** False when the value has to go by port. */
+  #writeOutcome(slot: number, value: unknown): boolean {
     const { table } = this.#segment;
     // The arguments of an idempotent task stay as they are: it may have to run again.
-    return { referenceWord: table.resultWord(slot), mayBeInline: (table.stateOf(slot) & IDEMPOTENT) === 0 };
+    const mayBeInline = (table.stateOf(slot) & IDEMPOTENT) === 0;
+    if (mayBeInline && this.#writeInline(slot, OUTCOME, value)) return true;
+    return this.#writeBlock(slot, OUTCOME, { value, referenceWord: table.resultWord(slot) });
   }
 
   /**
@@ -204,13 +214,18 @@ export class TaskValues {
 
   /** Whether the outcome of a task that is done can be read now; else see {@link outcomeArrival}. */
   isOutcomeHere(slot: number): boolean {
-    if (!this.#isOutcomePorted(slot) || (this.#segment.table.stateOf(slot) & LOST) !== 0) return true;
-    return this.ports.isHere(this.#words.read(this.#segment.table.payloadWord(slot) + OUTCOME) & ~PORTED);
+    if (!this.#isOutcomePorted(slot)) return true;
+    const { table } = this.#segment;
+    const state = table.stateOf(slot);
+    if ((state & LOST) !== 0) return true;
+    return this.ports.isHere(this.#words.read(table.payloadWord(slot) + OUTCOME) & ~PORTED, threadOf(state));
   }
 
   /** Resolves when {@link isOutcomeHere}: the port of who ran the task is still on its way. */
   outcomeArrival(slot: number): Promise<void> {
-    return this.ports.arrival(this.#words.read(this.#segment.table.payloadWord(slot) + OUTCOME) & ~PORTED);
+    const { table } = this.#segment;
+    const number = this.#words.read(table.payloadWord(slot) + OUTCOME) & ~PORTED;
+    return this.ports.arrival(number, threadOf(table.stateOf(slot)));
   }
 
   /** Gives back the blocks of a task that is settled, before its slot is freed. */
@@ -235,17 +250,18 @@ export class TaskValues {
     return this.#words.read(this.#segment.table.payloadWord(slot) + OUTCOME) < 0;
   }
 
-  /** False when the value has to go by port. */
-  #write(slot: number, about: number, value: unknown, { referenceWord, mayBeInline }: ValuePlace): boolean {
+  /** False when the value is too large for the slot, or is nothing that the codec carries. */
+  #writeInline(slot: number, about: number, value: unknown): boolean {
     const payload = this.#segment.table.payloadWord(slot);
-    if (mayBeInline) {
-      const start = (payload + INLINE) * WORD_BYTES;
-      const end = this.#encoder.encode(value, start, start + INLINE_BYTES);
-      if (end > start) {
-        this.#words.write(payload + about, end - start);
-        return true;
-      }
-    }
+    const start = (payload + INLINE) * WORD_BYTES;
+    const end = this.#encoder.encode(value, start, start + INLINE_BYTES);
+    if (end <= start) return false;
+    this.#words.write(payload + about, end - start);
+    return true;
+  }
+
+  /** False when the value has to go by port. */
+  #writeBlock(slot: number, about: number, { value, referenceWord }: BlockValue): boolean {
     let reference = this.#cargo.put(value);
     let form = 0;
     if (reference === CARGO_REFUSED && this.#cargo.refusal.reason === "notEncodable") {
@@ -259,7 +275,7 @@ export class TaskValues {
       return false;
     }
     if (form === CLONED) this.counts.cloned += 1;
-    this.#words.write(payload + about, form);
+    this.#words.write(this.#segment.table.payloadWord(slot) + about, form);
     this.#slab.lendAt(referenceWord, reference);
     return true;
   }
@@ -279,7 +295,11 @@ export class TaskValues {
   #read(slot: number, about: number, reference: number): unknown {
     const payload = this.#segment.table.payloadWord(slot);
     const header = this.#words.read(payload + about);
-    if (header < 0) return this.ports.take(header & ~PORTED);
+    if (header < 0) {
+      const { table } = this.#segment;
+      const from = about === ARGUMENTS ? table.originOf(slot) : threadOf(table.stateOf(slot));
+      return this.ports.take(header & ~PORTED, from);
+    }
     if (reference === 0) {
       const start = (payload + INLINE) * WORD_BYTES;
       return this.#decoder.decode(start, start + (header & LENGTH_MASK));

@@ -5,7 +5,9 @@
  *                                    1 USERS    how many threads are using the descriptor, and CLOSED, RELEASED
  *     line 1, written by the owner:  16 ASLEEP  not 0 while the owner may be blocked
  *
- * RING: publish the work, RUNG 0 → 1, load ASLEEP.    SLEEP: ASLEEP := 1, load RUNG, block.    LOOK: RUNG := 0, find the work.
+ * RING: publish the work, load RUNG; if it is 0, RUNG 0 → 1, load ASLEEP.    SLEEP: ASLEEP := 1, load RUNG, block.    LOOK: RUNG := 0, find the work.
+ *
+ * A ringer that finds RUNG set is done: the owner has yet to set it to 0, and looks after that. So many rings before one look cost a load each, and the line stays in everybody's cache.
  *
  * It is the flag half of an eventcount (Dekker's pattern): both sides store their own word before they load the other's, so at least one sees the
  * other's store. Whoever turns RUNG from 0 to 1 while ASLEEP is set must wake the owner; nobody else need. Ringers never wait: `ring` is two atomics.
@@ -44,8 +46,14 @@ export class Bell {
 
   /** Says that there is something to look for, which was published before. True when the caller must wake the owner. */
   ring(): boolean {
+    if (this.isRung) return false;
     // Pairs with `fallAsleep`: one of the two sees the other's store.
     return this.#words.exchange(this.#base + RUNG, 1) === 0 && this.#words.load(this.#base + ASLEEP) !== 0;
+  }
+
+  /** Whether somebody has rung and the owner has not looked since: then it will, and finds what was published before this call. */
+  get isRung(): boolean {
+    return this.#words.load(this.#base + RUNG) !== 0;
   }
 
   /** Wakes an owner that waits for RUNG by `Atomics.wait` or `waitAsync`. */

@@ -202,7 +202,8 @@ export class TaskTable {
     assert(functionId >= 0 && functionId <= FUNCTION_MASK, "a function's number fits its bits");
     this.#words.write(this.#at(slot) + FUNCTION, functionId);
     this.setCold(slot, RERUNS, 0);
-    this.#words.store(this.#at(slot) + ARGUMENT, argument);
+    // Nearly always 0 already, and a store costs far more than a load.
+    if (this.argumentOf(slot) !== argument) this.#words.store(this.#at(slot) + ARGUMENT, argument);
   }
 
   /** After {@link setCall}: what the task has to do with others, a number that is the scheduler's, not 0, and its deadline. Without this call the scope is 0. */

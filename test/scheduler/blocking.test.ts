@@ -120,6 +120,29 @@ describe("tasks().with({ blocking: true })", () => {
       }));
   }
 
+  test("shares out a burst of values that go by port", () =>
+    withScheduler({ compute: 1, blocking: 4 }, async (folder) => {
+      const path = join(folder, "go");
+      const calls = Array.from({ length: 6 }, () => blocking.blockAfter(new Uint8Array(2_000_000), path));
+      // On each of three threads one is under way while the other waits.
+      await until(() => begun(folder) === 3);
+      writeFileSync(path, "");
+      assert.deepEqual(
+        await Promise.all(calls),
+        calls.map(() => true),
+      );
+    }));
+
+  test("loses no value that is sent to a thread just when that ends", () =>
+    withScheduler({ compute: 1, blocking: 2, blockingIdleMs: 10 }, async (_folder, scheduler) => {
+      for (let n = 0; n < 40; n++) {
+        assert.equal((await blocking.echo(new Uint8Array(1_500_000).fill(n))).last, n);
+        await new Promise((resolve) => setTimeout(resolve, 8 + (n % 20)));
+      }
+      assert.ok(scheduler.stats.blocking.started > 1);
+      assert.deepEqual([scheduler.stats.deaths, scheduler.stats.lost], [0, 0]);
+    }));
+
   test("loses a task with its thread, and runs idempotent ones again", () =>
     withScheduler({ compute: 1, blocking: 2 }, async (folder, scheduler) => {
       await assert.rejects(blocking.exit(), withCode("ERR_RINGLOOM_THREAD_LOST"));

@@ -1,5 +1,5 @@
 /** Tasks over items. */
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { threadId } from "node:worker_threads";
 import { taskSignal } from "../../src/scheduler/task-scope.js";
@@ -65,6 +65,17 @@ export function double(n: number): number {
 export async function fail(message: string): Promise<never> {
   await delay(1);
   throw new TypeError(message);
+}
+
+/** The number again; ends its thread the first time. */
+export function exitOnce(path: string, n: number): number {
+  if (existsSync(path)) return n;
+  writeFileSync(path, "");
+  return process.exit(3);
+}
+
+export function lastOf(bytes: Uint8Array): number | undefined {
+  return bytes.at(-1);
 }
 
 export async function waitForSignal(path: string): Promise<string> {

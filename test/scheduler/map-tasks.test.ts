@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { group } from "../../src/scheduler/group.js";
 import { mapTasks } from "../../src/scheduler/map-tasks.js";
 import { reduceTasks } from "../../src/scheduler/reduce-tasks.js";
 import { tasks } from "../../src/scheduler/tasks.js";
@@ -155,6 +156,15 @@ describe("mapTasks()", () => {
         assert.throws(() => mapTasks([1], work.square, options), withCode("ERR_RINGLOOM_INVALID_OPTION"));
       }
       assert.throws(() => mapTasks([1], async (n: number) => n, { chunk: 2 }), withCode("ERR_RINGLOOM_INVALID_OPTION"));
+    }));
+
+  test("and reduceTasks() refuse a function with a group, since they have their own", () =>
+    withScheduler({ compute: 1 }, async () => {
+      const grouped = work.with({ group: group() });
+      for (const chunk of [1, 2]) {
+        assert.throws(() => mapTasks([1], grouped.square, { chunk }), withCode("ERR_RINGLOOM_INVALID_OPTION"));
+      }
+      await assert.rejects(reduceTasks([1, 2], grouped.addLater), withCode("ERR_RINGLOOM_INVALID_OPTION"));
     }));
 });
 

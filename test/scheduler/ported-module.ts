@@ -80,6 +80,11 @@ export async function nested(size: number, count: number): Promise<number> {
   return results.reduce((total, result) => total + sum(result), 0);
 }
 
+/** The same, by a task whose own argument goes by port. */
+export function heldBeside(_bytes: Uint8Array): PortCounts & { ports: number; values: number } {
+  return held();
+}
+
 /** What this thread holds for values that go by port. */
 export function held(): PortCounts & { ports: number; values: number } {
   const { ports } = currentSeat("test").values;

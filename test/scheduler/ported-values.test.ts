@@ -178,6 +178,94 @@ describe("a value that is too large for shared memory", () => {
   });
 });
 
+describe("values that are under way to one thread", () => {
+  /** Keeps the first thread busy until the answer is called. */
+  async function holdUp(): Promise<() => Promise<unknown>> {
+    const word = new Int32Array(new SharedArrayBuffer(8));
+    await onFirst.nothing();
+    const blocked = onFirst.block(word);
+    await until(() => Atomics.load(word, 1) === 1);
+    return () => {
+      Atomics.store(word, 0, 1);
+      Atomics.notify(word, 0);
+      return blocked;
+    };
+  }
+
+  test("are bounded, those included whose calls were given up, and others are sent meanwhile", async () => {
+    await scheduler.close();
+    scheduler = startScheduler({ compute: COMPUTE, portMib: 5 });
+    const bytes = pattern(2 * MIB);
+    const total = await work.sum(bytes);
+    const release = await holdUp();
+    const controller = new AbortController();
+    const givenUp = onFirst.with({ signal: controller.signal }).sum(bytes);
+    const waiting = onFirst.sum(bytes);
+    await assert.rejects(onFirst.sum(bytes), withCode("ERR_RINGLOOM_OVERLOADED", /under way/));
+    controller.abort();
+    await assert.rejects(givenUp, withCode("ERR_RINGLOOM_ABORTED"));
+    await assert.rejects(onFirst.sum(bytes), withCode("ERR_RINGLOOM_OVERLOADED"));
+    const kept = new Uint8Array(MIB * 2);
+    await assert.rejects(onFirst.with({ transfer: [kept] }).sum(kept), withCode("ERR_RINGLOOM_OVERLOADED"));
+    assert.equal(kept.length, 2 * MIB, "what is refused is not handed over");
+    assert.equal(await work.with({ placement: pinned(1) }).sum(bytes), total);
+    await release();
+    assert.equal(await waiting, total);
+    assert.equal(await onFirst.sum(bytes), total);
+    assert.equal((await onFirst.raise(pattern(20 * MIB))).length, 20 * MIB, "one alone may be larger");
+    await assertAtRest();
+  });
+
+  test("are read no further than to the one that is wanted", async () => {
+    // Tasks that wait for their functions together are begun together.
+    await onFirst.sum(pattern(1));
+    await onFirst.heldBeside(pattern(1));
+    const release = await holdUp();
+    const beside = onFirst.heldBeside(pattern(2 * MIB));
+    const sums = Array.from({ length: 10 }, () => onFirst.sum(pattern(2 * MIB)));
+    await release();
+    const { values } = await beside;
+    await Promise.all(sums);
+    assert.ok(values <= 1, `${values} were read`);
+    await assertAtRest();
+  });
+
+  test("are dropped from between others, and go on when those are taken", async () => {
+    const release = await holdUp();
+    const total = await work.with({ placement: pinned(1) }).sum(pattern(2 * MIB));
+    const controller = new AbortController();
+    const calls = Array.from({ length: 12 }, (_, n) => {
+      const how = n % 3 === 1 ? onFirst : onFirst.with({ signal: controller.signal });
+      return how.sum(pattern(2 * MIB)).then(
+        (sum) => sum === total,
+        () => "given up",
+      );
+    });
+    controller.abort();
+    await release();
+    const outcomes = await Promise.all(calls);
+    assert.deepEqual(
+      outcomes,
+      outcomes.map((_, n) => (n % 3 === 1 ? true : "given up")),
+    );
+    await assertAtRest();
+  });
+
+  test("are dropped too when the slot of their task is used again at once", async () => {
+    await scheduler.close();
+    scheduler = startScheduler({ compute: COMPUTE, tasksMax: 2 });
+    const release = await holdUp();
+    const controller = new AbortController();
+    const givenUp = onFirst.with({ signal: controller.signal }).sum(pattern(2 * MIB));
+    controller.abort();
+    await assert.rejects(givenUp, withCode("ERR_RINGLOOM_ABORTED"));
+    const next = onFirst.identity(7);
+    await release();
+    assert.equal(await next, 7);
+    await assertAtRest();
+  });
+});
+
 describe("transfer", () => {
   test("detaches the argument's buffer, and the bytes arrive", async () => {
     const bytes = pattern(2 * MIB);

@@ -86,6 +86,16 @@ export function remainingHere(): number {
   return timeRemaining();
 }
 
+/** Leaves a timer behind, which calls a task after this one has ended and its time is over, and writes how that went. */
+export function callWhenOver(path: string, ms: number): void {
+  setTimeout(() => {
+    self.remainingHere().then(
+      (below) => writeFileSync(path, `${timeRemaining()} ${below}`),
+      (error: unknown) => writeFileSync(path, String(error)),
+    );
+  }, ms);
+}
+
 /** What tasks see that nobody gives up. */
 export async function unscoped(): Promise<[boolean, boolean, boolean]> {
   const before = taskSignal().aborted || isCancelled();

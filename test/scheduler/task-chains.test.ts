@@ -53,6 +53,28 @@ describe("continueWith()", () => {
       await until(() => existsSync(path));
     }));
 
+  test("is run again when its thread is lost if both may be, and only then", () =>
+    withScheduler({ compute: 1 }, async (folder) => {
+      const again = work.with({ idempotent: true });
+      const both = continueWith(again.exitOnce, again.double);
+      assert.equal(await both(join(folder, "both"), 4), 8);
+      const one = continueWith(again.exitOnce, work.double);
+      await assert.rejects(one(join(folder, "one"), 4), withCode("ERR_RINGLOOM_THREAD_LOST"));
+    }));
+
+  test("hands over what the first function's call does", () =>
+    withScheduler({ compute: 2 }, async () => {
+      const bytes = new Uint8Array(2_000_000).fill(21);
+      const both = continueWith(
+        work.with({ transfer: [bytes] }).lastOf,
+        work.double as (n: unknown) => Promise<number>,
+      );
+      assert.equal(await both(bytes), 42);
+      assert.equal(bytes.length, 0);
+      const next = work.with({ transfer: [new Uint8Array(1)] }).double;
+      assert.throws(() => continueWith(work.square, next), withCode("ERR_RINGLOOM_INVALID_OPTION"));
+    }));
+
   test("refuses functions that are no tasks, and a signal of the second one", () => {
     const own = async (n: number): Promise<number> => n;
     assert.throws(() => continueWith(own, work.square), withCode("ERR_RINGLOOM_INVALID_OPTION"));

@@ -92,6 +92,15 @@ describe("timeRemaining()", () => {
       assert.equal(await work.remainingHere(), Number.POSITIVE_INFINITY);
     }));
 
+  test("is not that of a task that is over, for what it has left behind", () =>
+    withScheduler({ compute: 1 }, async (folder) => {
+      const path = join(folder, "seen");
+      await work.remainingHere();
+      await work.with({ timeoutMs: 1_000 }).callWhenOver(path, 1_050);
+      await until(() => existsSync(path) && readFileSync(path, "utf8") !== "");
+      assert.equal(readFileSync(path, "utf8"), "Infinity Infinity");
+    }));
+
   test("and the others answer outside of tasks, and in those that nobody gives up", () =>
     withScheduler({ compute: 1 }, async () => {
       assert.equal(timeRemaining(), Number.POSITIVE_INFINITY);

@@ -106,6 +106,7 @@ async function withPool(
     nice: 0,
     spinMicros: 0,
     tasksMax: 64,
+    portMib: 16,
     restarts: { restartsMax: 2, windowMs: 60_000, backoffMs: 1 },
     main: { module, data: {} },
     ...options,

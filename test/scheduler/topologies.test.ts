@@ -200,6 +200,7 @@ for (const topology of TOPOLOGIES) {
           while (!isDone) {
             const thread = n % SHARDS;
             assert.equal(await get(`${server.url}/pinned/${thread}`), thread);
+            assert.equal(await get(`${server.url}/handed-over/${thread}`), thread);
             assert.equal(await get(`${server.url}/add/${n}/1`), n + 1);
             count += 1;
           }
