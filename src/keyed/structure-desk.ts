@@ -4,12 +4,7 @@
  * Opening is not async, so the thread that asks waits on a word until it is answered; this side never waits.
  */
 import type { MessagePort } from "node:worker_threads";
-import {
-  type BarrierShape,
-  barrierGathering,
-  barrierLength,
-  buryBarrierThread,
-} from "../shared/barrier-cells.js";
+import { type BarrierShape, barrierGathering, barrierLength, buryBarrierThread } from "../shared/barrier-cells.js";
 import { type GatheringShape, joinGathering } from "../shared/gathering.js";
 import { buryPermitsThread, type PermitsShape, permitsGathering, permitsLength } from "../shared/permits.js";
 import { buryRingThread, type RingShape, ringGathering, ringLength } from "../shared/value-ring.js";

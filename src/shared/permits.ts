@@ -21,7 +21,7 @@
  */
 import { assert } from "../assert.js";
 import { announceDeath, Gathering, type GatheringShape, gatheringLength, leaveGathering } from "./gathering.js";
-import { WaitingThreads, type WaitingShape, waitingLength } from "./waiting-threads.js";
+import { type WaitingShape, WaitingThreads, waitingLength } from "./waiting-threads.js";
 import type { Words } from "./words.js";
 
 const LINE_WORDS = 16;

@@ -212,10 +212,11 @@ export class ValueRing {
 
   // --- closing, waking, figures
 
-  /** Nothing is taken in any more from here on; what is in it can be received. */
-  close(): void {
-    this.#words.store(this.#closing, 1);
+  /** Nothing is taken in any more from here on; what is in it can be received. False if it was closed before. */
+  close(): boolean {
+    const wasOpen = this.#words.exchange(this.#closing, 1) === 0;
     this.gathering.wakeOthers();
+    return wasOpen;
   }
 
   get isClosing(): boolean {

@@ -48,7 +48,10 @@ interface Party {
 }
 
 /** Arrives, waits and leaves; reads behind an open barrier what the others wrote before it. */
-function party(thread: number, { shape, times = 1, givesUpAt = 0, leaves = true, isThere = false }: Party): ModelThread {
+function party(
+  thread: number,
+  { shape, times = 1, givesUpAt = 0, leaves = true, isThere = false }: Party,
+): ModelThread {
   return (words) => {
     const barrier = new BarrierCells(words, shape, thread);
     for (let time = 1; time <= times; time++) {
@@ -73,7 +76,8 @@ function finish(shape: BarrierShape, arrivals: number): (words: Words, killed: r
     const opened = words.load(OPENED);
     const broke = words.load(BROKE);
     if (killed.length === 0 && opened + broke !== arrivals) throw new Error("somebody was not told");
-    if (killed.length === 0 && opened % shape.parties !== 0) throw new Error(`${opened} found it open, a part of a generation`);
+    if (killed.length === 0 && opened % shape.parties !== 0)
+      throw new Error(`${opened} found it open, a part of a generation`);
     if (opened + broke > arrivals) throw new Error("somebody was told twice");
     // It can be used again.
     for (const thread of killed) joinGathering(words, barrierGathering(shape), { thread, life: thread + 9 });

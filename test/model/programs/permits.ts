@@ -102,7 +102,8 @@ function finish(shape: PermitsShape, times: number): (words: Words, killed: read
   return (words, killed) => {
     for (let thread = 0; thread < shape.threads; thread++) {
       const done = words.load(DONE + thread);
-      if (!killed.includes(thread) && thread < times && done !== 1) throw new Error(`${thread} was inside ${done} times`);
+      if (!killed.includes(thread) && thread < times && done !== 1)
+        throw new Error(`${thread} was inside ${done} times`);
     }
     for (const thread of killed) joinGathering(words, permitsGathering(shape), { thread, life: thread + 9 });
     const permits = new Permits(words, shape, 0);
@@ -117,7 +118,8 @@ function finish(shape: PermitsShape, times: number): (words: Words, killed: read
     }
     if (permits.tryTake() !== NO_PERMIT) throw new Error("there is a permit too many");
     const unheard = killed.some((thread) => words.load(DONE + thread) === 0) ? killed.length : 0;
-    if (told > abandoned || told + unheard < abandoned) throw new Error(`${abandoned} were abandoned, and ${told} told`);
+    if (told > abandoned || told + unheard < abandoned)
+      throw new Error(`${abandoned} were abandoned, and ${told} told`);
   };
 }
 

@@ -151,7 +151,7 @@ function finish({ shape, sent, isAllSent = false }: Expected): (words: Words, ki
   return (words, killed) => {
     const received = notedBy(words, LOG, 3);
     const ring = new ValueRing(words, shape, 2);
-      const left: number[] = [];
+    const left: number[] = [];
     for (let cell = ring.take(); cell >= 0; cell = ring.take()) {
       left.push(words.read(PAYLOAD + 2 * cell));
       ring.release(cell);
