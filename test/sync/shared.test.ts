@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { type Scheduler, startScheduler } from "../../src/scheduler/scheduler.js";
 import { pinned } from "../../src/scheduler/placement.js";
+import { type Scheduler, startScheduler } from "../../src/scheduler/scheduler.js";
 import { tasks } from "../../src/scheduler/tasks.js";
 import { sharedBarrier, sharedChannel, sharedMutex, sharedSemaphore } from "../../src/sync/index.js";
 import type * as SharedTasks from "./fixtures/shared-tasks.js";
@@ -47,7 +47,11 @@ describe("structures that the main thread shares with those that run tasks", () 
         all.toSorted((a, b) => a - b),
         Array.from({ length: count }, (_, n) => n),
       );
-      for (const one of got) assert.deepEqual(one[from] ?? [], (one[from] ?? []).toSorted((a, b) => a - b));
+      for (const one of got)
+        assert.deepEqual(
+          one[from] ?? [],
+          (one[from] ?? []).toSorted((a, b) => a - b),
+        );
     }
     assert.equal(channel.lostCount, 0);
   });

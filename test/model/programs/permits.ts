@@ -98,6 +98,16 @@ function quitter(thread: number, shape: PermitsShape, isForgetful = false): Mode
   };
 }
 
+/** Takes the mutex if it is free, and gives it back. */
+function trier(thread: number): ModelThread {
+  return (words) => {
+    const permits = new Permits(words, MUTEX, thread);
+    if (permits.tryTake() === NO_PERMIT) return;
+    alone(words, thread);
+    permits.release(0);
+  };
+}
+
 function finish(shape: PermitsShape, times: number): (words: Words, killed: readonly number[]) => void {
   return (words, killed) => {
     for (let thread = 0; thread < shape.threads; thread++) {
@@ -203,6 +213,19 @@ const programs: readonly ModelProgram[] = [
     threads: [holder, quitter(1, MUTEX), user(2, use)],
     finish: finish(MUTEX, 1),
     isDeep: true,
+  },
+  {
+    ...handed,
+    name: "permits: a mutex is given back while two threads wait and give up",
+    threads: [holder, quitter(1, MUTEX), quitter(2, MUTEX)],
+    finish: finish(MUTEX, 1),
+    isDeep: true,
+  },
+  {
+    ...handed,
+    name: "permits: a mutex is given back while one waits and another one tries",
+    threads: [holder, user(1, use), trier(2)],
+    finish: finish(MUTEX, 2),
   },
   {
     ...handed,
