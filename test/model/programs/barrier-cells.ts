@@ -149,6 +149,9 @@ function lastGeneration(words: Words): void {
 
 const waiting = { shape: ALL, isThere: true };
 
+/** The order of three threads that sleep and wake each other. */
+const MANY = "there are more orders than an hour has time for";
+
 const programs: readonly ModelProgram[] = [
   {
     name: "barrier: two parties, the generations wrap",
@@ -171,6 +174,7 @@ const programs: readonly ModelProgram[] = [
     threads: [party(0, { shape: TWO, times: 2 }), party(1, { shape: TWO, times: 2 })],
     finish: allOpened(TWO, 4),
     isDeep: true,
+    isBounded: MANY,
   },
   {
     name: "barrier: three parties",
@@ -179,6 +183,7 @@ const programs: readonly ModelProgram[] = [
     threads: [0, 1, 2].map((thread) => party(thread, { shape: ALL })),
     finish: allOpened(ALL, 3),
     isDeep: true,
+    isBounded: MANY,
   },
   {
     name: "barrier: one of two gives up",
@@ -205,6 +210,7 @@ const programs: readonly ModelProgram[] = [
     reaper: reaper(ALL),
     finish: finish(ALL, 3),
     isDeep: true,
+    isBounded: MANY,
   },
   {
     name: "barrier: one that comes and gives up may die",

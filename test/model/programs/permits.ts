@@ -193,6 +193,9 @@ const handed = { length: LENGTH, setup: held };
 const pair = { length: LENGTH, setup: joined(PAIR) };
 const use = { shape: MUTEX };
 
+/** The order of three threads that sleep and wake each other. */
+const MANY = "there are more orders than an hour has time for";
+
 const programs: readonly ModelProgram[] = [
   {
     ...mutex,
@@ -244,6 +247,7 @@ const programs: readonly ModelProgram[] = [
     reaper: reaper(MUTEX),
     finish: finish(MUTEX, 1),
     isDeep: true,
+    isBounded: MANY,
   },
   {
     ...mutex,
@@ -259,6 +263,7 @@ const programs: readonly ModelProgram[] = [
     threads: [user(0, use), user(1, use), user(2, use)],
     finish: finish(MUTEX, 3),
     isDeep: true,
+    isBounded: MANY,
   },
   {
     ...pair,
@@ -266,6 +271,7 @@ const programs: readonly ModelProgram[] = [
     threads: [0, 1, 2].map((thread) => user(thread, { shape: PAIR, inside: beside })),
     finish: finish(PAIR, 3),
     isDeep: true,
+    isBounded: MANY,
   },
   {
     ...handed,

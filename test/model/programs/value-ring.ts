@@ -261,6 +261,9 @@ function takingTheFlagForTheEnd(words: Words): void {
 const one = { length: LENGTH, setup: joined(ONE) };
 const two = { length: LENGTH, setup: joined(TWO) };
 
+/** The order of three threads that sleep and wake each other. */
+const MANY = "there are more orders than an hour has time for";
+
 const programs: readonly ModelProgram[] = [
   {
     ...one,
@@ -317,6 +320,7 @@ const programs: readonly ModelProgram[] = [
     setup: joined(TWO),
     finish: finish({ shape: TWO, sent: [[1], [4]] }),
     isDeep: true,
+    isBounded: MANY,
   },
   {
     ...two,
