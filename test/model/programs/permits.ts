@@ -143,6 +143,20 @@ function held(words: Words): void {
   new Permits(words, MUTEX, 0).tryTake();
 }
 
+/** Thread 0 holds the mutex, and thread 1 waits for it. */
+function heldAndWaited(words: Words): void {
+  held(words);
+  new Permits(words, MUTEX, 1).waiting.enter(1);
+}
+
+/** Waits from the beginning, and passes on what it is offered. */
+function passer(words: Words): void {
+  const permits = new Permits(words, MUTEX, 1);
+  if (permits.waiting.leave(1)) return;
+  while (permits.takeOffered() === NO_PERMIT) nextRing(words, MUTEX, 1, permits.gathering.ownBell);
+  permits.giveOn(0, permits.wasAbandoned);
+}
+
 /** Gives back what it holds from the beginning. */
 function holder(words: Words): void {
   alone(words, 0);
@@ -238,6 +252,15 @@ const programs: readonly ModelProgram[] = [
     deathsMax: 2,
     reaper: reaper(MUTEX),
     finish: finish(MUTEX, 2),
+  },
+  {
+    ...handed,
+    name: "permits: the one that is offered a mutex may die, another one tries",
+    setup: heldAndWaited,
+    threads: [holder, passer, trier(2)],
+    mortal: [1],
+    reaper: reaper(MUTEX),
+    finish: finish(MUTEX, 1),
   },
   {
     ...handed,
