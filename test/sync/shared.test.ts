@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Worker } from "node:worker_threads";
+import { once, sharedCache } from "../../src/index.js";
 import { pinned } from "../../src/scheduler/placement.js";
 import { type Scheduler, startScheduler } from "../../src/scheduler/scheduler.js";
 import { tasks } from "../../src/scheduler/tasks.js";
@@ -128,6 +129,15 @@ describe("structures that the main thread shares with those that run tasks", () 
     });
     lost((await dying) as never);
     await Promise.all([barrier.wait(), barrier.wait(), onSecond.waitAtBarrier("fragile", 3)]);
+  });
+
+  test("the desk of the main thread is there for `once` and the shared cache on those threads too", async () => {
+    sharedCache("from-tasks").set("key", "value");
+    const made = await once("key", () => -1);
+    for (const thread of [onFirst, onSecond]) {
+      assert.deepEqual(await thread.useKeyed("key"), { once: made, cached: "value" });
+    }
+    assert.equal((await onFirst.useKeyed("other")).once, (await onSecond.useKeyed("other")).once);
   });
 
   test("cannot be opened on a thread that belongs to no server", async () => {
