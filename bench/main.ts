@@ -16,6 +16,7 @@ import { heapSuite } from "./suites/heap.js";
 import { httpSuite } from "./suites/http.js";
 import { messagesSuite } from "./suites/messages.js";
 import { mixedSuite } from "./suites/mixed.js";
+import { syncSharedSuite } from "./suites/sync-shared.js";
 import { tasksSuite } from "./suites/tasks.js";
 
 const SUITES: readonly Suite[] = [
@@ -25,6 +26,7 @@ const SUITES: readonly Suite[] = [
   tasksSuite,
   messagesSuite,
   mixedSuite,
+  syncSharedSuite,
   schedulerSuite,
 ];
 

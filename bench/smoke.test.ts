@@ -12,6 +12,7 @@ import { run } from "./harness/processes.js";
 /** Which subjects of a suite run where neither peers nor compilers are, and the metric that each must then have. */
 const small = [
   { suite: "tasks", subjects: "inline", cases: "empty-1000,fanout-skewed", metric: "us/task", rows: 2 },
+  { suite: "sync-shared", subjects: "ringloom", cases: "ping-pong,lock-contended", metric: "ns/op", rows: 2 },
   { suite: "messages", subjects: "atomics", cases: "rtt-adaptive,one-way,cold-start", metric: "ns", rows: 3 },
 ] as const;
 

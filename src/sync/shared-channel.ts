@@ -6,6 +6,7 @@ import { RING_BUSY, RING_ENDED, type RingShape, ringCells, ValueRing } from "../
 import { type Selectable, type SelectWaiter, selectable } from "../task/selectable.js";
 import { cellsBytes, SharedCells } from "./shared-cells.js";
 import { checkInteger, openShared, type SharedOptions, type SharedPlace, waitingMaxOf } from "./shared-open.js";
+import { completedWith } from "./shared-turns.js";
 import { invalid, SharedWaiters, type SharedWaitOptions } from "./shared-waiters.js";
 
 const OPERATION = "sharedChannel";
@@ -126,7 +127,7 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
     const refused = this.#senders.refusal(options);
     if (refused !== undefined) throw refused;
     const bytes = this.#cells.encode(value);
-    if (this.#trySend(bytes)) return;
+    if (this.#trySend(bytes)) return completedWith(undefined);
     const sent = this.#senders.wait(bytes.slice(), options);
     this.#look();
     await sent;
@@ -169,7 +170,7 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
     const refused = this.#receivers.refusal(options);
     if (refused !== undefined) return Promise.reject(refused);
     const received = this.#tryReceive();
-    if (received !== undefined) return Promise.resolve(received);
+    if (received !== undefined) return completedWith(received);
     const wait = this.#receivers.wait(undefined, options);
     this.#look();
     return wait;

@@ -4,6 +4,7 @@ import { NO_PERMIT, Permits, type PermitsShape } from "../shared/permits.js";
 import type { SelectWaiter } from "../task/selectable.js";
 import { SharedGuard } from "./shared-guard.js";
 import type { SharedPlace } from "./shared-open.js";
+import { completedWith } from "./shared-turns.js";
 import { type SharedSubject, SharedWaiters, type SharedWaitOptions } from "./shared-waiters.js";
 
 /** The permits of one name, as this thread has them. */
@@ -25,7 +26,7 @@ export class SharedPermits {
     const refused = this.#waiters.refusal(options);
     if (refused !== undefined) return Promise.reject(refused);
     const guard = this.tryAcquire();
-    if (guard !== undefined) return Promise.resolve(guard);
+    if (guard !== undefined) return completedWith(guard);
     const wait = this.#waiters.wait(undefined, options);
     this.#look();
     return wait;

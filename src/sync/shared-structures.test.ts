@@ -126,6 +126,27 @@ describe("SharedChannel", () => {
     assert.equal(channel.tryRecv(), undefined);
   });
 
+  test("a loop that always finds a value or a lock lets the event loop turn", async () => {
+    const channel = sharedChannel<number>("starving");
+    const mutex = sharedMutex("starving");
+    let hasTurned = false;
+    setTimeout(() => {
+      hasTurned = true;
+    }, 5);
+    // Far more than fit into the time, so that a loop that starves it fails instead of hanging.
+    for (let n = 0; !hasTurned && n < 1_000_000; n++) {
+      await channel.send(n);
+      assert.equal(await channel.recv(), n);
+    }
+    assert.equal(hasTurned, true);
+    hasTurned = false;
+    setTimeout(() => {
+      hasTurned = true;
+    }, 5);
+    for (let n = 0; !hasTurned && n < 2_000_000; n++) (await mutex.lock()).release();
+    assert.equal(hasTurned, true);
+  });
+
   test("refuses what cannot be sent, and options that cannot be", async () => {
     const channel = sharedChannel("bad", { valueBytesMax: 100 });
     for (const value of [() => 1, Symbol("s"), "x".repeat(200), new (class A {})()])
