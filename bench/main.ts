@@ -20,6 +20,7 @@ import { messagesSuite } from "./suites/messages.js";
 import { mixedSuite } from "./suites/mixed.js";
 import { netSuite } from "./suites/net.js";
 import { syncSuite } from "./suites/sync.js";
+import { syncSharedSuite } from "./suites/sync-shared.js";
 import { tasksSuite } from "./suites/tasks.js";
 import { timersSuite } from "./suites/timers.js";
 import { wsSuite } from "./suites/ws.js";
@@ -37,6 +38,7 @@ const SUITES: readonly Suite[] = [
   fsSuite,
   dbSuite,
   syncSuite,
+  syncSharedSuite,
   schedulerSuite,
 ];
 

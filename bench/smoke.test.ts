@@ -24,6 +24,7 @@ interface Small {
 
 const small: readonly Small[] = [
   { suite: "tasks", subjects: "inline", cases: "empty-1000,fanout-skewed", metric: "us/task", rows: 2 },
+  { suite: "sync-shared", subjects: "ringloom", cases: "ping-pong,lock-contended", metric: "ns/op", rows: 2 },
   { suite: "messages", subjects: "atomics", cases: "rtt-adaptive,one-way,cold-start", metric: "ns", rows: 3 },
   { suite: "messages", subjects: "ringloom-epoll", cases: "rtt-parked,one-way", metric: "ns", rows: 2, need: "addon" },
   { suite: "sync", subjects: "ringloom,node", cases: "ping-pong-1,fan-out,lock-1", metric: "ns/op", rows: 5 },

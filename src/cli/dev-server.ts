@@ -263,6 +263,7 @@ class DevShard {
     this.#port = port;
     // One for each shard: what was made once was made by the module as it was.
     const desk = new Desk();
+    if (compute !== undefined) compute.desk = (request) => desk.obey(request);
     const startedMs = performance.now();
     let onReady: (isReady: boolean) => void;
     let onEnded: (end: ShardEnd) => void;

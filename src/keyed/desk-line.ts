@@ -22,10 +22,15 @@ export function sendToDesk(operation: string, request: DeskRequest): void {
   if (!isMainThread) {
     throw new RingloomError(
       "ERR_RINGLOOM_WRONG_THREAD",
-      `Cannot use ${operation}: this thread is neither a shard nor the main thread.`,
+      `Cannot use ${operation}: this thread is neither a shard nor the main thread, nor does it run tasks.`,
       { operation },
     );
   }
+  obeyHere(request);
+}
+
+/** Answers a request at the main thread's own desk: for threads that belong to no server, and run its tasks. */
+export function obeyHere(request: DeskRequest): void {
   own ??= new Desk();
   own.obey(request);
 }

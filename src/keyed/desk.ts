@@ -3,12 +3,14 @@ import type { MessagePort } from "node:worker_threads";
 import { relaySignals } from "../runtime/signal-relay.js";
 import { type CacheAsk, CacheDesk } from "./cache-desk.js";
 import { OnceDesk } from "./once-desk.js";
+import { type StructureAsk, StructureDesk } from "./structure-desk.js";
 import { TenureDesk } from "./tenure-desk.js";
 
 /** What a shard wants of the desk. The port is its line, open for as long as the thread is there. */
 export type DeskRequest =
   | { readonly want: "once" | "flight" | "tenure"; readonly port: MessagePort }
   | { readonly want: "cache"; readonly port: MessagePort; readonly ask: CacheAsk }
+  | { readonly want: "structure"; readonly port: MessagePort; readonly ask: StructureAsk }
   | { readonly want: "signals"; readonly port: MessagePort; readonly names: readonly NodeJS.Signals[] };
 
 /** One desk for each server; see the files that it consists of. */
@@ -17,6 +19,7 @@ export class Desk {
   readonly #flights = new OnceDesk({ keeps: false });
   readonly #tenure = new TenureDesk();
   readonly #caches = new CacheDesk();
+  readonly #structures = new StructureDesk();
 
   obey(request: DeskRequest): void {
     switch (request.want) {
@@ -31,6 +34,9 @@ export class Desk {
         return;
       case "cache":
         this.#caches.accept(request.port, request.ask);
+        return;
+      case "structure":
+        this.#structures.accept(request.port, request.ask);
         return;
       case "signals":
         relaySignals(request.port, request.names);

@@ -65,6 +65,8 @@ export interface GroupEvents {
 
 /** The part of a compute pool that a group of shards needs. */
 export interface ShardTasks {
+  /** Where the threads that run tasks ask for what they share with others by its name. */
+  desk: (request: DeskRequest) => void;
   /** Starts the threads that run tasks, unless they were. */
   start(): void;
   /** The thread with that id is gone; `isReplaced` says whether another one will serve as the same shard. */
@@ -130,6 +132,7 @@ export class ShardGroup implements ShardThreadEvents {
 
   constructor(parts: GroupParts) {
     this.#parts = parts;
+    if (parts.compute !== undefined) parts.compute.desk = (request) => this.#desk.obey(request);
     this.seats = Array.from({ length: parts.shardCount }, (_, shard) => new Seat(shard));
     this.#roster = new Roster(parts.roster);
     const { restartsMax, restartWindowMs: windowMs, restartBackoffMs: backoffMs } = parts.options;

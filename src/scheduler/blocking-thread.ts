@@ -5,6 +5,7 @@
  * It is announced as asleep only when it has nothing at all to do: who has a task for it then need not ask whether its event loop is busy.
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { openDeskLine } from "./desk-message.js";
 import { LoopBell } from "./loop-bell.js";
 import { allowParking } from "./park-until.js";
 import { BLOCKING_IDLE_CODE, type SchedulerAssignment } from "./scheduler-memory.js";
@@ -27,6 +28,7 @@ const bell = new LoopBell(assignment.doorbells[assignment.thread]!);
 let ring: Promise<true> | undefined;
 // Keeps the thread alive while it sleeps.
 parentPort?.on("message", () => undefined);
+if (parentPort !== null) openDeskLine(parentPort);
 parentPort?.postMessage("ready");
 
 do {

@@ -4,7 +4,9 @@
  *     starting → up → dead → starting … → given up → starting, once in a while → up
  */
 import type { Worker } from "node:worker_threads";
+import type { DeskRequest } from "../keyed/desk.js";
 import type { RestartBudget } from "../runtime/restart-budget.js";
+import { passToDesk } from "./desk-message.js";
 
 /** Threads that die before they have run for so long are replaced only after a pause, in milliseconds. */
 const STABLE_MS = 1_000;
@@ -22,6 +24,8 @@ export interface MemberPool {
   givenUp(thread: number, cause: unknown): void;
   /** A thread of an id that was given up is there. */
   recovered(thread: number): void;
+  /** The thread wants something of the desk where threads meet who share something by its name. */
+  desk(request: DeskRequest): void;
   /** An error that ended a thread. */
   crashed(thread: number, error: unknown): void;
 }
@@ -70,6 +74,7 @@ export class ComputeMember {
     this.#worker = worker;
     // The first thing that a thread says is that it is ready.
     worker.once("message", () => this.#ready());
+    worker.on("message", (message: unknown) => passToDesk(message, this.#pool));
     worker.on("error", (error) => {
       this.#error ??= error;
     });

@@ -9,6 +9,8 @@ import { assert } from "../assert.js";
 import type { DriverName } from "../driver/contract.js";
 import { closeDoorbell, createDoorbells, forceDoorbell, ringDoorbell } from "../driver/doorbell.js";
 import { RingloomError } from "../errors.js";
+import type { DeskRequest } from "../keyed/desk.js";
+import { obeyHere } from "../keyed/desk-line.js";
 import { RestartBudget, type RestartBudgetOptions } from "../runtime/restart-budget.js";
 import type { SegmentOptions } from "../shared/layout.js";
 import { Reaper, type ReapOptions, type ReapReport } from "../shared/reaper.js";
@@ -101,6 +103,8 @@ export interface ComputePoolCounts {
 export class ComputePool implements MemberPool {
   readonly counts: ComputePoolCounts = { deaths: 0, failedStarts: 0, lost: 0, requeued: 0 };
   readonly share: SchedulerShare;
+  /** Where its threads meet with others who share something by its name: at the main thread's own desk, unless a server has another one. */
+  desk: (request: DeskRequest) => void = obeyHere;
   /** The supervisor's own seat. */
   readonly seat: Seat;
   readonly #options: ComputePoolOptions;
@@ -295,6 +299,7 @@ export class ComputePool implements MemberPool {
       },
       givenUp: (cause, restMs) =>
         this.#warn(`Threads for tasks that block are given up for ${restMs / 1_000} s`, cause),
+      desk: (request) => this.desk(request),
       ring: (thread) => ringDoorbell(this.share.doorbells[thread]!),
       isReferenced: () => this.seat.liveCount > 0,
     });

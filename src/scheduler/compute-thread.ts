@@ -4,6 +4,7 @@
 import { readlinkSync } from "node:fs";
 import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
+import { openDeskLine } from "./desk-message.js";
 import type { Executor } from "./executor.js";
 import { LoopBell } from "./loop-bell.js";
 import { allowParking } from "./park-until.js";
@@ -37,6 +38,7 @@ const executor = seat.openExecutor();
 const bell = new LoopBell(assignment.doorbells[assignment.thread]!);
 // Keeps the thread alive while it sleeps in its loop.
 parentPort?.on("message", () => undefined);
+if (parentPort !== null) openDeskLine(parentPort);
 parentPort?.postMessage("ready");
 await turn();
 /** Resources that exist without any task: ports, such as the one to the supervisor. What else there is at birth is passing, and would later hide something of a task's. */

@@ -1,0 +1,308 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Selectable, selectable } from "../task/selectable.js";
+import { sharedBarrier, sharedChannel, sharedMutex, sharedSemaphore } from "./index.js";
+
+/** A `select` with one branch: a promise of its value, whether it has won, and what makes it lose. */
+function branchOf<Value>(source: Selectable<Value>) {
+  let isClaimed = false;
+  let leave: (() => void) | undefined;
+  const value = new Promise<Value>((resolve, reject) => {
+    leave = source[selectable]({
+      claim: () => {
+        const isFirst = !isClaimed;
+        isClaimed = true;
+        return isFirst;
+      },
+      resolve,
+      reject,
+    });
+  });
+  return { value, leave: () => leave?.(), hasWon: () => isClaimed };
+}
+
+describe("SharedChannel", () => {
+  test("recv() gives copies of what send() was given, in order, small and large", async () => {
+    const channel = sharedChannel("kinds", { valueBytesMax: 200_000 });
+    const values = [
+      1,
+      "text",
+      "x".repeat(60),
+      "日本",
+      undefined,
+      null,
+      { a: [1, { b: "c" }] },
+      new Map([[1, new Set(["x"])]]),
+      new Uint8Array(150_000).fill(7),
+      Buffer.from("bytes"),
+      new Date(5),
+      2n ** 70n,
+    ];
+    for (const value of values) await channel.send(value);
+    assert.equal(channel.length, values.length);
+    for (const value of values) assert.deepStrictEqual(await channel.recv(), value);
+    assert.equal(channel.tryRecv(), undefined);
+    assert.equal(sharedChannel("kinds", { valueBytesMax: 200_000 }), channel);
+  });
+
+  test("send() waits when it is full, and those that wait are served in their order", async () => {
+    const channel = sharedChannel<number>("full", { capacity: 2 });
+    const sent: number[] = [];
+    for (let n = 0; n < 6; n++) void channel.send(n).then(() => sent.push(n));
+    await sleep(1);
+    assert.deepEqual(sent, [0, 1]);
+    assert.equal(channel.trySend(9), false);
+    assert.equal(channel.length, 2);
+    const received = [];
+    for (let n = 0; n < 6; n++) received.push(await channel.recv());
+    assert.deepEqual(received, [0, 1, 2, 3, 4, 5]);
+    assert.deepEqual(sent, [0, 1, 2, 3, 4, 5]);
+  });
+
+  test("receivers that wait are served in their order; close() lets them drain it, and ends iterations", async () => {
+    const channel = sharedChannel<number>("drain", { capacity: 8 });
+    const waiting = [channel.recv(), channel.recv()];
+    await channel.send(1);
+    await channel.send(2);
+    assert.deepEqual(await Promise.all(waiting), [1, 2]);
+    for (const n of [3, 4, 5]) channel.trySend(n);
+    assert.equal(channel.close(), true);
+    assert.equal(channel.close(), false);
+    const rest: number[] = [];
+    for await (const value of channel) rest.push(value);
+    assert.deepEqual(rest, [3, 4, 5]);
+    await assert.rejects(channel.recv(), { code: "ERR_RINGLOOM_CLOSED" });
+    await assert.rejects(channel.send(6), { code: "ERR_RINGLOOM_CLOSED" });
+    assert.throws(() => channel.trySend(6), { code: "ERR_RINGLOOM_CLOSED" });
+    assert.deepEqual(await channel.next(), { done: true, value: undefined });
+  });
+
+  test("close() rejects senders that wait, and tells receivers that do", async () => {
+    const full = sharedChannel<number>("closed-full", { capacity: 1 });
+    full.trySend(1);
+    const late = full.send(2);
+    full.close();
+    await assert.rejects(late, { code: "ERR_RINGLOOM_CLOSED" });
+    assert.equal(await full.recv(), 1);
+    const empty = sharedChannel<number>("closed-empty");
+    const early = [empty.recv(), empty.next()] as const;
+    empty.close();
+    await assert.rejects(early[0], { code: "ERR_RINGLOOM_CLOSED" });
+    assert.deepEqual(await early[1], { done: true, value: undefined });
+  });
+
+  test("a wait that is given up leaves nothing behind", async () => {
+    const channel = sharedChannel<number>("given-up", { capacity: 1, waitingMax: 2 });
+    const stop = new AbortController();
+    const first = channel.recv({ signal: stop.signal });
+    const second = channel.recv({ timeoutMs: 1 });
+    await assert.rejects(channel.recv(), { code: "ERR_RINGLOOM_OVERLOADED" });
+    stop.abort("enough");
+    await assert.rejects(first, { code: "ERR_RINGLOOM_ABORTED", cause: "enough" });
+    await assert.rejects(second, { code: "ERR_RINGLOOM_TIMEOUT" });
+    await channel.send(1);
+    await assert.rejects(channel.send(2, { timeoutMs: 1 }), { code: "ERR_RINGLOOM_TIMEOUT" });
+    await assert.rejects(channel.send(3, { signal: AbortSignal.abort() }), { code: "ERR_RINGLOOM_ABORTED" });
+    assert.equal(await channel.recv(), 1);
+    assert.equal(channel.tryRecv(), undefined);
+  });
+
+  test("select: a branch that loses takes nothing and sends nothing", async () => {
+    const channel = sharedChannel<string>("select", { capacity: 1 });
+    const loser = branchOf(channel);
+    const winner = branchOf(channel.receiving());
+    loser.leave();
+    await channel.send("a");
+    assert.deepEqual(await winner.value, { done: false, value: "a" });
+    assert.equal(loser.hasWon(), false);
+    await channel.send("b");
+    const late = branchOf(channel.sending("lost"));
+    const later = branchOf(channel.sending("c"));
+    late.leave();
+    assert.equal(await channel.recv(), "b");
+    await later.value;
+    assert.equal(await channel.recv(), "c");
+    assert.equal(channel.tryRecv(), undefined);
+  });
+
+  test("a loop that always finds a value or a lock lets the event loop turn", async () => {
+    const channel = sharedChannel<number>("starving");
+    const mutex = sharedMutex("starving");
+    let hasTurned = false;
+    setTimeout(() => {
+      hasTurned = true;
+    }, 5);
+    // Far more than fit into the time, so that a loop that starves it fails instead of hanging.
+    for (let n = 0; !hasTurned && n < 1_000_000; n++) {
+      await channel.send(n);
+      assert.equal(await channel.recv(), n);
+    }
+    assert.equal(hasTurned, true);
+    hasTurned = false;
+    setTimeout(() => {
+      hasTurned = true;
+    }, 5);
+    for (let n = 0; !hasTurned && n < 2_000_000; n++) (await mutex.lock()).release();
+    assert.equal(hasTurned, true);
+  });
+
+  test("refuses what cannot be sent, and options that cannot be", async () => {
+    const channel = sharedChannel("bad", { valueBytesMax: 100 });
+    for (const value of [() => 1, Symbol("s"), "x".repeat(200), new (class A {})()])
+      await assert.rejects(channel.send(value), { code: "ERR_RINGLOOM_UNSUPPORTED" });
+    assert.throws(() => channel.sending(() => 1), { code: "ERR_RINGLOOM_UNSUPPORTED" });
+    assert.equal(channel.length, 0);
+    await assert.rejects(channel.recv({ timeoutMs: -1 }), { code: "ERR_RINGLOOM_INVALID_OPTION" });
+    for (const options of [
+      { capacity: 0 },
+      { capacity: 1.5 },
+      { capacity: 65_536 },
+      { valueBytesMax: 0 },
+      { capacity: 65_535, valueBytesMax: 2 ** 20 },
+      { waitingMax: -1 },
+      { size: 1 },
+    ]) {
+      assert.throws(() => sharedChannel("other", options as never), { code: "ERR_RINGLOOM_INVALID_OPTION" });
+    }
+    assert.throws(() => sharedChannel(""), { code: "ERR_RINGLOOM_INVALID_OPTION" });
+    assert.throws(() => sharedChannel("bad"), { code: "ERR_RINGLOOM_INVALID_OPTION" });
+  });
+
+  test("a value that sends something itself while it is sent does not disturb it", async () => {
+    const channel = sharedChannel<unknown>("nested");
+    await channel.send({
+      get a() {
+        channel.trySend("inner");
+        return 1;
+      },
+    });
+    assert.deepEqual([await channel.recv(), await channel.recv()], ["inner", { a: 1 }]);
+  });
+});
+
+describe("SharedMutex", () => {
+  test("one holder at a time, in the order in which they came", async () => {
+    const mutex = sharedMutex("order");
+    const order: number[] = [];
+    let inside = 0;
+    await Promise.all(
+      [1, 2, 3, 4].map((n) =>
+        mutex.with(async () => {
+          assert.equal(++inside, 1);
+          await sleep(1);
+          order.push(n);
+          inside -= 1;
+        }),
+      ),
+    );
+    assert.deepEqual(order, [1, 2, 3, 4]);
+    assert.equal(mutex.isLocked, false);
+    assert.equal(mutex.abandonedCount, 0);
+  });
+
+  test("a guard is released once, by `release` or the end of its block", async () => {
+    const mutex = sharedMutex("guard");
+    const guard = await mutex.lock();
+    assert.equal(guard.wasAbandoned, false);
+    assert.equal(mutex.tryLock(), undefined);
+    assert.equal(guard.isHeld, true);
+    assert.equal(guard.release(), true);
+    const next = mutex.tryLock();
+    assert.ok(next !== undefined);
+    assert.equal(guard.release(), false, "what another one holds stays theirs");
+    assert.equal(mutex.isLocked, true);
+    next[Symbol.dispose]();
+    assert.equal(mutex.isLocked, false);
+    await assert.rejects(
+      mutex.with(() => {
+        throw new RangeError("inside");
+      }),
+      RangeError,
+    );
+    assert.equal(mutex.isLocked, false);
+  });
+
+  test("a wait that is given up passes the lock on", async () => {
+    const mutex = sharedMutex("given-up", { waitingMax: 3 });
+    const guard = await mutex.lock();
+    const stop = new AbortController();
+    const first = mutex.lock({ signal: stop.signal });
+    const second = mutex.lock({ timeoutMs: 1 });
+    const third = mutex.lock();
+    await assert.rejects(mutex.lock(), { code: "ERR_RINGLOOM_OVERLOADED" });
+    stop.abort();
+    await assert.rejects(first, { code: "ERR_RINGLOOM_ABORTED" });
+    await assert.rejects(second, { code: "ERR_RINGLOOM_TIMEOUT" });
+    guard.release();
+    (await third).release();
+    assert.equal(mutex.isLocked, false);
+  });
+
+  test("select: a branch that loses does not hold it", async () => {
+    const mutex = sharedMutex("select");
+    const guard = await mutex.lock();
+    const loser = branchOf(mutex);
+    const winner = branchOf(mutex);
+    loser.leave();
+    guard.release();
+    (await winner.value).release();
+    assert.equal(loser.hasWon(), false);
+    assert.equal(mutex.isLocked, false);
+  });
+});
+
+describe("SharedSemaphore", () => {
+  test("as many at a time as it has permits", async () => {
+    const semaphore = sharedSemaphore("three", 3);
+    let inside = 0;
+    let most = 0;
+    await Promise.all(
+      Array.from({ length: 10 }, () =>
+        semaphore.with(async () => {
+          inside += 1;
+          most = Math.max(most, inside);
+          await sleep(1);
+          inside -= 1;
+        }),
+      ),
+    );
+    assert.equal(most, 3);
+    assert.equal(semaphore.available, 3);
+    assert.throws(() => sharedSemaphore("three", 4), { code: "ERR_RINGLOOM_INVALID_OPTION" });
+    assert.throws(() => sharedSemaphore("none", 0), { code: "ERR_RINGLOOM_INVALID_OPTION" });
+  });
+});
+
+describe("SharedBarrier", () => {
+  test("opens when all have come, and begins anew", async () => {
+    const barrier = sharedBarrier("again", 3);
+    for (let round = 0; round < 3; round++) {
+      const arrivals = await Promise.all([barrier.wait(), barrier.wait(), barrier.wait()]);
+      assert.deepEqual(
+        arrivals.map(({ isLast }) => isLast),
+        [false, false, true],
+      );
+      assert.equal(barrier.waiting, 0);
+    }
+    const five = [1, 2, 3, 4, 5].map(() => barrier.wait());
+    await Promise.all(five.slice(0, 3));
+    assert.equal(barrier.waiting, 2);
+    await barrier.wait();
+    await Promise.all(five);
+  });
+
+  test("one that gives up breaks it for those that wait with it, and not for the next ones", async () => {
+    const barrier = sharedBarrier("broken", 3);
+    const stop = new AbortController();
+    const waiting = [barrier.wait(), barrier.wait({ signal: stop.signal })];
+    stop.abort("why");
+    await assert.rejects(waiting[1]!, { code: "ERR_RINGLOOM_ABORTED", cause: "why" });
+    await assert.rejects(waiting[0]!, {
+      code: "ERR_RINGLOOM_BROKEN_BARRIER",
+      details: { name: "broken", reason: "given-up" },
+    });
+    await assert.rejects(barrier.wait({ timeoutMs: 1 }), { code: "ERR_RINGLOOM_TIMEOUT" });
+    await Promise.all([barrier.wait(), barrier.wait(), barrier.wait({ timeoutMs: 10_000 })]);
+  });
+});
