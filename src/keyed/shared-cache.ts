@@ -6,7 +6,7 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { RingloomError } from "../errors.js";
 import type { CacheAnswer } from "./cache-desk.js";
-import { CACHE_COUNTS, CacheEntries } from "./cache-entries.js";
+import { CACHE_COUNTS, CacheEntries, type PutOptions } from "./cache-entries.js";
 import { type CacheBounds, checkCacheOptions, invalidCache, type SharedCacheOptions } from "./cache-size.js";
 import { sendToDesk } from "./desk-line.js";
 import { OnceLine } from "./once-line.js";
@@ -83,7 +83,7 @@ export class SharedCache<Value> {
 
   /**
    * Puts a value in, for all shards. Returns false when it was not taken, because it is too large (a quarter of a segment; 1 MiB in a cache of 64) or another thread is in the way; the key has no value then.
-   * @throws TypeError For undefined, and for what the codec of tasks does not carry: functions, instances of classes, cycles.
+   * @throws TypeError For undefined. RingloomError `ERR_RINGLOOM_NOT_CLONEABLE` for what the compact form does not carry: functions, instances of classes, cycles, shared memory.
    */
   set(key: string, value: Value, options: CacheEntryOptions = {}): boolean {
     checkKey(key);
@@ -129,7 +129,9 @@ export class SharedCache<Value> {
     if (!(timeoutMs >= 0))
       throw this.#failed("ERR_RINGLOOM_INVALID_OPTION", `timeoutMs is ${timeoutMs}, not 0 or more`);
     if (signal?.aborted === true) throw this.#failed("ERR_RINGLOOM_ABORTED", "it was given up", signal.reason);
-    const value = flights.value(`${this.name}\0${key}`, () => this.#load(key, load, ttlMs));
+    // With the stamp, so that who asks after a deletion does not get what was begun to load before it.
+    const stamp = this.#entries.stampOf(key);
+    const value = flights.value(`${this.name}\0${key}\0${stamp}`, () => this.#load(key, load, { ttlMs, stamp }));
     const loaded = await within(value, {
       signal,
       timeoutMs,
@@ -159,16 +161,15 @@ export class SharedCache<Value> {
     };
   }
 
-  async #load(key: string, load: (key: string) => Value | Promise<Value>, ttlMs: number): Promise<Value> {
+  async #load(key: string, load: (key: string) => Value | Promise<Value>, options: PutOptions): Promise<Value> {
     const entries = this.#entries;
-    const stamp = entries.stampOf(key);
     // Another shard may have loaded it between the miss and now.
     const found = entries.get(key);
     if (found !== undefined) return found as Value;
     entries.table.count(CACHE_COUNTS.loads);
     const value = await load(key);
     if (value === undefined) return value;
-    const isIn = entries.put(key, value, { ttlMs, stamp });
+    const isIn = entries.put(key, value, options);
     entries.table.count(isIn ? CACHE_COUNTS.sets : CACHE_COUNTS.refused);
     return value;
   }

@@ -15,10 +15,10 @@
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type TransferListItem } from "node:worker_threads";
 import { assert } from "../assert.js";
+import { isCloneRefusal, notCloneable } from "../errors.js";
 import { DONE, FREE, generationOf, phaseOf, QUEUED } from "../shared/task-state.js";
 import type { TaskTable } from "../shared/task-table.js";
 import type { SharedWords } from "../shared/words.js";
-import { notCloneable } from "./clone.js";
 import { fromPortForm, type PortForm, toPortForm } from "./port-form.js";
 import type { Delivery, Introduction } from "./port-hub.js";
 import type { SchedulerView } from "./scheduler-memory.js";
@@ -130,7 +130,7 @@ export class ValuePorts {
     try {
       list = transferList(transfer);
     } catch (error) {
-      throw notCloneable(`${(error as Error).message}.`, error);
+      throw notCloneable("task", `${(error as Error).message}.`, error);
     }
     const form = toPortForm(value, new Set<object>(list));
     const parcel: Parcel = { ...form, number, slot, generation, isOutcome };
@@ -138,7 +138,7 @@ export class ValuePorts {
     try {
       port.postMessage(parcel, list);
     } catch (error) {
-      throw isRefusal(error) ? notCloneable(String(error.message), error) : error;
+      throw isCloneRefusal(error) ? notCloneable("task", String(error.message), error) : error;
     }
     this.counts.sent += 1;
     return number;
@@ -263,12 +263,6 @@ export function privateCopy(value: unknown): unknown {
   try {
     return fromPortForm(structuredClone(form));
   } catch (error) {
-    throw isRefusal(error) ? notCloneable(String(error.message), error) : error;
+    throw isCloneRefusal(error) ? notCloneable("task", String(error.message), error) : error;
   }
-}
-
-/** Whether an error says that something cannot be cloned or handed over, and is not the user's own. */
-function isRefusal(error: unknown): error is Error {
-  if (error instanceof DOMException) return error.name === "DataCloneError";
-  return error instanceof TypeError && Reflect.get(error, "code") === "ERR_INVALID_TRANSFER_OBJECT";
 }
