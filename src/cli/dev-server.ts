@@ -283,6 +283,7 @@ class DevShard {
           onReady(true);
         },
         listenerStopped: () => this.#thread.nobodyListens(),
+        answered: () => this.#thread.allAnswered(),
         desk: (request) => desk.obey(request),
         // There is one shard, which calls itself.
         call: (_shard, line) => this.#thread.addCaller(line),

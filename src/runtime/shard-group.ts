@@ -124,6 +124,7 @@ export class ShardGroup implements ShardThreadEvents {
   readonly #retiredEnds: ShardEnd[] = [];
   #hasDrainBegun = false;
   #hasClosedListeners = false;
+  #hasToldAnswered = false;
   #nextTaker = 0;
 
   constructor(parts: GroupParts) {
@@ -250,6 +251,10 @@ export class ShardGroup implements ShardThreadEvents {
     this.#noLongerListening(thread);
   }
 
+  answered(): void {
+    this.#tellIfAllAnswered();
+  }
+
   call(shard: number, port: MessagePort): void {
     this.connect(shard, port);
   }
@@ -286,6 +291,7 @@ export class ShardGroup implements ShardThreadEvents {
       this.#currentGone(seat, end);
     }
     this.#noLongerListening(thread);
+    this.#tellIfAllAnswered();
     this.#finishIfAllGone();
   }
 
@@ -514,7 +520,17 @@ export class ShardGroup implements ShardThreadEvents {
     const closeMs = Math.max(0, ...this.#threads().map((thread) => thread.closeMs));
     this.#deadline = setTimeout(() => this.#terminateAll(), drainMs + closeMs + CUT_SLACK_MS);
     if (this.#listening.size === 0) this.#closeListeners();
+    this.#tellIfAllAnswered();
     this.#finishIfAllGone();
+  }
+
+  /** As long as one shard has requests, these may call actors of any other: those are put away together. */
+  #tellIfAllAnswered(): void {
+    if (!this.#hasDrainBegun || this.#hasToldAnswered) return;
+    const threads = this.#threads();
+    if (threads.some((thread) => thread.state === "draining" && !thread.hasAnswered)) return;
+    this.#hasToldAnswered = true;
+    for (const thread of threads) thread.allAnswered();
   }
 
   /** Idle connections are closed before the deadline counts them among those that it cuts. */
