@@ -16,6 +16,7 @@ export const IORING_OP_READ = 22;
 export const IORING_OP_WRITE = 23;
 export const IORING_OP_SEND = 26;
 export const IORING_OP_RECV = 27;
+export const IORING_OP_MSG_RING = 40;
 
 /** Setup flags. */
 export const IORING_SETUP_CLAMP = 1 << 4;

@@ -24,6 +24,7 @@ import {
   submitPoll,
   submitPollMultishot,
   submitReceive,
+  submitRingMessage,
   submitSend,
 } from "../ring/submissions.js";
 import {
@@ -35,6 +36,8 @@ import {
   KIND_OPERATION,
   KIND_RECV,
   KIND_SEND,
+  KIND_TOLD,
+  KIND_UNTOLD,
   packUserData,
   userDataKind,
   userDataSlot,
@@ -59,8 +62,8 @@ import {
   PEER_ENDED,
   RECEIVING,
 } from "./connection-flags.js";
-import type { Driver, DriverEvents, DriverOptions, DriverStats } from "./contract.js";
-import { checkDoorbell } from "./doorbell.js";
+import type { Driver, DriverEvents, DriverOptions, DriverStats, DriverWake } from "./contract.js";
+import { bellOf, checkDoorbell } from "./doorbell.js";
 import { ReceiveBuffers } from "./receive-buffers.js";
 import { SlotTable } from "./slots.js";
 import { SocketDriver } from "./socket-driver.js";
@@ -82,7 +85,10 @@ class UringDriver extends SocketDriver {
   readonly name = "uring";
   readonly operations: UringOperations;
 
+  readonly ringDescriptor: number;
+
   readonly #ring: Ring;
+  readonly #wake: DriverWake | undefined;
   readonly #buffers: ReceiveBuffers;
   /** Submissions that name the slot and have not completed. */
   readonly #pending: Int32Array;
@@ -102,6 +108,8 @@ class UringDriver extends SocketDriver {
     const descriptors = new Int32Array(checkNative<ArrayBuffer>(table, "allocate the descriptor table"));
     super(options, events, { native, slots, pool, inverted, source: ring, acceptor: uringAcceptor(ring), descriptors });
     this.#ring = ring;
+    this.ringDescriptor = ring.descriptor;
+    this.#wake = options.wake;
     this.#pending = new Int32Array(options.connectionsMax);
     this.operations = new UringOperations(ring, () => this.updateKeepAlive());
     this.#buffers = new ReceiveBuffers(ring, options.receiveSlab);
@@ -252,6 +260,14 @@ class UringDriver extends SocketDriver {
     if (fd >= 0 && !isQueued) this.native.closeDescriptor(fd);
   }
 
+  // --- other threads' rings
+
+  tellRing(descriptor: number, number: number): boolean {
+    if (this.isShutDown) return false;
+    submitRingMessage(this.#ring, descriptor, packUserData(KIND_UNTOLD, number));
+    return true;
+  }
+
   // --- one turn
 
   protected runCompletions(): void {
@@ -325,6 +341,13 @@ class UringDriver extends SocketDriver {
       case KIND_BELL:
         // The ring rang; all that is to do is to watch on, should the kernel have stopped for want of room.
         if ((flags & IORING_CQE_F_MORE) === 0 && result >= 0) this.watchDoorbell(generation);
+        return;
+      case KIND_TOLD:
+        // The turn then finds the doorbell rung, as if somebody had written to it.
+        if (this.#wake !== undefined) bellOf(this.#wake.doorbell).ring();
+        return;
+      case KIND_UNTOLD:
+        this.#wake?.untold?.(slot);
         return;
       default:
         return;

@@ -1,6 +1,6 @@
 /** The shared memory of messages between shards, and what each thread is told about it. */
 import { MESSAGE_BYTES_MAX, MESSAGES_MAX } from "../constants.js";
-import type { Doorbell } from "../driver/contract.js";
+import type { Doorbell, Driver } from "../driver/contract.js";
 import { ringDoorbell } from "../driver/doorbell.js";
 import { type MessageShape, MessageSpace, messageLength } from "../shared/message-space.js";
 import { SharedWords } from "../shared/words.js";
@@ -48,6 +48,7 @@ export function createMessageWords(
     shards,
     slotsPerShard: SLOTS_PER_SHARD,
     capacity,
+    hotCapacity: capacity,
     valueWords,
   });
   let capacity = Math.min(messagesMax, MESSAGES_MAX);
@@ -58,13 +59,22 @@ export function createMessageWords(
   return { words: new SharedArrayBuffer(messageLength(shape) * Int32Array.BYTES_PER_ELEMENT), shape };
 }
 
+/** A driver that reaches other threads through their rings. */
+export type RingTeller = Required<Pick<Driver, "tellRing" | "ringDescriptor">>;
+
 /** Rings the threads of all slots. */
 export class MessageRinger {
   /** Rings so far. */
   rings = 0;
+  /** Messages to other threads' rings so far. */
+  ringMessages = 0;
+  /** This thread's driver, while it has one that can. */
+  teller: RingTeller | undefined;
   readonly #space: MessageSpace;
   readonly #share: MessageShare;
   readonly #loopBells: readonly Doorbell[];
+  /** Slots whose thread was ever told by its ring. */
+  readonly #told = new Set<number>();
 
   constructor(space: MessageSpace, share: MessageShare) {
     this.#space = space;
@@ -76,6 +86,22 @@ export class MessageRinger {
   ring(slot: number): void {
     this.rings += 1;
     ringDoorbell(this.doorbellOf(slot));
+  }
+
+  /** Makes the thread of a slot look, through its ring where both threads have one: that leaves at the end of this turn and costs no system call of its own. */
+  tell(slot: number): void {
+    const ring = this.teller === undefined ? -1 : this.#space.ringOf(slot);
+    const isTold = ring >= 0 && ring !== this.teller?.ringDescriptor && this.teller?.tellRing(ring, slot) === true;
+    if (!isTold) return this.ring(slot);
+    this.ringMessages += 1;
+    this.#told.add(slot);
+  }
+
+  /** This thread's driver has ended, perhaps before its last messages to other rings had left: those threads are rung. */
+  endTelling(): void {
+    this.teller = undefined;
+    for (const slot of this.#told) this.ring(slot);
+    this.#told.clear();
   }
 
   /** The doorbell that reaches the thread of a slot now. */

@@ -8,9 +8,9 @@ import { MESSAGES_PER_TURN_MAX } from "../constants.js";
 import { reportError } from "../driver/report-error.js";
 import type { RingloomError } from "../errors.js";
 import { LaneReceiver } from "../shared/lane.js";
-import type { MessageSpace } from "../shared/message-space.js";
+import type { LaneKind, MessageSpace } from "../shared/message-space.js";
 import { Fifo } from "./fifo.js";
-import { invalidArgument, messagesClosed, waitAborted } from "./message-errors.js";
+import { invalidArgument, messagesClosed, overloaded, waitAborted } from "./message-errors.js";
 import type { MessageRinger } from "./message-memory.js";
 import { TAG_BITS, TAG_MAX } from "./sending.js";
 import type { ValueReader } from "./value-blocks.js";
@@ -41,6 +41,9 @@ export interface WaitOptions {
 
 type Handler = (message: ShardMessage) => unknown;
 
+/** Callers of `nextEvent`, or of one `nextHotCount`, that may wait at once. */
+const WAITERS_MAX = 10_000;
+
 /** Receives for one thread. */
 export class MessageReceiving {
   received = 0;
@@ -49,7 +52,7 @@ export class MessageReceiving {
   readonly #ringer: MessageRinger;
   readonly #reader: ValueReader;
   readonly #waiting = new Fifo<Waiter<ShardMessage>>();
-  /** By slot of the sender; none while another thread has the role. */
+  /** By slot of the sender, and behind those the hot ones as soon as there are any; none while another thread has the role. */
   #lanes: LaneReceiver[] = [];
   #next = 0;
   #handler: Handler | undefined;
@@ -67,12 +70,16 @@ export class MessageReceiving {
 
   /** This thread has the role from now on: a lane begins where its last receiver has left it. */
   begin(): void {
-    const shard = this.#space.shardOf(this.#slot);
-    this.#lanes = Array.from(
-      { length: this.#space.slots },
-      (_, sender) => new LaneReceiver(this.#space.words, this.#space.lane(sender, shard)),
-    );
+    this.#lanes = this.#openLanes("usual");
     this.deliver();
+  }
+
+  #openLanes(kind: LaneKind): LaneReceiver[] {
+    const shard = this.#space.shardOf(this.#slot);
+    return Array.from(
+      { length: this.#space.slots },
+      (_, sender) => new LaneReceiver(this.#space.words, this.#space.lane(sender, shard, kind)),
+    );
   }
 
   /** This thread takes nothing any more. Whoever waits is told. */
@@ -99,7 +106,7 @@ export class MessageReceiving {
   /** The same without a bound for one turn: the thread is about to end, and there is no next one. */
   deliverRest(): void {
     const { slots, shape } = this.#space;
-    for (let left = slots * shape.capacity; left > 0 && this.#isWanted; left--) {
+    for (let left = slots * (shape.capacity + shape.hotCapacity); left > 0 && this.#isWanted; left--) {
       const message = this.#take();
       if (message === undefined) return;
       this.#hand(message);
@@ -113,6 +120,13 @@ export class MessageReceiving {
     const message = this.#mayTakeAtOnce(signal) ? this.#take() : undefined;
     if (message !== undefined && ++this.#inARow === MESSAGES_PER_TURN_MAX) this.#continueLater();
     return message === undefined ? waitIn(this.#waiting, { operation: "nextEvent", signal }) : Promise.resolve(message);
+  }
+
+  /** See `shard.tryNextEvent`. */
+  tryNextEvent(): ShardMessage | undefined {
+    if (this.#handler !== undefined) throw handlerIsSet("tryNextEvent");
+    if (this.#isClosed) throw messagesClosed("tryNextEvent");
+    return this.#waiting.length === 0 ? this.#take() : undefined;
   }
 
   /** See `shard.onMessage`. */
@@ -159,15 +173,20 @@ export class MessageReceiving {
 
   /** The next message of the lanes in turn. Undefined says that all were seen empty, so that the next message of each rings. */
   #take(): ShardMessage | undefined {
+    const { slots } = this.#space;
+    const shard = this.#space.shardOf(this.#slot);
+    if (this.#lanes.length === slots && this.#space.usesHot(shard)) this.#lanes.push(...this.#openLanes("hot"));
     const count = this.#lanes.length;
     for (let looked = 0; looked < count; looked++) {
-      const sender = this.#next;
-      this.#next = sender + 1 === count ? 0 : sender + 1;
-      const lane = this.#lanes[sender]!;
+      const index = this.#next;
+      this.#next = index + 1 === count ? 0 : index + 1;
+      const lane = this.#lanes[index]!;
       if (!lane.next()) continue;
+      const isHot = index >= slots;
+      const sender = isHot ? index - slots : index;
       const message = this.#read(sender, lane);
       lane.release();
-      if (this.#space.wants(sender, this.#space.shardOf(this.#slot))) this.#ringer.ring(sender);
+      if (this.#space.wants(sender, shard, isHot ? "hot" : "usual")) this.#ringer.ring(sender);
       if (message !== undefined) {
         this.received += 1;
         return message;
@@ -192,6 +211,9 @@ export class MessageReceiving {
 export function waitIn<Item>(queue: Fifo<Waiter<Item>>, { operation, signal }: WaitOptions): Promise<Item> {
   return new Promise<Item>((resolve, reject) => {
     if (signal?.aborted === true) return reject(waitAborted(operation, signal.reason));
+    if (queue.length >= WAITERS_MAX) {
+      return reject(overloaded(operation, `${WAITERS_MAX} callers wait`, { waitersMax: WAITERS_MAX }));
+    }
     const onAbort = (): void => {
       queue.remove(waiter);
       reject(waitAborted(operation, signal?.reason));

@@ -6,7 +6,7 @@ import { MessageLine } from "./message-line.js";
 import { CLOSED, HOT_TAGS, type MessageShape, MessageSpace, messageLength, NOBODY } from "./message-space.js";
 import { SharedWords } from "./words.js";
 
-const SHAPE: MessageShape = { base: 32, shards: 3, slotsPerShard: 2, capacity: 4, valueWords: 16 };
+const SHAPE: MessageShape = { base: 32, shards: 3, slotsPerShard: 2, capacity: 4, hotCapacity: 2, valueWords: 16 };
 
 function spaceOf(shape = SHAPE): MessageSpace {
   return new MessageSpace(new SharedWords(new SharedArrayBuffer((shape.base + messageLength(shape)) * 4)), shape);
@@ -71,7 +71,7 @@ describe("MessageSpace", () => {
   it("tells a sender what became of each message when its receiver dies: taken before, dropped, or waiting for the successor", () => {
     const space = spaceOf();
     space.claim(2);
-    const line = new MessageLine(space, 0, 1);
+    const line = new MessageLine(space, 0, { shard: 1 });
     const receiver = new LaneReceiver(space.words, space.lane(0, 1));
     const positions: number[] = [];
     for (let value = 0; value < 4; value++) {

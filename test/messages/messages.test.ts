@@ -93,6 +93,22 @@ for (const { name: driver, skip: noDriver } of driversUnderTest) {
       });
     });
 
+    test("wake a shard that sleeps directly: from ring to ring where there are rings", async () => {
+      await withShards({ driver, spin: "off" }, async (shards) => {
+        await shards.call(1, "echo", { direct: true });
+        assert.equal(await shards.call(0, "pingPong", 1, 300, { direct: true }), "all came back");
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        assert.equal(await shards.call(0, "pingPong", 1, 20, { direct: true }), "all came back");
+        const { direct, ringMessages } = await shards.call<Record<string, number>>(0, "figures");
+        assert.deepEqual([direct, ringMessages], [320, driver === "uring" ? 320 : 0]);
+        // The ring of a thread that is gone tells nobody, and nothing is lost by it.
+        await assert.rejects(shards.call(1, "exit"));
+        await shards.until<number[]>(() => true, 1, "who");
+        await shards.call(1, "echo", { direct: true });
+        assert.equal(await shards.call(0, "pingPong", 1, 20, { direct: true }), "all came back");
+      });
+    });
+
     test("arrive once each, in order for each pair, when three shards send to each other at once", async () => {
       const perPair = 20_000;
       await withShards({ driver, messagesMax: 64 }, async (shards) => {
@@ -226,7 +242,8 @@ describe("messages between shards", { skip }, () => {
   test("are refused with a typed error where shard, tag, value or amount cannot be", async () => {
     await withShards({}, async (shards) => {
       const option = "ERR_RINGLOOM_INVALID_OPTION";
-      const value = "ERR_RINGLOOM_UNSUPPORTED";
+      const value = "ERR_RINGLOOM_NOT_CLONEABLE";
+      const large = "ERR_RINGLOOM_UNSUPPORTED";
       assert.deepEqual(await shards.call(0, "refusals"), [
         option,
         option,
@@ -235,6 +252,8 @@ describe("messages between shards", { skip }, () => {
         option,
         value,
         value,
+        value,
+        large,
         option,
         option,
         option,
@@ -282,6 +301,54 @@ describe("messages between shards", { skip }, () => {
         (error: Error & { cause: { code: string } }) => error.cause.code === "ERR_RINGLOOM_THREAD_LOST",
       );
       await shards.call(0, "flush");
+    });
+  });
+
+  test("flush() without a message in between is one flush, and so many wait and no more", async () => {
+    await withShards({}, async (shards) => {
+      await shards.call(2, "collect");
+      await shards.call(0, "sendNoWait", 1, 1, 1);
+      assert.equal(await shards.call(0, "flushOften", 5_000), 0);
+      // The one that waits already is the first of 1,024.
+      assert.deepEqual(await shards.call(0, "floodFlushes", 1, 2), ["ERR_RINGLOOM_OVERLOADED", 1_023]);
+      await shards.call(1, "collect");
+      assert.equal(await shards.call(0, "flushed"), 1_023);
+      await shards.call(0, "flush");
+    });
+  });
+
+  test("from an iterable without an end are refused when the lane is full, and nothing was sent", async () => {
+    await withShards({ messagesMax: 64 }, async (shards) => {
+      await shards.call(0, "sendNoWait", 1, 1, "before");
+      assert.deepEqual(await shards.call(0, "sendEndless", 1), ["ERR_RINGLOOM_OVERLOADED", 64, true]);
+      await shards.call(1, "collect");
+      assert.deepEqual(values(await shards.until<ShardMessage[]>(({ length }) => length > 0, 1, "got")), ["before"]);
+      await shards.call(0, "flush");
+      // All values were given back: as many fit as ever.
+      await shards.call(1, "stopCollecting");
+      assert.deepEqual(await shards.call(0, "fill", 1, "x".repeat(20_000)), [64, "ERR_RINGLOOM_OVERLOADED"]);
+    });
+  });
+
+  test("that are hot have a lane of their own: it holds up no other, and they come in their order", async () => {
+    await withShards({ messagesMax: 32 }, async (shards) => {
+      assert.deepEqual(await shards.call(0, "fillHot", 1), [32, "ERR_RINGLOOM_OVERLOADED"]);
+      for (const value of ["a", "b", "c"]) await shards.call(0, "sendNoWait", 1, 1, value);
+      const first = await shards.call<ShardMessage[]>(1, "takeNow", 6);
+      assert.deepEqual(values(first.filter(({ tag }) => tag === 1)), ["a", "b", "c"], "one from each lane in turn");
+      const hot = [...first, ...(await shards.call<ShardMessage[]>(1, "takeNow", 100))].filter(({ tag }) => tag === 2);
+      assert.deepEqual(
+        values(hot),
+        Array.from({ length: 32 }, (_, n) => ({ n })),
+      );
+      await shards.call(0, "flush");
+      const figures = await shards.call<Record<string, number>>(0, "figures");
+      assert.equal(figures.hotSent, 32);
+      // A ticket of a hot message that nobody has taken when the receiver dies.
+      const lost = shards.call<string>(0, "hotTicket", 1);
+      await shards.until<number>((sent) => sent >= 36, 0, "sentCount");
+      await assert.rejects(shards.call(1, "exit"));
+      assert.equal(await lost, "ERR_RINGLOOM_THREAD_LOST");
     });
   });
 

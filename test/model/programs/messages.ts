@@ -12,7 +12,7 @@ import { type MessageShape, MessageSpace, messageLength } from "../../../src/sha
 import type { Words } from "../../../src/shared/words.js";
 import type { ModelProgram, ModelThread } from "../program.js";
 
-const SHAPE: MessageShape = { base: 16, shards: 2, slotsPerShard: 2, capacity: 2, valueWords: 0 };
+const SHAPE: MessageShape = { base: 16, shards: 2, slotsPerShard: 2, capacity: 2, hotCapacity: 0, valueWords: 0 };
 const LENGTH = SHAPE.base + messageLength(SHAPE);
 const SENDER = 0;
 const FIRST = 2;
@@ -51,7 +51,7 @@ function sleep(words: Words, space: MessageSpace, slot: number): void {
 function sending(count: number, isWaiting: boolean, omission?: Omission): ModelThread {
   return (words) => {
     const space = new MessageSpace(words, SHAPE);
-    const line = new MessageLine(space, SENDER, TO);
+    const line = new MessageLine(space, SENDER, { shard: TO });
     for (let number = 1; number <= count; number++) {
       line.lane.push(number, -number);
       const receiver = line.publish();
