@@ -3,6 +3,7 @@ export type { DriverName } from "./driver/contract.js";
 export { RingloomError, type RingloomErrorCode, type RingloomErrorOptions } from "./errors.js";
 export { type Actor, type ActorCallOptions, type ActorHandle, actor } from "./keyed/actor.js";
 export type { ActorOptions, EvictionReason } from "./keyed/actor-options.js";
+export type { SharedCacheCounts, SharedCacheFigures } from "./keyed/cache-figures.js";
 export type { SharedCacheOptions } from "./keyed/cache-size.js";
 export { type OnceOptions, once } from "./keyed/once.js";
 export {

@@ -209,6 +209,7 @@ export class DevServer {
       shards: 1,
       driver: this.choice.name,
       messagesMax: options.messagesMax,
+      bytesMax: this.#sizing.memory.messageBytes,
       hotThreshold: options.hotThreshold,
       schedulerDoorbells: this.#compute?.share.doorbells ?? [],
     });

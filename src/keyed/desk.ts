@@ -1,6 +1,6 @@
 /** The supervisor's desk: where the shards of one server meet who share something by its name. */
 import type { MessagePort } from "node:worker_threads";
-import { type CacheAsk, CacheDesk } from "./cache-desk.js";
+import { type CacheAsk, CacheDesk, type CacheDeskOptions } from "./cache-desk.js";
 import { OnceDesk } from "./once-desk.js";
 import { TenureDesk } from "./tenure-desk.js";
 
@@ -14,7 +14,11 @@ export class Desk {
   readonly #once = new OnceDesk({ keeps: true });
   readonly #flights = new OnceDesk({ keeps: false });
   readonly #tenure = new TenureDesk();
-  readonly #caches = new CacheDesk();
+  readonly #caches: CacheDesk;
+
+  constructor(options: CacheDeskOptions = {}) {
+    this.#caches = new CacheDesk(options);
+  }
 
   obey(request: DeskRequest): void {
     switch (request.want) {

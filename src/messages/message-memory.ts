@@ -14,6 +14,7 @@ const LANES_BYTES_MAX = 512 * 1024 * 1024;
 export const VALUE_UNIT_WORDS = 16;
 /** Units of a chunk: the largest block. */
 export const VALUE_CHUNK_UNITS = MESSAGE_BYTES_MAX / (VALUE_UNIT_WORDS * Int32Array.BYTES_PER_ELEMENT);
+const CHUNK_WORDS = VALUE_CHUNK_UNITS * VALUE_UNIT_WORDS;
 const CHUNKS = 16;
 /** With many shards each has less. */
 const CHUNKS_OF_MANY = 4;
@@ -37,12 +38,30 @@ export interface MessageAssignment extends MessageShare {
   readonly slot: number;
 }
 
-/** Makes the words for so many shards whose lanes hold `messagesMax` messages each, less where that would take too much. */
-export function createMessageWords(
-  shards: number,
-  messagesMax: number,
-): { readonly words: SharedArrayBuffer; readonly shape: MessageShape } {
-  const chunks = shards > MANY_SHARDS ? CHUNKS_OF_MANY : CHUNKS;
+/** How large the messages of a server may be. */
+export interface MessageSize {
+  readonly shards: number;
+  /** Messages of each lane; they hold less where that would take too much. */
+  readonly messagesMax: number;
+  /** What lanes and values together may take; each thread has room for one of the largest values all the same. Default: as much as they can use. */
+  readonly bytesMax?: number | undefined;
+}
+
+/** Bytes of the messages' memory. The kernel backs what was used. */
+export function messageBytes(size: MessageSize): number {
+  return messageLength(shapeOf(size)) * Int32Array.BYTES_PER_ELEMENT;
+}
+
+/** Makes the memory. */
+export function createMessageWords(size: MessageSize): {
+  readonly words: SharedArrayBuffer;
+  readonly shape: MessageShape;
+} {
+  const shape = shapeOf(size);
+  return { words: new SharedArrayBuffer(messageLength(shape) * Int32Array.BYTES_PER_ELEMENT), shape };
+}
+
+function shapeOf({ shards, messagesMax, bytesMax = Number.POSITIVE_INFINITY }: MessageSize): MessageShape {
   const shapeFor = (capacity: number, valueWords: number): MessageShape => ({
     base: 0,
     shards,
@@ -55,8 +74,13 @@ export function createMessageWords(
   while (capacity > 2 && messageLength(shapeFor(capacity, 0)) * Int32Array.BYTES_PER_ELEMENT > LANES_BYTES_MAX) {
     capacity /= 2;
   }
-  const shape = shapeFor(capacity, chunks * VALUE_CHUNK_UNITS * VALUE_UNIT_WORDS);
-  return { words: new SharedArrayBuffer(messageLength(shape) * Int32Array.BYTES_PER_ELEMENT), shape };
+  let chunks = shards > MANY_SHARDS ? CHUNKS_OF_MANY : CHUNKS;
+  let shape = shapeFor(capacity, chunks * CHUNK_WORDS);
+  while (chunks > 1 && messageLength(shape) * Int32Array.BYTES_PER_ELEMENT > bytesMax) {
+    chunks -= 1;
+    shape = shapeFor(capacity, chunks * CHUNK_WORDS);
+  }
+  return shape;
 }
 
 /** A driver that reaches other threads through their rings. */

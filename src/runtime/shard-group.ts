@@ -92,6 +92,8 @@ export interface GroupParts {
   /** What the shards spawn tasks into. */
   readonly compute?: ShardTasks | undefined;
   readonly messages?: ShardMessaging | undefined;
+  /** What the memory budget leaves to what the application itself opens. */
+  readonly spareBytes?: number | undefined;
   /** Hears of each thread from its start to its end. */
   readonly watch: ShardWatch | undefined;
   readonly events: GroupEvents;
@@ -105,7 +107,7 @@ export class ShardGroup implements ShardThreadEvents {
   readonly #roster: Roster;
   readonly #budget: RestartBudget;
   readonly #rolling: RollingRestart;
-  readonly #desk = new Desk();
+  readonly #desk: Desk;
   #phase: ServerPhase = "starting";
   #onAllReady: ((address: { host: string; port: number }) => void) | undefined;
   #onStartFailed: ((error: unknown) => void) | undefined;
@@ -129,6 +131,7 @@ export class ShardGroup implements ShardThreadEvents {
 
   constructor(parts: GroupParts) {
     this.#parts = parts;
+    this.#desk = new Desk({ spareBytes: parts.spareBytes });
     this.seats = Array.from({ length: parts.shardCount }, (_, shard) => new Seat(shard));
     this.#roster = new Roster(parts.roster);
     const { restartsMax, restartWindowMs: windowMs, restartBackoffMs: backoffMs } = parts.options;
