@@ -8,7 +8,7 @@ import { MESSAGES_PER_TURN_MAX } from "../constants.js";
 import { reportError } from "../driver/report-error.js";
 import type { RingloomError } from "../errors.js";
 import { LaneReceiver } from "../shared/lane.js";
-import type { LaneKind, MessageSpace } from "../shared/message-space.js";
+import type { LaneKind, MessageSpace, Wanted } from "../shared/message-space.js";
 import { Fifo } from "./fifo.js";
 import { invalidArgument, messagesClosed, overloaded, waitAborted } from "./message-errors.js";
 import type { MessageRinger } from "./message-memory.js";
@@ -41,6 +41,8 @@ export interface WaitOptions {
 
 type Handler = (message: ShardMessage) => unknown;
 
+/** Messages in a row from one lane: to look at all the others for each costs more than the message. */
+const BURST_MAX = 16;
 /** Callers of `nextEvent`, or of one `nextHotCount`, that may wait at once. */
 const WAITERS_MAX = 10_000;
 
@@ -54,7 +56,9 @@ export class MessageReceiving {
   readonly #waiting = new Fifo<Waiter<ShardMessage>>();
   /** By slot of the sender, and behind those the hot ones as soon as there are any; none while another thread has the role. */
   #lanes: LaneReceiver[] = [];
-  #next = 0;
+  /** The lane that is looked at, and how many messages in a row came from it. */
+  #at = 0;
+  #inBurst = 0;
   #handler: Handler | undefined;
   /** Messages that callers of `nextEvent` have found there since the event loop last turned. */
   #inARow = 0;
@@ -171,29 +175,45 @@ export class MessageReceiving {
     }
   }
 
-  /** The next message of the lanes in turn. Undefined says that all were seen empty, so that the next message of each rings. */
+  /** The next message of the lanes in turn, a few of each. Undefined says that all were seen empty, so that the next message of each rings. */
   #take(): ShardMessage | undefined {
-    const { slots } = this.#space;
-    const shard = this.#space.shardOf(this.#slot);
-    if (this.#lanes.length === slots && this.#space.usesHot(shard)) this.#lanes.push(...this.#openLanes("hot"));
-    const count = this.#lanes.length;
-    for (let looked = 0; looked < count; looked++) {
-      const index = this.#next;
-      this.#next = index + 1 === count ? 0 : index + 1;
-      const lane = this.#lanes[index]!;
-      if (!lane.next()) continue;
-      const isHot = index >= slots;
-      const sender = isHot ? index - slots : index;
-      const message = this.#read(sender, lane);
-      lane.release();
-      if (this.#space.wants(sender, shard, isHot ? "hot" : "usual")) this.#ringer.ring(sender);
-      if (message !== undefined) {
-        this.received += 1;
-        return message;
+    // One more than there are: the first is seen at its end too, if it was left because it had given enough.
+    for (let left = this.#lanes.length + 1; left > 0; left--) {
+      const lane = this.#lanes[this.#at];
+      while (lane !== undefined && this.#inBurst < BURST_MAX && lane.next()) {
+        this.#inBurst += 1;
+        const message = this.#release(lane, this.#at);
+        if (message !== undefined) return message;
+        left = this.#lanes.length + 1;
       }
-      looked = -1;
+      if (this.#turn()) left = this.#lanes.length + 1;
     }
     return undefined;
+  }
+
+  /** Goes on to the next lane. True when there are more lanes than before. */
+  #turn(): boolean {
+    this.#inBurst = 0;
+    this.#at += 1;
+    if (this.#at < this.#lanes.length) return false;
+    this.#at = 0;
+    const isOpen = this.#lanes.length !== this.#space.slots;
+    if (isOpen || !this.#space.usesHot(this.#space.shardOf(this.#slot))) return false;
+    this.#lanes.push(...this.#openLanes("hot"));
+    return true;
+  }
+
+  /** Gives back the cell of the message that was taken from a lane; undefined when that cannot be read. */
+  #release(lane: LaneReceiver, index: number): ShardMessage | undefined {
+    const { slots } = this.#space;
+    const kind = index < slots ? "usual" : "hot";
+    const sender = index < slots ? index : index - slots;
+    const message = this.#read(sender, lane);
+    lane.release();
+    const taken: Wanted = { position: lane.position, kind };
+    if (this.#space.wantsBefore(sender, this.#space.shardOf(this.#slot), taken)) this.#ringer.ring(sender);
+    if (message !== undefined) this.received += 1;
+    return message;
   }
 
   #read(sender: number, { first, second }: LaneReceiver): ShardMessage | undefined {

@@ -344,8 +344,6 @@ export class MessageSending {
     const ticket = new Promise<void>((resolve, reject) => {
       const position = (outlet.line.lane.position - 1) | 0;
       outlet.tickets.push({ position, count, resolve, reject });
-      // Before the lane is looked at: whoever releases from now on rings.
-      if (outlet.tickets.length === 1) outlet.line.setWaiting(true);
       this.#settle(outlet);
     });
     // Whoever does not wait for a ticket does not want to know; it is counted.
@@ -387,15 +385,20 @@ export class MessageSending {
   /** Settles the tickets whose messages have met their fate. */
   #settle(outlet: Outlet): void {
     const { line, tickets, shard } = outlet;
-    this.#collect(outlet);
-    for (let ticket = tickets.first; ticket !== undefined; ticket = tickets.first) {
-      const fate = line.fateOf(ticket.position);
-      if (fate === "waiting") return;
-      tickets.shift();
-      if (fate === "taken") ticket.resolve();
-      else this.#reject(ticket, fate === "dropped" ? receiverLost(shard) : receiverClosed(shard));
+    for (;;) {
+      this.#collect(outlet);
+      for (let ticket = tickets.first; ticket !== undefined; ticket = tickets.first) {
+        const fate = line.fateOf(ticket.position);
+        if (fate === "waiting") break;
+        tickets.shift();
+        if (fate === "taken") ticket.resolve();
+        else this.#reject(ticket, fate === "dropped" ? receiverLost(shard) : receiverClosed(shard));
+      }
+      const next = tickets.first?.position;
+      if (next === undefined || next === line.wanted) return line.setWanted(next);
+      // Whoever releases that one from now on rings; so the lane is looked at once more.
+      line.setWanted(next);
     }
-    line.setWaiting(false);
   }
 
   /** Looks what was taken, and takes back the blocks of values that were read. */

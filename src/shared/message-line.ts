@@ -24,6 +24,7 @@ export class MessageLine {
   #droppedSeen: number;
   #dropped: number;
   #isClosed = false;
+  #wanted: number | undefined;
 
   constructor(space: MessageSpace, slot: number, { shard, kind = "usual" }: LineEnd) {
     this.#space = space;
@@ -41,9 +42,17 @@ export class MessageLine {
     return this.lane.flush() ? this.#space.receiverOf(this.shard) : -1;
   }
 
-  /** Asks to be rung whenever something is taken, or no more. To be followed by {@link look}. */
-  setWaiting(isWaiting: boolean): void {
-    this.#space.setWants(this.#slot, this.shard, isWaiting, this.#kind);
+  /** The number of the message whose release this end has asked to hear of. */
+  get wanted(): number | undefined {
+    return this.#wanted;
+  }
+
+  /** Asks to be rung when the message with that number is taken, or no more. To be followed by {@link look}. */
+  setWanted(position: number | undefined): void {
+    if (this.#wanted === position) return;
+    this.#wanted = position;
+    if (position === undefined) this.#space.setUnwanted(this.#slot, this.shard, this.#kind);
+    else this.#space.setWanted(this.#slot, this.shard, { position, kind: this.#kind });
   }
 
   /** Looks what has become of the messages, for {@link fateOf}. */

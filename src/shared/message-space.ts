@@ -11,16 +11,17 @@
  *     wake       which of its doorbells reaches the thread of a slot. Written by that thread
  *     ring       1 + the descriptor of the io_uring of the slot's thread, 0 for none. Written by that thread, and by the supervisor when it is dead
  *     WANTS      1 while the sender waits for its messages to be released. Written by the sender
+ *     WANTED     the number of the first message that it waits for: who releases less need not ring. Written by the sender, before WANTS
  *     HOT        a bit for each counter of the line that may hold something. Set by the sender after it turned a counter from 0, taken by the receiver before it looks at the counters
  *     DROPPED    number behind the messages that went down with a receiver. Written by the supervisor
- *     HOT_WANTS, HOT_DROPPED   the same two of the hot lane
+ *     HOT_WANTS, HOT_WANTED, HOT_DROPPED   the same of the hot lane
  *
  * - *send*: publish in the lane, load `receiver`, ring who that is. *Become the receiver*: store `receiver`, then look into all lanes. One of the two sees the other's store, so no message waits for
  *   a receiver that has not looked. In the same way `wake` is stored before the lanes are looked at once more.
  * - *open a hot lane*: HOT_IN_USE := 1, then publish in it. A receiver that is rung for that message loads HOT_IN_USE behind the ring, so it never misses the lane.
  * - *tell by ring*: publish in the lane, load `receiver` and that one's `ring`, submit a message to it. Who gives its ring up stores 0 in `ring` and looks into its lanes once more: it finds the message, or the sender finds no ring.
  *   A descriptor that means something else by then refuses the message, or wakes a thread for nothing.
- * - *ticket*: WANTS := 1, load the lane's head. *Release*: store the head, load WANTS, ring. One of the two sees the other's store.
+ * - *ticket*: WANTED := its number, WANTS := 1, load the lane's head. *Release*: store the head, load WANTS and WANTED, ring. One of the two sees the other's store; one that sees an older WANTED rings once too often.
  * - *close*: `receiver` := CLOSED, load WANTS of all lines, ring. A sender that waits loads `receiver` behind WANTS.
  *
  * **Death.** Of a sender: what it had published is whole and stays; its counters may hold amounts without a bit, so the supervisor sets all bits. Of a receiver: what it had not released is dropped, DROPPED stored before the head,
@@ -44,6 +45,8 @@ const HOT = 1;
 const DROPPED = 2;
 const HOT_WANTS = 3;
 const HOT_DROPPED = 4;
+const WANTED = 5;
+const HOT_WANTED = 6;
 const COUNTERS = LINE_WORDS;
 const LANE = COUNTERS + HOT_TAGS;
 
@@ -64,6 +67,12 @@ export interface MessageShape {
 
 /** Which lane of a line. */
 export type LaneKind = "usual" | "hot";
+
+/** A message by its number in a lane. */
+export interface Wanted {
+  readonly position: number;
+  readonly kind?: LaneKind;
+}
 
 /** Words that a shape takes. */
 export function messageLength(shape: MessageShape): number {
@@ -177,13 +186,28 @@ export class MessageSpace {
 
   // --- a line
 
-  /** Asks to be rung at each release, or no more. Behind it, the sender looks at the lane and at the receiver. */
-  setWants(slot: number, shard: number, isWanted: boolean, kind: LaneKind = "usual"): void {
-    this.words.store(this.#line(slot, shard) + (kind === "usual" ? WANTS : HOT_WANTS), isWanted ? 1 : 0);
+  /** Asks to be rung when the message with that number is released. Behind it, the sender looks at the lane and at the receiver. */
+  setWanted(slot: number, shard: number, { position, kind = "usual" }: Wanted): void {
+    const line = this.#line(slot, shard);
+    this.words.store(line + (kind === "usual" ? WANTED : HOT_WANTED), position);
+    this.words.store(line + (kind === "usual" ? WANTS : HOT_WANTS), 1);
   }
 
+  /** Asks no more. */
+  setUnwanted(slot: number, shard: number, kind: LaneKind = "usual"): void {
+    this.words.store(this.#line(slot, shard) + (kind === "usual" ? WANTS : HOT_WANTS), 0);
+  }
+
+  /** Whether the sender waits for anything. */
   wants(slot: number, shard: number, kind: LaneKind = "usual"): boolean {
     return this.words.load(this.#line(slot, shard) + (kind === "usual" ? WANTS : HOT_WANTS)) !== 0;
+  }
+
+  /** Whether it waits for a message in front of `position`: all of those were released just now. */
+  wantsBefore(slot: number, shard: number, { position, kind = "usual" }: Wanted): boolean {
+    if (!this.wants(slot, shard, kind)) return false;
+    const wanted = this.words.load(this.#line(slot, shard) + (kind === "usual" ? WANTED : HOT_WANTED));
+    return ((position - wanted) | 0) > 0;
   }
 
   /** The number behind the messages that were dropped last. */
@@ -214,8 +238,8 @@ export class MessageSpace {
     }
     this.setRing(slot, -1);
     for (let shard = 0; shard < shards; shard++) {
-      this.setWants(slot, shard, false);
-      if (hotCapacity > 0) this.setWants(slot, shard, false, "hot");
+      this.setUnwanted(slot, shard);
+      if (hotCapacity > 0) this.setUnwanted(slot, shard, "hot");
       this.words.store(this.#line(slot, shard) + HOT, -1);
     }
   }

@@ -62,7 +62,7 @@ function sending(count: number, isWaiting: boolean, omission?: Omission): ModelT
       if (receiver >= 0) ring(words, space, receiver);
     }
     if (!isWaiting) return;
-    if (omission !== "wants") line.setWaiting(true);
+    if (omission !== "wants") line.setWanted((line.lane.position - 1) | 0);
     for (;;) {
       line.look();
       const fate = line.fateOf((line.lane.position - 1) | 0);
@@ -83,7 +83,7 @@ function take(words: Words, space: MessageSpace, lane: LaneReceiver, isKept = fa
     words.store(TAKEN, number);
     if (isKept) continue;
     lane.release();
-    if (space.wants(SENDER, TO)) ring(words, space, SENDER);
+    if (space.wantsBefore(SENDER, TO, { position: lane.position })) ring(words, space, SENDER);
   }
 }
 
