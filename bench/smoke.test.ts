@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { loadNative } from "../src/native.js";
 import { findTool, root } from "./harness/machine.js";
 import { prepare } from "./harness/prepare.js";
 import { run } from "./harness/processes.js";
@@ -13,6 +14,7 @@ import { run } from "./harness/processes.js";
 const small = [
   { suite: "tasks", subjects: "inline", cases: "empty-1000,fanout-skewed", metric: "us/task", rows: 2 },
   { suite: "messages", subjects: "atomics", cases: "rtt-adaptive,one-way,cold-start", metric: "ns", rows: 3 },
+  { suite: "messages", subjects: "ringloom-epoll", cases: "rtt-parked,one-way", metric: "ns", rows: 2, needs: "addon" },
 ] as const;
 
 const main = join(root, "dist/bench/main.js");
@@ -45,9 +47,10 @@ describe("npm run bench", () => {
     assert.equal(readFileSync(join(directory, "http.txt"), "utf8"), stdout);
   });
 
-  for (const { suite, subjects, cases, metric, rows: rowCount } of small) {
-    it(`${suite} writes rows`, async () => {
-      const json = join(directory, `${suite}.json`);
+  for (const { suite, subjects, cases, metric, rows: rowCount, ...rest } of small) {
+    const skip = "needs" in rest && loadNative() === undefined ? "there is no addon" : false;
+    it(`${suite} writes rows of ${subjects}`, { skip }, async () => {
+      const json = join(directory, `${suite}-${subjects}.json`);
       const fixed = [process.execPath, main, suite, "--quick", "--seconds", "0.1", "--rounds", "1"];
       const chosen = ["--subjects", subjects, "--cases", cases, "--json", json];
       const { code, stderr } = await run([...fixed, ...chosen], { timeoutMs: 120_000 });

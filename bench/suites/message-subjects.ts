@@ -24,10 +24,9 @@ export const messageSubjects: readonly ProgramSubject[] = [
   shards("ringloom-direct", "uring-direct", "uring driver, each message told by IORING_OP_MSG_RING", [
     "rtt-adaptive",
     "rtt-parked",
-    "one-way",
     "warm-start",
   ]),
-  shards("ringloom-epoll", "epoll", "epoll driver", ["rtt-adaptive", "rtt-parked", "one-way", "warm-start"]),
+  shards("ringloom-epoll", "epoll", "epoll driver", ["rtt-parked", "one-way"]),
   {
     ...node(
       "ringloom-lane",
