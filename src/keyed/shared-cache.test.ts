@@ -167,15 +167,16 @@ describe("SharedCache", () => {
 
   test("getOrLoad() does not keep what was deleted while it was loaded", async () => {
     const cache = sharedCache<number>("stale");
-    let go: (value: number) => void = () => undefined;
+    let go: ((value: number) => void) | undefined;
     const loading = cache.getOrLoad("key", () => new Promise<number>((resolve) => (go = resolve)));
-    await sleep(20);
+    while (go === undefined) await sleep(1);
     assert.equal(cache.delete("key"), false);
     go(1);
     assert.equal(await loading, 1);
     assert.equal(cache.get("key"), undefined);
     assert.equal(cache.stats.refused, 1);
   });
+
   test("getOrLoad() after a deletion loads anew, and does not join what was begun before it", async () => {
     const cache = sharedCache<string>("deleted");
     let loads = 0;
