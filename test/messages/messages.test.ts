@@ -171,14 +171,16 @@ for (const { name: driver, skip: noDriver } of driversUnderTest) {
     test("go to the new thread of a rolling restart, none lost and none twice", async () => {
       await withShards({ driver }, async (shards) => {
         for (let index = 0; index < 10; index++) await shards.call(0, "sendNoWait", 1, index, "before");
+        for (let index = 0; index < 10; index++) {
+          await shards.call(0, "sendNoWait", 1, index, "hot", { hot: true, direct: true });
+        }
         const report = await shards.server.restart();
         assert.equal(report.shards, SHARDS);
         await shards.call(1, "collect");
         for (let index = 0; index < 10; index++) await shards.call(0, "send", 1, index, "after");
-        const got = await shards.call<ShardMessage[]>(1, "got");
-        assert.equal(got.length, 20);
-        // Two threads have sent, so the order is that of each.
-        for (const phase of ["before", "after"]) {
+        const got = await shards.until<ShardMessage[]>(({ length }) => length === 30, 1, "got");
+        // Two threads have sent, and by two lanes, so the order is that of each.
+        for (const phase of ["before", "hot", "after"]) {
           const tags = got.filter(({ value }) => value === phase).map(({ tag }) => tag);
           assert.deepEqual(
             tags,
@@ -273,6 +275,10 @@ describe("messages between shards", { skip }, () => {
       assert.deepEqual(values([await shards.call(1, "next"), await shards.call(1, "next")]), ["a", "b"]);
       assert.deepEqual(await shards.call(1, "iterate", 3), ["c", "d", "e"]);
       assert.equal(await shards.call(1, "nextAborted"), "ERR_RINGLOOM_ABORTED");
+      assert.deepEqual(await shards.call(2, "waitOften", 10_002), [
+        "ERR_RINGLOOM_OVERLOADED",
+        "ERR_RINGLOOM_OVERLOADED",
+      ]);
       // The one that was given up takes nothing away.
       await shards.call(0, "sendNoWait", 1, 1, "f");
       assert.deepEqual(values([await shards.call(1, "next")]), ["f"]);
