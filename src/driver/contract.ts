@@ -294,9 +294,9 @@ export interface Driver {
   /** The descriptor of this driver's io_uring, for `tellRing` of the drivers of other threads. A driver without a ring has none. */
   readonly ringDescriptor?: number;
   /**
-   * Rings the thread whose driver has that ring, as its doorbell would, by a message from ring to ring (IORING_OP_MSG_RING, Linux 5.18). It leaves with this thread's next system call,
+   * Rings the thread whose driver has that ring, as its doorbell would, by a message from ring to ring (IORING_OP_MSG_RING). It leaves with this thread's next system call,
    * at the end of its turn. Where the kernel refuses, since the descriptor is no ring any more, `wake.untold` gets `number`, which is below 2^20.
-   * Returns false, and does nothing, when this driver is shut down.
+   * Returns false, and does nothing, when this driver is shut down, and before Linux 6.6, which may not wake the other thread.
    */
   tellRing?(descriptor: number, number: number): boolean;
 

@@ -9,6 +9,7 @@
  * A slot is released when no submission names it any more (`#pending` is 0), so that a completion of its old user cannot meet the
  * new one. The generation in `user_data` is the second line of defence.
  */
+import { release } from "node:os";
 import { assert } from "../assert.js";
 import { COMPLETIONS_PER_TURN_MAX, LISTENERS_MAX } from "../constants.js";
 import { checkNative, type NativeAddon, requireNative } from "../native.js";
@@ -64,12 +65,15 @@ import {
 } from "./connection-flags.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats, DriverWake } from "./contract.js";
 import { bellOf, checkDoorbell } from "./doorbell.js";
+import { compareKernelReleases, RING_MESSAGES_RELEASE_MIN } from "./kernel-ladder.js";
 import { ReceiveBuffers } from "./receive-buffers.js";
 import { SlotTable } from "./slots.js";
 import { SocketDriver } from "./socket-driver.js";
 import { uringAcceptor } from "./uring-acceptor.js";
 import { UringOperations } from "./uring-operations.js";
 import { WritePool } from "./write-pool.js";
+
+const TELLS_RINGS = compareKernelReleases(release(), RING_MESSAGES_RELEASE_MIN) >= 0;
 
 /**
  * Starts a `uring` driver on the calling thread. Throws the kernel's code where io_uring is denied, and
@@ -263,7 +267,7 @@ class UringDriver extends SocketDriver {
   // --- other threads' rings
 
   tellRing(descriptor: number, number: number): boolean {
-    if (this.isShutDown) return false;
+    if (this.isShutDown || !TELLS_RINGS) return false;
     submitRingMessage(this.#ring, descriptor, packUserData(KIND_UNTOLD, number));
     return true;
   }
