@@ -62,6 +62,8 @@ async function lacks(need: Small["need"]): Promise<string | undefined> {
   if (need === "postgres") return findProgram("initdb") === undefined ? "PostgreSQL is not installed" : undefined;
   return prepare(need);
 }
+  { suite: "messages", subjects: "ringloom-epoll", cases: "rtt-parked,one-way", metric: "ns", rows: 2, needs: "addon" },
+] as const;
 
 const main = join(root, "dist/bench/main.js");
 const unmetGenerator = await prepare("load-generator");
@@ -97,6 +99,9 @@ describe("npm run bench", () => {
     it(`${suite} writes rows of ${subjects}`, async (context) => {
       const reason = await lacks(need);
       if (reason !== undefined) return context.skip(reason);
+  for (const { suite, subjects, cases, metric, rows: rowCount, ...rest } of small) {
+    const skip = "needs" in rest && loadNative() === undefined ? "there is no addon" : false;
+    it(`${suite} writes rows of ${subjects}`, { skip }, async () => {
       const json = join(directory, `${suite}-${subjects}.json`);
       const fixed = [process.execPath, main, suite, "--quick", "--seconds", "0.1", "--rounds", "1"];
       const chosen = ["--subjects", subjects, "--cases", cases, "--json", json];

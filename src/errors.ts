@@ -70,6 +70,24 @@ export class RingloomError extends Error {
   }
 }
 
+/**
+ * The one error for a value that no way between threads carries, whoever was to carry it.
+ * @param operation what the value was for: `send`, `task`, `sharedCache`
+ * @param what V8's sentence about it, or ours
+ */
+export function notCloneable(operation: string, what: string, cause?: unknown): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_NOT_CLONEABLE", `Cannot copy a value (${operation}): ${what}`, {
+    operation,
+    cause,
+  });
+}
+
+/** Whether an error says that something cannot be cloned or handed over, and is not the user's own. */
+export function isCloneRefusal(error: unknown): error is Error {
+  if (error instanceof DOMException) return error.name === "DataCloneError";
+  return error instanceof TypeError && Reflect.get(error, "code") === "ERR_INVALID_TRANSFER_OBJECT";
+}
+
 /** The kernel's name of a positive error number: `errnoName(104)` is `"ECONNRESET"`. */
 export function errnoName(errno: number): string {
   try {

@@ -3,6 +3,7 @@ export type { DriverName } from "./driver/contract.js";
 export { RingloomError, type RingloomErrorCode, type RingloomErrorOptions } from "./errors.js";
 export { type Actor, type ActorCallOptions, type ActorHandle, actor } from "./keyed/actor.js";
 export type { ActorOptions, EvictionReason } from "./keyed/actor-options.js";
+export type { SharedCacheCounts, SharedCacheFigures } from "./keyed/cache-figures.js";
 export type { SharedCacheOptions } from "./keyed/cache-size.js";
 export { type OnceOptions, once } from "./keyed/once.js";
 export {
@@ -13,6 +14,7 @@ export {
   sharedCache,
 } from "./keyed/shared-cache.js";
 export type { ShardMessage } from "./messages/receiving.js";
+export type { SendOptions } from "./messages/sending.js";
 export { type CurrentShard, type ShardWaitOptions, shard } from "./messages/shard.js";
 export { type LogFields, type Logger, log } from "./observe/log.js";
 export type { LogLevel } from "./observe/log-format.js";

@@ -26,6 +26,7 @@ export const IORING_OP_UNLINKAT = 36;
 export const IORING_OP_MKDIRAT = 37;
 export const IORING_OP_SYMLINKAT = 38;
 export const IORING_OP_LINKAT = 39;
+export const IORING_OP_MSG_RING = 40;
 export const IORING_OP_FTRUNCATE = 55;
 
 /** Setup flags. */

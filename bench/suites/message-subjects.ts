@@ -1,11 +1,8 @@
 /**
- * The subjects of the suite `messages`, and the one place where Ringloom's lanes join it.
+ * The subjects of the suite `messages`.
  *
- * A pair over shared memory joins as a link module with `BYTES` and `open(buffer, side, regime)` (see peers/pairs/sync-pair.js) and a line here; what answers through its loop,
- * as a shard does, joins as a pair module (see peers/pairs/main.js). `ringloom-lane` is the bare structure between two threads, once `src/shared/lane.ts` is there. The subjects
- * `ringloom` and `ringloom-epoll` are to be `bench/apps/shard-pair.js`, two shards that send and await messages and block in their drivers:
- *
- *     node("ringloom", "two shards, uring driver", ["bench/apps/shard-pair.js", "uring"]),
+ * `ringloom` and its variants are two shards that talk through the public API (apps/shard-pair.js): a message is checked, numbered, and may be a value of any kind. `ringloom-lane` is the bare structure below it, between
+ * two threads that do nothing else, as the peers over shared memory are: a link module with `BYTES` and `open(buffer, side, regime)` (see peers/pairs/sync-pair.js).
  */
 
 import { programPath, tokioPath, tokioVersion } from "../harness/prepare.js";
@@ -23,6 +20,13 @@ export const messageSubjects: readonly ProgramSubject[] = [
     "bench/peers/pairs/sync-pair.js",
     "bench/peers/pairs/words.js",
   ]),
+  shards("ringloom", "uring", "uring driver; busy: tryNextEvent in a loop"),
+  shards("ringloom-direct", "uring-direct", "uring driver, each message told by IORING_OP_MSG_RING", [
+    "rtt-adaptive",
+    "rtt-parked",
+    "warm-start",
+  ]),
+  shards("ringloom-epoll", "epoll", "epoll driver", ["rtt-parked", "one-way"]),
   {
     ...node(
       "ringloom-lane",
@@ -60,6 +64,17 @@ export const messageSubjects: readonly ProgramSubject[] = [
     args: [],
   },
 ];
+
+function shards(name: string, variant: string, about: string, cases?: readonly string[]): ProgramSubject {
+  const subject: ProgramSubject = {
+    name,
+    about: () => `shard.sendNoWait and nextEvent between 2 shards, ${about}, Node ${process.versions.node}`,
+    needs: ["ringloom"],
+    executable: process.execPath,
+    args: ["bench/apps/shard-pair.js", variant],
+  };
+  return cases === undefined ? subject : { ...subject, cases };
+}
 
 function node(
   name: string,

@@ -209,6 +209,7 @@ export class DevServer {
       shards: 1,
       driver: this.choice.name,
       messagesMax: options.messagesMax,
+      bytesMax: this.#sizing.memory.messageBytes,
       hotThreshold: options.hotThreshold,
       schedulerDoorbells: this.#compute?.share.doorbells ?? [],
     });
@@ -284,6 +285,7 @@ class DevShard {
           onReady(true);
         },
         listenerStopped: () => this.#thread.nobodyListens(),
+        answered: () => this.#thread.allAnswered(),
         desk: (request) => desk.obey(request),
         // There is one shard, which calls itself.
         call: (_shard, line) => this.#thread.addCaller(line),

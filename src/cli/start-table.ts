@@ -72,6 +72,10 @@ export function budgetText(budget: MemoryBudget): string {
   const rest =
     budget.headroomBytes < 0
       ? `: ${formatBytes(-budget.headroomBytes)} more than is allowed`
-      : ` + ${formatBytes(budget.headroomBytes)} to spare`;
-  return `Node ${formatBytes(budget.processBytes)} + ${plural(budget.shards, "shard")} of ${formatBytes(shard)} (${parts})${tasks}${rest}`;
+      : ` + ${formatBytes(budget.headroomBytes)} to spare (messages take up to ${formatBytes(budget.messageBytes)} of it)`;
+  const blocking =
+    budget.blockingMax === 0
+      ? ""
+      : `; besides, while tasks block, up to ${budget.blockingMax} threads of ${formatBytes(budget.bytesPerBlocking)}`;
+  return `Node ${formatBytes(budget.processBytes)} + ${plural(budget.shards, "shard")} of ${formatBytes(shard)} (${parts})${tasks}${rest}${blocking}`;
 }

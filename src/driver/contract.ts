@@ -181,6 +181,8 @@ export interface DriverWake {
   readonly doorbell: Doorbell;
   /** Somebody has rung since the last call. */
   rung(): void;
+  /** The kernel has refused a message of `tellRing`, whose number this is: nobody was woken by it. */
+  untold?(number: number): void;
   readonly idle?: IdleHooks | undefined;
 }
 
@@ -316,6 +318,15 @@ export interface Driver {
    * the waiting. A driver without the method never does its own. At most once.
    */
   publishPulse?(words: Int32Array): (() => number) | undefined;
+
+  /** The descriptor of this driver's io_uring, for `tellRing` of the drivers of other threads. A driver without a ring has none. */
+  readonly ringDescriptor?: number;
+  /**
+   * Rings the thread whose driver has that ring, as its doorbell would, by a message from ring to ring (IORING_OP_MSG_RING). It leaves with this thread's next system call,
+   * at the end of its turn. Where the kernel refuses, since the descriptor is no ring any more, `wake.untold` gets `number`, which is below 2^20.
+   * Returns false, and does nothing, when this driver is shut down, and before Linux 6.6, which may not wake the other thread.
+   */
+  tellRing?(descriptor: number, number: number): boolean;
 
   /**
    * Keeps the thread's event loop alive (the default while a listener or a connection exists) or lets it end. What is being ended keeps it alive all the same:

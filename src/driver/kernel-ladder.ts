@@ -13,6 +13,12 @@ export interface KernelStep {
 /** The oldest kernel release on which the uring driver runs. */
 export const KERNEL_RELEASE_MIN = "6.1";
 
+/**
+ * The oldest one on which a ring that sleeps is woken by a message from another ring. IORING_OP_MSG_RING is older, but wake-ups were missed on 5.19 and on 6.1.22
+ * (github.com/axboe/liburing/issues/839), and a missed one cannot be seen; this is the first long-term release behind those.
+ */
+export const RING_MESSAGES_RELEASE_MIN = "6.6";
+
 const INSTEAD = "the epoll driver serves";
 
 /** The ladder from the first io_uring on, oldest first. */

@@ -521,6 +521,10 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     this.native.keepAlive(this.#source.handle, keep ? 1 : 0);
   }
 
+  protected get isShutDown(): boolean {
+    return this.#shutdown !== undefined;
+  }
+
   protected assertOpen(operation: string): void {
     if (this.#shutdown === undefined) return;
     throw closedError(operation);

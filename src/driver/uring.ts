@@ -9,6 +9,7 @@
  * A slot is released when no submission names it any more (`#pending` is 0), so that a completion of its old user cannot meet the
  * new one. The generation in `user_data` is the second line of defence.
  */
+import { release } from "node:os";
 import { assert } from "../assert.js";
 import { COMPLETIONS_PER_TURN_MAX, LISTENERS_MAX } from "../constants.js";
 import { checkNative, type NativeAddon, requireNative } from "../native.js";
@@ -24,6 +25,7 @@ import {
   submitPoll,
   submitPollMultishot,
   submitReceive,
+  submitRingMessage,
   submitSend,
 } from "../ring/submissions.js";
 import {
@@ -35,6 +37,8 @@ import {
   KIND_OPERATION,
   KIND_RECV,
   KIND_SEND,
+  KIND_TOLD,
+  KIND_UNTOLD,
   packUserData,
   userDataKind,
   userDataSlot,
@@ -60,8 +64,9 @@ import {
   PEER_ENDED,
   RECEIVING,
 } from "./connection-flags.js";
-import type { Driver, DriverEvents, DriverOptions, DriverStats } from "./contract.js";
-import { checkDoorbell } from "./doorbell.js";
+import type { Driver, DriverEvents, DriverOptions, DriverStats, DriverWake } from "./contract.js";
+import { bellOf, checkDoorbell } from "./doorbell.js";
+import { compareKernelReleases, RING_MESSAGES_RELEASE_MIN } from "./kernel-ladder.js";
 import { ReceiveBuffers } from "./receive-buffers.js";
 import { ringHasOpcode } from "./ring-opcodes.js";
 import { SlotTable } from "./slots.js";
@@ -69,6 +74,8 @@ import { SocketDriver } from "./socket-driver.js";
 import { uringAcceptor } from "./uring-acceptor.js";
 import { UringOperations } from "./uring-operations.js";
 import { WritePool } from "./write-pool.js";
+
+const TELLS_RINGS = compareKernelReleases(release(), RING_MESSAGES_RELEASE_MIN) >= 0;
 
 /**
  * Starts a `uring` driver on the calling thread. Throws the kernel's code where io_uring is denied, and
@@ -84,7 +91,10 @@ class UringDriver extends SocketDriver {
   readonly name = "uring";
   readonly operations: UringOperations;
 
+  readonly ringDescriptor: number;
+
   readonly #ring: Ring;
+  readonly #wake: DriverWake | undefined;
   readonly #buffers: ReceiveBuffers;
   /** Submissions that name the slot and have not completed. */
   readonly #pending: Int32Array;
@@ -104,6 +114,8 @@ class UringDriver extends SocketDriver {
     const descriptors = new Int32Array(checkNative<ArrayBuffer>(table, "allocate the descriptor table"));
     super(options, events, { native, slots, pool, inverted, source: ring, acceptor: uringAcceptor(ring), descriptors });
     this.#ring = ring;
+    this.ringDescriptor = ring.descriptor;
+    this.#wake = options.wake;
     this.#pending = new Int32Array(options.connectionsMax);
     this.operations = new UringOperations(ring, {
       changed: () => this.updateKeepAlive(),
@@ -267,6 +279,14 @@ class UringDriver extends SocketDriver {
     if (fd >= 0 && !isQueued) this.native.closeDescriptor(fd);
   }
 
+  // --- other threads' rings
+
+  tellRing(descriptor: number, number: number): boolean {
+    if (this.isShutDown || !TELLS_RINGS) return false;
+    submitRingMessage(this.#ring, descriptor, packUserData(KIND_UNTOLD, number));
+    return true;
+  }
+
   // --- one turn
 
   protected runCompletions(): void {
@@ -340,6 +360,13 @@ class UringDriver extends SocketDriver {
       case KIND_BELL:
         // The ring rang; all that is to do is to watch on, should the kernel have stopped for want of room.
         if ((flags & IORING_CQE_F_MORE) === 0 && result >= 0) this.watchDoorbell(generation);
+        return;
+      case KIND_TOLD:
+        // The turn then finds the doorbell rung, as if somebody had written to it.
+        if (this.#wake !== undefined) bellOf(this.#wake.doorbell).ring();
+        return;
+      case KIND_UNTOLD:
+        this.#wake?.untold?.(slot);
         return;
       default:
         return;

@@ -3,7 +3,7 @@
 import { createDriver } from "../driver/choose.js";
 import type { Driver, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
-import { withMessages } from "../messages/shard-messages.js";
+import { forMessages, withMessages } from "../messages/shard-messages.js";
 import { withoutListening } from "../node/listen-guard.js";
 import { nodeServiceOf } from "../node/node-service.js";
 import { AccessLog } from "../observe/access-log.js";
@@ -75,7 +75,9 @@ async function load(assignment: ShardAssignment): Promise<ShardService> {
   }
   const server = new HttpServer(exported, {
     createDriver: (options, events) =>
-      createDriver(assignment.driver, { ...options, wake: withMessages(shardWake(assignment.scheduler)) }, events),
+      forMessages(
+        createDriver(assignment.driver, { ...options, wake: withMessages(shardWake(assignment.scheduler)) }, events),
+      ),
     limits: { ...poolLimitsFor(assignment.memory.servicePoolBytes), ...limits },
     sizes: assignment.sizes,
     ...(assignment.accessLog

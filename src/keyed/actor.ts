@@ -3,7 +3,7 @@
  *
  * Modelled on the virtual actors of Orleans: an instance comes to be at its first call, and is put away when it is idle.
  */
-import { RingloomError } from "../errors.js";
+import { isCloneRefusal, notCloneable, RingloomError } from "../errors.js";
 import { monotonicMs } from "../observe/monotonic.js";
 import { callFailed } from "../runtime/boundary-errors.js";
 import { fromThrownRecord } from "../scheduler/error-codec.js";
@@ -46,7 +46,7 @@ export type Actor<Instance> = (key: string, options?: ActorCallOptions) => Actor
  * Registers an actor under a name that is the same on all shards. Call it at the module's top level. A key belongs to one shard; its instance of `Class` lives there, and runs
  * one call at a time, async ones to their end. Arguments and results are structured clones, on the owning shard too.
  *
- * The calls reject with `ERR_RINGLOOM_OVERLOADED` when the key's mailbox or the shard is full, `ERR_RINGLOOM_CALL_FAILED` with what the method or `load` threw as its cause,
+ * The calls reject with `ERR_RINGLOOM_OVERLOADED` when the key's mailbox or the shard is full, `ERR_RINGLOOM_CALL_FAILED` with what the method or `load` threw as its cause, `ERR_RINGLOOM_NOT_CLONEABLE`,
  * `ERR_RINGLOOM_THREAD_LOST` when the owning shard died meanwhile, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_CLOSED`, `ERR_RINGLOOM_NO_SUCH_FUNCTION`, `ERR_RINGLOOM_WRONG_THREAD`.
  *
  * In a program without shards all keys belong to the main thread.
@@ -152,7 +152,7 @@ function clone<Value>(value: Value): Value {
   try {
     return structuredClone(value);
   } catch (error) {
-    throw callFailed(error);
+    throw isCloneRefusal(error) ? notCloneable("actor", error.message, error) : callFailed(error);
   }
 }
 

@@ -4,10 +4,13 @@
  * `sharedCache()` is not async, so the thread that asks waits on a word until it is answered; this side never waits.
  */
 import type { MessagePort } from "node:worker_threads";
+import { log } from "../observe/log.js";
 import { type CacheShape, cacheLength } from "../shared/cache-layout.js";
 import { buryCacheThread } from "../shared/cache-table.js";
 import { SharedWords } from "../shared/words.js";
 import { type CacheBounds, cacheShape } from "./cache-size.js";
+
+const MIB = 2 ** 20;
 
 /** Caches that a server may have. */
 export const CACHES_MAX = 64;
@@ -25,6 +28,12 @@ export type CacheAnswer =
   | { readonly memory: SharedArrayBuffer; readonly shape: CacheShape; readonly thread: number }
   | { readonly refused: string };
 
+/** What the desk is told of its server. */
+export interface CacheDeskOptions {
+  /** Memory that caches may take before the operator hears of it. Default: any. */
+  readonly spareBytes?: number | undefined;
+}
+
 interface Cache {
   readonly bounds: CacheBounds;
   readonly shape: CacheShape;
@@ -35,6 +44,12 @@ interface Cache {
 /** See the top of the file. */
 export class CacheDesk {
   readonly #caches = new Map<string, Cache>();
+  readonly #spareBytes: number;
+  #bytes = 0;
+
+  constructor({ spareBytes = Number.POSITIVE_INFINITY }: CacheDeskOptions = {}) {
+    this.#spareBytes = spareBytes;
+  }
 
   /** Answers, and keeps the thread's number for it until the port closes. */
   accept(port: MessagePort, { name, bounds, bell }: CacheAsk): void {
@@ -71,6 +86,15 @@ export class CacheDesk {
     const memory = new SharedArrayBuffer(cacheLength(shape) * Int32Array.BYTES_PER_ELEMENT);
     const cache: Cache = { bounds, shape, memory, threads: new Set() };
     this.#caches.set(name, cache);
+    this.#bytes += memory.byteLength;
+    // Once it is used the process may cross its container's limit, and is killed without a word then.
+    if (this.#bytes > this.#spareBytes) {
+      log.warn("shared caches may take more memory than the budget has to spare: lower maxBytes or --heap-mib", {
+        cache: name,
+        cachesMib: Math.ceil(this.#bytes / MIB),
+        spareMib: Math.max(0, Math.floor(this.#spareBytes / MIB)),
+      });
+    }
     return cache;
   }
 }

@@ -4,6 +4,7 @@
  *     entry: [slot + 1, units | hash, key bytes, value bytes, expiry low, expiry high, 0] key, value
  */
 import { assert } from "../assert.js";
+import { notCloneable } from "../errors.js";
 import { monotonicMs } from "../observe/monotonic.js";
 import { Decoder } from "../scheduler/decoder.js";
 import { ENCODE_FULL, Encoder, NOT_ENCODABLE } from "../scheduler/encoder.js";
@@ -109,7 +110,7 @@ export class CacheEntries {
     return this.table.stampOf(segment, bucket);
   }
 
-  /** Puts a value in. False when there is no room for it; what the key had is gone then too. Throws a TypeError for what cannot be encoded. */
+  /** Puts a value in. False when there is no room for it; what the key had is gone then too. Throws `ERR_RINGLOOM_NOT_CLONEABLE` for what cannot be encoded. */
   put(key: string, value: unknown, options: PutOptions): boolean {
     const scratch = this.#scratch ?? makeScratch(SCRATCH_BYTES);
     this.#scratch = undefined;
@@ -123,7 +124,7 @@ export class CacheEntries {
         end = own.encoder.encode(value, keyBytes, own.bytes.length);
       }
       if (end === NOT_ENCODABLE)
-        throw new TypeError(`Cannot cache the value of ${JSON.stringify(key)}: it is not plain data`);
+        throw notCloneable("sharedCache", `the value of ${JSON.stringify(key)} is not plain data`);
       const isWritten =
         end !== ENCODE_FULL &&
         end + HEADER_BYTES <= this.#entryBytesMax &&

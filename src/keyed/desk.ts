@@ -2,6 +2,7 @@
 import type { MessagePort } from "node:worker_threads";
 import { relaySignals } from "../runtime/signal-relay.js";
 import { type CacheAsk, CacheDesk } from "./cache-desk.js";
+import { type CacheAsk, CacheDesk, type CacheDeskOptions } from "./cache-desk.js";
 import { OnceDesk } from "./once-desk.js";
 import { type StructureAsk, StructureDesk } from "./structure-desk.js";
 import { TenureDesk } from "./tenure-desk.js";
@@ -20,6 +21,11 @@ export class Desk {
   readonly #tenure = new TenureDesk();
   readonly #caches = new CacheDesk();
   readonly #structures = new StructureDesk();
+  readonly #caches: CacheDesk;
+
+  constructor(options: CacheDeskOptions = {}) {
+    this.#caches = new CacheDesk(options);
+  }
 
   obey(request: DeskRequest): void {
     switch (request.want) {

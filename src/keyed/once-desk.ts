@@ -7,7 +7,6 @@
 import type { MessagePort } from "node:worker_threads";
 import { Boundary } from "../runtime/boundary.js";
 import type { BoundaryContext } from "../runtime/boundary-server.js";
-import type { ThrownRecord } from "../scheduler/error-codec.js";
 import type { OnceAnswer, OnceAsk } from "./once-messages.js";
 
 /** Keys that may have a value or be made. */
@@ -55,7 +54,7 @@ export class OnceDesk {
   #obey(line: Line, ask: OnceAsk, { signal }: BoundaryContext): OnceAnswer | Promise<OnceAnswer> {
     if ("claim" in ask) return this.#claim(line, ask.claim, signal);
     if ("made" in ask) this.#made(line, ask.made, ask.value);
-    else this.#failed(line, ask.failed, ask.thrown);
+    else this.#failed(line, ask.failed, "thrown" in ask ? { thrown: ask.thrown } : { uncloneable: ask.uncloneable });
     return { run: true };
   }
 
@@ -84,11 +83,11 @@ export class OnceDesk {
     this.#answerAll(entry, { value });
   }
 
-  #failed(line: Line, key: string, thrown: ThrownRecord): void {
+  #failed(line: Line, key: string, answer: OnceAnswer): void {
     const entry = this.#entries.get(key);
     if (entry?.maker !== line) return;
     this.#entries.delete(key);
-    this.#answerAll(entry, { thrown });
+    this.#answerAll(entry, answer);
   }
 
   #answerAll(entry: Entry, answer: OnceAnswer): void {

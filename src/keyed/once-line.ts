@@ -1,6 +1,6 @@
 /** A shard's line to the desk where values are made once (`once-desk.ts`). Each key is asked for once at a time, and the answer shared among this thread's callers. */
 import { assert } from "../assert.js";
-import { RingloomError } from "../errors.js";
+import { isCloneRefusal, notCloneable, RingloomError } from "../errors.js";
 import { Boundary } from "../runtime/boundary.js";
 import { callFailed } from "../runtime/boundary-errors.js";
 import { fromThrownRecord, toThrownRecord } from "../scheduler/error-codec.js";
@@ -37,6 +37,7 @@ export class OnceLine {
     const answer = await this.#ask({ claim: key });
     if ("value" in answer) return answer.value;
     if ("thrown" in answer) throw callFailed(fromThrownRecord(answer.thrown));
+    if ("uncloneable" in answer) throw notCloneable(this.#operation, answer.uncloneable);
     if ("full" in answer) {
       throw new RingloomError(
         "ERR_RINGLOOM_OVERLOADED",
@@ -44,13 +45,27 @@ export class OnceLine {
         { operation: this.#operation, details: { key } },
       );
     }
-    let value: unknown;
+    return this.#make(key, make);
+  }
+
+  async #make(key: string, make: () => unknown): Promise<unknown> {
+    let made: unknown;
     try {
-      // A clone here too, so that a value is the same on all shards.
-      value = structuredClone(await make());
+      made = await make();
     } catch (error) {
       await this.#ask({ failed: key, thrown: toThrownRecord(error) });
       throw callFailed(error);
+    }
+    let value: unknown;
+    try {
+      // A clone here too, so that a value is the same on all shards.
+      value = structuredClone(made);
+    } catch (error) {
+      const isRefusal = isCloneRefusal(error);
+      await this.#ask(
+        isRefusal ? { failed: key, uncloneable: error.message } : { failed: key, thrown: toThrownRecord(error) },
+      );
+      throw isRefusal ? notCloneable(this.#operation, error.message, error) : callFailed(error);
     }
     await this.#ask({ made: key, value });
     return value;

@@ -8,7 +8,9 @@ export type OnceAsk =
   /** The value that this shard was told to make. */
   | { readonly made: string; readonly value: unknown }
   /** It could not be made. */
-  | { readonly failed: string; readonly thrown: ThrownRecord };
+  | { readonly failed: string; readonly thrown: ThrownRecord }
+  /** It cannot be cloned; V8's sentence about it. */
+  | { readonly failed: string; readonly uncloneable: string };
 
 /** To a shard. */
 export type OnceAnswer =
@@ -16,5 +18,6 @@ export type OnceAnswer =
   | { readonly run: true }
   | { readonly value: unknown }
   | { readonly thrown: ThrownRecord }
+  | { readonly uncloneable: string }
   /** There is no room for another key. */
   | { readonly full: number };

@@ -28,7 +28,7 @@ const line = new OnceLine(OPERATION, "once");
  * process lives. When `make` throws, all that wait reject and the next caller tries again. When its thread is lost, another shard that waits runs its own `make`.
  *
  * In a program without shards it is the same on the main thread.
- * @throws RingloomError `ERR_RINGLOOM_CALL_FAILED` with what `make` threw, or what cannot be cloned, as its cause; `ERR_RINGLOOM_OVERLOADED` with 10,000 keys,
+ * @throws RingloomError `ERR_RINGLOOM_CALL_FAILED` with what `make` threw as its cause; `ERR_RINGLOOM_NOT_CLONEABLE` when it cannot be copied; `ERR_RINGLOOM_OVERLOADED` with 10,000 keys,
  * `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_WRONG_THREAD` on a thread that belongs to no server.
  * @example
  * ```ts

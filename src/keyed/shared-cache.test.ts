@@ -87,8 +87,9 @@ describe("SharedCache", () => {
 
   test("rejects what cannot be a key, a value or an option", async () => {
     const cache = sharedCache("bad");
-    for (const value of [undefined, () => 1, Symbol("s"), new (class A {})()])
-      assert.throws(() => cache.set("key", value), TypeError);
+    assert.throws(() => cache.set("key", undefined), TypeError);
+    for (const value of [() => 1, Symbol("s"), new (class A {})(), new SharedArrayBuffer(4)])
+      assert.throws(() => cache.set("key", value), { code: "ERR_RINGLOOM_NOT_CLONEABLE" });
     assert.throws(() => cache.get(1 as never), TypeError);
     assert.throws(() => cache.get("k".repeat(5_000)), TypeError);
     assert.throws(() => cache.set("key", 1, { ttlMs: -1 }), { code: "ERR_RINGLOOM_INVALID_OPTION" });
@@ -166,14 +167,37 @@ describe("SharedCache", () => {
 
   test("getOrLoad() does not keep what was deleted while it was loaded", async () => {
     const cache = sharedCache<number>("stale");
-    let go: (value: number) => void = () => undefined;
+    let go: ((value: number) => void) | undefined;
     const loading = cache.getOrLoad("key", () => new Promise<number>((resolve) => (go = resolve)));
-    await sleep(20);
+    while (go === undefined) await sleep(1);
     assert.equal(cache.delete("key"), false);
     go(1);
     assert.equal(await loading, 1);
     assert.equal(cache.get("key"), undefined);
     assert.equal(cache.stats.refused, 1);
+  });
+
+  test("getOrLoad() after a deletion loads anew, and does not join what was begun before it", async () => {
+    const cache = sharedCache<string>("deleted");
+    let loads = 0;
+    const goes: ((value: string) => void)[] = [];
+    const load = (): Promise<string> => {
+      loads += 1;
+      return new Promise((resolve) => goes.push(resolve));
+    };
+    const before = cache.getOrLoad("key", load);
+    while (loads < 1) await sleep(1);
+    cache.delete("key");
+    const after = cache.getOrLoad("key", load);
+    const joined = cache.getOrLoad("key", load);
+    const endMs = performance.now() + 10_000;
+    while (loads < 2 && performance.now() < endMs) await sleep(1);
+    assert.equal(loads, 2);
+    goes[1]?.("new");
+    assert.deepEqual([await after, await joined], ["new", "new"]);
+    goes[0]?.("old");
+    assert.equal(await before, "old");
+    assert.equal(cache.get("key"), "new", "what was begun before the deletion is not kept");
   });
 });
 

@@ -6,7 +6,8 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { RingloomError } from "../errors.js";
 import type { CacheAnswer } from "./cache-desk.js";
-import { CACHE_COUNTS, CacheEntries } from "./cache-entries.js";
+import { CACHE_COUNTS, CacheEntries, type PutOptions } from "./cache-entries.js";
+import { noteCache, type SharedCacheCounts } from "./cache-figures.js";
 import { type CacheBounds, checkCacheOptions, invalidCache, type SharedCacheOptions } from "./cache-size.js";
 import { sendToDesk } from "./desk-line.js";
 import { OnceLine } from "./once-line.js";
@@ -36,22 +37,10 @@ export interface CacheLoadOptions extends CacheEntryOptions {
 }
 
 /**
- * What all threads did with a cache. Each counter of each thread wraps at 2 ** 32.
+ * What all threads did with a cache, and what is in it.
  * @experimental
  */
-export interface SharedCacheStats {
-  readonly hits: number;
-  readonly misses: number;
-  readonly sets: number;
-  readonly deletes: number;
-  /** Loads that `getOrLoad` began. */
-  readonly loads: number;
-  /** Entries that made room for others. */
-  readonly evictions: number;
-  /** Entries that were found when their time was over. */
-  readonly expired: number;
-  /** Values that were not taken: too large, or another thread was in the way. */
-  readonly refused: number;
+export interface SharedCacheStats extends SharedCacheCounts {
   /** Entries now, those included whose time is over. */
   readonly entries: number;
 }
@@ -83,7 +72,7 @@ export class SharedCache<Value> {
 
   /**
    * Puts a value in, for all shards. Returns false when it was not taken, because it is too large (a quarter of a segment; 1 MiB in a cache of 64) or another thread is in the way; the key has no value then.
-   * @throws TypeError For undefined, and for what the codec of tasks does not carry: functions, instances of classes, cycles.
+   * @throws TypeError For undefined. RingloomError `ERR_RINGLOOM_NOT_CLONEABLE` for what the compact form does not carry: functions, instances of classes, cycles, shared memory.
    */
   set(key: string, value: Value, options: CacheEntryOptions = {}): boolean {
     checkKey(key);
@@ -129,7 +118,9 @@ export class SharedCache<Value> {
     if (!(timeoutMs >= 0))
       throw this.#failed("ERR_RINGLOOM_INVALID_OPTION", `timeoutMs is ${timeoutMs}, not 0 or more`);
     if (signal?.aborted === true) throw this.#failed("ERR_RINGLOOM_ABORTED", "it was given up", signal.reason);
-    const value = flights.value(`${this.name}\0${key}`, () => this.#load(key, load, ttlMs));
+    // With the stamp, so that who asks after a deletion does not get what was begun to load before it.
+    const stamp = this.#entries.stampOf(key);
+    const value = flights.value(`${this.name}\0${key}\0${stamp}`, () => this.#load(key, load, { ttlMs, stamp }));
     const loaded = await within(value, {
       signal,
       timeoutMs,
@@ -140,11 +131,17 @@ export class SharedCache<Value> {
     return structuredClone(loaded) as Value;
   }
 
-  /** What all threads did with it. Counts the entries, so it is not for every request. */
+  /** What all threads did with it. Counts the entries, so it is not for every request; {@link counts} is. */
   get stats(): SharedCacheStats {
     const { table } = this.#entries;
     let entries = 0;
     for (const place of this.#places()) if (table.isTaken(place)) entries += 1;
+    return { ...this.counts, entries };
+  }
+
+  /** What all threads did with it, as `runtimeStats().caches` shows it. */
+  get counts(): SharedCacheCounts {
+    const { table } = this.#entries;
     const total = (name: keyof typeof CACHE_COUNTS): number => table.total(CACHE_COUNTS[name]);
     return {
       hits: total("hits"),
@@ -155,20 +152,18 @@ export class SharedCache<Value> {
       evictions: total("evictions"),
       expired: total("expired"),
       refused: total("refused"),
-      entries,
     };
   }
 
-  async #load(key: string, load: (key: string) => Value | Promise<Value>, ttlMs: number): Promise<Value> {
+  async #load(key: string, load: (key: string) => Value | Promise<Value>, options: PutOptions): Promise<Value> {
     const entries = this.#entries;
-    const stamp = entries.stampOf(key);
     // Another shard may have loaded it between the miss and now.
     const found = entries.get(key);
     if (found !== undefined) return found as Value;
     entries.table.count(CACHE_COUNTS.loads);
     const value = await load(key);
     if (value === undefined) return value;
-    const isIn = entries.put(key, value, { ttlMs, stamp });
+    const isIn = entries.put(key, value, options);
     entries.table.count(isIn ? CACHE_COUNTS.sets : CACHE_COUNTS.refused);
     return value;
   }
@@ -229,13 +224,17 @@ export function sharedCache<Value = unknown>(name: string, options: SharedCacheO
       throw invalidCache(name, "it is open here with other options");
     return known.cache as SharedCache<Value>;
   }
-  const { entries, port } = open(name, bounds);
+  const { entries, port, bytes } = open(name, bounds);
   const cache = new SharedCache<Value>(name, bounds.ttlMs, entries);
   opened.set(name, { cache: cache as SharedCache<unknown>, bounds, port });
+  noteCache(name, () => ({ ...cache.counts, bytes }));
   return cache;
 }
 
-function open(name: string, bounds: CacheBounds): { readonly entries: CacheEntries; readonly port: MessagePort } {
+function open(
+  name: string,
+  bounds: CacheBounds,
+): { readonly entries: CacheEntries; readonly port: MessagePort; readonly bytes: number } {
   const { port1, port2 } = new MessageChannel();
   const bell = new Int32Array(new SharedArrayBuffer(4));
   sendToDesk("sharedCache", { want: "cache", port: port2, ask: { name, bounds, bell } });
@@ -254,7 +253,8 @@ function open(name: string, bounds: CacheBounds): { readonly entries: CacheEntri
     );
   }
   if ("refused" in answer) throw invalidCache(name, answer.refused);
-  return { entries: new CacheEntries(answer.memory, answer.shape, answer.thread), port: port1 };
+  const { memory, shape, thread } = answer;
+  return { entries: new CacheEntries(memory, shape, thread), port: port1, bytes: memory.byteLength };
 }
 
 function checkKey(key: unknown): void {

@@ -17,6 +17,8 @@ export interface MessageKeeperOptions {
   readonly driver: DriverName;
   /** Messages of each lane. */
   readonly messagesMax: number;
+  /** See `MemoryBudget.messageBytes`. */
+  readonly bytesMax?: number;
   readonly hotThreshold: number;
   /** Those that the shards' drivers may answer to. */
   readonly schedulerDoorbells: readonly Doorbell[];
@@ -32,8 +34,8 @@ export class MessageKeeper {
   #isClosed = false;
 
   constructor(options: MessageKeeperOptions) {
-    const { shards, driver, messagesMax, hotThreshold, schedulerDoorbells } = options;
-    const { words, shape } = createMessageWords(shards, messagesMax);
+    const { shards, driver, messagesMax, bytesMax, hotThreshold, schedulerDoorbells } = options;
+    const { words, shape } = createMessageWords({ shards, messagesMax, bytesMax });
     const slots = shards * shape.slotsPerShard;
     const doorbells = createDoorbells(slots, () => driver);
     this.#share = { words, shape, doorbells, schedulerDoorbells, hotThreshold };

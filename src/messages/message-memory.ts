@@ -1,6 +1,6 @@
 /** The shared memory of messages between shards, and what each thread is told about it. */
 import { MESSAGE_BYTES_MAX, MESSAGES_MAX } from "../constants.js";
-import type { Doorbell } from "../driver/contract.js";
+import type { Doorbell, Driver } from "../driver/contract.js";
 import { ringDoorbell } from "../driver/doorbell.js";
 import { type MessageShape, MessageSpace, messageLength } from "../shared/message-space.js";
 import { SharedWords } from "../shared/words.js";
@@ -14,6 +14,7 @@ const LANES_BYTES_MAX = 512 * 1024 * 1024;
 export const VALUE_UNIT_WORDS = 16;
 /** Units of a chunk: the largest block. */
 export const VALUE_CHUNK_UNITS = MESSAGE_BYTES_MAX / (VALUE_UNIT_WORDS * Int32Array.BYTES_PER_ELEMENT);
+const CHUNK_WORDS = VALUE_CHUNK_UNITS * VALUE_UNIT_WORDS;
 const CHUNKS = 16;
 /** With many shards each has less. */
 const CHUNKS_OF_MANY = 4;
@@ -37,34 +38,67 @@ export interface MessageAssignment extends MessageShare {
   readonly slot: number;
 }
 
-/** Makes the words for so many shards whose lanes hold `messagesMax` messages each, less where that would take too much. */
-export function createMessageWords(
-  shards: number,
-  messagesMax: number,
-): { readonly words: SharedArrayBuffer; readonly shape: MessageShape } {
-  const chunks = shards > MANY_SHARDS ? CHUNKS_OF_MANY : CHUNKS;
+/** How large the messages of a server may be. */
+export interface MessageSize {
+  readonly shards: number;
+  /** Messages of each lane; they hold less where that would take too much. */
+  readonly messagesMax: number;
+  /** What lanes and values together may take; each thread has room for one of the largest values all the same. Default: as much as they can use. */
+  readonly bytesMax?: number | undefined;
+}
+
+/** Bytes of the messages' memory. The kernel backs what was used. */
+export function messageBytes(size: MessageSize): number {
+  return messageLength(shapeOf(size)) * Int32Array.BYTES_PER_ELEMENT;
+}
+
+/** Makes the memory. */
+export function createMessageWords(size: MessageSize): {
+  readonly words: SharedArrayBuffer;
+  readonly shape: MessageShape;
+} {
+  const shape = shapeOf(size);
+  return { words: new SharedArrayBuffer(messageLength(shape) * Int32Array.BYTES_PER_ELEMENT), shape };
+}
+
+function shapeOf({ shards, messagesMax, bytesMax = Number.POSITIVE_INFINITY }: MessageSize): MessageShape {
   const shapeFor = (capacity: number, valueWords: number): MessageShape => ({
     base: 0,
     shards,
     slotsPerShard: SLOTS_PER_SHARD,
     capacity,
+    hotCapacity: capacity,
     valueWords,
   });
   let capacity = Math.min(messagesMax, MESSAGES_MAX);
   while (capacity > 2 && messageLength(shapeFor(capacity, 0)) * Int32Array.BYTES_PER_ELEMENT > LANES_BYTES_MAX) {
     capacity /= 2;
   }
-  const shape = shapeFor(capacity, chunks * VALUE_CHUNK_UNITS * VALUE_UNIT_WORDS);
-  return { words: new SharedArrayBuffer(messageLength(shape) * Int32Array.BYTES_PER_ELEMENT), shape };
+  let chunks = shards > MANY_SHARDS ? CHUNKS_OF_MANY : CHUNKS;
+  let shape = shapeFor(capacity, chunks * CHUNK_WORDS);
+  while (chunks > 1 && messageLength(shape) * Int32Array.BYTES_PER_ELEMENT > bytesMax) {
+    chunks -= 1;
+    shape = shapeFor(capacity, chunks * CHUNK_WORDS);
+  }
+  return shape;
 }
+
+/** A driver that reaches other threads through their rings. */
+export type RingTeller = Required<Pick<Driver, "tellRing" | "ringDescriptor">>;
 
 /** Rings the threads of all slots. */
 export class MessageRinger {
   /** Rings so far. */
   rings = 0;
+  /** Messages to other threads' rings so far. */
+  ringMessages = 0;
+  /** This thread's driver, while it has one that can. */
+  teller: RingTeller | undefined;
   readonly #space: MessageSpace;
   readonly #share: MessageShare;
   readonly #loopBells: readonly Doorbell[];
+  /** Slots whose thread was ever told by its ring. */
+  readonly #told = new Set<number>();
 
   constructor(space: MessageSpace, share: MessageShare) {
     this.#space = space;
@@ -76,6 +110,22 @@ export class MessageRinger {
   ring(slot: number): void {
     this.rings += 1;
     ringDoorbell(this.doorbellOf(slot));
+  }
+
+  /** Makes the thread of a slot look, through its ring where both threads have one: that leaves at the end of this turn and costs no system call of its own. */
+  tell(slot: number): void {
+    const ring = this.teller === undefined ? -1 : this.#space.ringOf(slot);
+    const isTold = ring >= 0 && ring !== this.teller?.ringDescriptor && this.teller?.tellRing(ring, slot) === true;
+    if (!isTold) return this.ring(slot);
+    this.ringMessages += 1;
+    this.#told.add(slot);
+  }
+
+  /** This thread's driver has ended, perhaps before its last messages to other rings had left: those threads are rung. */
+  endTelling(): void {
+    this.teller = undefined;
+    for (const slot of this.#told) this.ring(slot);
+    this.#told.clear();
   }
 
   /** The doorbell that reaches the thread of a slot now. */

@@ -8,9 +8,9 @@ import { MESSAGES_PER_TURN_MAX } from "../constants.js";
 import { reportError } from "../driver/report-error.js";
 import type { RingloomError } from "../errors.js";
 import { LaneReceiver } from "../shared/lane.js";
-import type { MessageSpace } from "../shared/message-space.js";
+import type { LaneKind, MessageSpace, Wanted } from "../shared/message-space.js";
 import { Fifo } from "./fifo.js";
-import { invalidArgument, messagesClosed, waitAborted } from "./message-errors.js";
+import { invalidArgument, messagesClosed, overloaded, waitAborted } from "./message-errors.js";
 import type { MessageRinger } from "./message-memory.js";
 import { TAG_BITS, TAG_MAX } from "./sending.js";
 import type { ValueReader } from "./value-blocks.js";
@@ -41,6 +41,11 @@ export interface WaitOptions {
 
 type Handler = (message: ShardMessage) => unknown;
 
+/** Messages in a row from one lane: to look at all the others for each costs more than the message. */
+const BURST_MAX = 16;
+/** Callers of `nextEvent`, or of one `nextHotCount`, that may wait at once. */
+const WAITERS_MAX = 10_000;
+
 /** Receives for one thread. */
 export class MessageReceiving {
   received = 0;
@@ -49,9 +54,11 @@ export class MessageReceiving {
   readonly #ringer: MessageRinger;
   readonly #reader: ValueReader;
   readonly #waiting = new Fifo<Waiter<ShardMessage>>();
-  /** By slot of the sender; none while another thread has the role. */
+  /** By slot of the sender, and behind those the hot ones as soon as there are any; none while another thread has the role. */
   #lanes: LaneReceiver[] = [];
-  #next = 0;
+  /** The lane that is looked at, and how many messages in a row came from it. */
+  #at = 0;
+  #inBurst = 0;
   #handler: Handler | undefined;
   /** Messages that callers of `nextEvent` have found there since the event loop last turned. */
   #inARow = 0;
@@ -67,12 +74,16 @@ export class MessageReceiving {
 
   /** This thread has the role from now on: a lane begins where its last receiver has left it. */
   begin(): void {
-    const shard = this.#space.shardOf(this.#slot);
-    this.#lanes = Array.from(
-      { length: this.#space.slots },
-      (_, sender) => new LaneReceiver(this.#space.words, this.#space.lane(sender, shard)),
-    );
+    this.#lanes = this.#openLanes("usual");
     this.deliver();
+  }
+
+  #openLanes(kind: LaneKind): LaneReceiver[] {
+    const shard = this.#space.shardOf(this.#slot);
+    return Array.from(
+      { length: this.#space.slots },
+      (_, sender) => new LaneReceiver(this.#space.words, this.#space.lane(sender, shard, kind)),
+    );
   }
 
   /** This thread takes nothing any more. Whoever waits is told. */
@@ -99,7 +110,7 @@ export class MessageReceiving {
   /** The same without a bound for one turn: the thread is about to end, and there is no next one. */
   deliverRest(): void {
     const { slots, shape } = this.#space;
-    for (let left = slots * shape.capacity; left > 0 && this.#isWanted; left--) {
+    for (let left = slots * (shape.capacity + shape.hotCapacity); left > 0 && this.#isWanted; left--) {
       const message = this.#take();
       if (message === undefined) return;
       this.#hand(message);
@@ -113,6 +124,13 @@ export class MessageReceiving {
     const message = this.#mayTakeAtOnce(signal) ? this.#take() : undefined;
     if (message !== undefined && ++this.#inARow === MESSAGES_PER_TURN_MAX) this.#continueLater();
     return message === undefined ? waitIn(this.#waiting, { operation: "nextEvent", signal }) : Promise.resolve(message);
+  }
+
+  /** See `shard.tryNextEvent`. */
+  tryNextEvent(): ShardMessage | undefined {
+    if (this.#handler !== undefined) throw handlerIsSet("tryNextEvent");
+    if (this.#isClosed) throw messagesClosed("tryNextEvent");
+    return this.#waiting.length === 0 ? this.#take() : undefined;
   }
 
   /** See `shard.onMessage`. */
@@ -157,24 +175,45 @@ export class MessageReceiving {
     }
   }
 
-  /** The next message of the lanes in turn. Undefined says that all were seen empty, so that the next message of each rings. */
+  /** The next message of the lanes in turn, a few of each. Undefined says that all were seen empty, so that the next message of each rings. */
   #take(): ShardMessage | undefined {
-    const count = this.#lanes.length;
-    for (let looked = 0; looked < count; looked++) {
-      const sender = this.#next;
-      this.#next = sender + 1 === count ? 0 : sender + 1;
-      const lane = this.#lanes[sender]!;
-      if (!lane.next()) continue;
-      const message = this.#read(sender, lane);
-      lane.release();
-      if (this.#space.wants(sender, this.#space.shardOf(this.#slot))) this.#ringer.ring(sender);
-      if (message !== undefined) {
-        this.received += 1;
-        return message;
+    // One more than there are: the first is seen at its end too, if it was left because it had given enough.
+    for (let left = this.#lanes.length + 1; left > 0; left--) {
+      const lane = this.#lanes[this.#at];
+      while (lane !== undefined && this.#inBurst < BURST_MAX && lane.next()) {
+        this.#inBurst += 1;
+        const message = this.#release(lane, this.#at);
+        if (message !== undefined) return message;
+        left = this.#lanes.length + 1;
       }
-      looked = -1;
+      if (this.#turn()) left = this.#lanes.length + 1;
     }
     return undefined;
+  }
+
+  /** Goes on to the next lane. True when there are more lanes than before. */
+  #turn(): boolean {
+    this.#inBurst = 0;
+    this.#at += 1;
+    if (this.#at < this.#lanes.length) return false;
+    this.#at = 0;
+    const isOpen = this.#lanes.length !== this.#space.slots;
+    if (isOpen || !this.#space.usesHot(this.#space.shardOf(this.#slot))) return false;
+    this.#lanes.push(...this.#openLanes("hot"));
+    return true;
+  }
+
+  /** Gives back the cell of the message that was taken from a lane; undefined when that cannot be read. */
+  #release(lane: LaneReceiver, index: number): ShardMessage | undefined {
+    const { slots } = this.#space;
+    const kind = index < slots ? "usual" : "hot";
+    const sender = index < slots ? index : index - slots;
+    const message = this.#read(sender, lane);
+    lane.release();
+    const taken: Wanted = { position: lane.position, kind };
+    if (this.#space.wantsBefore(sender, this.#space.shardOf(this.#slot), taken)) this.#ringer.ring(sender);
+    if (message !== undefined) this.received += 1;
+    return message;
   }
 
   #read(sender: number, { first, second }: LaneReceiver): ShardMessage | undefined {
@@ -192,6 +231,9 @@ export class MessageReceiving {
 export function waitIn<Item>(queue: Fifo<Waiter<Item>>, { operation, signal }: WaitOptions): Promise<Item> {
   return new Promise<Item>((resolve, reject) => {
     if (signal?.aborted === true) return reject(waitAborted(operation, signal.reason));
+    if (queue.length >= WAITERS_MAX) {
+      return reject(overloaded(operation, `${WAITERS_MAX} callers wait`, { waitersMax: WAITERS_MAX }));
+    }
     const onAbort = (): void => {
       queue.remove(waiter);
       reject(waitAborted(operation, signal?.reason));

@@ -7,7 +7,7 @@ import type { RingloomError } from "../errors.js";
 import { HotCounterSender } from "../shared/hot-counter.js";
 import { SUM_MAX } from "../shared/lane.js";
 import { MessageLine } from "../shared/message-line.js";
-import { CLOSED, HOT_TAGS, type MessageSpace } from "../shared/message-space.js";
+import { CLOSED, HOT_TAGS, type LaneKind, type MessageSpace } from "../shared/message-space.js";
 import { Fifo } from "./fifo.js";
 import { invalidArgument, messagesClosed, overloaded, receiverClosed, receiverLost } from "./message-errors.js";
 import type { MessageAssignment, MessageRinger } from "./message-memory.js";
@@ -21,6 +21,8 @@ export const TAG_BITS = 16;
 const RETRY_MS = 1;
 /** What a hot counter may hold back. */
 const OWED_MAX = 2 ** 52;
+/** Flushes that may wait at once. */
+const FLUSHES_MAX = 1_024;
 
 /** What one thread's sending has come to. */
 export interface SendingCounts {
@@ -33,6 +35,10 @@ export interface SendingCounts {
   hotAdded: number;
   /** Values that the compact codec does not carry. */
   cloned: number;
+  /** Messages that went by a hot lane. */
+  hotSent: number;
+  /** Messages that were to be told by the receiver's ring. */
+  direct: number;
 }
 
 interface Ticket {
@@ -56,9 +62,10 @@ interface Cell {
   readonly isBlock: boolean;
 }
 
-/** What goes to one shard. */
-interface Outlet {
+/** What goes to one shard by one lane. */
+export interface Outlet {
   readonly shard: number;
+  readonly kind: LaneKind;
   readonly line: MessageLine;
   readonly tickets: Fifo<Ticket>;
   readonly blocks: Fifo<LentBlock>;
@@ -67,53 +74,116 @@ interface Outlet {
   hasDropped: boolean;
 }
 
-/** Tags and values. */
-export type Messages = Iterable<readonly [tag: number, value?: unknown]>;
+/**
+ * How a message travels.
+ * @experimental
+ */
+export interface SendOptions {
+  /**
+   * By the hot lane, which has room of its own: a flood of hot messages never takes the room of the others, nor holds them up. Order is kept among the hot ones, and among the others.
+   * Default false.
+   */
+  readonly hot?: boolean;
+  /**
+   * Wakes the receiver by one message from this thread's io_uring to its own (IORING_OP_MSG_RING), at the end of this turn and without a system call of its own; by its doorbell where either has no
+   * ring. For a receiver that is likely to sleep. Default false.
+   */
+  readonly direct?: boolean;
+}
+
+const USUAL: SendOptions = {};
+
+/** A tag and a value. */
+export type Message = readonly [tag: number, value?: unknown];
+
+/** Several of them. */
+export type Messages = Iterable<Message>;
 
 /** Sends for one thread. */
 export class MessageSending {
-  readonly counts: SendingCounts = { sent: 0, failed: 0, backpressured: 0, hotAdded: 0, cloned: 0 };
+  readonly counts: SendingCounts = {
+    sent: 0,
+    failed: 0,
+    backpressured: 0,
+    hotAdded: 0,
+    cloned: 0,
+    hotSent: 0,
+    direct: 0,
+  };
   readonly #space: MessageSpace;
   readonly #assignment: MessageAssignment;
   readonly #ringer: MessageRinger;
+  /** By shard, and behind those the hot ones. */
   readonly #outlets: (Outlet | undefined)[];
   #blocks: ValueBlocks | undefined;
   #isHotFlushDue = false;
+  /** The last flush that waits, and what had been sent when it began. */
+  #lastFlush: { readonly sent: number; readonly done: Promise<void> } | undefined;
+  #flushes = 0;
   #isClosed = false;
 
   constructor(space: MessageSpace, assignment: MessageAssignment, ringer: MessageRinger) {
     this.#space = space;
     this.#assignment = assignment;
     this.#ringer = ringer;
-    this.#outlets = new Array<Outlet | undefined>(space.shape.shards).fill(undefined);
+    this.#outlets = new Array<Outlet | undefined>(2 * space.shape.shards).fill(undefined);
   }
 
-  /** Sends one message, or throws. */
-  sendNoWait(to: number, tag: number, value: unknown): void {
-    this.#sendOne(to, tag, value);
+  /** Sends one message, or throws. Returns where it went. */
+  sendNoWait(to: number, [tag, value]: Message, options: SendOptions = USUAL): Outlet {
+    const outlet = this.#outletFor(to, "send", options.hot === true ? "hot" : "usual");
+    const cell = this.#cellFor(tag, value);
+    // Behind the value, whose getters may send messages too.
+    if (outlet.line.lane.room === 0) {
+      this.#putBack([cell]);
+      throw this.#isFull(outlet, 1);
+    }
+    this.#push(outlet, cell);
+    this.#publish(outlet, 1, options);
+    return outlet;
   }
 
   /** The same; the promise resolves when the shard has taken it. Throws what is wrong at once. */
-  send(to: number, tag: number, value: unknown): Promise<void> {
-    return this.#ticket(this.#sendOne(to, tag, value), 1);
+  send(to: number, message: Message, options?: SendOptions): Promise<void> {
+    return this.#ticket(this.sendNoWait(to, message, options), 1);
   }
 
-  /** Sends messages, all or none of them, or throws. */
-  sendManyNoWait(to: number, messages: Messages): void {
-    this.#sendAll(this.#outletFor(to, "send"), messages);
+  /** Sends messages, all or none of them, or throws. Gives their number. */
+  sendManyNoWait(to: number, messages: Messages, options: SendOptions = USUAL): number {
+    return this.#sendAll(this.#outletFor(to, "send", options.hot === true ? "hot" : "usual"), messages, options);
   }
 
   /** The same; the promise resolves when the shard has taken all of them. Throws what is wrong at once. */
-  sendMany(to: number, messages: Messages): Promise<void> {
-    const outlet = this.#outletFor(to, "send");
-    const count = this.#sendAll(outlet, messages);
+  sendMany(to: number, messages: Messages, options: SendOptions = USUAL): Promise<void> {
+    const outlet = this.#outletFor(to, "send", options.hot === true ? "hot" : "usual");
+    const count = this.#sendAll(outlet, messages, options);
     return count === 0 ? Promise.resolve() : this.#ticket(outlet, count);
   }
 
-  /** Resolves when all shards have taken what was sent to them so far. Rejects also when one has died since the last time, with messages that it had not taken. */
-  async flush(): Promise<void> {
-    if (this.#isClosed) throw messagesClosed("flush");
+  /**
+   * Resolves when all shards have taken what was sent to them so far. Rejects also when one has died since the last time, with messages that it had not taken.
+   * Where nothing was sent since a flush that still waits, it is the same one.
+   */
+  flush(): Promise<void> {
+    if (this.#isClosed) return Promise.reject(messagesClosed("flush"));
     this.#flushHot();
+    const { sent } = this.counts;
+    if (this.#lastFlush?.sent === sent) return this.#lastFlush.done;
+    if (this.#flushes >= FLUSHES_MAX) {
+      return Promise.reject(overloaded("flush", `${FLUSHES_MAX} flushes wait`, { flushesMax: FLUSHES_MAX }));
+    }
+    const flush = { sent, done: this.#flush() };
+    const over = (): void => {
+      this.#flushes -= 1;
+      if (this.#lastFlush === flush) this.#lastFlush = undefined;
+    };
+    this.#flushes += 1;
+    this.#lastFlush = flush;
+    flush.done.then(over, over);
+    return flush.done;
+  }
+
+  async #flush(): Promise<void> {
     const outlets = this.#outlets.filter((outlet) => outlet !== undefined);
     try {
       await Promise.all(outlets.map((outlet) => this.#ticket(outlet, 0)));
@@ -126,7 +196,7 @@ export class MessageSending {
 
   /** Adds to a hot counter of a shard. */
   addHot(to: number, tag: number, amount: number): void {
-    const outlet = this.#outletFor(to, "addHot");
+    const outlet = this.#outletFor(to, "addHot", "usual");
     checkHotTag("addHot", tag);
     if (!Number.isInteger(amount) || amount < 0 || amount > SUM_MAX) {
       throw invalidArgument("addHot", `the amount is ${amount}, no whole number from 0 to ${SUM_MAX}`, { amount });
@@ -161,27 +231,34 @@ export class MessageSending {
     }
   }
 
-  #outletFor(to: number, operation: string): Outlet {
+  #outletFor(to: number, operation: string, kind: LaneKind): Outlet {
     const { shards } = this.#space.shape;
     if (!Number.isInteger(to) || to < 0 || to >= shards) {
       throw invalidArgument(operation, `there is no shard ${to} of ${shards}`, { shard: to, shards });
     }
     if (this.#isClosed) throw messagesClosed(operation);
     if (this.#space.receiverOf(to) === CLOSED) throw receiverClosed(to);
-    return this.#outlets[to] ?? this.#open(to);
+    return this.#outlets[this.#indexOf(to, kind)] ?? this.#open(to, kind);
   }
 
-  #open(shard: number): Outlet {
-    const line = new MessageLine(this.#space, this.#assignment.slot, shard);
+  #indexOf(shard: number, kind: LaneKind): number {
+    return kind === "usual" ? shard : this.#space.shape.shards + shard;
+  }
+
+  #open(shard: number, kind: LaneKind): Outlet {
+    // Before anything is published there.
+    if (kind === "hot") this.#space.useHot(shard);
+    const line = new MessageLine(this.#space, this.#assignment.slot, { shard, kind });
     const outlet: Outlet = {
       shard,
+      kind,
       line,
       tickets: new Fifo(),
       blocks: new Fifo(),
       counters: new Map(),
       hasDropped: false,
     };
-    this.#outlets[shard] = outlet;
+    this.#outlets[this.#indexOf(shard, kind)] = outlet;
     return outlet;
   }
 
@@ -221,37 +298,40 @@ export class MessageSending {
   #openBlocks(): ValueBlocks {
     const blocks = new ValueBlocks(this.#space, this.#assignment.words, this.#assignment.slot);
     for (let shard = 0; shard < this.#space.shape.shards; shard++) {
-      const outlet = this.#outlets[shard] ?? this.#open(shard);
-      outlet.line.lane.visitUnreleased((position, first, unit) => {
-        if (!isInBlock(first >>> TAG_BITS)) return;
-        blocks.markTaken(unit);
-        outlet.blocks.push({ position, unit });
-      });
+      this.#markTaken(blocks, shard, "usual");
+      if (this.#space.usesHot(shard)) this.#markTaken(blocks, shard, "hot");
     }
     return blocks;
   }
 
-  #sendOne(to: number, tag: number, value: unknown): Outlet {
-    const outlet = this.#outletFor(to, "send");
-    const cell = this.#cellFor(tag, value);
-    // Behind the value, whose getters may send messages too.
-    if (outlet.line.lane.room === 0) throw this.#isFull(outlet, [cell]);
-    this.#push(outlet, cell);
-    this.#publish(outlet);
-    return outlet;
+  #markTaken(blocks: ValueBlocks, shard: number, kind: LaneKind): void {
+    const outlet = this.#outlets[this.#indexOf(shard, kind)] ?? this.#open(shard, kind);
+    outlet.line.lane.visitUnreleased((position, first, unit) => {
+      if (!isInBlock(first >>> TAG_BITS)) return;
+      blocks.markTaken(unit);
+      outlet.blocks.push({ position, unit });
+    });
   }
 
-  #sendAll(outlet: Outlet, messages: Messages): number {
+  #sendAll(outlet: Outlet, messages: Messages, options: SendOptions): number {
+    const { lane } = outlet.line;
     const cells: Cell[] = [];
     try {
-      for (const [tag, value] of messages) cells.push(this.#cellFor(tag, value));
+      let { room } = lane;
+      for (const [tag, value] of messages) {
+        // What iterates may have no end, and what does not fit is refused all the same.
+        if (cells.length >= room) ({ room } = lane);
+        if (cells.length >= room) throw this.#isFull(outlet, cells.length + 1);
+        cells.push(this.#cellFor(tag, value));
+      }
+      // What iterates, or a getter, may have sent messages meanwhile.
+      if (lane.room < cells.length) throw this.#isFull(outlet, cells.length);
     } catch (error) {
       this.#putBack(cells);
       throw error;
     }
-    if (outlet.line.lane.room < cells.length) throw this.#isFull(outlet, cells);
     for (const cell of cells) this.#push(outlet, cell);
-    this.#publish(outlet);
+    this.#publish(outlet, cells.length, options);
     return cells.length;
   }
 
@@ -264,8 +344,6 @@ export class MessageSending {
     const ticket = new Promise<void>((resolve, reject) => {
       const position = (outlet.line.lane.position - 1) | 0;
       outlet.tickets.push({ position, count, resolve, reject });
-      // Before the lane is looked at: whoever releases from now on rings.
-      if (outlet.tickets.length === 1) outlet.line.setWaiting(true);
       this.#settle(outlet);
     });
     // Whoever does not wait for a ticket does not want to know; it is counted.
@@ -280,17 +358,24 @@ export class MessageSending {
     this.counts.sent += 1;
   }
 
-  #publish({ line }: Outlet): void {
+  #publish({ line, shard, kind }: Outlet, count: number, { direct = false }: SendOptions): void {
+    if (kind === "hot") this.counts.hotSent += count;
     const receiver = line.publish();
-    if (receiver >= 0) this.#ringer.ring(receiver);
+    if (!direct) {
+      if (receiver >= 0) this.#ringer.ring(receiver);
+      return;
+    }
+    this.counts.direct += count;
+    // Also when the lane was not empty: whoever was to tell the receiver of what is in front may do so later.
+    const told = this.#space.receiverOf(shard);
+    if (told >= 0) this.#ringer.tell(told);
   }
 
-  #isFull({ shard }: Outlet, cells: readonly Cell[]): RingloomError {
-    this.#putBack(cells);
-    const count = cells.length;
+  #isFull({ shard, kind }: Outlet, count: number): RingloomError {
     this.counts.backpressured += count;
     const { capacity } = this.#space.shape;
-    return overloaded("send", `the lane to shard ${shard} holds ${capacity} messages, and has no room`, {
+    const lane = kind === "hot" ? "hot lane" : "lane";
+    return overloaded("send", `the ${lane} to shard ${shard} holds ${capacity} messages, and has no room`, {
       shard,
       messagesMax: capacity,
       count,
@@ -300,15 +385,20 @@ export class MessageSending {
   /** Settles the tickets whose messages have met their fate. */
   #settle(outlet: Outlet): void {
     const { line, tickets, shard } = outlet;
-    this.#collect(outlet);
-    for (let ticket = tickets.first; ticket !== undefined; ticket = tickets.first) {
-      const fate = line.fateOf(ticket.position);
-      if (fate === "waiting") return;
-      tickets.shift();
-      if (fate === "taken") ticket.resolve();
-      else this.#reject(ticket, fate === "dropped" ? receiverLost(shard) : receiverClosed(shard));
+    for (;;) {
+      this.#collect(outlet);
+      for (let ticket = tickets.first; ticket !== undefined; ticket = tickets.first) {
+        const fate = line.fateOf(ticket.position);
+        if (fate === "waiting") break;
+        tickets.shift();
+        if (fate === "taken") ticket.resolve();
+        else this.#reject(ticket, fate === "dropped" ? receiverLost(shard) : receiverClosed(shard));
+      }
+      const next = tickets.first?.position;
+      if (next === undefined || next === line.wanted) return line.setWanted(next);
+      // Whoever releases that one from now on rings; so the lane is looked at once more.
+      line.setWanted(next);
     }
-    line.setWaiting(false);
   }
 
   /** Looks what was taken, and takes back the blocks of values that were read. */

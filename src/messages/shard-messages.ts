@@ -3,14 +3,21 @@
  *
  * While its driver runs, that one is rung and looks in a turn of its own, so the thread wakes as fast as for a socket. Before and after, and where the service gave the driver no doorbell, rings come through the event loop.
  */
-import type { DriverWake } from "../driver/contract.js";
+import type { Driver, DriverWake } from "../driver/contract.js";
 import { LoopBell } from "../scheduler/loop-bell.js";
 import type { SchedulerAssignment } from "../scheduler/scheduler-memory.js";
 import { SUM_MAX } from "../shared/lane.js";
 import type { MessageSpace } from "../shared/message-space.js";
 import { HotCounts } from "./hot-counts.js";
 import { wrongThread } from "./message-errors.js";
-import { loopBellOf, type MessageAssignment, MessageRinger, viewMessages, WAKE } from "./message-memory.js";
+import {
+  loopBellOf,
+  type MessageAssignment,
+  MessageRinger,
+  type RingTeller,
+  viewMessages,
+  WAKE,
+} from "./message-memory.js";
 import { MessageReceiving } from "./receiving.js";
 import { MessageSending } from "./sending.js";
 import { ValueReader } from "./value-blocks.js";
@@ -24,6 +31,7 @@ const NO_COUNTS = {
   received: 0,
   hotTaken: 0,
   doorbells: 0,
+  ringMessages: 0,
 };
 
 /** One thread's messages. */
@@ -61,8 +69,8 @@ export class ShardMessages {
   /** What happened so far. */
   get counts(): Readonly<Record<keyof typeof NO_COUNTS, number>> {
     const { receiving, hot } = this;
-    const doorbells = this.#ringer.rings;
-    return { ...this.sending.counts, received: receiving.received, hotTaken: hot.taken, doorbells };
+    const { rings: doorbells, ringMessages } = this.#ringer;
+    return { ...this.sending.counts, received: receiving.received, hotTaken: hot.taken, doorbells, ringMessages };
   }
 
   /** Somebody has rung: looks for everything that can have happened. */
@@ -84,6 +92,25 @@ export class ShardMessages {
     this.look();
   }
 
+  /** The thread's driver runs. Where it has a ring, other threads may tell it by that, and it them. */
+  driverStarted(driver: Driver): void {
+    if (!canTell(driver)) return;
+    this.#ringer.teller = driver;
+    this.#space.setRing(this.#assignment.slot, driver.ringDescriptor);
+  }
+
+  /** From now on rings come through the event loop again. */
+  driverEnded(): void {
+    this.#ringer.endTelling();
+    this.#space.setRing(this.#assignment.slot, -1);
+    this.wakeBy(WAKE.loop);
+  }
+
+  /** The kernel has refused to tell the thread of a slot by its ring. */
+  untold(slot: number): void {
+    this.#ringer.ring(slot);
+  }
+
   /** Another thread receives for this shard from now on; this one may still send. */
   retire(): void {
     const { slot } = this.#assignment;
@@ -103,8 +130,9 @@ export class ShardMessages {
     this.receiving.end();
     this.hot.end();
     this.#space.close(slot);
-    for (let sender = 0; sender < this.#space.slots; sender++) {
-      if (this.#space.wants(sender, this.shard)) this.#ringer.ring(sender);
+    const space = this.#space;
+    for (let sender = 0; sender < space.slots; sender++) {
+      if (space.wants(sender, this.shard) || space.wants(sender, this.shard, "hot")) this.#ringer.ring(sender);
     }
     this.sending.close();
     this.#isOver = true;
@@ -158,12 +186,23 @@ export function withMessages(wake: DriverWake | undefined): DriverWake | undefin
       wake?.rung();
       messages.look();
     },
+    untold: (slot) => messages.untold(slot),
   };
+}
+
+/** The driver that was created with {@link withMessages}, once it is there. */
+export function forMessages<Kind extends Driver>(driver: Kind): Kind {
+  current?.driverStarted(driver);
+  return driver;
+}
+
+function canTell(driver: Driver): driver is Driver & RingTeller {
+  return driver.tellRing !== undefined && driver.ringDescriptor !== undefined;
 }
 
 /** The shard's driver has ended. */
 export function messagesDriverEnded(): void {
-  current?.wakeBy(WAKE.loop);
+  current?.driverEnded();
 }
 
 /** Another thread serves as this shard now. */

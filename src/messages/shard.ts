@@ -1,7 +1,7 @@
 /** The shard that this thread is, and its messages to and from the other ones: `shard`. */
 import { RingloomError } from "../errors.js";
 import type { ShardMessage } from "./receiving.js";
-import { checkHotTag } from "./sending.js";
+import { checkHotTag, type SendOptions } from "./sending.js";
 import { currentMessages } from "./shard-messages.js";
 
 /**
@@ -27,29 +27,35 @@ export interface CurrentShard {
    * @param to number of the shard
    * @param tag 0 to 65,535; what it means is the program's affair
    * @param value Whole numbers from 0 to 2^32 - 1 and undefined travel in the message itself; everything else is copied, up to about 256 KiB of it.
+   * @param options by which lane, and how the receiver is woken
    * @returns a promise that resolves when the receiver has taken the message. It rejects with `ERR_RINGLOOM_OVERLOADED` when the lane or the memory for values is full,
-   * `ERR_RINGLOOM_INVALID_OPTION` for a shard or tag that cannot be, `ERR_RINGLOOM_UNSUPPORTED` for a value that cannot be copied or is too large, `ERR_RINGLOOM_THREAD_LOST` when the shard died before it had
+   * `ERR_RINGLOOM_INVALID_OPTION` for a shard or tag that cannot be, `ERR_RINGLOOM_NOT_CLONEABLE` for a value that cannot be copied or holds shared memory, `ERR_RINGLOOM_UNSUPPORTED` for one that is too large, `ERR_RINGLOOM_THREAD_LOST` when the shard died before it had
    * taken the message, and `ERR_RINGLOOM_CLOSED` when it has stopped.
    * @experimental
    */
-  send(to: number, tag: number, value?: unknown): Promise<void>;
+  send(to: number, tag: number, value?: unknown, options?: SendOptions): Promise<void>;
   /**
    * The same without the promise: cheaper, and nobody learns what becomes of it. Throws where `send` rejects at once.
    * @experimental
    */
-  sendNoWait(to: number, tag: number, value?: unknown): void;
+  sendNoWait(to: number, tag: number, value?: unknown, options?: SendOptions): void;
   /**
-   * Sends several messages together, or none of them. The promise resolves when all were taken.
+   * Sends several messages together, or none of them. The promise resolves when all were taken. More than the lane has room for are refused, and no more than that is taken from the iterable.
    * @experimental
    */
-  sendMany(to: number, messages: Iterable<readonly [tag: number, value?: unknown]>): Promise<void>;
+  sendMany(
+    to: number,
+    messages: Iterable<readonly [tag: number, value?: unknown]>,
+    options?: SendOptions,
+  ): Promise<void>;
   /**
    * The same without the promise.
    * @experimental
    */
-  sendManyNoWait(to: number, messages: Iterable<readonly [tag: number, value?: unknown]>): void;
+  sendManyNoWait(to: number, messages: Iterable<readonly [tag: number, value?: unknown]>, options?: SendOptions): void;
   /**
-   * Resolves when all that this thread has sent before was taken, by all shards. Rejects as the promise of `send` does, also for messages without a promise that were lost since the last time.
+   * Resolves when all that this thread has sent before was taken, by all shards. Rejects as the promise of `send` does, also for messages without a promise that were lost since the last time;
+   * with `ERR_RINGLOOM_OVERLOADED` when 1,024 flushes wait. Without a message since the last flush it is the same one.
    * @experimental
    */
   flush(): Promise<void>;
@@ -66,6 +72,13 @@ export interface CurrentShard {
    * @experimental
    */
   nextEvent<Value = unknown>(options?: ShardWaitOptions): Promise<ShardMessage<Value>>;
+  /**
+   * The next message for this shard if there is one now, without waiting; undefined if not, and while a `nextEvent` waits. Cheapest for who takes many at once, or watches for the next one;
+   * how often it is called in a turn is the caller's affair.
+   * @throws RingloomError `ERR_RINGLOOM_CLOSED` when this thread receives no more, `ERR_RINGLOOM_INVALID_OPTION` beside a handler.
+   * @experimental
+   */
+  tryNextEvent<Value = unknown>(): ShardMessage<Value> | undefined;
   /**
    * All messages for this shard, one after the other: each is taken when it is asked for. Ends when this thread receives no more.
    * @experimental
@@ -110,17 +123,17 @@ export const shard: CurrentShard = {
   get count() {
     return currentMessages("count").shardCount;
   },
-  send(to, tag, value) {
-    return ticketOf(() => currentMessages("send").sending.send(to, tag, value));
+  send(to, tag, value, options) {
+    return ticketOf(() => currentMessages("send").sending.send(to, [tag, value], options));
   },
-  sendNoWait(to, tag, value) {
-    currentMessages("sendNoWait").sending.sendNoWait(to, tag, value);
+  sendNoWait(to, tag, value, options) {
+    currentMessages("sendNoWait").sending.sendNoWait(to, [tag, value], options);
   },
-  sendMany(to, messages) {
-    return ticketOf(() => currentMessages("sendMany").sending.sendMany(to, messages));
+  sendMany(to, messages, options) {
+    return ticketOf(() => currentMessages("sendMany").sending.sendMany(to, messages, options));
   },
-  sendManyNoWait(to, messages) {
-    currentMessages("sendManyNoWait").sending.sendManyNoWait(to, messages);
+  sendManyNoWait(to, messages, options) {
+    currentMessages("sendManyNoWait").sending.sendManyNoWait(to, messages, options);
   },
   async flush() {
     await currentMessages("flush").sending.flush();
@@ -132,6 +145,9 @@ export const shard: CurrentShard = {
   async nextEvent<Value>({ signal }: ShardWaitOptions = {}) {
     const message = await currentMessages("nextEvent").receiving.nextEvent(signal);
     return message as ShardMessage<Value>;
+  },
+  tryNextEvent<Value>() {
+    return currentMessages("tryNextEvent").receiving.tryNextEvent() as ShardMessage<Value> | undefined;
   },
   async *messages<Value>(options: ShardWaitOptions = {}) {
     for (;;) {

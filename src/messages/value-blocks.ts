@@ -6,9 +6,9 @@
  * A block is published with its message and is its sender's again when the lane's head has passed that message, so nobody gives blocks back, and the death of a thread leaves nothing to mend:
  * the next thread of a slot finds in its lanes which blocks are still to be read.
  */
-import { deserialize, serialize } from "node:v8";
 import { MESSAGE_BYTES_MAX } from "../constants.js";
-import { RingloomError } from "../errors.js";
+import { notCloneable, RingloomError } from "../errors.js";
+import { CLONE_SHARED, cloneFromBytes, cloneToBytes } from "../scheduler/clone.js";
 import { Decoder } from "../scheduler/decoder.js";
 import { ENCODE_FULL, Encoder, NOT_ENCODABLE } from "../scheduler/encoder.js";
 import { BlockPool } from "../shared/block-pool.js";
@@ -66,7 +66,7 @@ export class ValueBlocks {
     this.#pool.markTaken(unit);
   }
 
-  /** Turns a value into bytes. @throws RingloomError when it cannot be copied, or is too large. */
+  /** Turns a value into bytes. Throws `ERR_RINGLOOM_NOT_CLONEABLE`, `ERR_RINGLOOM_UNSUPPORTED` when it is too large, or what a getter of it throws. */
   encode(value: unknown): EncodedValue {
     const end = this.#isEncoding ? NOT_ENCODABLE : this.#encode(value);
     if (end > 0) return { form: VALUE_FORM.encoded, bytes: this.#scratch.subarray(0, end) };
@@ -124,20 +124,18 @@ export class ValueReader {
     // What the serialiser reads must not change or go away below it, so it gets a copy.
     return form === VALUE_FORM.encoded
       ? this.#decoder.decode(start, end)
-      : deserialize(Uint8Array.from(this.#bytes.subarray(start, end)));
+      : cloneFromBytes(Uint8Array.from(this.#bytes.subarray(start, end)));
   }
 }
 
+/** Shared memory is refused: a copy of it would be a surprise, and only a port carries it by reference. */
 function clone(value: unknown): Uint8Array {
-  try {
-    return serialize(value);
-  } catch (cause) {
-    const what = cause instanceof Error ? cause.message : String(cause);
-    throw new RingloomError("ERR_RINGLOOM_UNSUPPORTED", `Cannot send: the value cannot be copied. ${what}`, {
-      operation: "send",
-      cause,
-    });
-  }
+  const bytes = cloneToBytes(value, "send");
+  if (bytes !== CLONE_SHARED) return bytes;
+  throw notCloneable(
+    "send",
+    "it holds shared memory, which messages do not carry: hand that over with once(), invokeOnShard() or a task.",
+  );
 }
 
 function tooLarge(): RingloomError {

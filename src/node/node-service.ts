@@ -3,7 +3,7 @@
 import { createDriver } from "../driver/choose.js";
 import type { Driver, ListenAddress, Listening } from "../driver/contract.js";
 import type { HttpLimits } from "../http/limits.js";
-import { withMessages } from "../messages/shard-messages.js";
+import { forMessages, withMessages } from "../messages/shard-messages.js";
 import { AccessLog } from "../observe/access-log.js";
 import { logSettings, writeLogLines } from "../observe/log.js";
 import type { ServiceDrainReport, ShardService } from "../runtime/shard.js";
@@ -67,7 +67,9 @@ export async function nodeServiceOf(
   const { writeTimeoutMs } = applyLimits(target.server, limits);
   const node = new NodeServer(target.server, {
     createDriver: (options, events) =>
-      createDriver(assignment.driver, { ...options, wake: withMessages(shardWake(assignment.scheduler)) }, events),
+      forMessages(
+        createDriver(assignment.driver, { ...options, wake: withMessages(shardWake(assignment.scheduler)) }, events),
+      ),
     sizes: assignment.sizes,
     writeTimeoutMs,
     ...(assignment.accessLog

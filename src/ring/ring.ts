@@ -48,6 +48,7 @@ export interface RingOptions {
 export class Ring {
   readonly native: NativeAddon;
   readonly handle: object;
+  readonly descriptor: number;
   /** The words shared with the loop hook. */
   readonly control: Int32Array;
   readonly controlTimes: Float64Array;
@@ -87,6 +88,7 @@ export class Ring {
     );
     this.native = native;
     this.handle = ring.handle;
+    this.descriptor = ring.fd;
     this.control = new Int32Array(ring.control);
     this.controlTimes = new Float64Array(ring.control);
     this.#entries = new Int32Array(ring.entries);

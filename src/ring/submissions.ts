@@ -7,6 +7,7 @@ import {
   IORING_OP_ASYNC_CANCEL,
   IORING_OP_CLOSE,
   IORING_OP_CONNECT,
+  IORING_OP_MSG_RING,
   IORING_OP_POLL_ADD,
   IORING_OP_RECV,
   IORING_OP_SEND,
@@ -20,7 +21,7 @@ import {
   SOCK_CLOEXEC,
 } from "../uapi.js";
 import type { Ring } from "./ring.js";
-import { KIND_IGNORED, packUserData } from "./user-data.js";
+import { KIND_IGNORED, KIND_TOLD, packUserData } from "./user-data.js";
 
 const TWO_32 = 0x1_0000_0000;
 const IGNORED = packUserData(KIND_IGNORED, 0);
@@ -29,6 +30,9 @@ const HEAD_ACCEPT = IORING_OP_ACCEPT | (IORING_ACCEPT_MULTISHOT << 16);
 const HEAD_RECEIVE = IORING_OP_RECV | (IOSQE_BUFFER_SELECT << 8) | (IORING_RECV_MULTISHOT << 16);
 const HEAD_CANCEL = IORING_OP_ASYNC_CANCEL | SKIP_SUCCESS;
 const HEAD_CLOSE = IORING_OP_CLOSE | SKIP_SUCCESS;
+const HEAD_MESSAGE = IORING_OP_MSG_RING | SKIP_SUCCESS;
+/** The user_data of the completion at the other ring. */
+const TOLD = packUserData(KIND_TOLD, 0);
 
 /** The lower half of an address or a file position, as a signed word. */
 export function lowWord(value: number): number {
@@ -86,6 +90,16 @@ export function submitConnect(
 /** Closes a descriptor; a completion comes only when that fails. */
 export function submitClose(ring: Ring, fd: number): void {
   ring.submit(HEAD_CLOSE, fd, 0, 0, 0, 0, IGNORED, 0);
+}
+
+/** Puts a completion of the kind `KIND_TOLD` into another ring (IORING_MSG_DATA). One comes here only when that fails. */
+export function submitRingMessage(ring: Ring, fd: number, low: number): void {
+  const entry = new Int32Array(16);
+  entry[0] = HEAD_MESSAGE;
+  entry[1] = fd;
+  entry[2] = TOLD;
+  entry[8] = low;
+  ring.submitAt(entry);
 }
 
 /** Completes once, when `fd` is readable. */

@@ -22,6 +22,11 @@ export const KIND_IGNORED = 7;
 /** A doorbell's descriptor: another thread wakes this one. */
 export const KIND_BELL = 8;
 
+/** Another thread's ring has rung this one. */
+export const KIND_TOLD = 9;
+/** A ring that was to be told was not; the slot is the number that its teller gave. */
+export const KIND_UNTOLD = 10;
+
 /** The low word. */
 export function packUserData(kind: number, slot: number): number {
   return (kind << SLOT_BITS) | slot;

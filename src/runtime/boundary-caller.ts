@@ -8,7 +8,15 @@
  */
 import { monotonicMs } from "../observe/monotonic.js";
 import { fromThrownRecord } from "../scheduler/error-codec.js";
-import { callFailed, canceled, closed, overloaded, timedOut } from "./boundary-errors.js";
+import {
+  callFailed,
+  canceled,
+  cloneFailed,
+  closed,
+  overloaded,
+  replyNotCloneable,
+  timedOut,
+} from "./boundary-errors.js";
 import type { CallerMessage, ServerMessage } from "./boundary-messages.js";
 
 /** One call, from the moment at which it was made. */
@@ -136,7 +144,7 @@ export class BoundaryCaller {
       this.#send({ ask, value, deadlineMs });
     } catch (error) {
       // It cannot be cloned, so it was not sent.
-      pending.reject(callFailed(error));
+      pending.reject(cloneFailed(error));
       return ask;
     }
     this.#asked.set(ask, pending);
@@ -182,6 +190,7 @@ function onGivenUp(
 function settle(pending: Pending, message: ServerMessage): void {
   if ("value" in message) return pending.resolve(message.value);
   if ("thrown" in message) return pending.reject(callFailed(fromThrownRecord(message.thrown)));
+  if ("uncloneable" in message) return pending.reject(replyNotCloneable(message.uncloneable));
   switch (message.refused) {
     case "overloaded":
       return pending.reject(overloaded("the other side runs as many calls as it may"));
@@ -196,6 +205,6 @@ function cloned(value: unknown): unknown {
   try {
     return structuredClone(value);
   } catch (error) {
-    throw callFailed(error);
+    throw cloneFailed(error);
   }
 }

@@ -1,5 +1,5 @@
 /** The errors of a boundary. */
-import { RingloomError } from "../errors.js";
+import { isCloneRefusal, notCloneable, RingloomError } from "../errors.js";
 
 const operation = "boundary call";
 
@@ -29,7 +29,17 @@ export function closed(): RingloomError {
   );
 }
 
-/** The handler threw `cause`, or a value could not be cloned. */
+/** A value could not be cloned; `cause` is what the clone threw. What a getter of it throws is the call's failure. */
+export function cloneFailed(cause: unknown): RingloomError {
+  return isCloneRefusal(cause) ? notCloneable(operation, cause.message, cause) : callFailed(cause);
+}
+
+/** What the handler answered could not be cloned; `what` is V8's sentence about it. */
+export function replyNotCloneable(what: string): RingloomError {
+  return notCloneable(operation, what);
+}
+
+/** The handler threw `cause`. */
 export function callFailed(cause: unknown): RingloomError {
   const what = cause instanceof Error ? cause.message : String(cause);
   return new RingloomError("ERR_RINGLOOM_CALL_FAILED", `The call failed: ${what}`, { operation, cause });

@@ -15,6 +15,8 @@ export type Refusal = "overloaded" | "timeout" | "aborted";
 export type ServerMessage =
   | { readonly reply: number; readonly value: unknown }
   | { readonly reply: number; readonly thrown: ThrownRecord }
+  /** The answer cannot be cloned; V8's sentence about it. */
+  | { readonly reply: number; readonly uncloneable: string }
   | { readonly reply: number; readonly refused: Refusal };
 
 /** Everything that travels; an end may call and serve. */

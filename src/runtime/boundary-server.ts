@@ -4,7 +4,7 @@
  * An ask that arrives before there is a handler waits, and counts like one that runs. What its caller has given up is not begun; if it runs,
  * its signal aborts and it is answered when it returns, so that the caller knows that there is room again.
  */
-import { RingloomError } from "../errors.js";
+import { isCloneRefusal, RingloomError } from "../errors.js";
 import { monotonicMs } from "../observe/monotonic.js";
 import { toThrownRecord } from "../scheduler/error-codec.js";
 import { canceled, closed, timedOut } from "./boundary-errors.js";
@@ -105,9 +105,14 @@ export class BoundaryServer {
     });
   }
 
-  /** Throws what cannot be cloned. */
   #answer(ask: number, value: unknown): void {
-    this.#tell(ask, { reply: ask, value });
+    try {
+      this.#tell(ask, { reply: ask, value });
+    } catch (error) {
+      // What a getter of the value throws is the handler's own.
+      if (!isCloneRefusal(error)) throw error;
+      this.#tell(ask, { reply: ask, uncloneable: error.message });
+    }
   }
 
   /** Answers, unless the boundary was closed meanwhile. */

@@ -128,7 +128,7 @@ export class Boundary<Ask = unknown, Reply = unknown> {
   /**
    * Asks the other end, and resolves with its answer. Where `capacity` calls are unanswered it waits for room, in order. Values are structured clones.
    * @throws RingloomError `ERR_RINGLOOM_OVERLOADED` when too many wait, here or there, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_CLOSED`,
-   * `ERR_RINGLOOM_CALL_FAILED` with what the handler threw, or what could not be cloned, as its cause.
+   * `ERR_RINGLOOM_CALL_FAILED` with what the handler threw as its cause, `ERR_RINGLOOM_NOT_CLONEABLE` for a value that cannot be copied, there or back.
    */
   call(ask: Ask, options: BoundaryCallOptions = {}): Promise<Reply> {
     return this.#call(ask, options, true);

@@ -10,16 +10,18 @@ interface Case {
   limitMib: number;
   shards?: number;
   compute?: number;
+  blocking?: number;
   hasSlab?: boolean;
   config?: Partial<RuntimeOptions>;
 }
 
-function plan({ limitMib, shards = 1, compute = 0, hasSlab = true, config = {} }: Case) {
+function plan({ limitMib, shards = 1, compute = 0, blocking = 0, hasSlab = true, config = {} }: Case) {
   return planMemory({
     limitBytes: limitMib * MIB,
     limitFrom: "cgroup v2",
     shards,
     compute,
+    blocking,
     hasSlab,
     connectionsMax: 65_536,
     options: resolveRuntimeOptions({ config }),
@@ -110,6 +112,26 @@ test("planMemory() takes the heap of threads for tasks as it is asked for, and l
     code: "ERR_RINGLOOM_MEMORY_LIMIT",
     message: /Cannot start 1 shard and 2 threads for tasks in 128 MiB .*start fewer threads for tasks \(--compute\)/,
   });
+});
+
+test("planMemory() lets messages take a quarter of what is to spare, and at least room for one large value of each thread", () => {
+  const small = plan({ limitMib: 128 }).budget;
+  assert.ok(small.messageBytes <= small.headroomBytes / 4, `${small.messageBytes} of ${small.headroomBytes}`);
+  assert.ok(small.messageBytes > 3 * 256 * 1_024);
+  const large = plan({ limitMib: 64 * 1_024, shards: 4 }).budget;
+  // 16 chunks of 256 KiB for each of 3 threads of 4 shards, and the lanes.
+  assert.ok(large.messageBytes > 4 * 3 * 16 * 256 * 1_024);
+  const none = plan({ limitMib: 128, config: { heapMib: 512 } }).budget;
+  assert.ok(none.headroomBytes < 0 && none.messageBytes > 3 * 256 * 1_024);
+});
+
+test("planMemory() says what threads for tasks that block may take besides", () => {
+  const { budget } = plan({ limitMib: 256, compute: 1, blocking: 4 });
+  assert.equal(budget.blockingMax, 4);
+  assert.equal(
+    budget.bytesPerBlocking,
+    budget.baseBytesPerCompute + budget.youngHeapBytesPerCompute + budget.heapBytesPerCompute,
+  );
 });
 
 test("planMemory() takes an explicit heap as it is, and says that the rows exceed the limit", () => {

@@ -7,6 +7,7 @@
  */
 import type { ResourceLimits } from "node:worker_threads";
 import { RingloomError } from "../errors.js";
+import { messageBytes } from "../messages/message-memory.js";
 import type { RuntimeOptions } from "./options.js";
 
 /**
@@ -39,7 +40,13 @@ export interface MemoryBudget {
   readonly heapBytesPerCompute: number;
   /** Slots, pools and slab of all shards. */
   readonly buffersBytesTotal: number;
-  /** What is left for memory that no row covers: the buffers of packages, socket buffers, the page cache. Negative when explicit sizes exceed the limit. */
+  /** Lanes and values of the messages between shards. The kernel backs what they use, out of what is left. */
+  readonly messageBytes: number;
+  /** Threads for tasks that block, at most. They start when such tasks come and end when they are idle, so they are counted nowhere. */
+  readonly blockingMax: number;
+  /** What each of them may take, at most. */
+  readonly bytesPerBlocking: number;
+  /** What is left for memory that no row covers: the buffers of packages, messages, shared caches, socket buffers, the page cache. Negative when explicit sizes exceed the limit. */
   readonly headroomBytes: number;
 }
 
@@ -50,13 +57,15 @@ export interface MemoryRequest {
   readonly shards: number;
   /** Threads that run tasks. */
   readonly compute: number;
+  /** Threads for tasks that block, at most. Default 0. */
+  readonly blocking?: number;
   /** Whether the driver receives into a slab of ours. */
   readonly hasSlab: boolean;
   /** Connections that one shard could have by the descriptor limit. */
   readonly connectionsMax: number;
   readonly options: Pick<
     RuntimeOptions,
-    "connections" | "writePoolMib" | "receiveSlabMib" | "heapMib" | "computeHeapMib"
+    "connections" | "writePoolMib" | "receiveSlabMib" | "heapMib" | "computeHeapMib" | "messagesMax"
   >;
 }
 
@@ -78,6 +87,8 @@ const COMPUTE_WEIGHT = 1 / 3;
 const COMPUTE_YOUNG_SHARE = 1 / 8;
 const HEADROOM_BYTES_MIN = 8 * MIB;
 const HEADROOM_SHARE = 1 / 10;
+/** The share of the headroom that messages may come to take. */
+const MESSAGES_SHARE = 1 / 4;
 /** Shares of what one shard may use beyond its base; the old generation gets the rest. */
 const SLOTS_SHARE = 1 / 16;
 const RECEIVE_SLAB_SHARE = 1 / 8;
@@ -135,6 +146,9 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   if (heap < HEAP_BYTES_MIN && options.heapMib === "auto") throw tooSmall(request);
   if (compute > 0 && task.heap < COMPUTE_HEAP_BYTES_MIN && options.computeHeapMib === "auto") throw tooSmall(request);
   const perShard = SHARD_BASE_BYTES + slots + writePool + slab + servicePool + young + heap;
+  const perCompute = COMPUTE_BASE_BYTES + task.young + task.heap;
+  const headroom = limitBytes - PROCESS_BYTES - perShard * shards - perCompute * compute;
+  const { messagesMax } = options;
   return {
     connectionsMax,
     budget: {
@@ -154,8 +168,10 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
       youngHeapBytesPerCompute: task.young,
       heapBytesPerCompute: task.heap,
       buffersBytesTotal: (slots + writePool + slab + servicePool) * shards,
-      headroomBytes:
-        limitBytes - PROCESS_BYTES - perShard * shards - (COMPUTE_BASE_BYTES + task.young + task.heap) * compute,
+      messageBytes: messageBytes({ shards, messagesMax, bytesMax: headroom * MESSAGES_SHARE }),
+      blockingMax: request.blocking ?? 0,
+      bytesPerBlocking: perCompute,
+      headroomBytes: headroom,
     },
   };
 }

@@ -6,13 +6,13 @@
  * of the port closes, and every call that is unanswered rejects: each call settles once, whatever the thread dies of.
  */
 import { MessageChannel, type MessagePort, type TransferListItem } from "node:worker_threads";
-import { RingloomError } from "../errors.js";
+import { isCloneRefusal, notCloneable, RingloomError } from "../errors.js";
 import { fromShardError, type ShardError, toShardError } from "./shard-error.js";
 
 /** How the names of functions of ours begin. */
 const OWN_NAMES = "ringloom:";
 
-/** Calls that one thread may have unanswered at one shard. */
+/** Calls that one thread may have unanswered at one shard, those included that it has given up: they may still run there. */
 export const CALLS_MAX = 10_000;
 
 /** How long a call may take unless it says otherwise, in milliseconds. */
@@ -49,10 +49,10 @@ interface CallMessage {
   readonly args: readonly unknown[];
 }
 
-/** What comes back; `retired` says that this thread takes no new calls because another serves as the shard now. */
+/** What comes back; `isOurs` tells what we refuse from what the function throws, `retired` says that this thread takes no new calls because another serves as the shard now. */
 type ReplyMessage =
   | { readonly call: number; readonly value: unknown }
-  | { readonly call: number; readonly error: ShardError; readonly isMissing: boolean }
+  | { readonly call: number; readonly error: ShardError; readonly isOurs: boolean }
   | { readonly retired: true };
 
 type AnyFunction = (...args: readonly unknown[]) => unknown;
@@ -88,8 +88,9 @@ export function shardFunction<Args extends readonly unknown[], Result>(
 /**
  * Calls a registered function on a shard and resolves with what it returns there. Arguments and result are structured clones.
  * @throws RingloomError `ERR_RINGLOOM_WRONG_THREAD` where no shard runs, `ERR_RINGLOOM_INVALID_OPTION` for a shard that does not exist,
- * `ERR_RINGLOOM_NO_SUCH_FUNCTION`, `ERR_RINGLOOM_CALL_FAILED` with what the function threw as its cause (or what could not be
- * cloned), `ERR_RINGLOOM_THREAD_LOST` when the shard ended before it answered, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_OVERLOADED`.
+ * `ERR_RINGLOOM_NO_SUCH_FUNCTION`, `ERR_RINGLOOM_CALL_FAILED` with what the function threw as its cause,
+ * `ERR_RINGLOOM_NOT_CLONEABLE` for an argument or a result that cannot be copied, `ERR_RINGLOOM_THREAD_LOST` when the shard ended before it answered, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_OVERLOADED` when it has not
+ * answered 10,000 calls of this thread, those that were given up included.
  * @experimental
  */
 export async function invokeOnShard<Args extends readonly unknown[], Result>(
@@ -120,7 +121,10 @@ interface PendingCall {
 
 interface Line {
   readonly port: MessagePort;
-  readonly pending: Map<number, PendingCall>;
+  /** Unanswered calls by number; undefined for those that were given up, which keep their room until the other side has answered. */
+  readonly pending: Map<number, PendingCall | undefined>;
+  /** Calls that somebody waits for. */
+  waiting: number;
   /** The thread at its other end takes no new calls. */
   isRetired: boolean;
 }
@@ -144,25 +148,23 @@ export class ShardCalls {
     this.#check(shard, timeoutMs);
     if (signal?.aborted === true) throw aborted(name, shard, signal.reason);
     const line = this.#lines.get(shard) ?? this.#open(shard);
-    if (line.pending.size >= CALLS_MAX) {
-      throw new RingloomError(
-        "ERR_RINGLOOM_OVERLOADED",
-        `Cannot call ${name}: ${CALLS_MAX} calls wait for shard ${shard}.`,
-      );
-    }
+    if (line.pending.size >= CALLS_MAX) throw overloaded(name, shard);
     const call = this.#nextCall++;
+    line.waiting += 1;
     let timer: NodeJS.Timeout | undefined;
     let onAbort: (() => void) | undefined;
     try {
       return await new Promise<unknown>((resolve, reject) => {
+        send(line.port, { call, name, args }, transfer);
         line.pending.set(call, { resolve, reject });
         if (timeoutMs > 0) timer = setTimeout(() => reject(timeout(name, shard, timeoutMs)), timeoutMs);
         onAbort = () => reject(aborted(name, shard, signal?.reason));
         signal?.addEventListener("abort", onAbort, { once: true });
-        send(line.port, { call, name, args }, transfer);
       });
     } finally {
-      line.pending.delete(call);
+      // One that was given up, and not settled, keeps its room: else whoever gives up quickly could have any number of calls run at a shard that is slow.
+      if (line.pending.has(call)) line.pending.set(call, undefined);
+      line.waiting -= 1;
       if (line.isRetired) closeIfDone(line);
       clearTimeout(timer);
       if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
@@ -186,7 +188,7 @@ export class ShardCalls {
 
   #open(shard: number): Line {
     const { port1, port2 } = new MessageChannel();
-    const line: Line = { port: port1, pending: new Map(), isRetired: false };
+    const line: Line = { port: port1, pending: new Map(), waiting: 0, isRetired: false };
     this.#lines.set(shard, line);
     port1.on("message", (reply: ReplyMessage) => {
       if ("retired" in reply) this.#retired(shard, line);
@@ -194,7 +196,8 @@ export class ShardCalls {
     });
     port1.on("close", () => {
       this.#forget(shard, line);
-      for (const { reject } of line.pending.values()) reject(lost(shard));
+      for (const pending of line.pending.values()) pending?.reject(lost(shard));
+      line.pending.clear();
     });
     // The calls' own timers, and the shards, keep a thread alive.
     port1.unref();
@@ -256,35 +259,46 @@ async function answer(port: MessagePort, { call, name, args }: CallMessage): Pro
         `No function "${name}" is registered there (known: ${known}).`,
         { operation: "invokeOnShard", details: { name } },
       );
-      port.postMessage({ call, error: toShardError(missing), isMissing: true } satisfies ReplyMessage);
+      port.postMessage({ call, error: toShardError(missing), isOurs: true } satisfies ReplyMessage);
       return;
     }
-    // A result that cannot be cloned throws here too.
-    port.postMessage({ call, value: await run(...args) } satisfies ReplyMessage);
+    reply(port, call, await run(...args));
   } catch (error) {
-    port.postMessage({ call, error: toShardError(error), isMissing: false } satisfies ReplyMessage);
+    port.postMessage({ call, error: toShardError(error), isOurs: false } satisfies ReplyMessage);
+  }
+}
+
+function reply(port: MessagePort, call: number, value: unknown): void {
+  try {
+    port.postMessage({ call, value } satisfies ReplyMessage);
+  } catch (error) {
+    // What a getter of the value throws is the user's own.
+    if (!isCloneRefusal(error)) throw error;
+    const refusal = toShardError(notCloneable("invokeOnShard", error.message, error));
+    port.postMessage({ call, error: refusal, isOurs: true } satisfies ReplyMessage);
   }
 }
 
 function settle(line: Line, reply: Exclude<ReplyMessage, { retired: true }>): void {
   const pending = line.pending.get(reply.call);
+  line.pending.delete(reply.call);
   // A call that was given up is answered all the same.
   if (pending === undefined) return;
   if ("value" in reply) return pending.resolve(reply.value);
   const cause = fromShardError(reply.error, "invokeOnShard");
-  if (reply.isMissing) return pending.reject(cause);
+  if (reply.isOurs) return pending.reject(cause);
   pending.reject(callFailed(cause));
 }
 
 function closeIfDone(line: Line): void {
-  if (line.pending.size === 0) line.port.close();
+  if (line.waiting === 0) line.port.close();
 }
 
 function send(port: MessagePort, message: CallMessage, transfer: readonly TransferListItem[]): void {
   try {
     port.postMessage(message, transfer);
   } catch (error) {
-    throw callFailed(error);
+    throw isCloneRefusal(error) ? notCloneable("invokeOnShard", error.message, error) : callFailed(error);
   }
 }
 
@@ -294,6 +308,14 @@ function callFailed(cause: unknown): RingloomError {
     operation: "invokeOnShard",
     cause,
   });
+}
+
+function overloaded(name: string, shard: number): RingloomError {
+  return new RingloomError(
+    "ERR_RINGLOOM_OVERLOADED",
+    `Cannot call ${name}: shard ${shard} has not answered ${CALLS_MAX} calls of this thread, those included that were given up.`,
+    { operation: "invokeOnShard", details: { name, shard, callsMax: CALLS_MAX } },
+  );
 }
 
 function lost(shard: number): RingloomError {

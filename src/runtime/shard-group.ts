@@ -96,6 +96,8 @@ export interface GroupParts {
   /** What the shards spawn tasks into. */
   readonly compute?: ShardTasks | undefined;
   readonly messages?: ShardMessaging | undefined;
+  /** What the memory budget leaves to what the application itself opens. */
+  readonly spareBytes?: number | undefined;
   /** Hears of each thread from its start to its end. */
   readonly watch: ShardWatch | undefined;
   readonly events: GroupEvents;
@@ -109,7 +111,7 @@ export class ShardGroup implements ShardThreadEvents {
   readonly #roster: Roster;
   readonly #budget: RestartBudget;
   readonly #rolling: RollingRestart;
-  readonly #desk = new Desk();
+  readonly #desk: Desk;
   #phase: ServerPhase = "starting";
   #onAllReady: ((address: { host: string; port: number }) => void) | undefined;
   #onStartFailed: ((error: unknown) => void) | undefined;
@@ -128,10 +130,12 @@ export class ShardGroup implements ShardThreadEvents {
   readonly #retiredEnds: ShardEnd[] = [];
   #hasDrainBegun = false;
   #hasClosedListeners = false;
+  #hasToldAnswered = false;
   #nextTaker = 0;
 
   constructor(parts: GroupParts) {
     this.#parts = parts;
+    this.#desk = new Desk({ spareBytes: parts.spareBytes });
     if (parts.compute !== undefined) parts.compute.desk = (request) => this.#desk.obey(request);
     this.seats = Array.from({ length: parts.shardCount }, (_, shard) => new Seat(shard));
     this.#roster = new Roster(parts.roster);
@@ -255,6 +259,10 @@ export class ShardGroup implements ShardThreadEvents {
     this.#noLongerListening(thread);
   }
 
+  answered(): void {
+    this.#tellIfAllAnswered();
+  }
+
   call(shard: number, port: MessagePort): void {
     this.connect(shard, port);
   }
@@ -291,6 +299,7 @@ export class ShardGroup implements ShardThreadEvents {
       this.#currentGone(seat, end);
     }
     this.#noLongerListening(thread);
+    this.#tellIfAllAnswered();
     this.#finishIfAllGone();
   }
 
@@ -520,7 +529,17 @@ export class ShardGroup implements ShardThreadEvents {
     const closeMs = Math.max(0, ...this.#threads().map((thread) => thread.closeMs));
     this.#deadline = setTimeout(() => this.#terminateAll(), drainMs + closeMs + CUT_SLACK_MS);
     if (this.#listening.size === 0) this.#closeListeners();
+    this.#tellIfAllAnswered();
     this.#finishIfAllGone();
+  }
+
+  /** As long as one shard has requests, these may call actors of any other: those are put away together. */
+  #tellIfAllAnswered(): void {
+    if (!this.#hasDrainBegun || this.#hasToldAnswered) return;
+    const threads = this.#threads();
+    if (threads.some((thread) => thread.state === "draining" && !thread.hasAnswered)) return;
+    this.#hasToldAnswered = true;
+    for (const thread of threads) thread.allAnswered();
   }
 
   /** Idle connections are closed before the deadline counts them among those that it cuts. */

@@ -103,6 +103,8 @@ export type MessageToShard =
   | { readonly type: "adopt"; readonly descriptor: number }
   /** Another thread wants to call functions of this shard; see `shard-functions.ts`. */
   | { readonly type: "caller"; readonly port: MessagePort }
+  /** No shard answers requests any more: nobody calls actors but other actors. */
+  | { readonly type: "allAnswered" }
   /** Ends a drain now. */
   | { readonly type: "cut" };
 
@@ -115,6 +117,8 @@ export type MessageFromShard =
   /** The shard accepts no more. Its socket is the supervisor's to close or to pass on. */
   | { readonly type: "listenerStopped" }
   | { readonly type: "adopted"; readonly descriptor: number }
+  /** The shard has answered its last request, or cut what was left. */
+  | { readonly type: "answered" }
   /** The first task was spawned here: somebody has to run it. */
   | { readonly type: "tasks" }
   /** This thread wants to call functions of `shard`. */

@@ -50,6 +50,7 @@ export interface ShardThreadEvents {
   loaded(thread: ShardThread): void;
   ready(thread: ShardThread, host: string, port: number): void;
   listenerStopped(thread: ShardThread): void;
+  answered(thread: ShardThread): void;
   /** The thread wants to call functions of another shard through this port. */
   call(shard: number, port: MessagePort): void;
   trouble(trouble: ShardTrouble): void;
@@ -81,6 +82,8 @@ export class ShardThread {
   state: ShardState = "starting";
   /** How long its module's `close` hook may take after the drain, in milliseconds. */
   closeMs = 0;
+  /** Whether it has no request any more. */
+  hasAnswered = false;
   readonly #worker: Worker;
   readonly #events: ShardThreadEvents;
   readonly #handed = new Set<number>();
@@ -153,6 +156,11 @@ export class ShardThread {
     if (this.state === "draining") this.#send({ type: "nobodyListens" });
   }
 
+  /** Tells a draining shard that no shard has requests any more. */
+  allAnswered(): void {
+    if (this.state === "draining") this.#send({ type: "allAnswered" });
+  }
+
   /** Ends a drain in progress now, with its report. */
   cut(): void {
     if (this.state === "draining") this.#send({ type: "cut" });
@@ -190,6 +198,10 @@ export class ShardThread {
         return;
       case "listenerStopped":
         this.#events.listenerStopped(this);
+        return;
+      case "answered":
+        this.hasAnswered = true;
+        this.#events.answered(this);
         return;
       case "adopted":
         if (this.#handed.delete(message.descriptor)) loadNative()?.closeDescriptor(message.descriptor);

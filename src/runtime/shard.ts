@@ -110,6 +110,9 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
   }
 }
 
+/** The share of a stop's time for which a shard that has answered everything keeps its actors for the others. The rest is for putting them away. */
+const ACTORS_WAIT_SHARE = 3 / 4;
+
 /** What a shard that has loaded consists of. */
 interface ShardParts {
   readonly service: ShardService;
@@ -127,6 +130,8 @@ class ShardLife {
   readonly #callee = new ShardCallee();
   readonly #othersStopped: Promise<void>;
   #nobodyListens: () => void = () => undefined;
+  readonly #othersAnswered: Promise<void>;
+  #allAnswered: () => void = () => undefined;
   #sampler: ShardSampler | undefined;
   #isDraining = false;
   #readyHook: ReturnType<Hooks["attempt"]> = Promise.resolve(undefined);
@@ -139,6 +144,9 @@ class ShardLife {
     this.#hooks = parts.hooks;
     this.#othersStopped = new Promise<void>((resolve) => {
       this.#nobodyListens = resolve;
+    });
+    this.#othersAnswered = new Promise<void>((resolve) => {
+      this.#allAnswered = resolve;
     });
   }
 
@@ -159,8 +167,12 @@ class ShardLife {
       case "caller":
         this.#callee.accept(message.port);
         return;
+      case "allAnswered":
+        this.#allAnswered();
+        return;
       case "cut":
         this.#nobodyListens();
+        this.#allAnswered();
         this.#service.cut();
         return;
     }
@@ -229,6 +241,14 @@ class ShardLife {
     send(this.#port, { type: "adopted", descriptor });
   }
 
+  /** The actors' end: behind the last request of all shards, and before the tasks' end, so that what puts an instance away may still spawn some. */
+  async #endActors(handOver: Promise<void> | undefined, waitMs: number): Promise<void> {
+    // With a successor the others call that one by now.
+    if (handOver === undefined) await Promise.race([this.#othersAnswered, pause(waitMs)]);
+    await this.#callee.idle();
+    await (handOver ?? closeActors());
+  }
+
   async #drain({ hasSuccessor, ...options }: ShardDrainOptions): Promise<void> {
     this.#isDraining = true;
     const { shard } = this.#assignment;
@@ -248,10 +268,12 @@ class ShardLife {
       });
       shardDriverEnded();
       messagesDriverEnded();
+      send(this.#port, { type: "answered" });
       const failures = [await drainHook];
+      const usedMs = performance.now() - startedMs;
       await Promise.race([
-        this.#callee.idle().then(() => handOver ?? closeActors()),
-        new Promise((resolve) => setTimeout(resolve, options.deadlineMs).unref()),
+        this.#endActors(handOver, options.deadlineMs * ACTORS_WAIT_SHARE - usedMs),
+        pause(options.deadlineMs),
       ]);
       failures.push(await this.#hooks.attempt("close", shard));
       const leftMs = (): number => Math.max(0, options.deadlineMs - (performance.now() - startedMs));
@@ -266,6 +288,10 @@ class ShardLife {
       fail(this.#port, error);
     }
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(ms, 0)).unref());
 }
 
 /**

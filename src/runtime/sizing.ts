@@ -7,6 +7,7 @@ import { CONNECTIONS_DEFAULT } from "../constants.js";
 import type { DriverName, SpinPolicy } from "../driver/contract.js";
 import { type FileReader, readTextFile } from "../driver/system-files.js";
 import { RingloomError } from "../errors.js";
+import { blockingDefault } from "../scheduler/task-options.js";
 import { COMPUTE_MAX } from "../scheduler/topology.js";
 import { type CgroupLimits, readCgroupLimits } from "./cgroup.js";
 import { type PortSharing, portSharing } from "./listeners.js";
@@ -76,6 +77,7 @@ export function sizeRuntime(facts: MachineFacts, options: RuntimeOptions, driver
     ...memoryLimit(facts),
     shards,
     compute,
+    blocking: countBlocking(options, compute, facts.cpus.length),
     hasSlab: driver !== "portable",
     // The kernel spreads connections over the listeners by a hash, so each shard must be able to hold more than its even share.
     connectionsMax: Math.min(byDescriptors, CONNECTIONS_DEFAULT),
@@ -130,6 +132,11 @@ function countCompute(
   while (compute > 0 && memoryNeeded(shards, hasSlab, compute) > limitBytes) compute--;
   if (compute === wanted) return { compute, computeReason: "half of the CPUs, at least 1" };
   return { compute, computeReason: `memory for no more: ${Math.floor(limitBytes / 1_048_576)} MiB allowed` };
+}
+
+function countBlocking({ topology, blocking }: RuntimeOptions, compute: number, cpus: number): number {
+  if (topology === "io+compute" && compute === 0) return 0;
+  return blocking === "auto" ? blockingDefault(cpus) : blocking;
 }
 
 function countShardsByCpu(facts: MachineFacts): { shards: number; shardsReason: string } {

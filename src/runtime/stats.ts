@@ -2,6 +2,7 @@
 import { getHeapStatistics } from "node:v8";
 import type { DriverName } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
+import { cacheFigures, type SharedCacheFigures } from "../keyed/cache-figures.js";
 import type { LoopMonitor, LoopStats } from "../observe/loop-monitor.js";
 import { type ComputeFigures, readFigures } from "../scheduler/figures.js";
 import { Places } from "../scheduler/places.js";
@@ -56,6 +57,8 @@ export interface RuntimeStats {
   readonly totals: ShardFigures;
   /** The threads that run tasks, shards or compute threads as the topology has it; zeros before the first task. */
   readonly compute: readonly ComputeFigures[];
+  /** The shared caches that the answering shard has opened, by name: what all shards did with each. */
+  readonly caches: Readonly<Record<string, SharedCacheFigures>>;
   readonly memory: { readonly rssBytes: number; readonly heapUsedBytes: number; readonly budget: MemoryBudget };
 }
 
@@ -139,6 +142,7 @@ export class RuntimeView {
       shards,
       totals,
       compute: scheduler === undefined ? [] : computeFigures(scheduler.words, scheduler.places),
+      caches: cacheFigures(),
       memory: {
         rssBytes: process.memoryUsage.rss(),
         heapUsedBytes: totals.heapUsedBytes,

@@ -110,6 +110,7 @@ export class Supervisor {
         shards: sizing.shards,
         driver: choice.name,
         messagesMax: options.messagesMax,
+        bytesMax: sizing.memory.messageBytes,
         hotThreshold: options.hotThreshold,
         schedulerDoorbells: compute?.share.doorbells ?? [],
       });
@@ -124,7 +125,20 @@ export class Supervisor {
     // Before the threads start, because the inspector attaches to a thread when that starts.
     const watch = await watchShards(options.watchdogMs);
     const shardCount = sizing.shards;
-    const parts = { listeners, options, shardMain, shardCount, roster, assign, compute, messages, watch, events };
+    const spareBytes = sizing.memory.headroomBytes - sizing.memory.messageBytes;
+    const parts = {
+      listeners,
+      options,
+      shardMain,
+      shardCount,
+      roster,
+      assign,
+      compute,
+      messages,
+      watch,
+      events,
+      spareBytes,
+    };
     const group = new ShardGroup(parts);
     void group.stopped.then(() => watch?.end());
     const stopped = group.stopped.then(async (report) => {

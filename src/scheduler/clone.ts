@@ -1,19 +1,19 @@
 /** Structured clones as bytes, by `node:v8`, for values that the task codec does not carry and that need no port. */
 import { DefaultSerializer, deserialize } from "node:v8";
-import { RingloomError } from "../errors.js";
+import { notCloneable } from "../errors.js";
 
 /** The answer of {@link cloneToBytes} for a value with shared memory in it: only a port carries that by reference. */
 export const CLONE_SHARED = undefined;
 
-/** The bytes of a clone, or {@link CLONE_SHARED}. Throws `ERR_RINGLOOM_NOT_CLONEABLE`, or what a getter of the value throws. */
-export function cloneToBytes(value: unknown): Uint8Array | typeof CLONE_SHARED {
+/** The bytes of a clone for `operation`, or {@link CLONE_SHARED}. Throws `ERR_RINGLOOM_NOT_CLONEABLE`, or what a getter of the value throws. */
+export function cloneToBytes(value: unknown, operation: string): Uint8Array | typeof CLONE_SHARED {
   const serializer = new CloneSerializer();
   serializer.writeHeader();
   try {
     serializer.writeValue(value);
   } catch (error) {
     if (error instanceof SharedMemoryFound) return CLONE_SHARED;
-    throw error instanceof NotCloneable ? notCloneable(error.message) : error;
+    throw error instanceof NotCloneable ? notCloneable(operation, error.message) : error;
   }
   return serializer.releaseBuffer();
 }
@@ -21,14 +21,6 @@ export function cloneToBytes(value: unknown): Uint8Array | typeof CLONE_SHARED {
 /** The value of such bytes. */
 export function cloneFromBytes(bytes: Uint8Array): unknown {
   return deserialize(bytes);
-}
-
-/** The error for a value that no way carries. `what` is V8's sentence about it. */
-export function notCloneable(what: string, cause?: unknown): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_NOT_CLONEABLE", `Cannot pass a value to or from a task: ${what}`, {
-    operation: "task",
-    cause,
-  });
 }
 
 class SharedMemoryFound extends Error {}

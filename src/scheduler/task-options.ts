@@ -11,9 +11,9 @@ export const BLOCKING_MAX = 16;
 /** How long such a thread waits for its next task, in milliseconds. */
 export const BLOCKING_IDLE_MS = 10_000;
 
-/** How many such threads there may be unless an option says so. */
-export function blockingDefault(): number {
-  return Math.min(BLOCKING_MAX, 2 * availableParallelism());
+/** How many such threads there may be, with so many CPUs, unless an option says so. */
+export function blockingDefault(cpus: number = availableParallelism()): number {
+  return Math.min(BLOCKING_MAX, 2 * cpus);
 }
 
 /** The lowest scheduling priority: `setpriority(2)`. */

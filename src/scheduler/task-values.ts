@@ -265,7 +265,7 @@ export class TaskValues {
     let reference = this.#cargo.put(value);
     let form = 0;
     if (reference === CARGO_REFUSED && this.#cargo.refusal.reason === "notEncodable") {
-      const bytes = cloneToBytes(value);
+      const bytes = cloneToBytes(value, "task");
       if (bytes === CLONE_SHARED) return false;
       reference = this.#cargo.put(bytes);
       form = CLONED;

@@ -19,11 +19,10 @@
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type TransferListItem } from "node:worker_threads";
 import { assert } from "../assert.js";
-import { RingloomError } from "../errors.js";
+import { isCloneRefusal, notCloneable, RingloomError } from "../errors.js";
 import { DONE, FREE, generationOf, phaseOf, QUEUED } from "../shared/task-state.js";
 import type { TaskTable } from "../shared/task-table.js";
 import type { SharedWords } from "../shared/words.js";
-import { notCloneable } from "./clone.js";
 import { fromPortForm, type PortForm, toPortForm } from "./port-form.js";
 import type { Delivery, Introduction } from "./port-hub.js";
 import { portSize } from "./port-size.js";
@@ -179,7 +178,7 @@ export class ValuePorts {
     try {
       list = transferList(transfer);
     } catch (error) {
-      throw notCloneable(`${(error as Error).message}.`, error);
+      throw notCloneable("task", `${(error as Error).message}.`, error);
     }
     const form = toPortForm(value, new Set<object>(list));
     const kib = Math.max(1, Math.ceil(portSize(form.value) / KIB));
@@ -189,7 +188,7 @@ export class ValuePorts {
     try {
       route.port.postMessage(parcel, list);
     } catch (error) {
-      throw isRefusal(error) ? notCloneable(String(error.message), error) : error;
+      throw isCloneRefusal(error) ? notCloneable("task", String(error.message), error) : error;
     }
     route.sentKib = (route.sentKib + kib) | 0;
     this.counts.sent += 1;
@@ -380,12 +379,6 @@ export function privateCopy(value: unknown): unknown {
   try {
     return fromPortForm(structuredClone(form));
   } catch (error) {
-    throw isRefusal(error) ? notCloneable(String(error.message), error) : error;
+    throw isCloneRefusal(error) ? notCloneable("task", String(error.message), error) : error;
   }
-}
-
-/** Whether an error says that something cannot be cloned or handed over, and is not the user's own. */
-function isRefusal(error: unknown): error is Error {
-  if (error instanceof DOMException) return error.name === "DataCloneError";
-  return error instanceof TypeError && Reflect.get(error, "code") === "ERR_INVALID_TRANSFER_OBJECT";
 }

@@ -183,6 +183,11 @@ export class LaneReceiver {
     this.#tailSeen = this.#head;
   }
 
+  /** The number of the next message. Numbers wrap with the counters. */
+  get position(): number {
+    return this.#head;
+  }
+
   /** Takes the oldest message into {@link first} and {@link second}; false when there is none. Its cell is the sender's again after {@link release}. */
   next(): boolean {
     if (this.#head === this.#tailSeen) {

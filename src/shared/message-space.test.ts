@@ -3,10 +3,18 @@ import { describe, it } from "node:test";
 import { HotCounterReceiver, HotCounterSender } from "./hot-counter.js";
 import { LaneReceiver } from "./lane.js";
 import { MessageLine } from "./message-line.js";
-import { CLOSED, HOT_TAGS, type MessageShape, MessageSpace, messageLength, NOBODY } from "./message-space.js";
+import {
+  CLOSED,
+  HOT_TAGS,
+  type LaneKind,
+  type MessageShape,
+  MessageSpace,
+  messageLength,
+  NOBODY,
+} from "./message-space.js";
 import { SharedWords } from "./words.js";
 
-const SHAPE: MessageShape = { base: 32, shards: 3, slotsPerShard: 2, capacity: 4, valueWords: 16 };
+const SHAPE: MessageShape = { base: 32, shards: 3, slotsPerShard: 2, capacity: 4, hotCapacity: 2, valueWords: 16 };
 
 function spaceOf(shape = SHAPE): MessageSpace {
   return new MessageSpace(new SharedWords(new SharedArrayBuffer((shape.base + messageLength(shape)) * 4)), shape);
@@ -31,21 +39,27 @@ describe("MessageSpace", () => {
       for (let shard = 0; shard < SHAPE.shards; shard++) {
         const { base, capacity } = space.lane(slot, shard);
         own(`lane ${slot} ${shard}`, base, 32 + 2 * capacity);
+        const hot = space.lane(slot, shard, "hot");
+        assert.equal(hot.capacity, SHAPE.hotCapacity);
+        own(`hot lane ${slot} ${shard}`, hot.base, 32 + 2 * hot.capacity);
         for (let tag = 0; tag < HOT_TAGS; tag++) own(`counter ${tag}`, space.counterWord(slot, shard, tag), 1);
       }
     }
     // What has no index of its own to ask for: each is seen to change a word that nobody has.
     for (let slot = 0; slot < space.slots; slot++) {
-      for (const change of [
-        () => space.setWake(slot, 9),
-        () => space.setWants(slot, 1, true),
-        () => space.markHot(slot, 1, 3),
-      ]) {
+      for (const [count, change] of [
+        [1, () => space.setWake(slot, 9)],
+        [1, () => space.setRing(slot, 9)],
+        [2, () => space.setWanted(slot, 1, { position: 7 })],
+        [2, () => space.setWanted(slot, 1, { position: 7, kind: "hot" })],
+        [1, () => space.markHot(slot, 1, 3)],
+        [slot === 0 ? 1 : 0, () => space.useHot(1)],
+      ] as const) {
         const before = Array.from({ length: words.length }, (_, index) => words.read(index));
         change();
         const changed = before.flatMap((value, index) => (words.read(index) === value ? [] : [index]));
-        assert.equal(changed.length, 1);
-        own("control", changed[0]!, 1);
+        assert.equal(changed.length, count);
+        for (const index of changed) own("control", index, 1);
       }
     }
   });
@@ -68,10 +82,37 @@ describe("MessageSpace", () => {
     assert.equal(space.receiverOf(0), CLOSED);
   });
 
+  it("says whether a sender waits for what was released, also where the numbers wrap", () => {
+    const space = spaceOf();
+    const wants = (position: number, kind: LaneKind = "usual") => space.wantsBefore(4, 1, { position, kind });
+    assert.equal(wants(100), false);
+    space.setWanted(4, 1, { position: 5 });
+    assert.deepEqual(
+      [wants(5), wants(6), wants(100), wants(100, "hot"), space.wants(4, 1)],
+      [false, true, true, false, true],
+    );
+    space.setWanted(4, 1, { position: 0x7fff_ffff });
+    assert.deepEqual([wants(0x7fff_ffff), wants(-0x8000_0000)], [false, true]);
+    space.setUnwanted(4, 1);
+    assert.deepEqual([wants(-0x8000_0000), space.wants(4, 1)], [false, false]);
+  });
+
+  it("drops what is in a hot lane too when its receiver dies", () => {
+    const space = spaceOf();
+    space.claim(2);
+    const line = new MessageLine(space, 0, { shard: 1, kind: "hot" });
+    line.lane.push(1, 2);
+    assert.equal(line.publish(), 2);
+    space.bury(2);
+    line.look();
+    assert.equal(line.fateOf(0), "dropped");
+    assert.equal(space.droppedOf(0, 1), 0, "nothing was in the other lane");
+  });
+
   it("tells a sender what became of each message when its receiver dies: taken before, dropped, or waiting for the successor", () => {
     const space = spaceOf();
     space.claim(2);
-    const line = new MessageLine(space, 0, 1);
+    const line = new MessageLine(space, 0, { shard: 1 });
     const receiver = new LaneReceiver(space.words, space.lane(0, 1));
     const positions: number[] = [];
     for (let value = 0; value < 4; value++) {

@@ -1,19 +1,27 @@
 /**
  * The shared words of messages between shards: who receives for each shard, and a *line* from each sending thread to each shard.
  *
- *     [receiver of each shard] [wake of each slot] [bell of each slot]   then slots × shards lines: [control][counters][lane]   then a region of values for each slot
+ *     [receiver of each shard] [HOT_IN_USE of each shard] [wake of each slot] [ring of each slot] [bell of each slot]
+ *     then slots × shards lines: [control][counters][lane][hot lane]   then a region of values for each slot
  *
  * A *slot* is the place of one thread; each shard has several, because in a rolling restart its old thread still sends while the new one does. One thread at a time *receives* for a shard:
  *
  *     receiver   0 nobody, slot + 1, or CLOSED. A thread claims it by compare-and-swap from 0, and gives it back itself; for a dead thread the supervisor does, behind what it mends
+ *     HOT_IN_USE 1 when somebody has opened a hot lane to the shard. Written by senders, never taken back
  *     wake       which of its doorbells reaches the thread of a slot. Written by that thread
+ *     ring       1 + the descriptor of the io_uring of the slot's thread, 0 for none. Written by that thread, and by the supervisor when it is dead
  *     WANTS      1 while the sender waits for its messages to be released. Written by the sender
+ *     WANTED     the number of the first message that it waits for: who releases less need not ring. Written by the sender, before WANTS
  *     HOT        a bit for each counter of the line that may hold something. Set by the sender after it turned a counter from 0, taken by the receiver before it looks at the counters
  *     DROPPED    number behind the messages that went down with a receiver. Written by the supervisor
+ *     HOT_WANTS, HOT_WANTED, HOT_DROPPED   the same of the hot lane
  *
  * - *send*: publish in the lane, load `receiver`, ring who that is. *Become the receiver*: store `receiver`, then look into all lanes. One of the two sees the other's store, so no message waits for
  *   a receiver that has not looked. In the same way `wake` is stored before the lanes are looked at once more.
- * - *ticket*: WANTS := 1, load the lane's head. *Release*: store the head, load WANTS, ring. One of the two sees the other's store.
+ * - *open a hot lane*: HOT_IN_USE := 1, then publish in it. A receiver that is rung for that message loads HOT_IN_USE behind the ring, so it never misses the lane.
+ * - *tell by ring*: publish in the lane, load `receiver` and that one's `ring`, submit a message to it. Who gives its ring up stores 0 in `ring` and looks into its lanes once more: it finds the message, or the sender finds no ring.
+ *   A descriptor that means something else by then refuses the message, or wakes a thread for nothing.
+ * - *ticket*: WANTED := its number, WANTS := 1, load the lane's head. *Release*: store the head, load WANTS and WANTED, ring. One of the two sees the other's store; one that sees an older WANTED rings once too often.
  * - *close*: `receiver` := CLOSED, load WANTS of all lines, ring. A sender that waits loads `receiver` behind WANTS.
  *
  * **Death.** Of a sender: what it had published is whole and stays; its counters may hold amounts without a bit, so the supervisor sets all bits. Of a receiver: what it had not released is dropped, DROPPED stored before the head,
@@ -35,6 +43,10 @@ export const CLOSED = -2;
 const WANTS = 0;
 const HOT = 1;
 const DROPPED = 2;
+const HOT_WANTS = 3;
+const HOT_DROPPED = 4;
+const WANTED = 5;
+const HOT_WANTED = 6;
 const COUNTERS = LINE_WORDS;
 const LANE = COUNTERS + HOT_TAGS;
 
@@ -47,8 +59,19 @@ export interface MessageShape {
   readonly slotsPerShard: number;
   /** Messages of one lane, a power of two. */
   readonly capacity: number;
+  /** The same of a hot lane; 0 when there are none. */
+  readonly hotCapacity: number;
   /** Words for the values of one slot. */
   readonly valueWords: number;
+}
+
+/** Which lane of a line. */
+export type LaneKind = "usual" | "hot";
+
+/** A message by its number in a lane. */
+export interface Wanted {
+  readonly position: number;
+  readonly kind?: LaneKind;
 }
 
 /** Words that a shape takes. */
@@ -81,8 +104,21 @@ export class MessageSpace {
   }
 
   /** The lane from the thread of `slot` to `shard`. */
-  lane(slot: number, shard: number): LaneShape {
-    return { base: this.#line(slot, shard) + LANE, capacity: this.shape.capacity };
+  lane(slot: number, shard: number, kind: LaneKind = "usual"): LaneShape {
+    const { capacity, hotCapacity } = this.shape;
+    const base = this.#line(slot, shard) + LANE;
+    return kind === "usual" ? { base, capacity } : { base: base + laneSpan(capacity), capacity: hotCapacity };
+  }
+
+  /** A hot lane to the shard is about to be used. */
+  useHot(shard: number): void {
+    const index = hotUseOffset(this.shape) + shard;
+    if (this.words.load(index) === 0) this.words.store(index, 1);
+  }
+
+  /** Whether anybody has used a hot lane to the shard. */
+  usesHot(shard: number): boolean {
+    return this.words.load(hotUseOffset(this.shape) + shard) !== 0;
   }
 
   /** Index of a hot counter. */
@@ -138,20 +174,45 @@ export class MessageSpace {
     this.words.store(wakesOffset(this.shape) + slot, wake);
   }
 
-  // --- a line
-
-  /** Asks to be rung at each release, or no more. Behind it, the sender looks at the lane and at the receiver. */
-  setWants(slot: number, shard: number, isWanted: boolean): void {
-    this.words.store(this.#line(slot, shard) + WANTS, isWanted ? 1 : 0);
+  /** The descriptor of the io_uring of a slot's thread; -1 for none. */
+  ringOf(slot: number): number {
+    return this.words.load(ringsOffset(this.shape) + slot) - 1;
   }
 
-  wants(slot: number, shard: number): boolean {
-    return this.words.load(this.#line(slot, shard) + WANTS) !== 0;
+  /** -1 for none: behind that, the thread looks into its lanes once more. */
+  setRing(slot: number, descriptor: number): void {
+    this.words.store(ringsOffset(this.shape) + slot, descriptor + 1);
+  }
+
+  // --- a line
+
+  /** Asks to be rung when the message with that number is released. Behind it, the sender looks at the lane and at the receiver. */
+  setWanted(slot: number, shard: number, { position, kind = "usual" }: Wanted): void {
+    const line = this.#line(slot, shard);
+    this.words.store(line + (kind === "usual" ? WANTED : HOT_WANTED), position);
+    this.words.store(line + (kind === "usual" ? WANTS : HOT_WANTS), 1);
+  }
+
+  /** Asks no more. */
+  setUnwanted(slot: number, shard: number, kind: LaneKind = "usual"): void {
+    this.words.store(this.#line(slot, shard) + (kind === "usual" ? WANTS : HOT_WANTS), 0);
+  }
+
+  /** Whether the sender waits for anything. */
+  wants(slot: number, shard: number, kind: LaneKind = "usual"): boolean {
+    return this.words.load(this.#line(slot, shard) + (kind === "usual" ? WANTS : HOT_WANTS)) !== 0;
+  }
+
+  /** Whether it waits for a message in front of `position`: all of those were released just now. */
+  wantsBefore(slot: number, shard: number, { position, kind = "usual" }: Wanted): boolean {
+    if (!this.wants(slot, shard, kind)) return false;
+    const wanted = this.words.load(this.#line(slot, shard) + (kind === "usual" ? WANTED : HOT_WANTED));
+    return ((position - wanted) | 0) > 0;
   }
 
   /** The number behind the messages that were dropped last. */
-  droppedOf(slot: number, shard: number): number {
-    return this.words.load(this.#line(slot, shard) + DROPPED);
+  droppedOf(slot: number, shard: number, kind: LaneKind = "usual"): number {
+    return this.words.load(this.#line(slot, shard) + (kind === "usual" ? DROPPED : HOT_DROPPED));
   }
 
   /** A counter was turned from 0. */
@@ -169,20 +230,26 @@ export class MessageSpace {
 
   /** Mends what the dead thread of a slot has left. Then everybody is woken, and the slot is free. */
   bury(slot: number): void {
-    const { shards } = this.shape;
+    const { shards, hotCapacity } = this.shape;
     const own = this.shardOf(slot);
     if (this.receiverOf(own) === slot) {
-      for (let sender = 0; sender < this.slots; sender++) {
-        emptyLane(this.words, this.lane(sender, own), (end) =>
-          this.words.store(this.#line(sender, own) + DROPPED, end),
-        );
-      }
+      for (let sender = 0; sender < this.slots; sender++) this.#drop(sender, own);
       this.retire(slot);
     }
+    this.setRing(slot, -1);
     for (let shard = 0; shard < shards; shard++) {
-      this.setWants(slot, shard, false);
+      this.setUnwanted(slot, shard);
+      if (hotCapacity > 0) this.setUnwanted(slot, shard, "hot");
       this.words.store(this.#line(slot, shard) + HOT, -1);
     }
+  }
+
+  /** What the dead receiver of `shard` has not taken from a sender. */
+  #drop(sender: number, shard: number): void {
+    const line = this.#line(sender, shard);
+    emptyLane(this.words, this.lane(sender, shard), (end) => this.words.store(line + DROPPED, end));
+    if (this.shape.hotCapacity === 0) return;
+    emptyLane(this.words, this.lane(sender, shard, "hot"), (end) => this.words.store(line + HOT_DROPPED, end));
   }
 
   #line(slot: number, shard: number): number {
@@ -194,20 +261,32 @@ export class MessageSpace {
   }
 }
 
-function wakesOffset({ base, shards }: MessageShape): number {
+function hotUseOffset({ base, shards }: MessageShape): number {
   return base + wholeLines(shards);
 }
 
-function bellsOffset(shape: MessageShape): number {
+function wakesOffset(shape: MessageShape): number {
+  return hotUseOffset(shape) + wholeLines(shape.shards);
+}
+
+function ringsOffset(shape: MessageShape): number {
   return wakesOffset(shape) + wholeLines(shape.shards * shape.slotsPerShard);
+}
+
+function bellsOffset(shape: MessageShape): number {
+  return ringsOffset(shape) + wholeLines(shape.shards * shape.slotsPerShard);
 }
 
 function linesOffset(shape: MessageShape): number {
   return bellsOffset(shape) + shape.shards * shape.slotsPerShard * BELL_WORDS;
 }
 
-function lineLength({ capacity }: MessageShape): number {
-  return LANE + wholeLines(laneLength(capacity));
+function lineLength({ capacity, hotCapacity }: MessageShape): number {
+  return LANE + laneSpan(capacity) + (hotCapacity === 0 ? 0 : laneSpan(hotCapacity));
+}
+
+function laneSpan(capacity: number): number {
+  return wholeLines(laneLength(capacity));
 }
 
 function valuesOffset(shape: MessageShape): number {

@@ -119,10 +119,10 @@ describe("actor()", () => {
           { actor: "words", key, method: "uncloneable" },
           { actor: "kept", key: "bad", method: "add" },
         ];
-        assert.deepEqual(
-          await server.invokeOnShard("askAll", { shard }, bad),
-          Array(2).fill("ERR_RINGLOOM_CALL_FAILED"),
-        );
+        assert.deepEqual(await server.invokeOnShard("askAll", { shard }, bad), [
+          "ERR_RINGLOOM_NOT_CLONEABLE",
+          "ERR_RINGLOOM_CALL_FAILED",
+        ]);
         const { words } = await ask<Words>(server, shard, { actor: "words", key, method: "all" });
         assert.deepEqual(words, [], "the instance lives on");
       }
@@ -238,6 +238,27 @@ describe("actor()", () => {
     });
   });
 
+  test("is there for the last request of any shard when the server stops, and ends before hooks and tasks do", {
+    skip: SHARDS === 1 && "it takes two shards",
+  }, async () => {
+    await noting(async (lines) => {
+      await withShards("stop-app", async (server) => {
+        const late = fetch(`${server.url}/late`).then((response) => response.text());
+        while (!lines().includes("begun")) await sleep(10);
+        const report = await server.stop();
+        assert.equal(await late, "1", "its shard had long nothing to do");
+        assert.deepEqual(report.failures, []);
+        const owner = lines()
+          .find((line) => line.startsWith("evicted"))
+          ?.split(" ")[1];
+        assert.deepEqual(
+          lines().filter((line) => line === "answered" || line.endsWith(` ${owner}`)),
+          ["answered", `evicted ${owner}`, `task 42 ${owner}`, `close ${owner}`],
+        );
+      });
+    });
+  });
+
   test("works on the main thread of a program without shards", async () => {
     class Counter {
       readonly key: string;
@@ -256,7 +277,7 @@ describe("actor()", () => {
       "a3",
       "b3",
     ]);
-    await assert.rejects(counters("a").add((() => 1) as never), { code: "ERR_RINGLOOM_CALL_FAILED" });
+    await assert.rejects(counters("a").add((() => 1) as never), { code: "ERR_RINGLOOM_NOT_CLONEABLE" });
     await assert.rejects(counters("a", { timeoutMs: -1 }).add(1), { code: "ERR_RINGLOOM_INVALID_OPTION" });
     await assert.rejects(counters("a", { signal: AbortSignal.abort() }).add(1), { code: "ERR_RINGLOOM_ABORTED" });
     assert.throws(() => counters(1 as never), TypeError);

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import type { ModuleServer } from "../../src/http/serve-module.js";
-import type { SharedCacheStats } from "../../src/index.js";
+import type { SharedCacheFigures, SharedCacheStats } from "../../src/index.js";
 import type { Making } from "./fixtures/once-app.js";
 import { persistently, SHARDS, shardNumbers, withShards } from "./rig.js";
 
@@ -45,6 +45,11 @@ describe("sharedCache()", () => {
       assert.equal(stats.entries, 39);
       assert.equal(stats.sets, 40 * SHARDS);
       assert.equal(stats.misses, 1);
+      const figures = (await server.invokeOnShard("figures", { shard: 0 })) as Record<string, SharedCacheFigures>;
+      const { entries: _, ...counts } = stats;
+      const { bytes, ...shown } = figures.things ?? { bytes: 0 };
+      assert.deepEqual(shown, counts);
+      assert.ok(bytes >= 64 * 1_024);
       if (SHARDS === 1) return;
       await server.restart();
       const kept = await server.invokeOnShard("get", { shard: 0 }, "after2");

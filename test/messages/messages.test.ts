@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { release } from "node:os";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { compareKernelReleases, RING_MESSAGES_RELEASE_MIN } from "../../src/driver/kernel-ladder.js";
 import { type ModuleServer, type ServeModuleOptions, serveModule } from "../../src/http/serve-module.js";
 import { type ShardMessage, shard } from "../../src/index.js";
 import { portSharing } from "../../src/runtime/listeners.js";
@@ -93,6 +95,23 @@ for (const { name: driver, skip: noDriver } of driversUnderTest) {
       });
     });
 
+    test("wake a shard that sleeps directly: from ring to ring where there are rings", async () => {
+      await withShards({ driver, spin: "off" }, async (shards) => {
+        await shards.call(1, "echo", { direct: true });
+        assert.equal(await shards.call(0, "pingPong", 1, 300, { direct: true }), "all came back");
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        assert.equal(await shards.call(0, "pingPong", 1, 20, { direct: true }), "all came back");
+        const { direct, ringMessages } = await shards.call<Record<string, number>>(0, "figures");
+        const tellsRings = driver === "uring" && compareKernelReleases(release(), RING_MESSAGES_RELEASE_MIN) >= 0;
+        assert.deepEqual([direct, ringMessages], [320, tellsRings ? 320 : 0]);
+        // The ring of a thread that is gone tells nobody, and nothing is lost by it.
+        await assert.rejects(shards.call(1, "exit"));
+        await shards.until<number[]>(() => true, 1, "who");
+        await shards.call(1, "echo", { direct: true });
+        assert.equal(await shards.call(0, "pingPong", 1, 20, { direct: true }), "all came back");
+      });
+    });
+
     test("arrive once each, in order for each pair, when three shards send to each other at once", async () => {
       const perPair = 20_000;
       await withShards({ driver, messagesMax: 64 }, async (shards) => {
@@ -155,14 +174,16 @@ for (const { name: driver, skip: noDriver } of driversUnderTest) {
     test("go to the new thread of a rolling restart, none lost and none twice", async () => {
       await withShards({ driver }, async (shards) => {
         for (let index = 0; index < 10; index++) await shards.call(0, "sendNoWait", 1, index, "before");
+        for (let index = 0; index < 10; index++) {
+          await shards.call(0, "sendNoWait", 1, index, "hot", { hot: true, direct: true });
+        }
         const report = await shards.server.restart();
         assert.equal(report.shards, SHARDS);
         await shards.call(1, "collect");
         for (let index = 0; index < 10; index++) await shards.call(0, "send", 1, index, "after");
-        const got = await shards.call<ShardMessage[]>(1, "got");
-        assert.equal(got.length, 20);
-        // Two threads have sent, so the order is that of each.
-        for (const phase of ["before", "after"]) {
+        const got = await shards.until<ShardMessage[]>(({ length }) => length === 30, 1, "got");
+        // Two threads have sent, and by two lanes, so the order is that of each.
+        for (const phase of ["before", "hot", "after"]) {
           const tags = got.filter(({ value }) => value === phase).map(({ tag }) => tag);
           assert.deepEqual(
             tags,
@@ -226,7 +247,8 @@ describe("messages between shards", { skip }, () => {
   test("are refused with a typed error where shard, tag, value or amount cannot be", async () => {
     await withShards({}, async (shards) => {
       const option = "ERR_RINGLOOM_INVALID_OPTION";
-      const value = "ERR_RINGLOOM_UNSUPPORTED";
+      const value = "ERR_RINGLOOM_NOT_CLONEABLE";
+      const large = "ERR_RINGLOOM_UNSUPPORTED";
       assert.deepEqual(await shards.call(0, "refusals"), [
         option,
         option,
@@ -235,6 +257,8 @@ describe("messages between shards", { skip }, () => {
         option,
         value,
         value,
+        value,
+        large,
         option,
         option,
         option,
@@ -254,6 +278,10 @@ describe("messages between shards", { skip }, () => {
       assert.deepEqual(values([await shards.call(1, "next"), await shards.call(1, "next")]), ["a", "b"]);
       assert.deepEqual(await shards.call(1, "iterate", 3), ["c", "d", "e"]);
       assert.equal(await shards.call(1, "nextAborted"), "ERR_RINGLOOM_ABORTED");
+      assert.deepEqual(await shards.call(2, "waitOften", 10_002), [
+        "ERR_RINGLOOM_OVERLOADED",
+        "ERR_RINGLOOM_OVERLOADED",
+      ]);
       // The one that was given up takes nothing away.
       await shards.call(0, "sendNoWait", 1, 1, "f");
       assert.deepEqual(values([await shards.call(1, "next")]), ["f"]);
@@ -282,6 +310,58 @@ describe("messages between shards", { skip }, () => {
         (error: Error & { cause: { code: string } }) => error.cause.code === "ERR_RINGLOOM_THREAD_LOST",
       );
       await shards.call(0, "flush");
+    });
+  });
+
+  test("flush() without a message in between is one flush, and so many wait and no more", async () => {
+    await withShards({}, async (shards) => {
+      await shards.call(2, "collect");
+      await shards.call(0, "sendNoWait", 1, 1, 1);
+      assert.equal(await shards.call(0, "flushOften", 5_000), 0);
+      // The one that waits already is the first of 1,024.
+      assert.deepEqual(await shards.call(0, "floodFlushes", 1, 2), ["ERR_RINGLOOM_OVERLOADED", 1_023]);
+      await shards.call(1, "collect");
+      assert.equal(await shards.call(0, "flushed"), 1_023);
+      await shards.call(0, "flush");
+    });
+  });
+
+  test("from an iterable without an end are refused when the lane is full, and nothing was sent", async () => {
+    await withShards({ messagesMax: 64 }, async (shards) => {
+      await shards.call(0, "sendNoWait", 1, 1, "before");
+      assert.deepEqual(await shards.call(0, "sendEndless", 1), ["ERR_RINGLOOM_OVERLOADED", 64, true]);
+      await shards.call(1, "collect");
+      assert.deepEqual(values(await shards.until<ShardMessage[]>(({ length }) => length > 0, 1, "got")), ["before"]);
+      await shards.call(0, "flush");
+      // All values were given back: as many fit as ever.
+      await shards.call(1, "stopCollecting");
+      assert.deepEqual(await shards.call(0, "fill", 1, "x".repeat(20_000)), [64, "ERR_RINGLOOM_OVERLOADED"]);
+    });
+  });
+
+  test("that are hot have a lane of their own: it holds up no other, and they come in their order", async () => {
+    await withShards({ messagesMax: 32 }, async (shards) => {
+      assert.deepEqual(await shards.call(0, "fillHot", 1), [32, "ERR_RINGLOOM_OVERLOADED"]);
+      for (const value of ["a", "b", "c"]) await shards.call(0, "sendNoWait", 1, 1, value);
+      const first = await shards.call<ShardMessage[]>(1, "takeNow", 20);
+      assert.deepEqual(
+        values(first.filter(({ tag }) => tag === 1)),
+        ["a", "b", "c"],
+        "they are not behind all of the hot ones",
+      );
+      const hot = [...first, ...(await shards.call<ShardMessage[]>(1, "takeNow", 100))].filter(({ tag }) => tag === 2);
+      assert.deepEqual(
+        values(hot),
+        Array.from({ length: 32 }, (_, n) => ({ n })),
+      );
+      await shards.call(0, "flush");
+      const figures = await shards.call<Record<string, number>>(0, "figures");
+      assert.equal(figures.hotSent, 32);
+      // A ticket of a hot message that nobody has taken when the receiver dies.
+      const lost = shards.call<string>(0, "hotTicket", 1);
+      await shards.until<number>((sent) => sent >= 36, 0, "sentCount");
+      await assert.rejects(shards.call(1, "exit"));
+      assert.equal(await lost, "ERR_RINGLOOM_THREAD_LOST");
     });
   });
 
@@ -362,7 +442,12 @@ describe("messages through a shard that is killed again and again", { skip }, ()
             const before = await shards.call<number>(2, "chainLength");
             await shards.until<number>((length) => length > before + 200, 2, "chainLength");
             shards.server.terminateShard(1);
-            await shards.until<number[]>(() => shards.server.health.shards[1]?.generation === kill + 1, 1, "who");
+            // Not before it serves: its messages flow earlier, and a thread that is only starting cannot be terminated.
+            const isBack = (): boolean => {
+              const { generation, condition } = shards.server.health.shards[1] ?? {};
+              return generation === kill + 1 && condition === "serving";
+            };
+            await shards.until<number[]>(isBack, 1, "who");
           }
           await shards.call(0, "chainStop");
           const { sent, taken, refused, lost, other } = await sending;

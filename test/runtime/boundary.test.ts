@@ -61,8 +61,8 @@ describe("boundary()", () => {
           return true;
         },
       );
-      await assert.rejects(end.call({ kind: "uncloneable" }), { code: "ERR_RINGLOOM_CALL_FAILED" });
-      await assert.rejects(end.call({ kind: "echo", value: () => 1 }), { code: "ERR_RINGLOOM_CALL_FAILED" });
+      await assert.rejects(end.call({ kind: "uncloneable" }), { code: "ERR_RINGLOOM_NOT_CLONEABLE" });
+      await assert.rejects(end.call({ kind: "echo", value: () => 1 }), { code: "ERR_RINGLOOM_NOT_CLONEABLE" });
       assert.equal(await end.call({ kind: "echo", value: 1 }), 1);
       assert.equal(end.stats.inFlight, 0);
     });

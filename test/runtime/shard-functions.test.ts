@@ -46,10 +46,10 @@ test("invokeOnShard() rejects with what went wrong: in the function, on the way,
         return true;
       },
     );
-    await assert.rejects(server.invokeOnShard("uncloneable", { shard }), { code: "ERR_RINGLOOM_CALL_FAILED" });
+    await assert.rejects(server.invokeOnShard("uncloneable", { shard }), { code: "ERR_RINGLOOM_NOT_CLONEABLE" });
     await assert.rejects(
       server.invokeOnShard("add", { shard }, () => 1, 2),
-      { code: "ERR_RINGLOOM_CALL_FAILED" },
+      { code: "ERR_RINGLOOM_NOT_CLONEABLE" },
     );
     await assert.rejects(server.invokeOnShard("nothing", { shard }), {
       code: "ERR_RINGLOOM_NO_SUCH_FUNCTION",

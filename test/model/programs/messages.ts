@@ -12,8 +12,10 @@ import { type MessageShape, MessageSpace, messageLength } from "../../../src/sha
 import type { Words } from "../../../src/shared/words.js";
 import type { ModelProgram, ModelThread } from "../program.js";
 
-const SHAPE: MessageShape = { base: 16, shards: 2, slotsPerShard: 2, capacity: 2, valueWords: 0 };
+const SHAPE: MessageShape = { base: 16, shards: 2, slotsPerShard: 2, capacity: 2, hotCapacity: 0, valueWords: 0 };
 const LENGTH = SHAPE.base + messageLength(SHAPE);
+const HOT_SHAPE: MessageShape = { ...SHAPE, hotCapacity: 2 };
+const HOT_LENGTH = HOT_SHAPE.base + messageLength(HOT_SHAPE);
 const SENDER = 0;
 const FIRST = 2;
 const SECOND = 3;
@@ -24,9 +26,11 @@ const TAKEN = 0;
 const SEEN_TAKEN = 1;
 const SEEN_LOST = 2;
 const SUM = 3;
+/** Whether the receiver's io_uring is open. */
+const RING_OPEN = 4;
 
 /** What a program leaves out. */
-type Omission = "look" | "release" | "wants" | "bits" | "dropped" | "successor";
+type Omission = "look" | "release" | "wants" | "bits" | "dropped" | "successor" | "use";
 
 function bellOf(words: Words, space: MessageSpace, slot: number): Bell {
   return new Bell(words, space.bellOf(slot));
@@ -51,14 +55,14 @@ function sleep(words: Words, space: MessageSpace, slot: number): void {
 function sending(count: number, isWaiting: boolean, omission?: Omission): ModelThread {
   return (words) => {
     const space = new MessageSpace(words, SHAPE);
-    const line = new MessageLine(space, SENDER, TO);
+    const line = new MessageLine(space, SENDER, { shard: TO });
     for (let number = 1; number <= count; number++) {
       line.lane.push(number, -number);
       const receiver = line.publish();
       if (receiver >= 0) ring(words, space, receiver);
     }
     if (!isWaiting) return;
-    if (omission !== "wants") line.setWaiting(true);
+    if (omission !== "wants") line.setWanted((line.lane.position - 1) | 0);
     for (;;) {
       line.look();
       const fate = line.fateOf((line.lane.position - 1) | 0);
@@ -79,7 +83,7 @@ function take(words: Words, space: MessageSpace, lane: LaneReceiver, isKept = fa
     words.store(TAKEN, number);
     if (isKept) continue;
     lane.release();
-    if (space.wants(SENDER, TO)) ring(words, space, SENDER);
+    if (space.wantsBefore(SENDER, TO, { position: lane.position })) ring(words, space, SENDER);
   }
 }
 
@@ -148,6 +152,73 @@ const closing: ModelThread = (words) => {
   space.close(FIRST);
   if (space.wants(SENDER, TO)) ring(words, space, SENDER);
 };
+
+/** Sends one message and tells the receiver by its ring, if it has one: where that is closed by then, its number may be another thread's ring, and the message is lost. */
+const telling: ModelThread = (words) => {
+  const space = new MessageSpace(words, SHAPE);
+  const line = new MessageLine(space, SENDER, { shard: TO });
+  line.lane.push(1, -1);
+  line.publish();
+  const receiver = space.receiverOf(TO);
+  if (receiver < 0) return;
+  if (space.ringOf(receiver) < 0 || words.load(RING_OPEN) === 1) ring(words, space, receiver);
+};
+
+/** Has the role and a ring, which ends. Then it gives the ring up, looks once more, and sleeps until it has taken one message. With "look", it looks before. */
+function endingRing(omission?: Omission): ModelThread {
+  return (words) => {
+    const space = new MessageSpace(words, SHAPE);
+    const lane = openLane(words, space);
+    words.store(RING_OPEN, 0);
+    if (omission === "look") take(words, space, lane);
+    space.setRing(FIRST, -1);
+    if (omission !== "look") take(words, space, lane);
+    while (words.load(TAKEN) < 1) {
+      sleep(words, space, FIRST);
+      take(words, space, lane);
+    }
+  };
+}
+
+/** Sends so many messages by the hot lane. With "use", it says that it uses the lane only behind the first. */
+function sendingHot(count: number, omission?: Omission): ModelThread {
+  return (words) => {
+    const space = new MessageSpace(words, HOT_SHAPE);
+    if (omission !== "use") space.useHot(TO);
+    const line = new MessageLine(space, SENDER, { shard: TO, kind: "hot" });
+    for (let number = 1; number <= count; number++) {
+      line.lane.push(number, -number);
+      const receiver = line.publish();
+      if (receiver >= 0) ring(words, space, receiver);
+    }
+    if (omission === "use") space.useHot(TO);
+  };
+}
+
+/** Has the role from the start, opens the hot lane when it is in use, and sleeps until `count` messages were taken. */
+function receivingHot(count: number): ModelThread {
+  return (words) => {
+    const space = new MessageSpace(words, HOT_SHAPE);
+    let lane: LaneReceiver | undefined;
+    for (;;) {
+      if (lane === undefined && space.usesHot(TO)) lane = new LaneReceiver(words, space.lane(SENDER, TO, "hot"));
+      if (lane !== undefined) take(words, space, lane);
+      if (words.load(TAKEN) === count) return;
+      sleep(words, space, FIRST);
+    }
+  };
+}
+
+function withRing(words: Words): void {
+  const space = new MessageSpace(words, SHAPE);
+  space.claim(FIRST);
+  space.setRing(FIRST, 7);
+  words.store(RING_OPEN, 1);
+}
+
+function withHotReceiver(words: Words): void {
+  new MessageSpace(words, HOT_SHAPE).claim(FIRST);
+}
 
 function withReceiver(words: Words): void {
   new MessageSpace(words, SHAPE).claim(FIRST);
@@ -242,6 +313,36 @@ const programs: readonly ModelProgram[] = [
     name: "messages: planted bug, looking before having the role",
     length: LENGTH,
     threads: [sending(1, false), receiving(FIRST, 1, "look")],
+    finish: expect(TAKEN, 1, "messages taken"),
+    mustFail: /lost wake-up/,
+  },
+  {
+    name: "messages: telling by a ring that is given up",
+    length: LENGTH,
+    setup: withRing,
+    threads: [telling, endingRing()],
+    finish: expect(TAKEN, 1, "messages taken"),
+  },
+  {
+    name: "messages: planted bug, looking before the ring is given up",
+    length: LENGTH,
+    setup: withRing,
+    threads: [telling, endingRing("look")],
+    finish: expect(TAKEN, 1, "messages taken"),
+    mustFail: /lost wake-up/,
+  },
+  {
+    name: "messages: a hot lane is opened while the receiver goes to sleep",
+    length: HOT_LENGTH,
+    setup: withHotReceiver,
+    threads: [sendingHot(2), receivingHot(2)],
+    finish: expect(TAKEN, 2, "messages taken"),
+  },
+  {
+    name: "messages: planted bug, a hot lane is used before it is said to be",
+    length: HOT_LENGTH,
+    setup: withHotReceiver,
+    threads: [sendingHot(1, "use"), receivingHot(1)],
     finish: expect(TAKEN, 1, "messages taken"),
     mustFail: /lost wake-up/,
   },
