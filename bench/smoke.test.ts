@@ -24,10 +24,10 @@ interface Small {
 
 const small: readonly Small[] = [
   { suite: "tasks", subjects: "inline", cases: "empty-1000,fanout-skewed", metric: "us/task", rows: 2 },
-  { suite: "sync-shared", subjects: "ringloom", cases: "ping-pong,lock-contended", metric: "ns/op", rows: 2 },
   { suite: "messages", subjects: "atomics", cases: "rtt-adaptive,one-way,cold-start", metric: "ns", rows: 3 },
   { suite: "messages", subjects: "ringloom-epoll", cases: "rtt-parked,one-way", metric: "ns", rows: 2, need: "addon" },
   { suite: "sync", subjects: "ringloom,node", cases: "ping-pong-1,fan-out,lock-1", metric: "ns/op", rows: 5 },
+  { suite: "sync-shared", subjects: "ringloom", cases: "ping-pong,lock-contended", metric: "ns/op", rows: 2 },
   { suite: "timers", subjects: "node", cases: "timers-1k,timers-10k", metric: "insert-ns", rows: 2 },
   {
     suite: "net",
@@ -62,8 +62,6 @@ async function lacks(need: Small["need"]): Promise<string | undefined> {
   if (need === "postgres") return findProgram("initdb") === undefined ? "PostgreSQL is not installed" : undefined;
   return prepare(need);
 }
-  { suite: "messages", subjects: "ringloom-epoll", cases: "rtt-parked,one-way", metric: "ns", rows: 2, needs: "addon" },
-] as const;
 
 const main = join(root, "dist/bench/main.js");
 const unmetGenerator = await prepare("load-generator");
@@ -99,9 +97,6 @@ describe("npm run bench", () => {
     it(`${suite} writes rows of ${subjects}`, async (context) => {
       const reason = await lacks(need);
       if (reason !== undefined) return context.skip(reason);
-  for (const { suite, subjects, cases, metric, rows: rowCount, ...rest } of small) {
-    const skip = "needs" in rest && loadNative() === undefined ? "there is no addon" : false;
-    it(`${suite} writes rows of ${subjects}`, { skip }, async () => {
       const json = join(directory, `${suite}-${subjects}.json`);
       const fixed = [process.execPath, main, suite, "--quick", "--seconds", "0.1", "--rounds", "1"];
       const chosen = ["--subjects", subjects, "--cases", cases, "--json", json];

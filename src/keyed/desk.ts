@@ -1,7 +1,6 @@
 /** The supervisor's desk: where the shards of one server meet who share something by its name, and where they get what only the main thread has. */
 import type { MessagePort } from "node:worker_threads";
 import { relaySignals } from "../runtime/signal-relay.js";
-import { type CacheAsk, CacheDesk } from "./cache-desk.js";
 import { type CacheAsk, CacheDesk, type CacheDeskOptions } from "./cache-desk.js";
 import { OnceDesk } from "./once-desk.js";
 import { type StructureAsk, StructureDesk } from "./structure-desk.js";
@@ -19,9 +18,8 @@ export class Desk {
   readonly #once = new OnceDesk({ keeps: true });
   readonly #flights = new OnceDesk({ keeps: false });
   readonly #tenure = new TenureDesk();
-  readonly #caches = new CacheDesk();
-  readonly #structures = new StructureDesk();
   readonly #caches: CacheDesk;
+  readonly #structures = new StructureDesk();
 
   constructor(options: CacheDeskOptions = {}) {
     this.#caches = new CacheDesk(options);
