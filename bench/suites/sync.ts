@@ -110,7 +110,7 @@ export const syncSuite: Suite = {
     { metric: perOperation.name, base: "node" },
   ],
   plotted: [perOperation.name],
-  goals: [goal("spawn", "ringloom"), ...CHANNEL_CASES.map((name) => goal(name, "ringloom-try"))],
+  goals: ["spawn", ...CHANNEL_CASES].map(goal),
   run,
 };
 
@@ -128,12 +128,12 @@ function go(name: string, threads: number): ProgramSubject {
   return { name, about, needs: ["go"], executable: programPath("go-peer"), args: ["sync", String(threads)] };
 }
 
-function goal(caseName: string, subject: string): Goal {
+function goal(caseName: string): Goal {
   return {
     suite: "sync",
     case: caseName,
     metric: perOperation.name,
-    subject,
+    subject: "ringloom",
     base: "go",
     relation: "at most",
     value: 2,
