@@ -6,7 +6,7 @@ import { resolveWebSocketLimits, type WebSocketLimits } from "../ws/options.js";
 import { ServerWebSocket } from "../ws/socket.js";
 import type { WebSocketHandlers } from "../ws/web-socket.js";
 import type { Answer, Context } from "./context.js";
-import { FLAG_HTTP_10 } from "./exchange.js";
+import { FLAG_HAS_BODY, FLAG_HTTP_10 } from "./exchange.js";
 import { isThenable } from "./values.js";
 
 /**
@@ -70,6 +70,8 @@ function refuse(c: Context, { origins }: Pick<WebSocketRoute, "origins">): Answe
       (c.answerHeaders ??= []).push("upgrade", "websocket", "sec-websocket-version", WEB_SOCKET_VERSION);
     return c.text(`${problem.why}\n`, problem.status);
   }
+  // Its bytes would be taken for frames.
+  if ((c.flags & FLAG_HAS_BODY) !== 0) return c.text("A handshake has no body\n", 400);
   const origin = c.header("origin");
   if (origins === undefined || origin === undefined || origins.includes(origin)) return undefined;
   return c.text("This origin may not connect\n", 403);

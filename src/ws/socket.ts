@@ -4,6 +4,8 @@
  *     OPEN ── close() ──▶ CLOSING ── the peer's close frame, or its time is over ──▶ CLOSED
  *       └──── the peer's close frame, a violation, the connection's end ────────────────┘
  *
+ * What had been received before the end is handled to the end, unless a handler has failed or the program has cut the socket: `close` is called behind it.
+ *
  * An idle socket is this object and nothing else: what a frame in pieces, a message in fragments or a busy handler need is made when they do.
  */
 import { WRITE_BLOCK_BYTES_MAX } from "../constants.js";
@@ -52,9 +54,14 @@ const CLOSED = 2;
 const PAUSED = 1;
 const PINGED = 2;
 const WANTS_DRAINED = 4;
-const CLOSE_RECEIVED = 8;
+/** Nothing more is read: the peer has sent its close frame, or the connection is being cut. */
+const DEAF = 8;
+/** What waits for a handler is not handled any more. */
+const DROPPING = 16;
 
 const NO_BYTES = new Uint8Array(0);
+/** What a message that waits costs beside its payload, roughly: empty ones must not be free. */
+const WAITING_BYTES = 128;
 /** Text up to this length is tried as ASCII first, by a loop; a call into Node costs more. */
 const LOOP_TEXT_MAX = 100;
 
@@ -84,6 +91,10 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
   #partial: PartialFrame | undefined = undefined;
   #assembly: Assembly | undefined = undefined;
   #inbox: Inbox | undefined = undefined;
+  /** How it ended, while messages are still being handled. */
+  #end: { readonly code: number; readonly reason: string } | undefined = undefined;
+  /** The answer to the last ping, for which there was no room. */
+  #owedPong: Uint8Array | undefined = undefined;
 
   constructor(options: WebSocketOptions) {
     this.#hub = options.hub;
@@ -132,6 +143,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
       throw new RangeError(`Cannot close: the reason is longer than ${CLOSE_REASON_BYTES_MAX} bytes`);
     if (this.#state !== OPEN) return;
     this.#state = CLOSING;
+    this.#forgetAssembly();
     this.#sendClose(code, reason);
     this.#transport.setTimeout(this.#slot, this.#hub.limits.closeTimeoutMs);
     // What a paused peer has sent is read again: its close frame is among it.
@@ -139,7 +151,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
   }
 
   terminate(): void {
-    if (this.#state !== CLOSED) this.#transport.kill(this.#slot);
+    if (this.#state !== CLOSED) this.#cut();
   }
 
   /** The handshake has been answered. */
@@ -166,7 +178,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
   }
 
   get #isReading(): boolean {
-    return this.#state !== CLOSED && (this.#flags & CLOSE_RECEIVED) === 0;
+    return this.#state !== CLOSED && (this.#flags & DEAF) === 0;
   }
 
   /** Reads the frame at `at`; returns where the next one starts. */
@@ -255,7 +267,8 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     if (length < 0) return "A length is not in its shortest form";
     switch (opcode) {
       case OPCODE_CONTINUATION:
-        return this.#assembly === undefined ? "A continuation continues nothing" : "";
+        // What comes behind our close frame is not put together, so nothing is known of where its messages begin.
+        return this.#assembly === undefined && this.#state === OPEN ? "A continuation continues nothing" : "";
       case OPCODE_TEXT:
       case OPCODE_BINARY:
         return this.#assembly === undefined ? "" : "A message begins inside of another";
@@ -320,9 +333,10 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
   #enqueue(inbox: Inbox, message: WebSocketMessage): void {
     const { stats } = this.#transport;
     const { limits } = this.#hub;
+    const bytes = message.length + WAITING_BYTES;
     inbox.waiting.push(message);
-    inbox.bytes += message.length;
-    stats.webSocketInboundBytesNow += message.length;
+    inbox.bytes += bytes;
+    stats.webSocketInboundBytesNow += bytes;
     if (stats.webSocketInboundBytesNow > limits.inboundBytesTotalMax) {
       this.#fail(CLOSE_TRY_AGAIN, "The server is busy");
     } else if (inbox.bytes > limits.inboundBytesMax && (this.#flags & PAUSED) === 0) {
@@ -364,17 +378,23 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
 
   #settled(inbox: Inbox): void {
     inbox.running -= 1;
+    // A handler that was running when the rest was given up.
+    if (this.#inbox !== inbox) return;
     const { stats } = this.#transport;
     const { limits } = this.#hub;
-    while (this.#state === OPEN && inbox.running < limits.concurrency) {
+    while ((this.#flags & DROPPING) === 0 && inbox.running < limits.concurrency) {
       const message = inbox.waiting.shift();
       if (message === undefined) break;
-      inbox.bytes -= message.length;
-      stats.webSocketInboundBytesNow -= message.length;
+      const bytes = message.length + WAITING_BYTES;
+      inbox.bytes -= bytes;
+      stats.webSocketInboundBytesNow -= bytes;
       this.#handle(message);
     }
+    if (this.#inbox !== inbox) return;
     if (inbox.bytes * 2 <= limits.inboundBytesMax) this.#resume();
-    if (inbox.running === 0 && inbox.waiting.length === 0) this.#inbox = undefined;
+    if ((this.#flags & DROPPING) === 0 && (inbox.running > 0 || inbox.waiting.length > 0)) return;
+    this.#forgetInbox();
+    if (this.#state === CLOSED) this.#tellEnd();
   }
 
   #resume(): void {
@@ -392,13 +412,29 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     }
     const { handlers } = this.#hub;
     const payload = length === 0 ? NO_BYTES : Buffer.from(bytes.subarray(start, start + length));
-    if (opcode === OPCODE_PING && this.#state === OPEN) this.#sendFrame(OPCODE_PONG, payload);
+    if (opcode === OPCODE_PING && this.#state === OPEN) this.#answerPing(payload);
     const handler = opcode === OPCODE_PING ? handlers.ping : handlers.pong;
-    if (handler !== undefined) this.#run(() => handler.call(handlers, this, payload));
+    if (handler !== undefined) this.#contain(this.#run(() => handler.call(handlers, this, payload)));
+  }
+
+  /** A peer that pings and does not read gets the answer to its last ping when there is room (RFC 6455, section 5.5.3). */
+  #answerPing(payload: Uint8Array): void {
+    const hasRoom = this.#transport.queuedBytes(this.#slot) <= this.#hub.limits.sendBytesMax;
+    this.#owedPong = hasRoom && this.#sendFrame(OPCODE_PONG, payload) ? undefined : payload;
+    if (this.#owedPong !== undefined) this.#wantDrained();
+  }
+
+  /** A handler that nothing waits for: its failure closes the socket all the same. */
+  #contain({ isFailed, promise }: HandlerOutcome): void {
+    if (isFailed) this.#fail(CLOSE_INTERNAL_ERROR, "");
+    promise?.then(undefined, (error: unknown) => {
+      this.#report(error);
+      this.#fail(CLOSE_INTERNAL_ERROR, "");
+    });
   }
 
   #closeReceived(bytes: Buffer, start: number, length: number): void {
-    this.#flags |= CLOSE_RECEIVED;
+    this.#flags |= DEAF;
     const code = length === 0 ? CLOSE_NO_STATUS : length === 1 ? 0 : bytes.readUInt16BE(start);
     if (length > 0 && !isSendableCloseCode(code)) {
       this.#fail(CLOSE_PROTOCOL_ERROR, length === 1 ? "A close frame has one byte" : `Close code ${code} is none`);
@@ -421,6 +457,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
 
   /** Closes because of the peer, a handler or a limit: what went wrong is in the close frame. */
   #fail(code: number, reason: string): void {
+    if (code === CLOSE_INTERNAL_ERROR) this.#flags |= DROPPING;
     if (this.#state === CLOSED) return;
     if (code !== CLOSE_INTERNAL_ERROR) this.#transport.stats.webSocketViolations += 1;
     if (this.#state === OPEN) this.#sendClose(code, reason);
@@ -428,21 +465,46 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     this.#finish(code, reason);
   }
 
-  /** The socket is over: tells the handler, once. */
+  /** Cuts the connection under the socket. Who is told of the end is told when it is gone. */
+  #cut(): void {
+    this.#state = CLOSING;
+    this.#flags |= DEAF | DROPPING;
+    this.#transport.kill(this.#slot);
+  }
+
+  /** The socket is over. The handler is told when what was received has been handled. */
   #finish(code: number, reason: string): void {
     if (this.#state === CLOSED) return;
     this.#state = CLOSED;
     const { stats } = this.#transport;
-    const { handlers } = this.#hub;
     stats.webSocketsNow -= 1;
     if (this.#partial !== undefined) stats.webSocketInboundBytesNow -= this.#partial.filled;
-    stats.webSocketInboundBytesNow -= (this.#assembly?.length ?? 0) + (this.#inbox?.bytes ?? 0);
     this.#partial = undefined;
+    this.#owedPong = undefined;
+    this.#forgetAssembly();
+    this.#end = { code, reason };
+    if ((this.#flags & DROPPING) !== 0) this.#forgetInbox();
+    if (this.#inbox === undefined) this.#tellEnd();
+  }
+
+  #forgetAssembly(): void {
+    this.#transport.stats.webSocketInboundBytesNow -= this.#assembly?.length ?? 0;
     this.#assembly = undefined;
+  }
+
+  #forgetInbox(): void {
+    this.#transport.stats.webSocketInboundBytesNow -= this.#inbox?.bytes ?? 0;
     this.#inbox = undefined;
+  }
+
+  /** Tells the handler, once. */
+  #tellEnd(): void {
+    const end = this.#end;
+    const { handlers } = this.#hub;
     const { close } = handlers;
-    if (close === undefined) return;
-    const { promise } = this.#run(() => close.call(handlers, this, code, reason));
+    this.#end = undefined;
+    if (end === undefined || close === undefined) return;
+    const { promise } = this.#run(() => close.call(handlers, this, end.code, end.reason));
     promise?.then(undefined, (error: unknown) => this.#report(error));
   }
 
@@ -454,14 +516,19 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
 
   drained(): void {
     this.#flags &= ~WANTS_DRAINED;
+    if (this.#state !== OPEN) return;
+    if (this.#owedPong !== undefined) this.#answerPing(this.#owedPong);
     const { handlers } = this.#hub;
-    if (this.#state !== OPEN || handlers.drain === undefined) return;
-    const { promise } = this.#run(() => handlers.drain?.(this));
-    promise?.then(undefined, (error: unknown) => this.#report(error));
+    if (handlers.drain !== undefined) this.#contain(this.#run(() => handlers.drain?.(this)));
   }
 
   timedOut(): void {
     const { idleTimeoutMs } = this.#hub.limits;
+    if (this.#state === OPEN && (this.#flags & PAUSED) !== 0) {
+      // Its answers cannot be heard while we do not read.
+      this.#transport.setTimeout(this.#slot, idleTimeoutMs);
+      return;
+    }
     if (this.#state === OPEN && (this.#flags & PINGED) === 0) {
       this.#flags |= PINGED;
       this.#sendFrame(OPCODE_PING, NO_BYTES);
@@ -549,7 +616,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
       const piece = Math.min(payload.length - sent, WRITE_BLOCK_BYTES_MAX);
       const at = transport.reserve(this.#slot, piece);
       if (at < 0) {
-        transport.kill(this.#slot);
+        this.#cut();
         return false;
       }
       transport.out.set(payload.subarray(sent, sent + piece), at);

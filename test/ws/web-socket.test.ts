@@ -303,8 +303,10 @@ for (const driver of driversUnderTest) {
       assert.deepEqual([frames[0]?.opcode, frames[0]?.payload.toString()], [10, "still there?"]);
       client.send(closeFrame(4000));
       assert.equal(await client.closeCode(), 4000);
-      assert.equal((await end())?.code, 4000);
+      await client.peer.ended();
+      assert.equal(ends.length, 0, "close comes behind the handler");
       release();
+      assert.equal((await end())?.code, 4000);
       client.end();
     });
 
@@ -383,6 +385,117 @@ for (const driver of driversUnderTest) {
       client.end();
     });
 
+    test("handles what was received before the peer's close, and says so behind it", async () => {
+      const order: string[] = [];
+      const client = await openOn({
+        message: async (ws, message) => {
+          await turns(3);
+          order.push(`${String(message)} ${ws.send("late")}`);
+        },
+      });
+      client.send({ opcode: TEXT, payload: "a" }, { opcode: TEXT, payload: "b" }, { opcode: TEXT, payload: "c" });
+      client.send(closeFrame(1000, "bye"));
+      assert.deepEqual(await end(), { code: 1000, reason: "bye" });
+      assert.deepEqual(
+        order.map((entry) => entry[0]),
+        ["a", "b", "c"],
+      );
+      assert.equal(order[2], "c closed");
+      client.end();
+    });
+
+    test("closes with 1011 when a handler of pings rejects", async () => {
+      const client = await openOn({ ping: () => Promise.reject(new Error("no pings")) });
+      client.send({ opcode: 9 });
+      assert.equal(await client.closeCode(), 1011);
+      assert.equal((await end())?.code, 1011);
+      assert.match(String(server.log[0]?.error), /no pings/);
+      client.end();
+    });
+
+    test("keeps the answer to the last ping alone for a peer that does not read", async () => {
+      const client = await openOn({});
+      client.peer.socket.pause();
+      const ping = Buffer.concat(Array(500).fill(frame({ opcode: 9, payload: "x".repeat(125) })));
+      const before = server.driver.stats.receivedBytes;
+      let count = 0;
+      while (server.driver.stats.writeBlocksNow * 64 * KIB < 128 * KIB || count < 200) {
+        client.peer.send(ping);
+        await turns(2);
+        count += 1;
+        if (count > 400) break;
+      }
+      await signal.until("the pings to be read", () => {
+        setImmediate(() => signal.notify());
+        return server.driver.stats.receivedBytes - before >= count * ping.length;
+      });
+      assert.ok(server.stats.writePoolExhausted === 0);
+      client.send({ opcode: 9, payload: "last" });
+      client.peer.socket.resume();
+      await client.peer.signal.until("the last pong", () => client.peer.bytes.subarray(-4).toString() === "last");
+      const pongs = client.frames.length;
+      assert.ok(pongs < count * 500, `${pongs} of ${count * 500} pings were answered`);
+      client.end();
+      await end();
+    });
+
+    test("bounds messages that have no bytes", async () => {
+      let release: () => void = () => undefined;
+      const gate = new Promise<void>((resolve) => (release = resolve));
+      let seen = 0;
+      const client = await openOn({
+        message: (ws) => {
+          seen += 1;
+          if (seen === 20_001) ws.send("all");
+          return seen === 1 ? gate : undefined;
+        },
+      });
+      const many = Buffer.concat(Array(20_001).fill(frame({ opcode: BINARY })));
+      client.send(many);
+      await turns(50);
+      // What one receive brought may be above the bound; the rest is not read.
+      assert.ok(server.stats.webSocketInboundBytesNow > 0);
+      assert.ok(server.stats.webSocketInboundBytesNow < 128 * 20_000, "a paused socket keeps little");
+      release();
+      await client.received(1);
+      client.end();
+      await end();
+    });
+
+    test("reads over what comes behind its own close frame", async () => {
+      let socket: WebSocket | undefined;
+      const before = server.stats.webSocketViolations;
+      const client = await openOn({ open: (ws) => void (socket = ws) });
+      client.send({ opcode: TEXT, payload: "begun", isFinal: false });
+      await turns(5);
+      socket?.close(1000);
+      client.send({ opcode: 0, payload: "goes on", isFinal: false }, { opcode: 0, payload: "ends" });
+      client.send({ opcode: TEXT, isFinal: false }, { opcode: 0 }, closeFrame(1000));
+      assert.deepEqual(await end(), { code: 1000, reason: "" });
+      assert.equal(server.stats.webSocketViolations, before);
+      client.end();
+    });
+
+    test("is not open any more once it was cut", async () => {
+      const seen: unknown[] = [];
+      const client = await openOn({
+        message: (ws, message) => {
+          ws.terminate();
+          seen.push(message, ws.isOpen, ws.send("x"));
+        },
+      });
+      client.send({ opcode: TEXT, payload: "a" }, { opcode: TEXT, payload: "b" });
+      assert.deepEqual(await end(), { code: 1006, reason: "" });
+      assert.deepEqual(seen, ["a", false, "closed"]);
+      client.end();
+    });
+
+    test("refuses a handshake that has a body", async () => {
+      const client = await openOn({}, { "Content-Length": "4" });
+      assert.match(client.head, /^HTTP\/1\.1 400 /);
+      client.end();
+    });
+
     test("gives each message an async context of its own", async () => {
       const storage = new AsyncLocalStorage<string>();
       const client = await openOn({
@@ -406,6 +519,11 @@ for (const driver of driversUnderTest) {
     const app = new App();
     const close = (_ws: WebSocket, code: number): void => void codes.push(code);
     app.ws("/idle", { close, limits: { idleTimeoutMs: 30 } });
+    app.ws("/busy", {
+      message: () => new Promise((resolve) => setTimeout(resolve, 400)),
+      close,
+      limits: { idleTimeoutMs: 60, inboundBytesMax: 1 },
+    });
     app.ws("/stay", { close, limits: { closeTimeoutMs: 30 } });
     const server = await SocketServer.start(driver, app);
     const idle = await RawClient.open(server.port, "/idle");
@@ -414,6 +532,14 @@ for (const driver of driversUnderTest) {
     await idle.peer.ended();
     idle.end();
     assert.equal(server.stats.webSocketIdleTimeouts, 1);
+    const busy = await RawClient.open(server.port, "/busy");
+    busy.send({ opcode: TEXT, payload: "a" }, { opcode: TEXT, payload: "b" });
+    await busy.received(1);
+    busy.send(closeFrame(1000));
+    assert.equal(await busy.closeCode(), 1000);
+    assert.equal(server.stats.webSocketIdleTimeouts, 1, "a peer that we do not read is not idle");
+    busy.end();
+    while (codes.length < 2) await turns(1);
     const polite = await RawClient.open(server.port, "/stay");
     const rude = await RawClient.open(server.port, "/stay");
     const drained = server.server.drain({ graceMs: 0, deadlineMs: 10_000 });
@@ -424,7 +550,7 @@ for (const driver of driversUnderTest) {
     await rude.peer.ended();
     rude.end();
     await drained;
-    assert.deepEqual(codes, [1006, 1001, 1006]);
+    assert.deepEqual(codes, [1006, 1000, 1001, 1006]);
     await server.close();
   });
 }
