@@ -4,7 +4,9 @@
  * Node's own `dns.lookup`, which everything in Node uses by default, calls getaddrinfo on one of libuv's four threads and keeps nothing: four slow names and
  * every file operation of the process waits too. It is asked here only where c-ares cannot know the answer.
  */
-import { Wait, type WaitOptions } from "../io/wait-options.js";
+
+import { Wait } from "../io/wait.js";
+import type { WaitOptions } from "../task/wait-errors.js";
 import { type Address, addressOf } from "./address.js";
 import { type AddressOrderOptions, orderAddresses } from "./address-order.js";
 import { codeOf, lookupFailed, saysNothing } from "./dns-error.js";

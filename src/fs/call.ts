@@ -2,10 +2,8 @@
 import type { OperationDone, Operations } from "../driver/contract.js";
 import { errnoError, RingloomError } from "../errors.js";
 import { threadDriver } from "../runtime/thread-driver.js";
-import { onAbort } from "../scheduler/abort-listeners.js";
-
-/** The longest time that Node's timers take. */
-const TIMEOUT_MS_MAX = 0x7fff_ffff;
+import { abortedWait, timedOutWait, type WaitedFor } from "../task/wait-errors.js";
+import { armWait, checkWait } from "../task/wait-limits.js";
 
 /**
  * What every call takes.
@@ -55,8 +53,7 @@ export function operate(call: Call, begin: Begin): Promise<number> {
 /** Runs a call of node:fs, which goes to libuv's pool of threads. */
 export function pooled<T>(call: Call, run: () => Promise<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    checkTimeoutMs(call.options?.timeoutMs ?? 0);
-    throwIfGivenUp(call);
+    check(call);
     const stop = guard(call, reject);
     run().then(
       (value) => {
@@ -74,7 +71,7 @@ export function pooled<T>(call: Call, run: () => Promise<T>): Promise<T> {
 /** Waits; for what has to be tried again. */
 export function pause(call: Call, ms: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    throwIfGivenUp(call);
+    check(call);
     let timer: NodeJS.Timeout | undefined;
     const stop = guard(call, (error) => {
       clearTimeout(timer);
@@ -90,17 +87,20 @@ export function pause(call: Call, ms: number): Promise<void> {
 /** Options with the moment at which their time is over, of the clock of `performance`. */
 interface DeadlineOptions extends CallOptions {
   readonly deadlineMs?: number;
+  /** How long all of it may take, in milliseconds. */
+  readonly wholeMs?: number;
 }
 
 /** The options with what is left of their time, for a call that is made of several. Gives what each part takes. */
 export function shared(options: CallOptions | undefined): CallOptions | undefined {
   const { signal, timeoutMs = 0 } = options ?? {};
-  checkTimeoutMs(timeoutMs);
+  checkWait("use a file", { timeoutMs });
   if (timeoutMs === 0) return signal === undefined ? undefined : { signal };
   const deadlineMs = performance.now() + timeoutMs;
   const limits: DeadlineOptions = {
     signal,
     deadlineMs,
+    wholeMs: timeoutMs,
     get timeoutMs() {
       // Zero would be no limit at all.
       return Math.max(0.01, deadlineMs - performance.now());
@@ -112,9 +112,9 @@ export function shared(options: CallOptions | undefined): CallOptions | undefine
 /** Throws what a call that was given up before it began rejects with. */
 export function throwIfGivenUp(call: Call): void {
   if (call.options === undefined) return;
-  const { signal, deadlineMs }: DeadlineOptions = call.options;
-  if (signal?.aborted === true) throw abortedError(call, signal);
-  if (deadlineMs !== undefined && performance.now() >= deadlineMs) throw timeoutError(call);
+  const { signal, deadlineMs, wholeMs = 0 }: DeadlineOptions = call.options;
+  if (signal?.aborted === true) throw abortedWait(waitedFor(call), signal.reason);
+  if (deadlineMs !== undefined && performance.now() >= deadlineMs) throw timedOutWait(waitedFor(call), wholeMs);
 }
 
 /** Whether a call rejected because it was given up, and not because of what it was to do. */
@@ -126,8 +126,7 @@ export function isGivenUp(error: unknown): boolean {
 
 function operateGuarded(call: Call, begin: Begin): Promise<number> {
   return new Promise((resolve, reject) => {
-    checkTimeoutMs(call.options?.timeoutMs ?? 0);
-    throwIfGivenUp(call);
+    check(call);
     const { operations } = threadDriver().driver;
     let givenUp: RingloomError | undefined;
     let stop = (): void => {};
@@ -150,45 +149,23 @@ function operateGuarded(call: Call, begin: Begin): Promise<number> {
 
 /** Calls `giveUp` once, when the signal is aborted or the time is over; neither is so yet. Returns what ends that. Throws nothing: what it guards may have begun. */
 function guard(call: Call, giveUp: (error: RingloomError) => void): () => void {
-  const { signal, timeoutMs = 0 } = call.options ?? {};
-  if (signal === undefined && timeoutMs === 0) return () => {};
-  let forget: (() => void) | undefined;
-  let timer: NodeJS.Timeout | undefined;
-  const stop = (): void => {
-    clearTimeout(timer);
-    forget?.();
-  };
-  if (timeoutMs > 0)
-    timer = setTimeout(() => {
-      stop();
-      giveUp(timeoutError(call));
-    }, timeoutMs);
-  if (signal !== undefined)
-    forget = onAbort(signal, () => {
-      stop();
-      giveUp(abortedError(call, signal));
-    });
-  return stop;
+  return armWait(call.options ?? {}, waitedFor(call), giveUp) ?? nothing;
 }
 
-function checkTimeoutMs(timeoutMs: number): void {
-  if (!(timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX))
-    throw new RangeError(`Cannot use timeoutMs ${timeoutMs}: it is not between 0 and ${TIMEOUT_MS_MAX}`);
+function nothing(): void {}
+
+/** Throws what a call with wrong options, or one that was given up before it began, rejects with. */
+function check(call: Call): void {
+  if (call.options === undefined) return;
+  checkWait(waitedFor(call), call.options);
+  throwIfGivenUp(call);
 }
 
-function timeoutError({ operation, details }: Call): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_TIMEOUT", `Cannot ${operation}${named(details)}: it took too long`, {
-    operation,
-    details,
-  });
-}
-
-function abortedError({ operation, details }: Call, signal: AbortSignal): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_ABORTED", `Cannot ${operation}${named(details)}: it was given up`, {
-    operation,
-    details,
-    cause: signal.reason,
-  });
+/** Its errors name the file. */
+function waitedFor({ operation, details, options }: Call): WaitedFor {
+  const { wholeMs }: DeadlineOptions = options ?? {};
+  const what = details.path === undefined ? undefined : String(details.path);
+  return { operation, what, details, ...(wholeMs === undefined ? {} : { wholeMs }) };
 }
 
 /** The error of a call of node:fs, in our form: the kernel's code, the operation and its names. */
@@ -196,8 +173,4 @@ export function nodeFailure({ operation, details }: Call, error: unknown): unkno
   if (!(error instanceof Error) || !("errno" in error) || typeof error.errno !== "number") return error;
   const failure = errnoError(operation, -error.errno, details);
   return new RingloomError(failure.code, failure.message, { operation, details, cause: error });
-}
-
-function named(details: Readonly<Record<string, unknown>>): string {
-  return details.path === undefined ? "" : ` ${String(details.path)}`;
 }

@@ -7,8 +7,9 @@
  * A read takes its bytes in the step in which it succeeds. One that is given up, times out or fails has taken none, and the next one finds them all.
  */
 import { RingloomError } from "../errors.js";
+import type { WaitOptions } from "../task/wait-errors.js";
 import { type ByteSource, bufferOf, iteratorOf } from "./bytes.js";
-import { Wait, type WaitOptions } from "./wait-options.js";
+import { Wait } from "./wait.js";
 
 /**
  * Bounds of a {@link BufferedReader}.

@@ -4,8 +4,9 @@
  * A buffer that was handed to the sink is never written to again: sinks may keep what they get (a Node stream does, and a Web stream hands it on).
  */
 import { RingloomError } from "../errors.js";
+import type { WaitOptions } from "../task/wait-errors.js";
 import { type ByteSink, endOf, type WriteSink, writeTo } from "./bytes.js";
-import { Wait, type WaitOptions } from "./wait-options.js";
+import { Wait } from "./wait.js";
 
 /**
  * Bounds of a {@link BufferedWriter}.

@@ -1,6 +1,6 @@
 /** What `ringloom/io` reads from and writes to. Sockets, files, Node's and the Web's streams fit as they are, or through an adapter. */
 import { RingloomError } from "../errors.js";
-import type { WaitOptions } from "./wait-options.js";
+import type { WaitOptions } from "../task/wait-errors.js";
 
 /**
  * Bytes to read: a socket, a file, a Node `Readable`, a Web `ReadableStream`, an async generator, an array of pieces. Whoever reads a piece owns it.

@@ -1,8 +1,9 @@
 /** Bytes from one place to another, no faster than the second one takes them: at any time one piece is held, the one being written. */
 import { RingloomError } from "../errors.js";
+import type { WaitOptions } from "../task/wait-errors.js";
 import { BufferedReader } from "./buffered-reader.js";
 import { type ByteDuplex, type ByteSink, type ByteSource, endOf, writeTo } from "./bytes.js";
-import { Wait, type WaitOptions } from "./wait-options.js";
+import { Wait } from "./wait.js";
 
 /**
  * How {@link copy} works.

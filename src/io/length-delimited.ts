@@ -4,10 +4,11 @@
  *     | header (lengthOffset bytes) | length (lengthBytes) | payload (length + lengthAdjustment bytes) |
  */
 import { RingloomError } from "../errors.js";
+import type { WaitOptions } from "../task/wait-errors.js";
 import { BufferedReader } from "./buffered-reader.js";
 import type { BufferedWriter } from "./buffered-writer.js";
 import type { ByteSource } from "./bytes.js";
-import { Wait, type WaitOptions } from "./wait-options.js";
+import { Wait } from "./wait.js";
 
 /**
  * What the frames look like.

@@ -1,8 +1,9 @@
 /** A connection as a reader and a writer that two tasks can own. */
+
+import type { WaitOptions } from "../task/wait-errors.js";
 import { BufferedReader, type BufferedReaderOptions } from "./buffered-reader.js";
 import { BufferedWriter, type BufferedWriterOptions } from "./buffered-writer.js";
 import { type ByteDuplex, type ByteSink, endOf, writeTo } from "./bytes.js";
-import type { WaitOptions } from "./wait-options.js";
 
 /**
  * The two halves of a connection.

@@ -1,7 +1,8 @@
 /** Connecting: to an address, to a name with several of them, to a Unix socket, to many at once. */
 import { isIP } from "node:net";
 import { RingloomError } from "../errors.js";
-import { type CallOptions, checkCallOptions, limitCall } from "./call-options.js";
+import type { WaitOptions } from "../task/wait-errors.js";
+import { armWait, checkWait } from "../task/wait-limits.js";
 import { Connection, type Endpoint } from "./connection.js";
 import { netHost } from "./net-host.js";
 import { type Attempt, race } from "./race.js";
@@ -24,7 +25,7 @@ export type ConnectTarget = { readonly host?: string; readonly port: number } | 
  * How to connect. `timeoutMs` and `signal` cover everything, the search for addresses too.
  * @experimental
  */
-export interface ConnectOptions extends CallOptions, StreamOptions {
+export interface ConnectOptions extends WaitOptions, StreamOptions {
   /** Finds the addresses of a name. Default: the system's `getaddrinfo`. */
   readonly resolver?: Resolver | undefined;
   /** How long an attempt runs before the next address is tried beside it, in milliseconds. Default: 250 (RFC 8305). */
@@ -120,7 +121,7 @@ export function adoptStream(descriptor: number, options: StreamOptions = {}): Ne
 
 /** As {@link connect}, without the face for users. */
 export async function openConnection(target: ConnectTarget, options: ConnectOptions): Promise<Connection> {
-  checkCallOptions("connect", options);
+  checkWait("connect", options);
   const { attemptDelayMs = ATTEMPT_DELAY_MS } = options;
   if (!(attemptDelayMs >= 0))
     throw new RangeError(`Cannot connect: an attemptDelayMs of ${attemptDelayMs} is not a time`);
@@ -135,7 +136,7 @@ export async function openConnection(target: ConnectTarget, options: ConnectOpti
 }
 
 function toOne(to: Endpoint, options: ConnectOptions): Promise<Connection> {
-  if (options.signal === undefined && options.timeoutMs === undefined) return begin(to, options).outcome;
+  if (options.signal === undefined && (options.timeoutMs ?? 0) === 0) return begin(to, options).outcome;
   return limited(options, () => single(begin(to, options)));
 }
 
@@ -149,14 +150,14 @@ interface Underway {
 async function limited(options: ConnectOptions, start: (signal: AbortSignal) => Underway): Promise<Connection> {
   const controller = new AbortController();
   const underway = start(controller.signal);
-  const endLimits = limitCall("connect", options, (error) => {
+  const endLimits = armWait(options, "connect", (error) => {
     underway.cancel(error);
     controller.abort(error);
   });
   try {
     return await underway.winner;
   } finally {
-    endLimits();
+    endLimits?.();
   }
 }
 

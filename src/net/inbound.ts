@@ -7,8 +7,9 @@
  */
 import { assert } from "../assert.js";
 import { RingloomError } from "../errors.js";
+import type { WaitOptions } from "../task/wait-errors.js";
+import { armWait, checkWait } from "../task/wait-limits.js";
 import { ByteQueue } from "./byte-queue.js";
-import { type CallOptions, checkCallOptions, limitCall } from "./call-options.js";
 
 /** What the reading side asks of its connection. */
 export interface InboundOwner {
@@ -139,7 +140,7 @@ export class Inbound {
 
   // --- reading what comes
 
-  read(options: CallOptions | undefined): Promise<Buffer | undefined> {
+  read(options: WaitOptions | undefined): Promise<Buffer | undefined> {
     this.#begin("read", options);
     const bytes = this.tryRead(this.#queue.length);
     if (bytes !== undefined) return Promise.resolve(bytes);
@@ -147,7 +148,7 @@ export class Inbound {
     return this.#wait(OWNED, "read", options);
   }
 
-  readSome(target: Uint8Array, options: CallOptions | undefined): Promise<number> {
+  readSome(target: Uint8Array, options: WaitOptions | undefined): Promise<number> {
     this.#begin("read", options);
     if (target.length === 0) throw new RangeError("Cannot read: the buffer has no room");
     const count = this.tryReadSome(target);
@@ -156,7 +157,7 @@ export class Inbound {
     return this.#wait(SOME, "read", options);
   }
 
-  readExact(target: Uint8Array, options: CallOptions | undefined): Promise<Uint8Array> {
+  readExact(target: Uint8Array, options: WaitOptions | undefined): Promise<Uint8Array> {
     this.#begin("read", options);
     if (this.tryReadExact(target)) return Promise.resolve(target);
     if (this.#hasEnded) return Promise.reject(unexpectedEnd(target.length, this.#queue.length));
@@ -167,7 +168,7 @@ export class Inbound {
     return this.#wait(EXACT, "read", options);
   }
 
-  segments(handler: SegmentHandler, options: CallOptions | undefined): Promise<void> {
+  segments(handler: SegmentHandler, options: WaitOptions | undefined): Promise<void> {
     this.#begin("receive segments", options);
     this.#handler = handler;
     const waiting: Promise<void> = this.#wait(SEGMENTS, "receive segments", options);
@@ -182,19 +183,19 @@ export class Inbound {
 
   // --- how a read waits
 
-  #begin(operation: string, options: CallOptions | undefined): void {
-    if (options !== undefined) checkCallOptions(operation, options);
+  #begin(operation: string, options: WaitOptions | undefined): void {
+    if (options !== undefined) checkWait(operation, options);
     this.#assertFree(operation);
   }
 
-  #wait<T>(mode: number, operation: string, options: CallOptions | undefined): Promise<T> {
+  #wait<T>(mode: number, operation: string, options: WaitOptions | undefined): Promise<T> {
     if (this.#error !== undefined && this.#queue.length === 0) return Promise.reject(this.#error);
     this.#mode = mode;
     const promise = new Promise<T>((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    if (options !== undefined) this.#endLimits = limitCall(operation, options, (error) => this.#giveUp(error));
+    if (options !== undefined) this.#endLimits = armWait(options, operation, (error) => this.#giveUp(error));
     return promise;
   }
 

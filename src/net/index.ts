@@ -1,5 +1,5 @@
 /** `ringloom/net`: TCP and Unix stream sockets on this thread's driver, and UDP. Everything here is experimental. */
-export type { CallOptions } from "./call-options.js";
+export type { WaitOptions } from "../task/wait-errors.js";
 export { adoptStream, type ConnectOptions, type ConnectTarget, connect, connectMany } from "./connect.js";
 export type { SegmentHandler } from "./inbound.js";
 export { type ListenOptions, type ListenTarget, listen, NetListener } from "./listener.js";

@@ -2,7 +2,8 @@
 import type { ListenAddress, Listening, ListenPath } from "../driver/contract.js";
 import type { RingloomError } from "../errors.js";
 import type { ConnectionOwner, ListenerOwner } from "../runtime/thread-driver.js";
-import { type CallOptions, checkCallOptions, limitCall } from "./call-options.js";
+import type { WaitOptions } from "../task/wait-errors.js";
+import { armWait, checkWait } from "../task/wait-limits.js";
 import { configure, openConnection } from "./connect.js";
 import { Connection, closedError } from "./connection.js";
 import { type NetHost, netHost } from "./net-host.js";
@@ -155,8 +156,8 @@ class Accepting implements ListenerOwner {
     this.#stopped?.();
   }
 
-  accept(options: CallOptions | undefined): Promise<NetStream | undefined> {
-    if (options !== undefined) checkCallOptions("accept", options);
+  accept(options: WaitOptions | undefined): Promise<NetStream | undefined> {
+    if (options !== undefined) checkWait("accept", options);
     for (let connection = this.#waiting.shift(); connection !== undefined; connection = this.#waiting.shift()) {
       if (connection.isClosed) continue;
       connection.resumeReceiving();
@@ -166,7 +167,7 @@ class Accepting implements ListenerOwner {
     return new Promise((resolve, reject) => {
       const accepter: Accepter = { resolve, reject, endLimits: undefined };
       if (options !== undefined)
-        accepter.endLimits = limitCall("accept", options, (error) => this.#giveUp(accepter, error));
+        accepter.endLimits = armWait(options, "accept", (error) => this.#giveUp(accepter, error));
       this.#accepters.push(accepter);
     });
   }
@@ -251,7 +252,7 @@ export class NetListener implements AsyncIterable<NetStream>, AsyncDisposable {
    *
    * @throws RingloomError `ERR_RINGLOOM_CLOSED` when the listener is closed, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`.
    */
-  async accept(options?: CallOptions): Promise<NetStream> {
+  async accept(options?: WaitOptions): Promise<NetStream> {
     const stream = await this.#accepting.accept(options);
     if (stream === undefined) throw closedError("accept");
     return stream;

@@ -8,7 +8,8 @@
 import { WRITE_BLOCK_BYTES_MAX } from "../constants.js";
 import type { Driver } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
-import { type CallOptions, checkCallOptions, limitCall } from "./call-options.js";
+import type { WaitOptions } from "../task/wait-errors.js";
+import { armWait, checkWait } from "../task/wait-limits.js";
 
 /** Writes of one connection that may wait at once: each waits for its caller's memory, and nobody waits for a thousand on purpose. */
 export const PENDING_WRITES_MAX = 1_024;
@@ -69,8 +70,8 @@ export class Outbound {
   }
 
   /** Resolves when all bytes have been taken. */
-  write(bytes: Uint8Array, options: CallOptions | undefined): Promise<void> {
-    if (options !== undefined) checkCallOptions("write", options);
+  write(bytes: Uint8Array, options: WaitOptions | undefined): Promise<void> {
+    if (options !== undefined) checkWait("write", options);
     if (!(bytes instanceof Uint8Array)) throw new TypeError("Cannot write: the bytes are not a Uint8Array");
     if (this.tryWriteAll(bytes)) return TAKEN;
     if (this.#pending.length >= PENDING_WRITES_MAX) throw backpressure(this.#pendingBytes);
@@ -80,8 +81,8 @@ export class Outbound {
   }
 
   /** As a {@link write} of all pieces behind each other; small ones leave in one send. */
-  writeMany(pieces: readonly Uint8Array[], options: CallOptions | undefined): Promise<void> {
-    if (options !== undefined) checkCallOptions("write", options);
+  writeMany(pieces: readonly Uint8Array[], options: WaitOptions | undefined): Promise<void> {
+    if (options !== undefined) checkWait("write", options);
     const total = totalLength(pieces);
     if (this.#error !== undefined) throw this.#error;
     if (total === 0) return TAKEN;
@@ -130,10 +131,10 @@ export class Outbound {
     this.#error ??= error;
   }
 
-  #wait(bytes: Uint8Array, taken: number, options: CallOptions | undefined): Promise<void> {
+  #wait(bytes: Uint8Array, taken: number, options: WaitOptions | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       const write: PendingWrite = { bytes, taken, resolve, reject, endLimits: undefined };
-      if (options !== undefined) write.endLimits = limitCall("write", options, (error) => this.#giveUp(write, error));
+      if (options !== undefined) write.endLimits = armWait(options, "write", (error) => this.#giveUp(write, error));
       this.#pending.push(write);
       this.#pendingBytes += bytes.length - taken;
     });

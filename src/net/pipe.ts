@@ -1,6 +1,7 @@
 /** A client's connection that is made anew when it is lost: the pull form of a push socket, with a bounded buffer. */
 import { RingloomError } from "../errors.js";
-import { type CallOptions, checkCallOptions, limitCall } from "./call-options.js";
+import type { WaitOptions } from "../task/wait-errors.js";
+import { armWait, checkWait } from "../task/wait-limits.js";
 import { type ConnectOptions, type ConnectTarget, codeOf, connect } from "./connect.js";
 import { closedError } from "./connection.js";
 import { connectionOf, type NetStream } from "./stream.js";
@@ -102,37 +103,37 @@ export class Pipe implements AsyncDisposable {
   }
 
   /** Resolves with the stream of the connection that stands, when one does. For what a pipe has no method for; it is the pipe's to close. */
-  async stream(options: CallOptions = {}): Promise<NetStream> {
+  async stream(options: WaitOptions = {}): Promise<NetStream> {
     const stream = this.#stream;
     // A peer that has ended answers nothing any more.
     if (stream?.isEnded === true) stream.close();
     else if (stream !== undefined && !stream.isClosed) return stream;
     if (stream !== undefined) this.#lost(stream);
-    checkCallOptions("wait for the connection", options);
+    checkWait("wait for the connection", options);
     if (this.#ending.signal.aborted) throw closedError("wait for the connection");
     return await new Promise((resolve, reject) => {
-      const endLimits = limitCall("wait for the connection", options, reject);
+      const endLimits = armWait(options, "wait for the connection", reject);
       this.#connecting.then(resolve, reject).finally(endLimits);
     });
   }
 
   /** As `NetStream.read`. At the end of the peer's stream it resolves with undefined; the pipe then connects anew. */
-  async read(options?: CallOptions): Promise<Buffer | undefined> {
+  async read(options?: WaitOptions): Promise<Buffer | undefined> {
     return await (await this.stream(options)).read(options);
   }
 
   /** As `NetStream.readExact`. */
-  async readExact(length: number, options?: CallOptions): Promise<Buffer> {
+  async readExact(length: number, options?: WaitOptions): Promise<Buffer> {
     return await (await this.stream(options)).readExact(length, options);
   }
 
   /** As `NetStream.writeAll`. */
-  async writeAll(bytes: Uint8Array | string, options?: CallOptions): Promise<void> {
+  async writeAll(bytes: Uint8Array | string, options?: WaitOptions): Promise<void> {
     await (await this.stream(options)).writeAll(bytes, options);
   }
 
   /** Drops the connection with everything that is buffered, in both directions, and makes a new one at once. */
-  async reset(options?: CallOptions): Promise<void> {
+  async reset(options?: WaitOptions): Promise<void> {
     if (this.#ending.signal.aborted) throw closedError("reset");
     const stream = this.#stream;
     if (stream !== undefined) {

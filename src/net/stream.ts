@@ -2,7 +2,7 @@
 import type { Duplex } from "node:stream";
 import { ReadableStream, WritableStream } from "node:stream/web";
 import { onAbort } from "../scheduler/abort-listeners.js";
-import type { CallOptions } from "./call-options.js";
+import type { WaitOptions } from "../task/wait-errors.js";
 import type { Connection, Endpoint } from "./connection.js";
 import { openDuplex } from "./duplex.js";
 import type { SegmentHandler } from "./inbound.js";
@@ -54,7 +54,7 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
   // --- reading
 
   /** What has arrived, at least one byte, in memory of its own; undefined at the end of the stream. */
-  read(options?: CallOptions): Promise<Buffer | undefined> {
+  read(options?: WaitOptions): Promise<Buffer | undefined> {
     try {
       return this.#connection.inbound.read(options);
     } catch (error) {
@@ -63,7 +63,7 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
   }
 
   /** Puts what has arrived into `target`, and resolves with how many bytes that was: 0 at the end of the stream. `target` is the call's until then. */
-  readSome(target: Uint8Array, options?: CallOptions): Promise<number> {
+  readSome(target: Uint8Array, options?: WaitOptions): Promise<number> {
     try {
       checkBytes("read", target);
       return this.#connection.inbound.readSome(target, options);
@@ -76,9 +76,9 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
    * Fills `target`, or a buffer of so many bytes, and resolves with it. Rejects with `ERR_RINGLOOM_UNEXPECTED_END` when the stream ends before. What a call that is given up has
    * taken goes back, for the next read.
    */
-  readExact(length: number, options?: CallOptions): Promise<Buffer>;
-  readExact<Target extends Uint8Array>(target: Target, options?: CallOptions): Promise<Target>;
-  readExact(target: Uint8Array | number, options?: CallOptions): Promise<Uint8Array> {
+  readExact(length: number, options?: WaitOptions): Promise<Buffer>;
+  readExact<Target extends Uint8Array>(target: Target, options?: WaitOptions): Promise<Target>;
+  readExact(target: Uint8Array | number, options?: WaitOptions): Promise<Uint8Array> {
     try {
       const bytes = typeof target === "number" ? newBuffer(target) : target;
       checkBytes("read", bytes);
@@ -112,7 +112,7 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
    * Hands each piece that arrives to `handler` where the kernel has put it, without a copy. A piece is lent: it must not be used when the handler has returned. Resolves
    * at the end of the stream, or when the handler returns false; rejects with what it throws.
    */
-  recvSegments(handler: SegmentHandler, options?: CallOptions): Promise<void> {
+  recvSegments(handler: SegmentHandler, options?: WaitOptions): Promise<void> {
     try {
       if (typeof handler !== "function") throw new TypeError("Cannot receive segments: the handler is not a function");
       return this.#connection.inbound.segments(handler, options);
@@ -125,7 +125,7 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
   async fold<Value>(
     initial: Value,
     combine: (value: Value, segment: Uint8Array) => Value,
-    options?: CallOptions,
+    options?: WaitOptions,
   ): Promise<Value> {
     let value = initial;
     await this.recvSegments((segment) => {
@@ -157,7 +157,7 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
    *
    * @throws RingloomError `ERR_RINGLOOM_BACKPRESSURE` when 1,024 writes wait already, `EPIPE` after `end()`, the error of the connection.
    */
-  writeAll(bytes: Uint8Array | string, options?: CallOptions): Promise<void> {
+  writeAll(bytes: Uint8Array | string, options?: WaitOptions): Promise<void> {
     try {
       return this.#connection.outbound.write(typeof bytes === "string" ? Buffer.from(bytes) : bytes, options);
     } catch (error) {
@@ -166,7 +166,7 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
   }
 
   /** As {@link writeAll} of all pieces, one behind the other. */
-  writeMany(pieces: readonly Uint8Array[], options?: CallOptions): Promise<void> {
+  writeMany(pieces: readonly Uint8Array[], options?: WaitOptions): Promise<void> {
     try {
       return this.#connection.outbound.writeMany(pieces, options);
     } catch (error) {

@@ -5,7 +5,8 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { isIP } from "node:net";
 import { errnoError, RingloomError } from "../errors.js";
-import { type CallOptions, checkCallOptions, limitCall } from "./call-options.js";
+import type { WaitOptions } from "../task/wait-errors.js";
+import { armWait, checkWait } from "../task/wait-limits.js";
 
 const WAITING_MAX_DEFAULT = 1_024;
 /** Sends of one socket that may be under way. */
@@ -152,15 +153,15 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
    *
    * @throws RingloomError `ERR_RINGLOOM_CLOSED`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`; on a connected socket the network's (`ECONNREFUSED`).
    */
-  async recv(options?: CallOptions): Promise<Datagram> {
-    if (options !== undefined) checkCallOptions("receive", options);
+  async recv(options?: WaitOptions): Promise<Datagram> {
+    if (options !== undefined) checkWait("receive", options);
     const datagram = this.tryRecv();
     if (datagram !== undefined) return datagram;
     this.#assertOpen("receive");
     return await new Promise((resolve, reject) => {
       const receiver: Receiver = { resolve, reject, endLimits: undefined };
       if (options !== undefined)
-        receiver.endLimits = limitCall("receive", options, (error) => {
+        receiver.endLimits = armWait(options, "receive", (error) => {
           this.#receivers = this.#receivers.filter((one) => one !== receiver);
           reject(error);
         });
@@ -174,7 +175,7 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
   }
 
   /** Up to `countMax` datagrams: waits for the first, and takes what else has come. */
-  async recvMany(countMax: number, options?: CallOptions): Promise<Datagram[]> {
+  async recvMany(countMax: number, options?: WaitOptions): Promise<Datagram[]> {
     if (!(countMax >= 1)) throw new RangeError(`Cannot receive: ${countMax} is not a number of datagrams`);
     return [await this.recv(options), ...this.#waiting.splice(0, countMax - 1)];
   }

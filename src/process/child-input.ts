@@ -1,9 +1,8 @@
 /** What a child process reads. */
 import type { Writable } from "node:stream";
 import { RingloomError } from "../errors.js";
-import { within } from "../keyed/within.js";
-import { durationMs, tookTooLong, waitAborted } from "../time/instant.js";
-import type { ChildWaitOptions } from "./child-output.js";
+import type { WaitOptions } from "../task/wait-errors.js";
+import { checkWait, unlessGivenUp } from "../task/wait-limits.js";
 
 const WRITE = "write to the child";
 
@@ -25,21 +24,15 @@ export class ChildInput {
    * Writes all of it; text in UTF-8. Resolves when the pipe has taken it: waiting for that is the backpressure. Giving the wait up does not take back what was written.
    * @throws RingloomError (rejects) `EPIPE` when the child reads no more, `ERR_RINGLOOM_CLOSED` after {@link ChildInput.end}, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`.
    */
-  async write(bytes: Uint8Array | string, { signal, timeoutMs = 0 }: ChildWaitOptions = {}): Promise<void> {
-    durationMs(WRITE, timeoutMs);
+  async write(bytes: Uint8Array | string, options: WaitOptions = {}): Promise<void> {
+    checkWait(WRITE, options);
     if (typeof bytes !== "string" && !(bytes instanceof Uint8Array))
       throw new TypeError(`Cannot ${WRITE}: it takes bytes or text, not ${typeof bytes}`);
-    if (signal?.aborted === true) throw waitAborted(WRITE, signal.reason);
     if (this.#stream.writableEnded) throw inputEnded();
     const written = new Promise<void>((resolve, reject) => {
       this.#stream.write(bytes, (error) => (error == null ? resolve() : reject(brokenPipe(error))));
     });
-    await within(written, {
-      signal,
-      timeoutMs,
-      timedOut: () => tookTooLong(WRITE, { timeoutMs }),
-      aborted: (reason) => waitAborted(WRITE, reason),
-    });
+    await unlessGivenUp(written, options, WRITE);
   }
 
   /** The child finds the end of its input behind what was written. Resolves when all of that was taken, or the child reads no more. */

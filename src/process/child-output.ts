@@ -3,27 +3,17 @@ import type { Readable } from "node:stream";
 import { RingloomError } from "../errors.js";
 import { Fifo } from "../messages/fifo.js";
 import { type Selectable, type SelectWaiter, selectable } from "../task/selectable.js";
+import type { WaitOptions } from "../task/wait-errors.js";
 import { waitFor } from "../time/wait-for.js";
 
 /** What {@link ChildOutput.bytes} collects unless told otherwise. */
 export const COLLECT_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
- * How long one read waits.
- * @experimental
- */
-export interface ChildWaitOptions {
-  /** Gives the wait up: `ERR_RINGLOOM_ABORTED`. What it waited for is there for the next one. */
-  readonly signal?: AbortSignal | undefined;
-  /** When the wait rejects with `ERR_RINGLOOM_TIMEOUT`, in milliseconds; 0, the default, is never. */
-  readonly timeoutMs?: number | undefined;
-}
-
-/**
  * How much is collected.
  * @experimental
  */
-export interface CollectOptions extends ChildWaitOptions {
+export interface CollectOptions extends WaitOptions {
   /** More than this rejects with `ERR_RINGLOOM_OUTPUT_TOO_LARGE`. 16 MiB unless told otherwise. */
   readonly maxBytes?: number | undefined;
 }
@@ -53,7 +43,7 @@ export class ChildOutput implements Selectable<Buffer | undefined>, AsyncIterabl
   }
 
   /** The next piece, or undefined when there will be none. */
-  read(options: ChildWaitOptions = {}): Promise<Buffer | undefined> {
+  read(options: WaitOptions = {}): Promise<Buffer | undefined> {
     return waitFor(this, { ...options, operation: `read ${this.#name}` });
   }
 

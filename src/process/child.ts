@@ -9,12 +9,13 @@ import type { ChildProcess } from "node:child_process";
 import { endWithThread } from "../runtime/thread-end.js";
 import { onAbort } from "../scheduler/abort-listeners.js";
 import { type Selectable, type SelectWaiter, selectable } from "../task/selectable.js";
+import type { WaitOptions } from "../task/wait-errors.js";
 import { Alarm } from "../time/alarm.js";
 import { threadTimers } from "../time/timers.js";
 import { waitFor } from "../time/wait-for.js";
 import { ChildInput } from "./child-input.js";
 import type { Launch } from "./child-options.js";
-import { ChildOutput, type ChildWaitOptions } from "./child-output.js";
+import { ChildOutput } from "./child-output.js";
 
 /**
  * How a child process has ended: by itself with a code, or by a signal.
@@ -102,7 +103,7 @@ export class Child implements Selectable<ExitStatus>, AsyncDisposable {
    * A child that has more to say than a pipe holds does not end before it is read.
    * @throws RingloomError (rejects) `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`.
    */
-  wait(options: ChildWaitOptions = {}): Promise<ExitStatus> {
+  wait(options: WaitOptions = {}): Promise<ExitStatus> {
     return waitFor(this, { ...options, operation: "wait for the child" });
   }
 

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn as spawnWithNode } from "node:child_process";
 import { existsSync } from "node:fs";
 import { RingloomError } from "../errors.js";
-import { waitAborted } from "../time/instant.js";
+import { abortedWait } from "../task/wait-errors.js";
 import { Child } from "./child.js";
 import { checkLaunch, type Launch, type SpawnOptions } from "./child-options.js";
 
@@ -24,7 +24,7 @@ import { checkLaunch, type Launch, type SpawnOptions } from "./child-options.js"
  */
 export async function spawn(command: string, args: readonly string[] = [], options: SpawnOptions = {}): Promise<Child> {
   const launch = checkLaunch(command, args, options);
-  if (launch.signal?.aborted === true) throw waitAborted("spawn", launch.signal.reason);
+  if (launch.signal?.aborted === true) throw abortedWait("spawn", launch.signal.reason);
   const child = start(launch);
   if (child.pid === undefined) throw await whyNot(child, launch);
   return new Child(child, launch);

@@ -2,4 +2,5 @@
  * `ringloom/signal`: signals of the operating system as streams. Everything here is experimental: it may change in a minor version.
  * @experimental
  */
-export { SignalStream, type SignalWaitOptions, signals } from "./signals.js";
+export type { WaitOptions } from "../task/wait-errors.js";
+export { SignalStream, signals } from "./signals.js";

@@ -6,23 +6,13 @@ import { sendToDesk } from "../keyed/desk-line.js";
 import { Fifo } from "../messages/fifo.js";
 import type { SignalNews, SignalTaken } from "../runtime/signal-relay.js";
 import { type Selectable, type SelectWaiter, selectable } from "../task/selectable.js";
+import type { WaitOptions } from "../task/wait-errors.js";
 import { waitFor } from "../time/wait-for.js";
 
 const OPERATION = "signals";
 
 /** Nobody can listen to the first two; after the others, which are errors of the program itself, no JavaScript can run. */
 const NOT_LISTENABLE: readonly string[] = ["SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL"];
-
-/**
- * How a wait for a signal ends early.
- * @experimental
- */
-export interface SignalWaitOptions {
-  /** Ends the wait with `ERR_RINGLOOM_ABORTED`; a signal that comes afterwards is kept for the next who waits. */
-  readonly signal?: AbortSignal | undefined;
-  /** When the wait rejects with `ERR_RINGLOOM_TIMEOUT`, in milliseconds; 0, the default, is never. */
-  readonly timeoutMs?: number | undefined;
-}
 
 /**
  * Listens to these signals from now on, on the main thread and on shards.
@@ -85,12 +75,12 @@ export class SignalStream implements Selectable<NodeJS.Signals>, AsyncIterable<N
   }
 
   /** The next signal. Rejects with `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`, or `ERR_RINGLOOM_CLOSED` once the stream is closed. */
-  next({ signal, timeoutMs }: SignalWaitOptions = {}): Promise<NodeJS.Signals> {
-    return waitFor(this, { operation: "wait for a signal", signal, timeoutMs });
+  next(options: WaitOptions = {}): Promise<NodeJS.Signals> {
+    return waitFor(this, { ...options, operation: "wait for a signal" });
   }
 
   /** The next signal, after which the stream is closed, whatever came of it. */
-  async once(options: SignalWaitOptions = {}): Promise<NodeJS.Signals> {
+  async once(options: WaitOptions = {}): Promise<NodeJS.Signals> {
     try {
       return await this.next(options);
     } finally {

@@ -34,5 +34,4 @@ export { SharedGuard } from "./shared-guard.js";
 export { SharedMutex, sharedMutex } from "./shared-mutex.js";
 export type { SharedOptions } from "./shared-open.js";
 export { SharedSemaphore, sharedSemaphore } from "./shared-semaphore.js";
-export type { SharedWaitOptions } from "./shared-waiters.js";
 export { type Watch, type Watcher, watch } from "./watch.js";

@@ -1,6 +1,6 @@
 /** Values that are made once, by whoever asks first. */
 import type { WaitOptions } from "../task/wait-errors.js";
-import { armWait, waitRefusal } from "../task/wait-list.js";
+import { unlessGivenUp, waitRefusal } from "../task/wait-limits.js";
 
 /**
  * Makes a cell whose value is made when it is first asked for. All that ask meanwhile wait for the same one. When making it fails, those that wait get the error, and the next one tries again.
@@ -46,7 +46,9 @@ export class OnceCell<Value> {
     const refused = options === undefined ? undefined : waitRefusal("get", options);
     if (refused !== undefined) return Promise.reject(refused);
     this.#promise ??= this.#begin();
-    return options === undefined || this.#made !== undefined ? this.#promise : unlessGivenUp(this.#promise, options);
+    return options === undefined || this.#made !== undefined
+      ? this.#promise
+      : unlessGivenUp(this.#promise, options, "get");
   }
 
   #begin(): Promise<Value> {
@@ -66,20 +68,4 @@ export class OnceCell<Value> {
 /** What it throws at once is a rejection too. */
 async function call<Value>(make: () => Value | PromiseLike<Value>): Promise<Value> {
   return make();
-}
-
-function unlessGivenUp<Value>(promise: Promise<Value>, options: WaitOptions): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    const disarm = armWait(options, "get", reject);
-    promise.then(
-      (value) => {
-        disarm?.();
-        resolve(value);
-      },
-      (error) => {
-        disarm?.();
-        reject(error);
-      },
-    );
-  });
 }

@@ -1,9 +1,12 @@
 /** A barrier that all threads of a server share. How it works: `src/shared/barrier-cells.ts`. */
 import { RingloomError } from "../errors.js";
+import { waitBegun, waitOver } from "../scheduler/open-waits.js";
 import { BARRIER_BUSY, BarrierCells, type BarrierPhase, type BarrierShape } from "../shared/barrier-cells.js";
 import { GATHERING_THREADS_MAX } from "../shared/gathering.js";
+import { overloadedWait, type WaitOptions } from "../task/wait-errors.js";
+import { armWait, waitRefusal } from "../task/wait-limits.js";
 import { checkInteger, openShared, type SharedOptions, type SharedPlace, waitingMaxOf } from "./shared-open.js";
-import { armWait, type SharedSubject, type SharedWaitOptions, waitRefusal } from "./shared-waiters.js";
+import type { SharedSubject } from "./shared-waiters.js";
 
 const OPERATION = "sharedBarrier";
 const PARTIES_MAX = 4_096;
@@ -75,7 +78,7 @@ export class SharedBarrier {
     this.parties = shape.parties;
     this.#place = place;
     this.#cells = new BarrierCells(place.words, shape, place.self);
-    this.#subject = { operation: "wait", what: `the shared barrier ${JSON.stringify(name)}`, waitingMax };
+    this.#subject = { operation: "wait", what: `at the shared barrier ${JSON.stringify(name)}`, waitingMax };
     void place.listen(() => this.#look());
   }
 
@@ -88,15 +91,17 @@ export class SharedBarrier {
    * Waits until all parties have come. Giving up breaks the barrier for the others.
    * @throws RingloomError (rejects) `ERR_RINGLOOM_BROKEN_BARRIER` when another party has died or given up, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_OVERLOADED` when too many wait on this thread.
    */
-  wait(options?: SharedWaitOptions): Promise<SharedBarrierArrival> {
+  wait(options?: WaitOptions): Promise<SharedBarrierArrival> {
     const refused = options === undefined ? undefined : waitRefusal(this.#subject, options);
     if (refused !== undefined) return Promise.reject(refused);
     const { waitingMax } = this.#subject;
-    if (this.#arrived.size + this.#coming.size >= waitingMax) return Promise.reject(this.#overloaded(waitingMax));
+    if (this.#arrived.size + this.#coming.size >= waitingMax)
+      return Promise.reject(overloadedWait(this.#subject, waitingMax));
     return new Promise((resolve, reject) => {
       const party: Party = { resolve, reject, isLast: false, disarm: undefined };
+      waitBegun("waiter", party);
       this.#coming.add(party);
-      if (options !== undefined) party.disarm = armWait(this.#subject, options, (error) => this.#giveUp(party, error));
+      if (options !== undefined) party.disarm = armWait(options, this.#subject, (error) => this.#giveUp(party, error));
       this.#look();
     });
   }
@@ -114,8 +119,9 @@ export class SharedBarrier {
     const parties = [...this.#arrived];
     this.#arrived.clear();
     this.#cells.leave();
-    for (const { disarm, resolve, reject, isLast } of parties) {
-      disarm?.();
+    for (const party of parties) {
+      leave(party);
+      const { resolve, reject, isLast } = party;
       if (phase === "open") resolve({ isLast });
       else reject(this.#broken(phase));
     }
@@ -141,12 +147,12 @@ export class SharedBarrier {
       if (!this.#arrived.has(party)) return;
       if (this.#cells.giveUp()) {
         this.#arrived.delete(party);
-        party.disarm?.();
+        leave(party);
         party.reject(error);
         if (this.#arrived.size === 0) this.#cells.leave();
       }
     } else {
-      party.disarm?.();
+      leave(party);
       party.reject(error);
     }
     this.#look();
@@ -157,18 +163,15 @@ export class SharedBarrier {
       phase === "broken-by-death"
         ? ["the thread of another party has died", "thread-lost"]
         : ["another party has given up", "given-up"];
-    return new RingloomError("ERR_RINGLOOM_BROKEN_BARRIER", `Cannot wait for ${this.#subject.what}: ${why}.`, {
+    return new RingloomError("ERR_RINGLOOM_BROKEN_BARRIER", `Cannot wait ${this.#subject.what}: ${why}.`, {
       operation: "wait",
       details: { name: this.name, reason },
     });
   }
+}
 
-  #overloaded(waitingMax: number): RingloomError {
-    const { what } = this.#subject;
-    return new RingloomError(
-      "ERR_RINGLOOM_OVERLOADED",
-      `Cannot wait: ${waitingMax} callers wait for ${what} on this thread already.`,
-      { operation: "wait", details: { waitingMax } },
-    );
-  }
+/** It waits no more. */
+function leave(party: Party): void {
+  waitOver(party);
+  party.disarm?.();
 }

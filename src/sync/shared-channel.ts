@@ -4,10 +4,11 @@ import { structureBytes } from "../keyed/structure-desk.js";
 import { GATHERING_THREADS_MAX } from "../shared/gathering.js";
 import { RING_BUSY, RING_ENDED, type RingShape, ringCells, ValueRing } from "../shared/value-ring.js";
 import { type Selectable, type SelectWaiter, selectable } from "../task/selectable.js";
+import { invalidArgument, type WaitOptions } from "../task/wait-errors.js";
 import { cellsBytes, SharedCells } from "./shared-cells.js";
 import { checkInteger, openShared, type SharedOptions, type SharedPlace, waitingMaxOf } from "./shared-open.js";
 import { completedWith } from "./shared-turns.js";
-import { invalid, SharedWaiters, type SharedWaitOptions } from "./shared-waiters.js";
+import { SharedWaiters } from "./shared-waiters.js";
 
 const OPERATION = "sharedChannel";
 const CAPACITY_DEFAULT = 255;
@@ -49,7 +50,10 @@ export function sharedChannel<Value = unknown>(name: string, options: SharedChan
   const cells = ringCells(capacity);
   const extraBytes = cellsBytes({ cells, valueBytesMax });
   if (extraBytes > CHANNEL_BYTES_MAX) {
-    throw invalid(OPERATION, `${capacity} values of ${valueBytesMax} bytes take more than ${CHANNEL_BYTES_MAX} bytes`);
+    throw invalidArgument(
+      OPERATION,
+      `${capacity} values of ${valueBytesMax} bytes take more than ${CHANNEL_BYTES_MAX} bytes`,
+    );
   }
   const shape: RingShape = { base: 0, threads: GATHERING_THREADS_MAX, capacity, cells };
   const structure = { kind: "ring", shape, extraBytes } as const;
@@ -98,8 +102,8 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
     this.#self = place.self;
     this.#ring = new ValueRing(place.words, shape, place.self);
     this.#cells = cells;
-    this.#senders = new SharedWaiters({ operation: "send", what, waitingMax }, () => this.#look());
-    this.#receivers = new SharedWaiters({ operation: "receive", what, waitingMax }, () => this.#look());
+    this.#senders = new SharedWaiters({ operation: "send", what: `to ${what}`, waitingMax }, () => this.#look());
+    this.#receivers = new SharedWaiters({ operation: "receive", what: `from ${what}`, waitingMax }, () => this.#look());
     void place.listen(() => this.#look());
   }
 
@@ -123,7 +127,7 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
    * @throws RingloomError (rejects) `ERR_RINGLOOM_CLOSED`, `ERR_RINGLOOM_UNSUPPORTED` for a value that cannot be copied or is too large, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_OVERLOADED` when too many wait
    * on this thread. The value was not sent then.
    */
-  async send(value: Value, options?: SharedWaitOptions): Promise<void> {
+  async send(value: Value, options?: WaitOptions): Promise<void> {
     const refused = this.#senders.refusal(options);
     if (refused !== undefined) throw refused;
     const bytes = this.#cells.encode(value);
@@ -154,7 +158,7 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
    * Receives a value: the oldest one, which nobody else gets.
    * @throws RingloomError (rejects) `ERR_RINGLOOM_CLOSED` when the channel is closed and empty, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_OVERLOADED` when too many wait on this thread.
    */
-  async recv(options?: SharedWaitOptions): Promise<Value> {
+  async recv(options?: WaitOptions): Promise<Value> {
     const received = await this.next(options);
     if (received.done === true) throw this.#closed("receive");
     return received.value;
@@ -166,7 +170,7 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
   }
 
   /** Receives as a step of an iteration: after the last value of a closed channel the result is `done`. Rejects as {@link recv}. */
-  next(options?: SharedWaitOptions): Promise<IteratorResult<Value, undefined>> {
+  next(options?: WaitOptions): Promise<IteratorResult<Value, undefined>> {
     const refused = this.#receivers.refusal(options);
     if (refused !== undefined) return Promise.reject(refused);
     const received = this.#tryReceive();
@@ -182,7 +186,7 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
   }
 
   /** Iterates over what is received until the channel is closed and empty. Leaving the loop does not close it. The options are those of each wait. */
-  values(options?: SharedWaitOptions): AsyncIterableIterator<Value, undefined> {
+  values(options?: WaitOptions): AsyncIterableIterator<Value, undefined> {
     const iterator: AsyncIterableIterator<Value, undefined> = {
       next: () => this.next(options),
       return: () => Promise.resolve(end()),

@@ -1,10 +1,10 @@
 /** A mutex that all threads of a server share. How it works: `src/shared/permits.ts`. */
 import { GATHERING_THREADS_MAX } from "../shared/gathering.js";
 import { type Selectable, type SelectWaiter, selectable } from "../task/selectable.js";
+import type { WaitOptions } from "../task/wait-errors.js";
 import { type SharedGuard, whileHolding } from "./shared-guard.js";
 import { openShared, type SharedOptions, waitingMaxOf } from "./shared-open.js";
 import { SharedPermits } from "./shared-permits.js";
-import type { SharedWaitOptions } from "./shared-waiters.js";
 
 const OPERATION = "sharedMutex";
 const SHAPE = { base: 0, threads: GATHERING_THREADS_MAX, permits: 1 } as const;
@@ -65,7 +65,7 @@ export class SharedMutex implements Selectable<SharedGuard> {
    * Waits for the lock, and takes it.
    * @throws RingloomError (rejects) `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_OVERLOADED` when too many wait on this thread.
    */
-  lock(options?: SharedWaitOptions): Promise<SharedGuard> {
+  lock(options?: WaitOptions): Promise<SharedGuard> {
     return this.#permits.acquire(options);
   }
 
@@ -75,10 +75,7 @@ export class SharedMutex implements Selectable<SharedGuard> {
   }
 
   /** Calls a function while it holds the lock. */
-  with<Result>(
-    run: (guard: SharedGuard) => Result | PromiseLike<Result>,
-    options?: SharedWaitOptions,
-  ): Promise<Result> {
+  with<Result>(run: (guard: SharedGuard) => Result | PromiseLike<Result>, options?: WaitOptions): Promise<Result> {
     return whileHolding(this.lock(options), run);
   }
 

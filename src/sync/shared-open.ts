@@ -11,7 +11,8 @@ import { rejectUnknownOptions } from "../runtime/option.js";
 import { LoopBell } from "../scheduler/loop-bell.js";
 import { bellWord } from "../shared/gathering.js";
 import { SharedWords } from "../shared/words.js";
-import { invalid, SHARED_WAITING_MAX_DEFAULT } from "./shared-waiters.js";
+import { invalidArgument } from "../task/wait-errors.js";
+import { SHARED_WAITING_MAX_DEFAULT } from "./shared-waiters.js";
 
 /** How long a thread waits for the main thread to answer, in milliseconds. */
 const OPEN_MS_MAX = 10_000;
@@ -84,7 +85,7 @@ const opened = new Map<string, Opened<unknown>>();
 /** The structure of that kind and name: the one that this thread has, or a new one. */
 export function openShared<Shared>(request: SharedRequest, make: (place: SharedPlace) => Shared): Shared {
   const { operation, name, structure } = request;
-  if (typeof name !== "string" || name === "") throw invalid(operation, "its name is no text");
+  if (typeof name !== "string" || name === "") throw invalidArgument(operation, "its name is no text");
   checkInteger(operation, "waitingMax", request.waitingMax, [0, Number.MAX_SAFE_INTEGER]);
   const key = `${operation} ${name}`;
   const known = opened.get(key);
@@ -122,7 +123,7 @@ export function checkInteger(
   [least, most]: readonly [number, number],
 ): void {
   if (Number.isInteger(value) && value >= least && value <= most) return;
-  throw invalid(operation, `${option} is ${String(value)}, not a whole number from ${least} to ${most}`);
+  throw invalidArgument(operation, `${option} is ${String(value)}, not a whole number from ${least} to ${most}`);
 }
 
 function refused(

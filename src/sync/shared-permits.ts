@@ -2,10 +2,11 @@
 import { PermitSeeker } from "../shared/permit-seeker.js";
 import { NO_PERMIT, Permits, type PermitsShape } from "../shared/permits.js";
 import type { SelectWaiter } from "../task/selectable.js";
+import type { WaitOptions } from "../task/wait-errors.js";
 import { SharedGuard } from "./shared-guard.js";
 import type { SharedPlace } from "./shared-open.js";
 import { completedWith } from "./shared-turns.js";
-import { type SharedSubject, SharedWaiters, type SharedWaitOptions } from "./shared-waiters.js";
+import { type SharedSubject, SharedWaiters } from "./shared-waiters.js";
 
 /** The permits of one name, as this thread has them. */
 export class SharedPermits {
@@ -22,7 +23,7 @@ export class SharedPermits {
     void place.listen(() => this.#look());
   }
 
-  acquire(options: SharedWaitOptions | undefined): Promise<SharedGuard> {
+  acquire(options: WaitOptions | undefined): Promise<SharedGuard> {
     const refused = this.#waiters.refusal(options);
     if (refused !== undefined) return Promise.reject(refused);
     const guard = this.tryAcquire();

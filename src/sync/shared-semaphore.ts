@@ -1,10 +1,10 @@
 /** A semaphore that all threads of a server share. How it works: `src/shared/permits.ts`. */
 import { GATHERING_THREADS_MAX } from "../shared/gathering.js";
 import { type Selectable, type SelectWaiter, selectable } from "../task/selectable.js";
+import type { WaitOptions } from "../task/wait-errors.js";
 import { type SharedGuard, whileHolding } from "./shared-guard.js";
 import { checkInteger, openShared, type SharedOptions, waitingMaxOf } from "./shared-open.js";
 import { SharedPermits } from "./shared-permits.js";
-import type { SharedWaitOptions } from "./shared-waiters.js";
 
 const OPERATION = "sharedSemaphore";
 const PERMITS_MAX = 4_096;
@@ -63,7 +63,7 @@ export class SharedSemaphore implements Selectable<SharedGuard> {
    * Waits for a permit, and takes it.
    * @throws RingloomError (rejects) `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_OVERLOADED` when too many wait on this thread.
    */
-  acquire(options?: SharedWaitOptions): Promise<SharedGuard> {
+  acquire(options?: WaitOptions): Promise<SharedGuard> {
     return this.#permits.acquire(options);
   }
 
@@ -73,10 +73,7 @@ export class SharedSemaphore implements Selectable<SharedGuard> {
   }
 
   /** Calls a function while it holds a permit. */
-  with<Result>(
-    run: (guard: SharedGuard) => Result | PromiseLike<Result>,
-    options?: SharedWaitOptions,
-  ): Promise<Result> {
+  with<Result>(run: (guard: SharedGuard) => Result | PromiseLike<Result>, options?: WaitOptions): Promise<Result> {
     return whileHolding(this.acquire(options), run);
   }
 

@@ -1,27 +1,15 @@
 /** Those on one thread that wait for a structure which threads share: promises and branches of `select`, first come, first served. */
-import { RingloomError } from "../errors.js";
-import { onAbort } from "../scheduler/abort-listeners.js";
+import type { RingloomError } from "../errors.js";
+import { waitBegun, waitOver } from "../scheduler/open-waits.js";
 import type { SelectWaiter } from "../task/selectable.js";
+import { overloadedWait, type WaitedFor, type WaitOptions } from "../task/wait-errors.js";
+import { armWait, waitRefusal } from "../task/wait-limits.js";
 
-/** The longest time that a timer of Node's takes, in milliseconds. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
 /** Callers of one thread that may wait for one structure unless it says otherwise. */
 export const SHARED_WAITING_MAX_DEFAULT = 65_536;
 
-/**
- * How long one call waits.
- * @experimental
- */
-export interface SharedWaitOptions {
-  /** Gives the wait up: it rejects with `ERR_RINGLOOM_ABORTED`, and the signal's reason as its cause. */
-  readonly signal?: AbortSignal;
-  /** When it rejects with `ERR_RINGLOOM_TIMEOUT`, in milliseconds; 0 is never, the default. */
-  readonly timeoutMs?: number;
-}
-
 /** What is waited for, for errors: `{ operation: "lock", what: 'the mutex "jobs"' }`. */
-export interface SharedSubject {
-  readonly operation: string;
+export interface SharedSubject extends WaitedFor {
   readonly what: string;
   readonly waitingMax: number;
 }
@@ -70,19 +58,19 @@ export class SharedWaiters<Value, Ask = undefined> {
   }
 
   /** Why a call with these options cannot begin: they are wrong, or the signal is aborted already. */
-  refusal(options: SharedWaitOptions | undefined): RingloomError | undefined {
+  refusal(options: WaitOptions | undefined): RingloomError | undefined {
     return options === undefined ? undefined : waitRefusal(this.#subject, options);
   }
 
   /** Adds one that is a promise. It rejects as the options say, or at once if too many wait already. */
-  wait(ask: Ask, options: SharedWaitOptions | undefined): Promise<Value> {
+  wait(ask: Ask, options: WaitOptions | undefined): Promise<Value> {
     if (this.#waiters.size >= this.#subject.waitingMax) return Promise.reject(this.#overloaded());
     return new Promise((resolve, reject) => {
       const waiter = new SharedWaiter<Value, Ask>(ask, { claim: isAlways, resolve, reject });
-      this.#waiters.add(waiter);
+      this.#add(waiter);
       if (options === undefined) return;
-      waiter.disarm = armWait(this.#subject, options, (error) => {
-        if (!this.#waiters.delete(waiter)) return;
+      waiter.disarm = armWait(options, this.#subject, (error) => {
+        if (!this.#remove(waiter)) return;
         waiter.fail(error);
         this.#left();
       });
@@ -96,78 +84,34 @@ export class SharedWaiters<Value, Ask = undefined> {
       return undefined;
     }
     const waiter = new SharedWaiter<Value, Ask>(ask, branch);
-    this.#waiters.add(waiter);
+    this.#add(waiter);
     return () => {
-      if (this.#waiters.delete(waiter)) this.#left();
+      if (this.#remove(waiter)) this.#left();
     };
   }
 
   /** Takes out the one that has waited longest and still wants it. The caller settles it at once. */
   take(): SharedWaiter<Value, Ask> | undefined {
     for (const waiter of this.#waiters) {
-      this.#waiters.delete(waiter);
+      this.#remove(waiter);
       if (waiter.claim()) return waiter;
     }
     return undefined;
   }
 
+  #add(waiter: SharedWaiter<Value, Ask>): void {
+    waitBegun("waiter", waiter);
+    this.#waiters.add(waiter);
+  }
+
+  #remove(waiter: SharedWaiter<Value, Ask>): boolean {
+    waitOver(waiter);
+    return this.#waiters.delete(waiter);
+  }
+
   #overloaded(): RingloomError {
-    const { operation, what, waitingMax } = this.#subject;
-    return new RingloomError(
-      "ERR_RINGLOOM_OVERLOADED",
-      `Cannot ${operation}: ${waitingMax} callers wait for ${what} on this thread already.`,
-      { operation, details: { waitingMax } },
-    );
+    return overloadedWait(this.#subject, this.#subject.waitingMax);
   }
-}
-
-/** Why a wait with these options cannot begin. */
-export function waitRefusal(
-  subject: SharedSubject,
-  { signal, timeoutMs = 0 }: SharedWaitOptions,
-): RingloomError | undefined {
-  const { operation } = subject;
-  if (!(typeof timeoutMs === "number" && timeoutMs >= 0 && timeoutMs <= TIMER_MS_MAX)) {
-    return invalid(operation, `timeoutMs is ${String(timeoutMs)}, not a number from 0 to ${TIMER_MS_MAX}`);
-  }
-  if (signal === undefined) return undefined;
-  if (!(signal instanceof AbortSignal)) return invalid(operation, "signal is no AbortSignal");
-  return signal.aborted ? aborted(subject, signal.reason) : undefined;
-}
-
-/** Calls `giveUp` once, when the signal is aborted or the time is over. Gives what ends that. */
-export function armWait(
-  subject: SharedSubject,
-  { signal, timeoutMs = 0 }: SharedWaitOptions,
-  giveUp: (error: RingloomError) => void,
-): (() => void) | undefined {
-  const stopListening =
-    signal === undefined ? undefined : onAbort(signal, () => giveUp(aborted(subject, signal.reason)));
-  if (timeoutMs === 0) return stopListening;
-  const timer = setTimeout(() => giveUp(timedOut(subject, timeoutMs)), timeoutMs);
-  return () => {
-    stopListening?.();
-    clearTimeout(timer);
-  };
-}
-
-/** An argument that cannot be used. */
-export function invalid(operation: string, why: string): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_INVALID_OPTION", `Cannot ${operation}: ${why}.`, { operation });
-}
-
-function aborted({ operation, what }: SharedSubject, cause: unknown): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_ABORTED", `Cannot ${operation}: the wait for ${what} was given up.`, {
-    operation,
-    cause,
-  });
-}
-
-function timedOut({ operation, what }: SharedSubject, timeoutMs: number): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_TIMEOUT", `Cannot ${operation}: ${what} took longer than ${timeoutMs} ms.`, {
-    operation,
-    details: { timeoutMs },
-  });
 }
 
 function isAlways(): boolean {

@@ -9,7 +9,7 @@ import { type Selectable, type SelectWaiter, selectable } from "./selectable.js"
 import type { NotStarted } from "./started.js";
 import { completedWith } from "./turn-budget.js";
 import { invalidArgument, type WaitOptions } from "./wait-errors.js";
-import { armWait, waitRefusal } from "./wait-list.js";
+import { armWait, waitRefusal } from "./wait-limits.js";
 
 /**
  * What can be a branch: a channel, lock, event or timer; a promise, which is waited for and not begun; an AbortSignal, which gives its reason. `undefined` is a branch that never happens.

@@ -5,12 +5,11 @@
  */
 import { WAITING_MAX_DEFAULT } from "../constants.js";
 import type { RingloomError } from "../errors.js";
-import { onAbort } from "../scheduler/abort-listeners.js";
 import { waitBegun, waitOver } from "../scheduler/open-waits.js";
-import { TIMEOUT_MS_MAX } from "../scheduler/task-checks.js";
 import type { SelectWaiter } from "./selectable.js";
 import { afterTurn, isOverBudget } from "./turn-budget.js";
-import { abortedWait, invalidArgument, overloadedWait, timedOutWait, type WaitOptions } from "./wait-errors.js";
+import { invalidArgument, overloadedWait, type WaitOptions } from "./wait-errors.js";
+import { armWait, waitRefusal } from "./wait-limits.js";
 
 /** One that waits: a promise, or a branch of a `select`. */
 export class Waiter<Value, Ask> {
@@ -203,35 +202,4 @@ export class WaitList<Value, Ask = undefined> {
   #overloaded(): RingloomError {
     return overloadedWait(this.#operation, this.#waitingMax);
   }
-}
-
-/** Calls `giveUp` once, when the signal is aborted or the time is over. Gives what ends that. The signal is not aborted yet. */
-export function armWait(
-  { signal, timeoutMs = 0 }: WaitOptions,
-  operation: string,
-  giveUp: (error: RingloomError) => void,
-): (() => void) | undefined {
-  const stopListening =
-    signal === undefined ? undefined : onAbort(signal, () => giveUp(abortedWait(operation, signal.reason)));
-  if (timeoutMs === 0) return stopListening;
-  const timer = setTimeout(() => {
-    waitOver(timer);
-    giveUp(timedOutWait(operation, timeoutMs));
-  }, timeoutMs);
-  waitBegun("timer", timer);
-  return () => {
-    stopListening?.();
-    clearTimeout(timer);
-    waitOver(timer);
-  };
-}
-
-/** Why a wait with these options cannot begin: they are wrong, or the signal is aborted already. */
-export function waitRefusal(operation: string, { signal, timeoutMs }: WaitOptions): RingloomError | undefined {
-  if (timeoutMs !== undefined && !(timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
-    return invalidArgument(operation, `timeoutMs must be a number from 0 to ${TIMEOUT_MS_MAX}`);
-  }
-  if (signal === undefined) return undefined;
-  if (!(signal instanceof AbortSignal)) return invalidArgument(operation, "signal must be an AbortSignal");
-  return signal.aborted ? abortedWait(operation, signal.reason) : undefined;
 }

@@ -2,8 +2,9 @@
 import { AsyncResource } from "node:async_hooks";
 import { RingloomError } from "../errors.js";
 import { onAbort } from "../scheduler/abort-listeners.js";
+import { abortedWait } from "../task/wait-errors.js";
 import { Alarm } from "./alarm.js";
-import { durationMs, type Instant, instantMs, waitAborted } from "./instant.js";
+import { durationMs, type Instant, instantMs } from "./instant.js";
 import { type Timers, threadTimers } from "./timers.js";
 
 const OPERATION = "deadline";
@@ -88,7 +89,7 @@ export class Deadline implements Disposable {
 
   /** Throws `ERR_RINGLOOM_TIMEOUT` when the time is over, `ERR_RINGLOOM_ABORTED` when the caller's own signal has aborted. */
   throwIfOver(): void {
-    if (this.#parent?.aborted === true) throw waitAborted("go on", this.#parent.reason);
+    if (this.#parent?.aborted === true) throw abortedWait("go on", this.#parent.reason);
     if (this.isOver) throw this.#error();
   }
 

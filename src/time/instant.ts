@@ -1,5 +1,4 @@
-/** Points of time and durations as users give them, and what is said when a wait ends without what it waited for. */
-import { RingloomError } from "../errors.js";
+/** Points of time and durations as users give them. */
 import type { Timers } from "./timers.js";
 
 /**
@@ -27,22 +26,4 @@ export function instantMs(operation: string, timers: Timers, at: unknown): numbe
     throw new TypeError(`Cannot ${operation}: the time is ${typeof at}, neither milliseconds nor a Date`);
   if (Number.isNaN(ms)) throw new RangeError(`Cannot ${operation}: the time is not a valid one`);
   return ms;
-}
-
-/** The caller's own signal has ended a wait. */
-export function waitAborted(operation: string, cause: unknown): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_ABORTED", `Cannot ${operation}: given up by its signal.`, {
-    operation,
-    cause,
-  });
-}
-
-/** A wait, or work, has taken longer than it may. */
-export function tookTooLong(operation: string, details: Readonly<Record<string, unknown>>): RingloomError {
-  const { timeoutMs } = details;
-  const limit = timeoutMs === undefined ? "until its deadline" : `${timeoutMs} ms`;
-  return new RingloomError("ERR_RINGLOOM_TIMEOUT", `Cannot ${operation}: it took longer than ${limit}.`, {
-    operation,
-    details,
-  });
 }

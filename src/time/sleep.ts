@@ -1,6 +1,7 @@
 /** Waiting for a time. */
 import { onAbort } from "../scheduler/abort-listeners.js";
-import { durationMs, fromNow, type Instant, instantMs, waitAborted } from "./instant.js";
+import { abortedWait } from "../task/wait-errors.js";
+import { durationMs, fromNow, type Instant, instantMs } from "./instant.js";
 import { type Timers, threadTimers } from "./timers.js";
 
 /**
@@ -61,13 +62,13 @@ function wait(timers: Timers, atMs: number, { operation, options }: Wait): Promi
       timers.start(atMs, resolve, ref);
     });
   }
-  if (signal.aborted) return Promise.reject(waitAborted(operation, signal.reason));
+  if (signal.aborted) return Promise.reject(abortedWait(operation, signal.reason));
   return new Promise((resolve, reject) => {
     const place = timers.start(atMs, wake, ref);
     const generation = timers.generation(place);
     const forgetSignal = onAbort(signal, () => {
       timers.cancel(place, generation);
-      reject(waitAborted(operation, signal.reason));
+      reject(abortedWait(operation, signal.reason));
     });
     function wake(): void {
       forgetSignal();

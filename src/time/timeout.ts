@@ -1,8 +1,10 @@
 /** Work with an end: what it gives, unless its time is over before. */
 import { AsyncResource } from "node:async_hooks";
+import { RingloomError } from "../errors.js";
 import { onAbort } from "../scheduler/abort-listeners.js";
+import { abortedWait, timedOutWait } from "../task/wait-errors.js";
 import { Alarm } from "./alarm.js";
-import { durationMs, type Instant, instantMs, tookTooLong, waitAborted } from "./instant.js";
+import { durationMs, type Instant, instantMs } from "./instant.js";
 import { type Timers, threadTimers } from "./timers.js";
 
 const OPERATION = "finish in time";
@@ -42,7 +44,7 @@ export type TimedWork<Value> = ((signal: AbortSignal) => Value | PromiseLike<Val
 export function timeout<Value>(ms: number, work: TimedWork<Value>, options: TimeoutOptions = {}): Promise<Value> {
   const timers = threadTimers();
   const timeoutMs = durationMs("set a timeout", ms);
-  const limit = { timers, atMs: timers.now() + timeoutMs, details: { timeoutMs } };
+  const limit = { timers, atMs: timers.now() + timeoutMs, late: () => timedOutWait(OPERATION, timeoutMs) };
   return within(limit, work, options);
 }
 
@@ -61,22 +63,22 @@ export function timeout<Value>(ms: number, work: TimedWork<Value>, options: Time
 export function timeoutAt<Value>(at: Instant, work: TimedWork<Value>, options: TimeoutOptions = {}): Promise<Value> {
   const timers = threadTimers();
   const atMs = instantMs("set a timeout", timers, at);
-  return within({ timers, atMs, details: { at } }, work, options);
+  return within({ timers, atMs, late: () => pastDeadline(at) }, work, options);
 }
 
 interface Limit {
   readonly timers: Timers;
   readonly atMs: number;
-  readonly details: Readonly<Record<string, unknown>>;
+  readonly late: () => RingloomError;
 }
 
 function within<Value>(limit: Limit, work: TimedWork<Value>, { signal }: TimeoutOptions): Promise<Value> {
-  if (signal?.aborted === true) return Promise.reject(waitAborted(OPERATION, signal.reason));
+  if (signal?.aborted === true) return Promise.reject(abortedWait(OPERATION, signal.reason));
   return new Promise<Value>((resolve, reject) => {
     const controller = typeof work === "function" ? new AbortController() : undefined;
     // The function's own listeners hear of the end in the async context of who called.
     const resource = new AsyncResource("RINGLOOM_TIMEOUT");
-    const alarm = new Alarm(limit.timers, () => giveUp(tookTooLong(OPERATION, limit.details)), true);
+    const alarm = new Alarm(limit.timers, () => giveUp(limit.late()), true);
     let forgetSignal: (() => void) | undefined;
 
     /** Rejecting comes first: what the function throws because its signal aborted is then too late to be taken for its answer. */
@@ -92,7 +94,7 @@ function within<Value>(limit: Limit, work: TimedWork<Value>, { signal }: Timeout
 
     if (limit.atMs !== Number.POSITIVE_INFINITY) alarm.set(limit.atMs);
     if (signal !== undefined) {
-      forgetSignal = onAbort(signal, () => giveUp(waitAborted(OPERATION, signal.reason), signal.reason));
+      forgetSignal = onAbort(signal, () => giveUp(abortedWait(OPERATION, signal.reason), signal.reason));
     }
     start(work, controller).then(
       (value) => {
@@ -110,4 +112,11 @@ function within<Value>(limit: Limit, work: TimedWork<Value>, { signal }: Timeout
 /** What the function throws before its first `await` is its answer too. */
 async function start<Value>(work: TimedWork<Value>, controller: AbortController | undefined): Promise<Value> {
   return typeof work === "function" ? work((controller ?? new AbortController()).signal) : work;
+}
+
+function pastDeadline(at: Instant): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_TIMEOUT", `Cannot ${OPERATION}: it took longer than until its deadline.`, {
+    operation: OPERATION,
+    details: { at },
+  });
 }
