@@ -4,10 +4,10 @@ import { structureBytes } from "../keyed/structure-desk.js";
 import { GATHERING_THREADS_MAX } from "../shared/gathering.js";
 import { RING_BUSY, RING_ENDED, type RingShape, ringCells, ValueRing } from "../shared/value-ring.js";
 import { type Selectable, type SelectWaiter, selectable } from "../task/selectable.js";
+import { completedWith } from "../task/turn-budget.js";
 import { invalidArgument, type WaitOptions } from "../task/wait-errors.js";
 import { cellsBytes, SharedCells } from "./shared-cells.js";
 import { checkInteger, openShared, type SharedOptions, type SharedPlace, waitingMaxOf } from "./shared-open.js";
-import { completedWith } from "./shared-turns.js";
 import { SharedWaiters } from "./shared-waiters.js";
 
 const OPERATION = "sharedChannel";

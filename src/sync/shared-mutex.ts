@@ -2,7 +2,8 @@
 import { GATHERING_THREADS_MAX } from "../shared/gathering.js";
 import { type Selectable, type SelectWaiter, selectable } from "../task/selectable.js";
 import type { WaitOptions } from "../task/wait-errors.js";
-import { type SharedGuard, whileHolding } from "./shared-guard.js";
+import { holding } from "./guard.js";
+import type { SharedGuard } from "./shared-guard.js";
 import { openShared, type SharedOptions, waitingMaxOf } from "./shared-open.js";
 import { SharedPermits } from "./shared-permits.js";
 
@@ -76,7 +77,7 @@ export class SharedMutex implements Selectable<SharedGuard> {
 
   /** Calls a function while it holds the lock. */
   with<Result>(run: (guard: SharedGuard) => Result | PromiseLike<Result>, options?: WaitOptions): Promise<Result> {
-    return whileHolding(this.lock(options), run);
+    return holding(this.lock(options), run);
   }
 
   [selectable](branch: SelectWaiter<SharedGuard>): (() => void) | undefined {

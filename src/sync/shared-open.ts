@@ -4,6 +4,7 @@
  * A thread that waits keeps its event loop alive, as a port with a listener does: what it waits for comes from another thread. That also keeps a thread for tasks from falling asleep where it would not hear the bell.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { WAITING_MAX_DEFAULT } from "../constants.js";
 import { RingloomError } from "../errors.js";
 import { sendToDesk } from "../keyed/desk-line.js";
 import { gatheringOf, type StructureAnswer, type StructureShape } from "../keyed/structure-desk.js";
@@ -12,7 +13,6 @@ import { LoopBell } from "../scheduler/loop-bell.js";
 import { bellWord } from "../shared/gathering.js";
 import { SharedWords } from "../shared/words.js";
 import { invalidArgument } from "../task/wait-errors.js";
-import { SHARED_WAITING_MAX_DEFAULT } from "./shared-waiters.js";
 
 /** How long a thread waits for the main thread to answer, in milliseconds. */
 const OPEN_MS_MAX = 10_000;
@@ -112,7 +112,7 @@ export function openShared<Shared>(request: SharedRequest, make: (place: SharedP
 /** The bound of those that wait, with its default. Throws for options that there are not; `others` are those besides. */
 export function waitingMaxOf(options: SharedOptions, others: readonly string[] = []): number {
   rejectUnknownOptions(options, ["waitingMax", ...others]);
-  return options.waitingMax ?? SHARED_WAITING_MAX_DEFAULT;
+  return options.waitingMax ?? WAITING_MAX_DEFAULT;
 }
 
 /** Throws `ERR_RINGLOOM_INVALID_OPTION` unless the value is a whole number within the bounds. */

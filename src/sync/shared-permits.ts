@@ -2,10 +2,10 @@
 import { PermitSeeker } from "../shared/permit-seeker.js";
 import { NO_PERMIT, Permits, type PermitsShape } from "../shared/permits.js";
 import type { SelectWaiter } from "../task/selectable.js";
+import { completedWith } from "../task/turn-budget.js";
 import type { WaitOptions } from "../task/wait-errors.js";
 import { SharedGuard } from "./shared-guard.js";
 import type { SharedPlace } from "./shared-open.js";
-import { completedWith } from "./shared-turns.js";
 import { type SharedSubject, SharedWaiters } from "./shared-waiters.js";
 
 /** The permits of one name, as this thread has them. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Selectable, selectable } from "../task/selectable.js";
+import { detectLeaks } from "../testing/leaks.js";
 import { sharedBarrier, sharedChannel, sharedMutex, sharedSemaphore } from "./index.js";
 
 /** A `select` with one branch: a promise of its value, whether it has won, and what makes it lose. */
@@ -106,6 +107,28 @@ describe("SharedChannel", () => {
     await assert.rejects(channel.send(3, { signal: AbortSignal.abort() }), { code: "ERR_RINGLOOM_ABORTED" });
     assert.equal(await channel.recv(), 1);
     assert.equal(channel.tryRecv(), undefined);
+  });
+
+  test("detectLeaks() sees who waits for a shared structure, and nobody who does no more", async () => {
+    const stop = new AbortController();
+    const { signal } = stop;
+    const [channel, barrier, mutex] = [sharedChannel("leaks"), sharedBarrier("leaks", 2), sharedMutex("leaks")];
+    const guard = await mutex.lock();
+    let waits: Promise<unknown>[] = [];
+    const leaky = detectLeaks(() => {
+      waits = [channel.recv({ signal, timeoutMs: 60_000 }), barrier.wait({ signal }), mutex.lock({ signal })];
+    });
+    await assert.rejects(leaky, { code: "ERR_RINGLOOM_LEAKED", details: { waiter: 3, listener: 3, timer: 1 } });
+    stop.abort();
+    for (const wait of waits) await assert.rejects(wait, { code: "ERR_RINGLOOM_ABORTED" });
+    await detectLeaks(async () => {
+      const received = channel.recv({ timeoutMs: 60_000 });
+      await Promise.all([channel.send(1), received, barrier.wait({ timeoutMs: 60_000 }), barrier.wait()]);
+      await assert.rejects(mutex.lock({ timeoutMs: 1 }), { code: "ERR_RINGLOOM_TIMEOUT" });
+      const loser = branchOf(channel);
+      loser.leave();
+    });
+    guard.release();
   });
 
   test("select: a branch that loses takes nothing and sends nothing", async () => {

@@ -5,9 +5,6 @@ import type { SelectWaiter } from "../task/selectable.js";
 import { overloadedWait, type WaitedFor, type WaitOptions } from "../task/wait-errors.js";
 import { armWait, waitRefusal } from "../task/wait-limits.js";
 
-/** Callers of one thread that may wait for one structure unless it says otherwise. */
-export const SHARED_WAITING_MAX_DEFAULT = 65_536;
-
 /** What is waited for, for errors: `{ operation: "lock", what: 'the mutex "jobs"' }`. */
 export interface SharedSubject extends WaitedFor {
   readonly what: string;

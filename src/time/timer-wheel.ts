@@ -12,6 +12,7 @@
  */
 import { assert } from "../assert.js";
 import { GENERATION_MAX, TIMERS_MAX } from "../constants.js";
+import { waitBegun, waitOver } from "../scheduler/open-waits.js";
 
 /** What is called when a timer expires. The resolving function of a promise is one, which is why it has a parameter. */
 export type TimerOwner = (value: undefined) => void;
@@ -99,6 +100,7 @@ export class TimerWheel {
     generations[place] = this.#generation;
     states[place] = isReferenced ? REFERENCED : UNREFERENCED;
     this.#owners[place] = owner;
+    waitBegun("timer", owner);
     this.size += 1;
     if (isReferenced) this.referenced += 1;
     this.#link(place, tick);
@@ -177,6 +179,8 @@ export class TimerWheel {
     assert(states[place] !== FREE, "a place is released once");
     if (states[place] === REFERENCED) this.referenced -= 1;
     states[place] = FREE;
+    const owner = this.#owners[place];
+    if (owner !== undefined) waitOver(owner);
     this.#owners[place] = undefined;
     next[place] = this.#free;
     this.#free = place;

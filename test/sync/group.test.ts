@@ -8,6 +8,7 @@ import type { GroupOptions } from "../../src/scheduler/task-group.js";
 import { channel } from "../../src/sync/channel.js";
 import { withGroup } from "../../src/task/with-group.js";
 import { detectLeaks } from "../../src/testing/leaks.js";
+import { deadline, sleep, timeout } from "../../src/time/index.js";
 import { expected, isPending, withCode } from "./rig.js";
 
 function hasFailures(...messages: string[]): (error: unknown) => boolean {
@@ -291,5 +292,27 @@ describe("detectLeaks()", () => {
     controller.abort();
     await all[Symbol.asyncDispose]();
     await detectLeaks(async () => assert.ok(!(await isPending(Promise.resolve()))));
+  });
+
+  test("sees the timers of ringloom/time, and those that are over are none", async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const leaky = detectLeaks(() => {
+      expected(sleep(60_000, { signal }));
+      expected(timeout(60_000, untilAborted, { signal }));
+    });
+    await assert.rejects(leaky, (error) => {
+      assert.ok(error instanceof RingloomError && error.code === "ERR_RINGLOOM_LEAKED");
+      assert.equal(error.details?.timer, 2);
+      return true;
+    });
+    controller.abort();
+    await detectLeaks(async () => {
+      await sleep(1);
+      await timeout(60_000, () => sleep(1));
+      const limit = deadline(60_000);
+      assert.ok(!limit.signal.aborted);
+      limit[Symbol.dispose]();
+    });
   });
 });
