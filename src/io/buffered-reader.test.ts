@@ -1,6 +1,7 @@
 /** The reader: what it gives for any division of the bytes, its bounds, its end, and that a read that was given up has taken nothing. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { BufferedReader } from "./buffered-reader.js";
 
@@ -167,7 +168,10 @@ describe("BufferedReader's ends", () => {
     const read = reader.readExact(4, { signal: giveUp.signal });
     giveUp.abort(new Error("enough"));
     await assert.rejects(read, { code: "ERR_RINGLOOM_ABORTED", cause: new Error("enough") });
+    const patient = reader.peek(1, { timeoutMs: 0 });
+    assert.equal(await Promise.race([patient.then(() => "given"), sleep(5, "waits")]), "waits", "0 is never");
     tap.give("ab");
+    assert.equal(String(await patient), "a");
     const whole = reader.readExact(4);
     await new Promise(setImmediate);
     tap.give("cdef");

@@ -8,7 +8,7 @@ const OWN_FOLDER = fileURLToPath(new URL("..", import.meta.url));
 const SHOWN_MAX = 10;
 
 /**
- * Calls a function, and makes sure that nothing waits any more that began in the meantime: no waiter at a channel, lock or event, none of their timers, no listener at a signal, no group with members. What other code
+ * Calls a function, and makes sure that nothing waits any more that began in the meantime: no waiter at a channel, lock or event, also at those that threads share, none of their timers nor any of `ringloom/time`, no listener at a signal, no group with members. What other code
  * begins at the same time counts too, so tests that use this must not run concurrently in one process.
  * @returns What the function returns.
  * @throws (rejects) What the function throws, else RingloomError `ERR_RINGLOOM_LEAKED`, which says what is left and where it began; `details` counts it by kind.
