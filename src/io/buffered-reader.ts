@@ -58,8 +58,9 @@ export class BufferedReader implements AsyncIterable<Buffer> {
   #isOver = false;
   #failure: unknown;
   #isReading = false;
-  /** Resolves when the source has answered; never rejects, because perhaps nobody waits any more. */
-  #pulling: Promise<void> | undefined;
+  /** Whether the source was asked and has not answered. */
+  #isPulling = false;
+  /** Who waits for the answer. One call at a time does, so a call that is given up leaves at most this behind. */
   #wake: () => void = () => {};
 
   constructor(source: ByteSource, options: BufferedReaderOptions = {}) {
@@ -215,7 +216,7 @@ export class BufferedReader implements AsyncIterable<Buffer> {
   async close(): Promise<void> {
     if (this.#failure instanceof RingloomError && this.#failure.code === "ERR_RINGLOOM_CLOSED") return;
     const wasOver = this.#isOver;
-    const isPulling = this.#pulling !== undefined;
+    const isPulling = this.#isPulling;
     this.#fail(new RingloomError("ERR_RINGLOOM_CLOSED", "Cannot read: the reader is closed", { operation: "read" }));
     this.#bytes = NOTHING;
     this.#start = 0;
@@ -281,28 +282,24 @@ export class BufferedReader implements AsyncIterable<Buffer> {
   async #more(wait: Wait): Promise<boolean> {
     if (!this.#isOver) {
       wait.check();
-      this.#pulling ??= this.#pull();
-      await wait.for(this.#pulling);
+      const answered = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      if (!this.#isPulling) this.#pull();
+      await wait.for(answered);
     }
     if (this.#failure !== undefined) throw this.#failure;
     return !this.#isOver;
   }
 
-  #pull(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-      this.#ask().then(
-        () => {
-          this.#pulling = undefined;
-          resolve();
-        },
-        (error: unknown) => {
-          this.#pulling = undefined;
-          this.#fail(error);
-          resolve();
-        },
-      );
-    });
+  #pull(): void {
+    this.#isPulling = true;
+    this.#ask()
+      .catch((error: unknown) => this.#fail(error))
+      .then(() => {
+        this.#isPulling = false;
+        this.#wake();
+      });
   }
 
   async #ask(): Promise<void> {

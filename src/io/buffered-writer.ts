@@ -85,6 +85,29 @@ export class BufferedWriter implements WriteSink {
     });
   }
 
+  /** As {@link write} of all pieces: one call, so that nothing comes between them. */
+  writeMany(pieces: readonly Uint8Array[], options?: WaitOptions): Promise<void> {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
+    let length = 0;
+    for (const piece of pieces) {
+      if (!(piece instanceof Uint8Array))
+        return Promise.reject(new TypeError("Cannot write: one of the pieces is not a Uint8Array"));
+      length += piece.length;
+    }
+    if (this.bufferedBytes + length <= this.#bufferBytes) {
+      for (const piece of pieces) this.#put(piece, piece.length);
+      return TAKEN;
+    }
+    return this.#alone("write", options, async (wait) => {
+      for (const piece of pieces) {
+        if (this.bufferedBytes + piece.length > this.#bufferBytes) await this.#flush(wait);
+        if (piece.length <= this.#bufferBytes) this.#put(piece, piece.length);
+        else await this.#send(piece, wait);
+      }
+    });
+  }
+
   /** Gives the sink what waits. Throws as {@link write}. */
   async flush(options?: WaitOptions): Promise<void> {
     const refusal = this.#refusal();

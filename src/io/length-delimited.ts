@@ -146,9 +146,9 @@ class Codec implements LengthDelimited {
   }
 
   async write(writer: BufferedWriter, payload: Uint8Array, options: FrameWriteOptions = {}): Promise<void> {
-    const wait = new Wait("write a frame", options);
-    await writer.write(this.#head(payload.length, options.header), wait.remaining());
-    await writer.write(payload, wait.remaining());
+    const { header, ...limits } = options;
+    // One call: of two frames that are written at once, none may come between head and payload of the other.
+    await writer.writeMany([this.#head(payload.length, header), payload], limits);
   }
 
   encode(payload: Uint8Array, header?: Uint8Array): Buffer {

@@ -89,9 +89,9 @@ export class ByteQueue {
   #release(): void {
     const size = this.#memory.length;
     if (size > 0) {
-      const blocks = free.get(size);
-      if (blocks === undefined) free.set(size, [this.#memory]);
-      else if (blocks.length * size < FREE_BYTES_MAX) blocks.push(this.#memory);
+      const blocks = free.get(size) ?? [];
+      if ((blocks.length + 1) * size <= FREE_BYTES_MAX) blocks.push(this.#memory);
+      if (blocks.length === 1) free.set(size, blocks);
     }
     this.#memory = NOTHING;
     this.#start = 0;

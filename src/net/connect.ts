@@ -185,7 +185,7 @@ function byName(
   let cancelRace: ((error: Error) => void) | undefined;
   const winner = new Promise<Connection>((resolve, reject) => {
     signal.addEventListener("abort", () => (cancelRace ?? reject)(signal.reason), { once: true });
-    resolver(host, { signal }).then((addresses) => {
+    const found = (addresses: readonly string[]): void => {
       if (signal.aborted) return;
       if (addresses.length === 0) return reject(notFound(host));
       const running = race({
@@ -196,7 +196,9 @@ function byName(
       });
       cancelRace = running.cancel;
       running.winner.then(resolve, reject);
-    }, reject);
+    };
+    // What the resolver of a user gives may be anything.
+    resolver(host, { signal }).then(found).catch(reject);
   });
   return { winner, cancel: () => {} };
 }

@@ -62,6 +62,7 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
   #flushTimer: NodeJS.Timeout | undefined;
   #closed: Promise<void> | undefined;
   #resolveClosed: (() => void) | undefined;
+  #ending: Promise<void> | undefined;
   #isGone = false;
 
   constructor(host: NetHost, options: ConnectionOptions) {
@@ -119,6 +120,10 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
     this.#isGone = true;
     this.host.remove(this);
     clearTimeout(this.#flushTimer);
+    // The driver was closed, or the attempt given up, before it was known how connecting goes.
+    const connecting = this.#connecting;
+    this.#connecting = undefined;
+    connecting?.(this.#endOf("connect", errno) ?? closedError("connect"));
     this.outbound.fail(this.#endOf("write", errno) ?? closedError("write"));
     // Closed in order, by both sides: what is left can be read, and then the stream has ended.
     const error = this.#endOf("read", errno);
@@ -198,7 +203,7 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
   /** Half-closes when all writes have been taken. */
   end(): Promise<void> {
     if (this.isClosed) return Promise.resolve();
-    return new Promise((resolve, reject) => {
+    this.#ending ??= new Promise((resolve, reject) => {
       this.outbound.refuse(endedError());
       this.outbound.whenIdle((error) => {
         if (error !== undefined) return reject(error);
@@ -206,6 +211,7 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
         resolve();
       });
     });
+    return this.#ending;
   }
 
   /** Sends what was taken, and closes. Reads and writes that wait are given up. */
@@ -215,10 +221,20 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
     this.#giveUp(closedError("read"), closedError("write"));
     const { slot, driver } = this;
     if (slot === NONE) return;
-    if (driver.queuedBytes(slot) === 0) return driver.close(slot);
-    this.#flushTimer = setTimeout(() => this.slot !== NONE && driver.close(this.slot), FLUSH_MS_MAX);
-    this.#flushTimer.unref();
+    const isQueued = driver.queuedBytes(slot) > 0;
+    // A close at once answers what the peer still sends with a reset, which destroys what it has not got yet.
+    if (!isQueued && this.#hasPeerAll()) return driver.close(slot);
+    if (isQueued) {
+      this.#flushTimer = setTimeout(() => this.slot !== NONE && driver.close(this.slot), FLUSH_MS_MAX);
+      this.#flushTimer.unref();
+    }
     driver.closeAfterFlush(slot);
+  }
+
+  /** Whether the peer has acknowledged all that was sent. A driver that cannot tell knows it only where nothing was. */
+  #hasPeerAll(): boolean {
+    if (this.driver.unacknowledgedBytes === undefined) return this.committedBytes === 0;
+    return this.unacknowledgedBytes === 0;
   }
 
   /** Drops what was written, and closes. */
@@ -238,6 +254,7 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
   handOver(operation: string, sink: ConnectionSink): Buffer {
     if (this.isClosed) throw closedError(operation);
     if (this.#sink !== undefined) throw takenError(operation);
+    if (this.outbound.isPending) throw writingError(operation);
     const rest = this.inbound.surrender(operation);
     this.inbound.discard(takenError("read"));
     this.#sink = sink;
@@ -254,7 +271,12 @@ function endedError(): RingloomError {
   return new RingloomError("EPIPE", "Cannot write: this side of the stream was ended", { operation: "write" });
 }
 
-function takenError(operation: string): RingloomError {
+function writingError(operation: string): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_BUSY", `Cannot ${operation}: a write of this stream waits`, { operation });
+}
+
+/** The error of a call on a stream whose connection another form has taken. */
+export function takenError(operation: string): RingloomError {
   return new RingloomError("ERR_RINGLOOM_CLOSED", `Cannot ${operation}: the stream was turned into another form`, {
     operation,
   });

@@ -1,6 +1,6 @@
 /** A connection as a Node stream with the face of `net.Socket`, for code that was written for those. */
 import { DriverSocket, type SocketAddress } from "../io/driver-socket.js";
-import type { Connection, ConnectionSink } from "./connection.js";
+import { type Connection, type ConnectionSink, takenError } from "./connection.js";
 
 /** Turns the connection into a Node stream, which gets what nobody has read first. */
 export function openDuplex(connection: Connection, allowHalfOpen: boolean): DriverSocket {
@@ -16,6 +16,7 @@ export function attachSocket(
   const { slot, driver } = connection;
   const sink = new DuplexSink(connection);
   const rest = connection.handOver("turn the stream into a Duplex", sink);
+  connection.outbound.refuse(takenError("write"));
   const local: SocketAddress = driver.localAddress(slot) ?? { host: "", port: 0 };
   const socket = give(slot, local);
   sink.socket = socket;

@@ -5,6 +5,7 @@
  *
  * One read at a time. What was taken for a read that is then given up goes back to the queue, so giving up loses nothing.
  */
+import { AsyncResource } from "node:async_hooks";
 import { assert } from "../assert.js";
 import { RingloomError } from "../errors.js";
 import type { WaitOptions } from "../task/wait-errors.js";
@@ -170,7 +171,8 @@ export class Inbound {
 
   segments(handler: SegmentHandler, options: WaitOptions | undefined): Promise<void> {
     this.#begin("receive segments", options);
-    this.#handler = handler;
+    // A driver calls in the context of whoever needed it first.
+    this.#handler = AsyncResource.bind(handler);
     const waiting: Promise<void> = this.#wait(SEGMENTS, "receive segments", options);
     if (this.#queue.length > 0) {
       const held = this.#queue.take(this.#queue.length);

@@ -1,6 +1,7 @@
 /** Listening: sockets that connections come from. */
 import type { ListenAddress, Listening, ListenPath } from "../driver/contract.js";
 import type { RingloomError } from "../errors.js";
+import { log } from "../observe/log.js";
 import type { ConnectionOwner, ListenerOwner } from "../runtime/thread-driver.js";
 import type { WaitOptions } from "../task/wait-errors.js";
 import { armWait, checkWait } from "../task/wait-limits.js";
@@ -103,6 +104,10 @@ async function isAnswered(path: string): Promise<boolean> {
   }
 }
 
+function isGone(connection: Connection): boolean {
+  return connection.isClosed;
+}
+
 interface Accepter {
   readonly resolve: (stream: NetStream) => void;
   readonly reject: (error: unknown) => void;
@@ -130,6 +135,8 @@ class Accepting implements ListenerOwner {
   }
 
   get waitingNow(): number {
+    // Those whose peers have left wait for nobody.
+    if (this.#waiting.some(isGone)) this.#waiting = this.#waiting.filter((connection) => !isGone(connection));
     return this.#waiting.length;
   }
 
@@ -140,7 +147,7 @@ class Accepting implements ListenerOwner {
     if (accepter !== undefined) {
       accepter.endLimits?.();
       accepter.resolve(this.#streamOf(connection));
-    } else if (this.isClosing || this.#waiting.length >= this.#waitingMax) {
+    } else if (this.isClosing || this.waitingNow >= this.#waitingMax) {
       this.rejected += 1;
       connection.destroy();
     } else {
@@ -153,6 +160,8 @@ class Accepting implements ListenerOwner {
 
   stopped(): void {
     this.#isStopped = true;
+    // The driver was closed, and nobody asked the listener.
+    if (!this.isClosing) this.#giveUpAll();
     this.#stopped?.();
   }
 
@@ -174,6 +183,15 @@ class Accepting implements ListenerOwner {
 
   /** Resolves when the driver accepts no more. Who waits for a connection gets none. */
   stop(listener: number): Promise<void> {
+    this.#giveUpAll();
+    return new Promise((resolve) => {
+      if (this.#isStopped) return resolve();
+      this.#stopped = resolve;
+      this.host.thread.stopListening(listener);
+    });
+  }
+
+  #giveUpAll(): void {
     this.isClosing = true;
     for (const connection of this.#waiting) connection.close();
     this.#waiting = [];
@@ -183,11 +201,6 @@ class Accepting implements ListenerOwner {
       endLimits?.();
       reject(closedError("accept"));
     }
-    return new Promise((resolve) => {
-      if (this.#isStopped) return resolve();
-      this.#stopped = resolve;
-      this.host.thread.stopListening(listener);
-    });
   }
 
   #streamOf(connection: Connection): NetStream {
@@ -206,11 +219,16 @@ class Accepting implements ListenerOwner {
  * A listening socket of this thread. Made by {@link listen}.
  *
  * ```ts
- * import { listen } from "ringloom/net";
+ * import { listen, type NetStream } from "ringloom/net";
  *
  * const listener = await listen({ port: 7000 });
  * for await (const stream of listener) {
- *   void stream.recvSegments((bytes) => void stream.writeAll(bytes)).finally(() => stream.close());
+ *   echo(stream).catch((error: unknown) => stream.destroy(error as Error));
+ * }
+ *
+ * async function echo(stream: NetStream): Promise<void> {
+ *   for await (const bytes of stream) await stream.writeAll(bytes);
+ *   stream.close();
  * }
  * ```
  * @experimental
@@ -276,7 +294,7 @@ export class NetListener implements AsyncIterable<NetStream>, AsyncDisposable {
    * Calls `handler` for each connection until the listener is closed, and closes the stream when that has ended. Resolves when the last handler has. A handler that fails takes only
    * its own connection with it; `onError` hears of it.
    *
-   * @param options `connectionsMax`: how many handlers may run at once, the others wait. `onError`: default, the error is an unhandled rejection.
+   * @param options `connectionsMax`: how many handlers may run at once, the others wait. `onError`: default, the error is logged.
    */
   async serve(
     handler: (stream: NetStream) => unknown,
@@ -316,8 +334,14 @@ async function serveOne(
     await handler(stream);
     stream.close();
   } catch (error) {
+    const peer = stream.remoteAddress;
     stream.destroy();
-    if (onError === undefined) void Promise.reject(error);
+    if (onError === undefined) logFailure(error, peer);
     else onError(error, stream);
   }
+}
+
+/** A peer can make most handlers fail, by leaving: that must not end the process. */
+function logFailure(err: unknown, peer: NetAddress | undefined): void {
+  log.error("the handler of a connection failed", { err, peer });
 }

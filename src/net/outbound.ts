@@ -10,6 +10,7 @@ import type { Driver } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import type { WaitOptions } from "../task/wait-errors.js";
 import { armWait, checkWait } from "../task/wait-limits.js";
+import { Gather } from "./gather.js";
 
 /** Writes of one connection that may wait at once: each waits for its caller's memory, and nobody waits for a thousand on purpose. */
 export const PENDING_WRITES_MAX = 1_024;
@@ -28,8 +29,9 @@ export interface OutboundOwner {
 }
 
 interface PendingWrite {
-  readonly bytes: Uint8Array;
-  taken: number;
+  readonly bytes: Gather;
+  /** Whether the bytes are copies, to which later ones may be added. */
+  readonly isKept: boolean;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
   endLimits: (() => void) | undefined;
@@ -50,15 +52,23 @@ export class Outbound {
     this.#owner = owner;
   }
 
-  /** Bytes of writes whose callers wait. */
+  /** Whether a write waits. */
+  get isPending(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  /** Bytes of the writes that wait. */
   get pendingBytes(): number {
     return this.#pendingBytes;
   }
 
   /** Takes what there is room for now, and returns how many bytes that was. */
   tryWrite(bytes: Uint8Array): number {
-    if (this.#error !== undefined) throw this.#error;
-    return this.#pending.length > 0 ? 0 : this.#commit(bytes, 0);
+    if (this.tryWriteAll(bytes)) return bytes.length;
+    if (this.#pending.length > 0) return 0;
+    const some = new Gather([bytes]);
+    this.#commit(some);
+    return some.taken;
   }
 
   /** Takes all, or nothing and returns false. */
@@ -66,7 +76,7 @@ export class Outbound {
     if (this.#error !== undefined) throw this.#error;
     const { length } = bytes;
     if (this.#pending.length > 0 || length > WRITE_BLOCK_BYTES_MAX || length > this.#room()) return false;
-    return length === 0 || this.#commitBlock(bytes, 0, length);
+    return length === 0 || this.#commitWhole(bytes);
   }
 
   /** Resolves when all bytes have been taken. */
@@ -74,22 +84,35 @@ export class Outbound {
     if (options !== undefined) checkWait("write", options);
     if (!(bytes instanceof Uint8Array)) throw new TypeError("Cannot write: the bytes are not a Uint8Array");
     if (this.tryWriteAll(bytes)) return TAKEN;
-    if (this.#pending.length >= PENDING_WRITES_MAX) throw backpressure(this.#pendingBytes);
-    const taken = this.#pending.length > 0 ? 0 : this.#commit(bytes, 0);
-    if (taken === bytes.length) return TAKEN;
-    return this.#wait(bytes, taken, options);
+    return this.#writeOrWait(new Gather([bytes]), options);
   }
 
-  /** As a {@link write} of all pieces behind each other; small ones leave in one send. */
+  /** As a {@link write} of all pieces behind each other: one write, which is taken, waits and is given up as one. Small pieces leave in one send. */
   writeMany(pieces: readonly Uint8Array[], options: WaitOptions | undefined): Promise<void> {
     if (options !== undefined) checkWait("write", options);
-    const total = totalLength(pieces);
+    for (const piece of pieces)
+      if (!(piece instanceof Uint8Array)) throw new TypeError("Cannot write: one of the pieces is not a Uint8Array");
     if (this.#error !== undefined) throw this.#error;
-    if (total === 0) return TAKEN;
-    const isSmall = total <= WRITE_BLOCK_BYTES_MAX && this.#pending.length === 0 && total <= this.#room();
-    if (isSmall && this.#commitTogether(pieces, total)) return TAKEN;
-    if (this.#pending.length + pieces.length > PENDING_WRITES_MAX) throw backpressure(this.#pendingBytes);
-    return Promise.all(pieces.map((piece) => this.write(piece, options))).then(nothing);
+    return this.#writeOrWait(new Gather(pieces), options);
+  }
+
+  /**
+   * Takes the bytes now and returns true, or a copy of them, however many writes wait: the caller bounds {@link pendingBytes}. Copies that wait behind each other are one
+   * write; `onTaken` of the first is called when all of them have been taken, and never when the connection fails.
+   */
+  keep(bytes: Uint8Array, onTaken: () => void): boolean {
+    if (this.tryWriteAll(bytes)) return true;
+    const last = this.#pending.at(-1);
+    if (last?.isKept === true) {
+      last.bytes.append(bytes);
+      this.#pendingBytes += bytes.length;
+      return false;
+    }
+    const copy = new Gather();
+    copy.append(bytes);
+    if (!this.isPending && this.#commit(copy)) return true;
+    this.#wait(copy, undefined, true).then(onTaken, () => {});
+    return false;
   }
 
   /** Calls `idle` when no caller waits any more, at once when none does; with the error when that will never be. */
@@ -102,10 +125,10 @@ export class Outbound {
   proceed(): void {
     while (this.#pending.length > 0) {
       const write = this.#pending[0]!;
-      const taken = this.#commit(write.bytes, write.taken);
-      write.taken += taken;
-      this.#pendingBytes -= taken;
-      if (write.taken < write.bytes.length) return;
+      const { left } = write.bytes;
+      const isTaken = this.#commit(write.bytes);
+      this.#pendingBytes -= left - write.bytes.left;
+      if (!isTaken) return;
       this.#pending.shift();
       write.endLimits?.();
       write.resolve();
@@ -131,12 +154,18 @@ export class Outbound {
     this.#error ??= error;
   }
 
-  #wait(bytes: Uint8Array, taken: number, options: WaitOptions | undefined): Promise<void> {
+  #writeOrWait(bytes: Gather, options: WaitOptions | undefined): Promise<void> {
+    if (this.#pending.length >= PENDING_WRITES_MAX) throw backpressure(this.#pendingBytes);
+    if (bytes.length === 0 || (!this.isPending && this.#commit(bytes))) return TAKEN;
+    return this.#wait(bytes, options, false);
+  }
+
+  #wait(bytes: Gather, options: WaitOptions | undefined, isKept: boolean): Promise<void> {
     return new Promise((resolve, reject) => {
-      const write: PendingWrite = { bytes, taken, resolve, reject, endLimits: undefined };
+      const write: PendingWrite = { bytes, isKept, resolve, reject, endLimits: undefined };
       if (options !== undefined) write.endLimits = armWait(options, "write", (error) => this.#giveUp(write, error));
       this.#pending.push(write);
-      this.#pendingBytes += bytes.length - taken;
+      this.#pendingBytes += bytes.left;
     });
   }
 
@@ -144,9 +173,9 @@ export class Outbound {
     const index = this.#pending.indexOf(write);
     if (index < 0) return;
     this.#pending.splice(index, 1);
-    this.#pendingBytes -= write.bytes.length - write.taken;
+    this.#pendingBytes -= write.bytes.left;
     const { message, code, cause } = error;
-    const details = { ...error.details, writtenBytes: write.taken, bytes: write.bytes.length };
+    const details = { ...error.details, writtenBytes: write.bytes.taken, bytes: write.bytes.length };
     write.reject(new RingloomError(code, message, { operation: "write", cause, details }));
     if (index === 0) this.proceed();
   }
@@ -162,59 +191,37 @@ export class Outbound {
     return queuedBytesMax - driver.queuedBytes(slot);
   }
 
-  /** Commits from `start` on what there is room for, and asks to be told of more where that is not all. Returns how many bytes it took. */
-  #commit(bytes: Uint8Array, start: number): number {
-    let at = start;
-    while (at < bytes.length) {
-      const length = Math.min(bytes.length - at, WRITE_BLOCK_BYTES_MAX, this.#room());
+  /** Commits what there is room for, and asks to be told of more where that is not all. Returns whether it is. */
+  #commit(bytes: Gather): boolean {
+    const { driver, slot } = this.#owner;
+    while (bytes.left > 0) {
+      const length = Math.min(bytes.left, WRITE_BLOCK_BYTES_MAX, this.#room());
       if (length <= 0) {
-        this.#owner.driver.requestDrained(this.#owner.slot);
-        break;
+        driver.requestDrained(slot);
+        return false;
       }
-      if (!this.#commitBlock(bytes, at, length)) {
+      const at = driver.reserve(slot, length);
+      if (at < 0) {
         this.#owner.starved();
-        break;
+        return false;
       }
-      at += length;
+      bytes.moveTo(driver.writeBytes, at, length);
+      driver.commit(slot, length);
+      this.committedBytes += length;
     }
-    return at - start;
+    return true;
   }
 
-  #commitBlock(bytes: Uint8Array, start: number, length: number): boolean {
+  #commitWhole(bytes: Uint8Array): boolean {
     const { driver, slot } = this.#owner;
-    const at = driver.reserve(slot, length);
+    const at = driver.reserve(slot, bytes.length);
     if (at < 0) return false;
-    driver.writeBytes.set(length === bytes.length ? bytes : bytes.subarray(start, start + length), at);
-    driver.commit(slot, length);
-    this.committedBytes += length;
-    return true;
-  }
-
-  #commitTogether(pieces: readonly Uint8Array[], total: number): boolean {
-    const { driver, slot } = this.#owner;
-    const start = driver.reserve(slot, total);
-    if (start < 0) return false;
-    let at = start;
-    for (const piece of pieces) {
-      driver.writeBytes.set(piece, at);
-      at += piece.length;
-    }
-    driver.commit(slot, total);
-    this.committedBytes += total;
+    driver.writeBytes.set(bytes, at);
+    driver.commit(slot, bytes.length);
+    this.committedBytes += bytes.length;
     return true;
   }
 }
-
-function totalLength(pieces: readonly Uint8Array[]): number {
-  let total = 0;
-  for (const piece of pieces) {
-    if (!(piece instanceof Uint8Array)) throw new TypeError("Cannot write: one of the pieces is not a Uint8Array");
-    total += piece.length;
-  }
-  return total;
-}
-
-function nothing(): void {}
 
 /** The error of a write to a connection for which too much waits already. */
 export function backpressure(pendingBytes: number): RingloomError {

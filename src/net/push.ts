@@ -83,15 +83,15 @@ export function pushSocket(stream: NetStream, handlers: PushHandlers, options: P
  */
 export class PushSocket {
   readonly #connection: Connection;
-  readonly #handlers: PushHandlers;
+  readonly #sink: PushSink;
   readonly #writeQueueBytes: number;
 
   /** @internal */
   constructor(connection: Connection, handlers: PushHandlers, writeQueueBytes: number) {
     this.#connection = connection;
-    this.#handlers = handlers;
     this.#writeQueueBytes = writeQueueBytes;
     const sink = new PushSink(this, connection, handlers);
+    this.#sink = sink;
     const rest = connection.handOver("make a push socket", sink);
     // Whoever makes the socket has it in hand before the first call.
     if (rest.length > 0) queueMicrotask(() => sink.deliver(rest));
@@ -108,15 +108,9 @@ export class PushSocket {
     const given = typeof bytes === "string" ? Buffer.from(bytes) : bytes;
     if (outbound.tryWriteAll(given)) return true;
     if (outbound.pendingBytes + given.length > this.#writeQueueBytes) throw backpressure(outbound.pendingBytes);
-    const own = typeof bytes === "string" ? given : Uint8Array.from(given);
-    outbound.write(own, undefined).then(
-      () => {
-        if (outbound.pendingBytes === 0) this.#handlers.onDrain?.();
-      },
-      // The connection is gone, which `onClose` tells.
-      () => {},
-    );
-    return false;
+    return outbound.keep(given, () => {
+      if (!outbound.isPending) this.#sink.writesTaken();
+    });
   }
 
   /** Bytes that were written and have not reached the kernel. */
@@ -179,6 +173,10 @@ class PushSink implements ConnectionSink {
     if (this.#connection.isClosed) return;
     if (this.#handlers.onEnd === undefined) this.#socket.end();
     else this.#context.runInAsyncScope(this.#handlers.onEnd, this.#handlers);
+  }
+
+  writesTaken(): void {
+    if (this.#handlers.onDrain !== undefined) this.#context.runInAsyncScope(this.#handlers.onDrain, this.#handlers);
   }
 
   closed(_errno: number, error: Error | undefined): void {
