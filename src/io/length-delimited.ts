@@ -25,7 +25,7 @@ export interface LengthDelimitedOptions {
   readonly lengthAdjustment?: number;
   /** Whether frames are read with header and length, and not their payload only. */
   readonly keepHead?: boolean;
-  /** The longest payload, in bytes: 1 MiB. A longer one is `ERR_RINGLOOM_TOO_LARGE` as soon as its length is known. */
+  /** The longest payload, in bytes: what the rest of the frame leaves of 1 MiB. A longer one is `ERR_RINGLOOM_TOO_LARGE` as soon as its length is known. */
   readonly payloadBytesMax?: number;
 }
 
@@ -78,7 +78,8 @@ export function lengthDelimited(options: LengthDelimitedOptions = {}): LengthDel
   return new Codec(options);
 }
 
-const PAYLOAD_BYTES_MAX_DEFAULT = 1024 * 1024;
+/** A reader takes pieces of that size unless told otherwise. */
+const FRAME_BYTES_MAX_DEFAULT = 1024 * 1024;
 /** Eight groups of seven bits reach beyond every length that a Buffer can have. */
 const VARINT_BYTES_MAX = 8;
 const SIZES: readonly unknown[] = [1, 2, 3, 4, 6, 8, "varint"];
@@ -100,11 +101,12 @@ class Codec implements LengthDelimited {
 
   constructor(options: LengthDelimitedOptions) {
     const { lengthBytes = 4, byteOrder = "big", lengthOffset = 0, lengthAdjustment = 0 } = options;
-    const { payloadBytesMax = PAYLOAD_BYTES_MAX_DEFAULT } = options;
     if (!SIZES.includes(lengthBytes)) throw new RangeError(`Cannot make frames: lengthBytes is ${String(lengthBytes)}`);
     if (byteOrder !== "big" && byteOrder !== "little")
       throw new TypeError(`Cannot make frames: byteOrder is ${String(byteOrder)}, and has to be big or little`);
     checkCount("lengthOffset", lengthOffset);
+    const headBytesMax = lengthOffset + (lengthBytes === "varint" ? VARINT_BYTES_MAX : lengthBytes);
+    const { payloadBytesMax = Math.max(0, FRAME_BYTES_MAX_DEFAULT - headBytesMax) } = options;
     checkCount("payloadBytesMax", payloadBytesMax);
     if (!Number.isSafeInteger(lengthAdjustment))
       throw new RangeError(`Cannot make frames: lengthAdjustment is ${String(lengthAdjustment)}`);
@@ -114,7 +116,7 @@ class Codec implements LengthDelimited {
     this.#adjustment = lengthAdjustment;
     this.#keepsHead = options.keepHead === true;
     this.#payloadBytesMax = Math.min(payloadBytesMax, longest(lengthBytes, lengthAdjustment));
-    this.frameBytesMax = lengthOffset + (lengthBytes === "varint" ? VARINT_BYTES_MAX : lengthBytes) + payloadBytesMax;
+    this.frameBytesMax = headBytesMax + payloadBytesMax;
   }
 
   async read(reader: BufferedReader, options?: WaitOptions): Promise<Buffer | undefined> {

@@ -10,10 +10,11 @@ import { Connection, closedError } from "./connection.js";
 import { type NetHost, netHost } from "./net-host.js";
 import { type NetAddress, NetStream } from "./stream.js";
 import { connectionOptions, type StreamOptions } from "./stream-options.js";
-import { removeSocketFile, type SocketFile, setSocketMode, socketFile } from "./unix-path.js";
+import { PrivatePlace, removeSocketFile, type SocketFile, socketFile } from "./unix-path.js";
 
 const BACKLOG_DEFAULT = 511;
 const WAITING_MAX_DEFAULT = 1_024;
+const MODE_MAX = 0o777;
 /** How long a server at the same path has to answer before it counts as alive, in milliseconds. */
 const STALE_PROBE_MS = 1_000;
 
@@ -37,7 +38,7 @@ export interface ListenOptions extends StreamOptions {
   readonly reusePort?: boolean | undefined;
   /** Connections that may wait for `accept()`; more are closed at once. Default: 1,024. */
   readonly waitingMax?: number | undefined;
-  /** Who may connect to a Unix socket: the mode of its file, such as `0o600`. Default: what the process's umask leaves. */
+  /** Who may connect to a Unix socket: the mode of its file, such as `0o600`, from the first moment on. Default: what the process's umask leaves. */
   readonly mode?: number | undefined;
 }
 
@@ -62,14 +63,17 @@ export async function listen(target: ListenTarget, options: ListenOptions = {}):
   const { waitingMax = WAITING_MAX_DEFAULT } = options;
   if (!Number.isSafeInteger(waitingMax) || waitingMax < 1)
     throw new RangeError(`Cannot listen: a waitingMax of ${waitingMax} is not a number from 1 on`);
+  checkMode(target, options.mode);
   connectionOptions("listen", options, undefined);
   const host = netHost();
   const accepting = new Accepting(host, waitingMax, options);
   if (!("path" in target))
     return new NetListener(accepting, await host.thread.listen(driverTarget(target, options), accepting));
   const address: ListenPath = { path: target.path, backlog: options.backlog ?? BACKLOG_DEFAULT };
-  const listening = await listenAtPath(host, address, accepting);
-  if (options.mode !== undefined) setSocketMode(target.path, options.mode);
+  const { mode } = options;
+  const listening = await inFreePlace(target.path, () =>
+    mode === undefined ? host.thread.listen(address, accepting) : listenWithMode(address, mode, accepting),
+  );
   accepting.file = socketFile(target.path);
   return new NetListener(accepting, listening);
 }
@@ -82,15 +86,41 @@ function driverTarget(
   return { host: target.host ?? "127.0.0.1", port: target.port, backlog, reusePort };
 }
 
+function checkMode(target: ListenTarget, mode: number | undefined): void {
+  if (mode === undefined) return;
+  if (!Number.isInteger(mode) || mode < 0 || mode > MODE_MAX)
+    throw new RangeError(`Cannot listen: a mode of ${mode} is not between 0 and 0o777`);
+  if (!("path" in target) || target.path.startsWith("\0"))
+    throw new TypeError("Cannot listen: only a Unix socket that has a file has a mode");
+}
+
 /** Listens, in the place of a server that is gone if need be. */
-async function listenAtPath(host: NetHost, address: ListenPath, owner: ListenerOwner): Promise<Listening> {
+async function inFreePlace(path: string, listenThere: () => Promise<Listening>): Promise<Listening> {
   try {
-    return await host.thread.listen(address, owner);
+    return await listenThere();
   } catch (error) {
-    const file = (error as { code?: unknown }).code === "EADDRINUSE" ? socketFile(address.path) : undefined;
-    if (file === undefined || (await isAnswered(address.path))) throw error;
+    const file = (error as { code?: unknown }).code === "EADDRINUSE" ? socketFile(path) : undefined;
+    if (file === undefined || (await isAnswered(path))) throw error;
     removeSocketFile(file);
-    return await host.thread.listen(address, owner);
+    return await listenThere();
+  }
+}
+
+/** Listens at a path that nobody else can reach, and gives the socket its place when it has its mode: there is no time at which too many may connect. */
+async function listenWithMode(address: ListenPath, mode: number, owner: Accepting): Promise<Listening> {
+  const { thread } = owner.host;
+  const place = new PrivatePlace(address.path);
+  try {
+    const listening = await thread.listen({ ...address, path: place.path }, owner);
+    try {
+      place.publish(mode);
+    } catch (error) {
+      thread.stopListening(listening.listener);
+      throw error;
+    }
+    return { ...listening, path: address.path };
+  } finally {
+    place.remove();
   }
 }
 
@@ -147,7 +177,7 @@ class Accepting implements ListenerOwner {
     if (accepter !== undefined) {
       accepter.endLimits?.();
       accepter.resolve(this.#streamOf(connection));
-    } else if (this.isClosing || this.waitingNow >= this.#waitingMax) {
+    } else if (this.isClosing || this.#isFull()) {
       this.rejected += 1;
       connection.destroy();
     } else {
@@ -189,6 +219,10 @@ class Accepting implements ListenerOwner {
       this.#stopped = resolve;
       this.host.thread.stopListening(listener);
     });
+  }
+
+  #isFull(): boolean {
+    return this.#waiting.length >= this.#waitingMax && this.waitingNow >= this.#waitingMax;
   }
 
   #giveUpAll(): void {

@@ -1,6 +1,6 @@
 /** A client's connection that is made anew when it is lost: the pull form of a push socket, with a bounded buffer. */
 import { RingloomError } from "../errors.js";
-import type { WaitOptions } from "../task/wait-errors.js";
+import { abortedWait, type WaitOptions } from "../task/wait-errors.js";
 import { armWait, checkWait } from "../task/wait-limits.js";
 import { type ConnectOptions, type ConnectTarget, codeOf, connect } from "./connect.js";
 import { closedError } from "./connection.js";
@@ -10,7 +10,8 @@ const DELAY_MS_DEFAULT = 100;
 const DELAY_MS_MAX_DEFAULT = 5_000;
 
 /**
- * How a pipe is made, and made anew. The limits of the call (`signal`, `timeoutMs`) are those of the first connect, and of each later attempt.
+ * How a pipe is made, and made anew. The limits (`signal`, `timeoutMs`) are those of each attempt, `onConnect` included. When the
+ * signal is aborted, no more attempts are made: the connection that stands lives on, and behind it calls reject with `ERR_RINGLOOM_ABORTED`.
  * @experimental
  */
 export interface PipeOptions extends ConnectOptions {
@@ -65,14 +66,27 @@ interface Settings {
 }
 
 async function open({ target, options }: Settings, signal: AbortSignal | undefined): Promise<NetStream> {
-  const stream = await connect(target, { ...options, signal });
-  try {
-    await options.onConnect?.(stream);
-    return stream;
-  } catch (error) {
-    stream.destroy();
-    throw error;
-  }
+  const limits = { signal, timeoutMs: options.timeoutMs };
+  checkWait("connect", limits);
+  return await new Promise((resolve, reject) => {
+    let given: NetStream | undefined;
+    let error: unknown;
+    const fail = (why: unknown): void => {
+      error ??= why;
+      given?.destroy();
+      reject(error);
+    };
+    const endLimits = armWait(limits, "connect", fail);
+    const attempt = async (): Promise<NetStream> => {
+      given = await connect(target, { ...options, signal });
+      if (error !== undefined) throw error;
+      await options.onConnect?.(given);
+      return given;
+    };
+    attempt()
+      .then(resolve, fail)
+      .finally(() => endLimits?.());
+  });
 }
 
 /**
@@ -85,15 +99,19 @@ export class Pipe implements AsyncDisposable {
   connections = 1;
   readonly #settings: Settings;
   readonly #ending = new AbortController();
-  /** The connection that stands, or else the one that is being made. */
+  /** Ends the attempts: the pipe's end, or the signal of its options. */
+  readonly #signal: AbortSignal;
+  /** The connection that stands. Without one, another is being made, or the pipe was given up with an error. */
   #stream: NetStream | undefined;
-  #connecting: Promise<NetStream>;
+  #failure: unknown;
+  readonly #waiting = new Set<Waiting>();
 
   /** @internal */
   constructor(settings: Settings, stream: NetStream) {
     this.#settings = settings;
     this.#stream = stream;
-    this.#connecting = Promise.resolve(stream);
+    const { signal } = settings.options;
+    this.#signal = signal === undefined ? this.#ending.signal : AbortSignal.any([this.#ending.signal, signal]);
     this.#watch(stream);
   }
 
@@ -111,9 +129,14 @@ export class Pipe implements AsyncDisposable {
     if (stream !== undefined) this.#lost(stream);
     checkWait("wait for the connection", options);
     if (this.#ending.signal.aborted) throw closedError("wait for the connection");
+    if (this.#failure !== undefined) throw this.#failure;
     return await new Promise((resolve, reject) => {
-      const endLimits = armWait(options, "wait for the connection", reject);
-      this.#connecting.then(resolve, reject).finally(endLimits);
+      const waiting: Waiting = { resolve, reject, endLimits: undefined };
+      waiting.endLimits = armWait(options, "wait for the connection", (error) => {
+        this.#waiting.delete(waiting);
+        reject(error);
+      });
+      this.#waiting.add(waiting);
     });
   }
 
@@ -172,35 +195,60 @@ export class Pipe implements AsyncDisposable {
   }
 
   #reconnect(delayMs: number): void {
-    this.#connecting = this.#attempts(delayMs);
-    // Nobody may be waiting.
-    this.#connecting.catch(() => {});
+    this.#attempts(delayMs).then(
+      (stream) => this.#settle(({ resolve }) => resolve(stream)),
+      (error: unknown) => {
+        this.#failure = error;
+        this.#settle(({ reject }) => reject(error));
+      },
+    );
+  }
+
+  #settle(settle: (waiting: Waiting) => void): void {
+    const all = [...this.#waiting];
+    this.#waiting.clear();
+    for (const waiting of all) {
+      waiting.endLimits?.();
+      settle(waiting);
+    }
+  }
+
+  #givenUp(): RingloomError {
+    if (this.#ending.signal.aborted) return closedError("connect");
+    return abortedWait("connect", this.#signal.reason);
   }
 
   async #attempts(firstDelayMs: number): Promise<NetStream> {
     const { attemptsMax, delayMs, delayMsMax } = this.#settings;
-    const { signal } = this.#ending;
+    const signal = this.#signal;
     let wait = firstDelayMs;
     for (let attempt = 1; ; attempt++) {
       await pause(wait, signal);
-      if (signal.aborted) throw closedError("connect");
+      if (signal.aborted) throw this.#givenUp();
       try {
         const stream = await open(this.#settings, signal);
         if (signal.aborted) {
           stream.destroy();
-          throw closedError("connect");
+          throw this.#givenUp();
         }
         this.#stream = stream;
         this.connections += 1;
         this.#watch(stream);
         return stream;
       } catch (error) {
-        if (signal.aborted) throw closedError("connect");
+        if (signal.aborted) throw this.#givenUp();
         if (attempt >= attemptsMax) throw givenUp(attempt, error);
         wait = Math.min(delayMsMax, delayMs * 2 ** Math.min(attempt, 30)) * (0.5 + Math.random() / 2);
       }
     }
   }
+}
+
+/** A call that waits for a connection. */
+interface Waiting {
+  readonly resolve: (stream: NetStream) => void;
+  readonly reject: (error: unknown) => void;
+  endLimits: (() => void) | undefined;
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

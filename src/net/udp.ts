@@ -79,7 +79,12 @@ export async function bindUdp(options: UdpOptions = {}): Promise<UdpSocket> {
     reuseAddr: reuseAddress,
     ...(recvBufferSize === undefined ? {} : { recvBufferSize }),
   });
-  await settled("bind", { host, port }, socket, (done) => socket.bind({ port, address: host }, done));
+  try {
+    await settled("bind", { host, port }, socket, (done) => socket.bind({ port, address: host }, () => done()));
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
   return new UdpSocket(socket, waitingMax);
 }
 
@@ -105,6 +110,8 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
   #sendingNow = 0;
   #peer: UdpAddress | undefined;
   #error: Error | undefined;
+  /** What the network has said while nobody received. */
+  #networkError: Error | undefined;
 
   /** @internal */
   constructor(socket: Socket, waitingMax: number) {
@@ -158,6 +165,9 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
     const datagram = this.tryRecv();
     if (datagram !== undefined) return datagram;
     this.#assertOpen("receive");
+    const networkError = this.#networkError;
+    this.#networkError = undefined;
+    if (networkError !== undefined) throw networkError;
     return await new Promise((resolve, reject) => {
       const receiver: Receiver = { resolve, reject, endLimits: undefined };
       if (options !== undefined)
@@ -199,7 +209,8 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
     this.#assertOpen("connect");
     checkAddress("connect", to);
     if (this.#peer !== undefined) this.#socket.disconnect();
-    await settled("connect", { ...to }, this.#socket, (done) => this.#socket.connect(to.port, to.host, done));
+    this.#peer = undefined;
+    await settled("connect", { ...to }, this.#socket, (done) => this.#socket.connect(to.port, to.host, done as () => void));
     this.#peer = to;
   }
 
@@ -265,9 +276,12 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
   }
 
   #failed(error: Error): void {
+    const known = typed("receive", error, this.#peer);
     const receiver = this.#receivers.shift();
+    // As the kernel does, it keeps one.
+    if (receiver === undefined) this.#networkError = known;
     receiver?.endLimits?.();
-    receiver?.reject(typed("receive", error, this.#peer));
+    receiver?.reject(known);
   }
 
   #assertOpen(operation: string): void {
@@ -281,19 +295,20 @@ function checkAddress(operation: string, { host, port }: UdpAddress): void {
     throw new RangeError(`Cannot ${operation}: port ${port} is not between 1 and 65535`);
 }
 
-/** Resolves when Node calls back, rejects with what its `error` event says first. */
+/** Resolves when Node calls back without an error; rejects with that, or with what its `error` event says first. */
 function settled(
   operation: string,
   details: Readonly<Record<string, unknown>>,
   socket: Socket,
-  begin: (done: () => void) => void,
+  begin: (done: (error?: Error | null) => void) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const failed = (error: Error): void => reject(typed(operation, error, details));
     socket.once("error", failed);
-    begin(() => {
+    begin((error) => {
       socket.removeListener("error", failed);
-      resolve();
+      if (error === undefined || error === null) resolve();
+      else failed(error);
     });
   });
 }

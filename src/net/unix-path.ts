@@ -1,5 +1,10 @@
 /** The file of a Unix socket: one that a dead server has left behind stands in the way of the next. */
-import { chmodSync, lstatSync, unlinkSync } from "node:fs";
+import { chmodSync, linkSync, lstatSync, mkdtempSync, rmSync, unlinkSync } from "node:fs";
+import { constants } from "node:os";
+import { dirname, join } from "node:path";
+import { errnoError } from "../errors.js";
+
+const { EADDRINUSE } = constants.errno;
 
 /** Which file a listener has made; undefined for an abstract name, and where it cannot be said. */
 export interface SocketFile {
@@ -25,7 +30,42 @@ export function removeSocketFile(file: SocketFile): void {
   }
 }
 
-/** Sets who may connect. */
-export function setSocketMode(path: string, mode: number): void {
-  if (!path.startsWith("\0")) chmodSync(path, mode);
+/**
+ * A place for a socket in a folder that only this user can enter, beside the place where it is to be seen: there it gets its mode first.
+ */
+export class PrivatePlace {
+  readonly path: string;
+  readonly #target: string;
+  readonly #folder: string;
+
+  /** @throws RingloomError `EADDRINUSE` when something is at the target. */
+  constructor(target: string) {
+    if (lstatSync(target, { throwIfNoEntry: false }) !== undefined) throw errnoError("listen", EADDRINUSE, { path: target });
+    this.#target = target;
+    this.#folder = attempt(target, () => mkdtempSync(join(dirname(target), ".")));
+    this.path = join(this.#folder, "s");
+  }
+
+  /** Gives the socket its mode, and then its place. */
+  publish(mode: number): void {
+    attempt(this.#target, () => {
+      chmodSync(this.path, mode);
+      // Other than a rename, a link replaces nothing.
+      linkSync(this.path, this.#target);
+    });
+  }
+
+  /** Removes the folder, and the socket if it is still there only. */
+  remove(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+function attempt<Result>(path: string, work: () => Result): Result {
+  try {
+    return work();
+  } catch (error) {
+    const { errno } = error as NodeJS.ErrnoException;
+    throw errno === undefined ? error : errnoError("listen", Math.abs(errno), { path });
+  }
 }
