@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { BufferedReader } from "./buffered-reader.js";
 
@@ -188,6 +190,27 @@ describe("BufferedReader's ends", () => {
     assert.throws(() => reader.tryReadExact(1), { code: "ERR_RINGLOOM_BUSY" });
     tap.give("line\n");
     assert.equal(await first, "line");
+  });
+
+  test("a read that was given up leaves nothing behind, however long the source is silent", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const reader = new BufferedReader(new Tap());
+    const reasons: WeakRef<object>[] = [];
+    const giveUp = async (): Promise<void> => {
+      const controller = new AbortController();
+      const reason = { large: "object" };
+      reasons.push(new WeakRef(reason));
+      const read = reader.read({ signal: controller.signal });
+      controller.abort(reason);
+      await assert.rejects(read, { code: "ERR_RINGLOOM_ABORTED" });
+    };
+    for (let count = 0; count < 50; count++) await giveUp();
+    await sleep(1);
+    collect();
+    const left = reasons.filter((reason) => reason.deref() !== undefined).length;
+    assert.ok(left < 10, `${left} of 50 are still held`);
+    await reader.close();
   });
 
   test("close() ends a read that waits, closes the source once, and later reads throw", async () => {

@@ -117,6 +117,37 @@ describe("lengthDelimited()", () => {
     assert.equal(await codec.read(reader), undefined);
   });
 
+  test("frames that are written at once stay whole, whether they fit the buffer or not", async () => {
+    for (const bufferBytes of [1, 4, 100]) {
+      const written: Buffer[] = [];
+      const sink = {
+        write: async (bytes: Uint8Array) => {
+          await null;
+          written.push(Buffer.from(bytes));
+        },
+      };
+      const writer = new BufferedWriter(sink, { bufferBytes });
+      const codec = lengthDelimited({ lengthBytes: 1 });
+      const outcomes = await Promise.allSettled(["aa", "bb"].map((text) => codec.write(writer, Buffer.from(text))));
+      await writer.flush();
+      const frames: string[] = [];
+      for await (const frame of codec.frames([Buffer.concat(written)])) frames.push(frame.toString());
+      // A writer that waits for its sink takes one call.
+      const isBusy = outcomes[1]?.status === "rejected";
+      assert.deepEqual(frames, isBusy ? ["aa"] : ["aa", "bb"]);
+      assert.equal(isBusy, bufferBytes === 1);
+    }
+  });
+
+  test("the largest frame of a codec fits a reader, both with their defaults", async () => {
+    for (const lengthBytes of [4, "varint"] as const) {
+      const codec = lengthDelimited({ lengthBytes });
+      const reader = new BufferedReader([codec.encode(Buffer.from("x"))]);
+      assert.ok(codec.frameBytesMax <= reader.bytesMax);
+      assert.equal(String(await codec.read(reader)), "x");
+    }
+  });
+
   test("options that make no frames throw", () => {
     assert.throws(() => lengthDelimited({ lengthBytes: 5 as never }), RangeError);
     assert.throws(() => lengthDelimited({ byteOrder: "middle" as never }), TypeError);

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { ByteQueue } from "./byte-queue.js";
 
@@ -45,4 +48,22 @@ test("ByteQueue does what a plain array of bytes does, also beside other queues 
       for (const at of [0, 1] as const) assert.ok(queues[at].take(queues[at].length).equals(models[at]));
     }),
   );
+});
+
+test("ByteQueue keeps no large memory for later", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  collect();
+  const before = process.memoryUsage().arrayBuffers;
+  const queue = new ByteQueue();
+  const bytes = new Uint8Array(8 * 1024 * 1024);
+  for (let count = 0; count < 5; count++) queue.append(bytes, 0, bytes.length);
+  queue.clear();
+  const keptNow = (): number => process.memoryUsage().arrayBuffers - before - bytes.length;
+  // Array buffers are freed beside the program.
+  for (let tries = 0; tries < 100 && keptNow() >= bytes.length; tries++) {
+    collect();
+    await setTimeout(1);
+  }
+  assert.ok(keptNow() < bytes.length, `${keptNow()} bytes are kept`);
 });

@@ -57,7 +57,8 @@ export async function connectPush(
 }
 
 /**
- * Turns a stream, such as one that was accepted, into a push socket. What nobody has read is pushed first; the stream is of no more use.
+ * Turns a stream, such as one that was accepted, into a push socket. What nobody has read is pushed first; the stream is of no more use. Throws `ERR_RINGLOOM_BUSY`
+ * while a read or a write of the stream waits.
  *
  * ```ts
  * import { listen, pushSocket } from "ringloom/net";

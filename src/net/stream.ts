@@ -165,7 +165,7 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
     }
   }
 
-  /** As {@link writeAll} of all pieces, one behind the other. */
+  /** As {@link writeAll} of all pieces, one behind the other: one call, which is taken, waits and is given up as one. */
   writeMany(pieces: readonly Uint8Array[], options?: WaitOptions): Promise<void> {
     try {
       return this.#connection.outbound.writeMany(pieces, options);
@@ -199,7 +199,8 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
   // --- the end
 
   /**
-   * Closes behind what was written, without waiting for it: {@link closed} tells. Calls that wait reject with `ERR_RINGLOOM_CLOSED`. A peer that does not read has 30 seconds.
+   * Closes behind what was written, without waiting for it: {@link closed} tells. Calls that wait reject with `ERR_RINGLOOM_CLOSED`. A peer that does not read has 30 seconds,
+   * and one that has not acknowledged everything a second more to end its own direction: what it still sends is dropped, and does not cost it what it has not read.
    * Again, or on a stream that is gone, it does nothing.
    */
   close(): void {
@@ -259,7 +260,8 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
   // --- other forms
 
   /**
-   * Turns the stream into a Node stream that has what people use of a `net.Socket`. What nobody has read goes with it; this object is of no more use.
+   * Turns the stream into a Node stream that has what people use of a `net.Socket`. What nobody has read goes with it; this object is of no more use. Throws
+   * `ERR_RINGLOOM_BUSY` while a read or a write waits.
    *
    * @param options `allowHalfOpen`: whether it may still write when the peer has ended. Default: false, as in Node.
    */

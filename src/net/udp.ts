@@ -210,7 +210,7 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
     checkAddress("connect", to);
     if (this.#peer !== undefined) this.#socket.disconnect();
     this.#peer = undefined;
-    await settled("connect", { ...to }, this.#socket, (done) => this.#socket.connect(to.port, to.host, done as () => void));
+    await settled("connect", { ...to }, this.#socket, (done) => this.#socket.connect(to.port, to.host, done));
     this.#peer = to;
   }
 

@@ -40,7 +40,8 @@ export class PrivatePlace {
 
   /** @throws RingloomError `EADDRINUSE` when something is at the target. */
   constructor(target: string) {
-    if (lstatSync(target, { throwIfNoEntry: false }) !== undefined) throw errnoError("listen", EADDRINUSE, { path: target });
+    if (lstatSync(target, { throwIfNoEntry: false }) !== undefined)
+      throw errnoError("listen", EADDRINUSE, { path: target });
     this.#target = target;
     this.#folder = attempt(target, () => mkdtempSync(join(dirname(target), ".")));
     this.path = join(this.#folder, "s");

@@ -4,7 +4,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Socket } from "node:net";
 import { test } from "node:test";
 import type { RingloomError } from "../../src/errors.js";
-import { connect, connectPush, listen, openPipe, pushSocket } from "../../src/net/index.js";
+import { connect, connectPush, listen, type NetStream, openPipe, pushSocket } from "../../src/net/index.js";
 import { until, unusedPort, withNodeServer, withPair } from "./net-rig.js";
 
 test("connectPush() pushes what comes, in the context of its caller, and ends with the peer", async () => {
@@ -239,4 +239,48 @@ test("NetStream holds no memory for reading while nothing waits, and options rea
     { readBufferBytes: 8_192, noDelay: false, keepAlive: true },
   );
   await assert.rejects(connect({ port: 1 }, { readBufferBytes: 2 ** 40 }), RangeError);
+});
+
+test("Pipe.close() ends an attempt whose onConnect waits, and whoever waits for it", async () => {
+  const sockets: Socket[] = [];
+  await withNodeServer(
+    (socket) => {
+      sockets.push(socket);
+      // Only the first one is greeted.
+      if (sockets.length === 1) socket.write("+OK\n");
+    },
+    async (port) => {
+      const pipe = await openPipe({ port }, { delayMs: 1, onConnect: (stream) => stream.readExact(4) });
+      sockets[0]!.destroy();
+      await until("the second connection", () => sockets.length === 2);
+      const writing = assert.rejects(pipe.writeAll("x"), { code: "ERR_RINGLOOM_CLOSED" });
+      pipe.close();
+      await writing;
+      sockets[1]!.resume();
+      await until("the end of it", () => sockets[1]!.readableEnded || sockets[1]!.destroyed);
+    },
+  );
+});
+
+test("The limits of a pipe cover onConnect, and its signal ends the attempts", async () => {
+  const sockets: Socket[] = [];
+  await withNodeServer(
+    (socket) => sockets.push(socket),
+    async (port) => {
+      const waits = { timeoutMs: 20, onConnect: (stream: NetStream) => stream.readExact(4) };
+      await assert.rejects(openPipe({ port }, waits), { code: "ERR_RINGLOOM_TIMEOUT" });
+      const controller = new AbortController();
+      const { signal } = controller;
+      const pipe = await openPipe({ port }, { signal, delayMs: 1 });
+      await until("the connections", () => sockets.length === 2);
+      controller.abort();
+      await pipe.writeAll("what stands lives on");
+      sockets[1]!.destroy();
+      await until("the loss", () => !pipe.isConnected);
+      await assert.rejects(pipe.writeAll("x"), { code: "ERR_RINGLOOM_ABORTED" });
+      await assert.rejects(pipe.reset(), { code: "ERR_RINGLOOM_ABORTED" });
+      assert.deepEqual([sockets.length, pipe.connections], [2, 1]);
+      pipe.close();
+    },
+  );
 });

@@ -1,6 +1,8 @@
 /** UDP sockets, which are the same on every driver. */
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { bindUdp, type UdpSocket } from "../../src/net/index.js";
 import { until } from "./net-rig.js";
 
@@ -100,5 +102,40 @@ test("UdpSocket answers bad input with typed errors", { timeout: 20_000 }, async
     await assert.rejects(one.recv(), { code: "ERR_RINGLOOM_CLOSED" });
     await assert.rejects(one.send("x", other.address), { code: "ERR_RINGLOOM_CLOSED" });
     for await (const _ of one) assert.fail("a closed socket gives none");
+  });
+});
+
+test("UdpSocket.connect() that fails rejects, and names nobody to send to", { timeout: 20_000 }, async () => {
+  await withSockets(async (one, other) => {
+    await one.connect(other.address);
+    await assert.rejects(one.connect({ host: "::1", port: 9 }), (error: Error) => "code" in error);
+    await assert.rejects(one.send("x"), TypeError);
+  });
+});
+
+test("UdpSocket keeps what the network says until somebody receives", { timeout: 20_000 }, async () => {
+  await withSockets(async (one, other) => {
+    other.close();
+    await one.connect(other.address);
+    await one.send("x");
+    // The answer comes while nobody receives.
+    await setTimeout(20);
+    await assert.rejects(one.recv({ timeoutMs: 10_000 }), { code: "ECONNREFUSED" });
+    await assert.rejects(one.recv({ timeoutMs: 5 }), { code: "ERR_RINGLOOM_TIMEOUT" });
+  });
+});
+
+test("bindUdp() that fails leaves no descriptor behind", {
+  timeout: 20_000,
+  skip: process.platform !== "linux",
+}, async () => {
+  await withSockets(async (one) => {
+    const openNow = (): number => readdirSync("/proc/self/fd").length;
+    const before = openNow();
+    for (let count = 0; count < 50; count++)
+      await assert.rejects(bindUdp({ port: one.address.port }), { code: "EADDRINUSE" });
+    // A socket is closed in a later turn.
+    for (let turns = 0; turns < 1_000 && openNow() > before + 5; turns++) await setTimeout(1);
+    assert.ok(openNow() <= before + 5, `${openNow()} descriptors, ${before} before`);
   });
 });
