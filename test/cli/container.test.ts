@@ -74,7 +74,10 @@ for (const { name: driver, skip } of driversUnderTest) {
       await withServe(args, { launcher: group.launcher }, async (server, url) => {
         assert.match(server.stdout, /^ {2}shards {2}1 \(CPU quota 0\.5 of \d+ allowed CPUs\), spin off \(/m);
         assert.match(server.stdout, /^ {2}memory {2}128 MiB allowed \(cgroup v[12]\)/m);
-        assert.match(server.stdout, /^ {2}budget {2}Node 36 MiB \+ 1 shard of .* MiB to spare \(messages take up to [0-9.]+ MiB of it\); besides, .+$/m);
+        assert.match(
+          server.stdout,
+          /^ {2}budget {2}Node 36 MiB \+ 1 shard of .* MiB to spare \(messages take up to [0-9.]+ MiB of it\); besides, .+$/m,
+        );
         const limits = (await (await fetch(`${url}/limits`)).json()) as Record<string, number>;
         assert.ok((limits.maxOldGenerationSizeMb ?? 0) <= 64, JSON.stringify(limits));
         const statuses = await press(url, 600);

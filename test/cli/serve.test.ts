@@ -41,7 +41,10 @@ for (const { name: driver, skip } of driversUnderTest) {
           lines[4] ?? "",
           /^ {2}memory {2}.+iB allowed \((machine|cgroup v[12])\); up to \d+ connections a shard$/,
         );
-        assert.match(lines[5] ?? "", /^ {2}budget {2}Node 36 MiB \+ 1 shard of .+iB to spare \(messages take up to .+iB of it\)/);
+        assert.match(
+          lines[5] ?? "",
+          /^ {2}budget {2}Node 36 MiB \+ 1 shard of .+iB to spare \(messages take up to .+iB of it\)/,
+        );
         assert.equal(lines[6], `  pid     ${server.child.pid}`);
         assert.equal(lines[7], `listening ${url}`);
         assert.equal(await (await fetch(`${url}/x`)).text(), "at /x");
