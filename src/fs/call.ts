@@ -84,26 +84,33 @@ export function pause(call: Call, ms: number): Promise<void> {
   });
 }
 
-/** Options with the moment at which their time is over, of the clock of `performance`. */
+/** Under a symbol, because the limits of a call are spread into the options of its parts, and `open` refuses names that it does not know. */
+const DEADLINE: unique symbol = Symbol("deadline");
+
+/** Options with when the time of the whole call is over. */
 interface DeadlineOptions extends CallOptions {
-  readonly deadlineMs?: number;
+  readonly [DEADLINE]?: Deadline;
+}
+
+interface Deadline {
+  /** Of the clock of `performance`. */
+  readonly atMs: number;
   /** How long all of it may take, in milliseconds. */
-  readonly wholeMs?: number;
+  readonly wholeMs: number;
 }
 
 /** The options with what is left of their time, for a call that is made of several. Gives what each part takes. */
 export function shared(options: CallOptions | undefined): CallOptions | undefined {
-  const { signal, timeoutMs = 0 } = options ?? {};
+  const { signal, timeoutMs = 0, [DEADLINE]: outer }: DeadlineOptions = options ?? {};
   checkWait("use a file", { timeoutMs });
   if (timeoutMs === 0) return signal === undefined ? undefined : { signal };
-  const deadlineMs = performance.now() + timeoutMs;
+  const deadline = outer ?? { atMs: performance.now() + timeoutMs, wholeMs: timeoutMs };
   const limits: DeadlineOptions = {
     signal,
-    deadlineMs,
-    wholeMs: timeoutMs,
+    [DEADLINE]: deadline,
     get timeoutMs() {
       // Zero would be no limit at all.
-      return Math.max(0.01, deadlineMs - performance.now());
+      return Math.max(0.01, deadline.atMs - performance.now());
     },
   };
   return limits;
@@ -112,9 +119,10 @@ export function shared(options: CallOptions | undefined): CallOptions | undefine
 /** Throws what a call that was given up before it began rejects with. */
 export function throwIfGivenUp(call: Call): void {
   if (call.options === undefined) return;
-  const { signal, deadlineMs, wholeMs = 0 }: DeadlineOptions = call.options;
+  const { signal, [DEADLINE]: deadline }: DeadlineOptions = call.options;
   if (signal?.aborted === true) throw abortedWait(waitedFor(call), signal.reason);
-  if (deadlineMs !== undefined && performance.now() >= deadlineMs) throw timedOutWait(waitedFor(call), wholeMs);
+  if (deadline !== undefined && performance.now() >= deadline.atMs)
+    throw timedOutWait(waitedFor(call), deadline.wholeMs);
 }
 
 /** Whether a call rejected because it was given up, and not because of what it was to do. */
@@ -148,7 +156,7 @@ function operateGuarded(call: Call, begin: Begin): Promise<number> {
 }
 
 /** Calls `giveUp` once, when the signal is aborted or the time is over; neither is so yet. Returns what ends that. Throws nothing: what it guards may have begun. */
-function guard(call: Call, giveUp: (error: RingloomError) => void): () => void {
+export function guard(call: Call, giveUp: (error: RingloomError) => void): () => void {
   return armWait(call.options ?? {}, waitedFor(call), giveUp) ?? nothing;
 }
 
@@ -163,9 +171,9 @@ function check(call: Call): void {
 
 /** Its errors name the file. */
 function waitedFor({ operation, details, options }: Call): WaitedFor {
-  const { wholeMs }: DeadlineOptions = options ?? {};
+  const { [DEADLINE]: deadline }: DeadlineOptions = options ?? {};
   const what = details.path === undefined ? undefined : String(details.path);
-  return { operation, what, details, ...(wholeMs === undefined ? {} : { wholeMs }) };
+  return { operation, what, details, ...(deadline === undefined ? {} : { wholeMs: deadline.wholeMs }) };
 }
 
 /** The error of a call of node:fs, in our form: the kernel's code, the operation and its names. */

@@ -3,10 +3,10 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { copyFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import type { FilePath } from "../driver/contract.js";
 import { type CallOptions, pooled, shared } from "./call.js";
 import { type File, open, type ReadToEndOptions } from "./file.js";
-import { type FileName, toNodePath, toText } from "./file-name.js";
+import { type FileName, folderOf, nameBelow, toNodePath, toPath, toText } from "./file-name.js";
 import { chmod, rename, unlink } from "./paths.js";
 import { stat } from "./stat.js";
 
@@ -116,12 +116,13 @@ export async function writeFileAtomic(
   data: Uint8Array | string,
   options: WriteFileAtomicOptions = {},
 ): Promise<void> {
-  const path = toText(name);
+  const path = toPath(name);
   const limits = shared(options);
   const { sync = true } = options;
   const mode = options.mode ?? (await modeOf(path, limits));
-  const folder = dirname(path);
-  const temporary = join(folder, `.${basename(path).slice(0, 100)}.${randomUUID()}.tmp`);
+  const folder = folderOf(path);
+  // Without the name of the file in it, which may be as long as a name can be.
+  const temporary = nameBelow(folder, `.${randomUUID()}.tmp`);
   try {
     const file = await open(temporary, {
       ...limits,
@@ -166,7 +167,7 @@ async function writeAndClose(
 }
 
 /** Permission bits of a file, undefined if there is none. */
-async function modeOf(path: string, limits: CallOptions | undefined): Promise<number | undefined> {
+async function modeOf(path: FilePath, limits: CallOptions | undefined): Promise<number | undefined> {
   try {
     return (await stat(path, { ...limits })).mode;
   } catch (error) {
@@ -176,7 +177,7 @@ async function modeOf(path: string, limits: CallOptions | undefined): Promise<nu
 }
 
 /** The name has reached the device when the directory has. Systems whose directories cannot be opened keep names by other means. */
-async function syncFolder(folder: string, limits: CallOptions | undefined): Promise<void> {
+async function syncFolder(folder: FilePath, limits: CallOptions | undefined): Promise<void> {
   if (process.platform === "win32") return;
   const directory = await open(folder, { ...limits, directory: true });
   try {

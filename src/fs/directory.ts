@@ -1,6 +1,7 @@
 /** What is in a directory. */
 import type { Dirent } from "node:fs";
 import { readdir as nodeReaddir } from "node:fs/promises";
+import type { FilePath } from "../driver/contract.js";
 import type { FileType } from "../driver/file-stat.js";
 import { type CallOptions, pooled } from "./call.js";
 import { type FileName, toNodePath, toText } from "./file-name.js";
@@ -26,7 +27,18 @@ export async function readdir(name: FileName, options?: CallOptions): Promise<Di
   return entries.map((entry) => ({ name: entry.name, type: typeOf(entry) }));
 }
 
-function typeOf(entry: Dirent): FileType {
+/** The same with names as bytes, for what must find every name again. */
+export async function readdirBytes(
+  path: FilePath,
+  options?: CallOptions,
+): Promise<{ readonly name: Buffer; readonly type: FileType }[]> {
+  const call = { operation: "readdir", details: { path: toText(path) }, options };
+  const how = { withFileTypes: true, encoding: "buffer" } as const;
+  const entries = await pooled(call, () => nodeReaddir(toNodePath(path), how));
+  return entries.map((entry) => ({ name: entry.name, type: typeOf(entry) }));
+}
+
+function typeOf(entry: Omit<Dirent, "name" | "path" | "parentPath">): FileType {
   if (entry.isFile()) return "file";
   if (entry.isDirectory()) return "directory";
   if (entry.isSymbolicLink()) return "symlink";

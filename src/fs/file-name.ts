@@ -1,4 +1,5 @@
 /** The names of files as users give them. */
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { FilePath } from "../driver/contract.js";
 
@@ -22,10 +23,35 @@ export function toNodePath(name: FileName): string | Buffer {
   return typeof path === "string" ? path : Buffer.from(path.buffer, path.byteOffset, path.byteLength);
 }
 
+/** The name of something in a directory. Bytes stay bytes: those that are no UTF-8 would name something else as text. */
+export function nameBelow(folder: FilePath, name: FilePath): FilePath {
+  if (typeof folder === "string" && typeof name === "string") return join(folder, name);
+  const before = Buffer.from(folder);
+  const separator = before.at(-1) === SLASH ? [] : [Buffer.of(SLASH)];
+  return Buffer.concat([before, ...separator, Buffer.from(name)]);
+}
+
+/** The directory that a name stands in, as dirname(3) gives it; bytes stay bytes. */
+export function folderOf(path: FilePath): FilePath {
+  if (typeof path === "string") return dirname(path);
+  const name = path.subarray(0, endWithoutSlashes(path, path.length));
+  const slash = name.lastIndexOf(SLASH);
+  return slash === -1 ? Buffer.from(".") : path.subarray(0, Math.max(1, endWithoutSlashes(path, slash)));
+}
+
 /** The name as text, for messages and for calls that work on the text of names. */
 export function toText(name: FileName): string {
   const path = toPath(name);
   return typeof path === "string" ? path : Buffer.from(path).toString();
+}
+
+const SLASH = 0x2f;
+
+/** A root keeps its slash. */
+function endWithoutSlashes(path: Uint8Array, end: number): number {
+  let kept = end;
+  while (kept > 1 && path[kept - 1] === SLASH) kept -= 1;
+  return kept;
 }
 
 function checked(name: string): string {

@@ -4,7 +4,7 @@
  * The descriptor stays open until the last operation on it has ended: one that waits in libuv's pool would otherwise meet whatever file gets the same number next.
  */
 import { constants } from "node:buffer";
-import { close as closeWithNode } from "node:fs";
+import { close as closeWithNode, readvSync } from "node:fs";
 import { promisify } from "node:util";
 import { checkBuffer, checkPosition } from "../driver/arguments.js";
 import { CURRENT_POSITION } from "../driver/contract.js";
@@ -18,6 +18,7 @@ import { type FileName, toPath, toText } from "./file-name.js";
 import { fitsInline, renewed, takeInline } from "./inline-reads.js";
 import { isReadable, type OpenOptions, openFlags } from "./open-options.js";
 import { statOf } from "./stat.js";
+import { TransferQueue } from "./transfer-queue.js";
 import { restOf, totalBytes } from "./vectors.js";
 
 /**
@@ -83,6 +84,8 @@ export async function open(name: FileName, options: OpenOptions = {}): Promise<F
 export class File {
   readonly path: string;
   readonly #isAppending: boolean;
+  /** Opened for both reading and writing. */
+  readonly #isReadWrite: boolean;
   #descriptor: number;
   /** False when the kernel cannot say what the page cache has of this file. */
   #readsNow: boolean;
@@ -90,8 +93,10 @@ export class File {
   #isStream = false;
   #isClassified = false;
   #position = 0;
-  /** The last of the transfers without a position, which run one at a time. */
-  #last: Promise<unknown> | undefined;
+  /** The transfers without a position. They share the one of the file, and so they run one at a time. */
+  readonly #ordered = new TransferQueue();
+  /** The writes of a stream that is read, too: a read that waits for a peer must not hold back the write that the peer waits for. */
+  readonly #streamWrites = new TransferQueue();
   #running = 0;
   /** Reads under way, which a close gives up: they may wait for a peer. */
   readonly #reads = new Set<number>();
@@ -103,6 +108,7 @@ export class File {
     this.#descriptor = descriptor;
     this.path = path;
     this.#isAppending = options.append === true;
+    this.#isReadWrite = isReadable(options) && (options.write === true || options.append === true);
     // A direct read is never in the page cache, and would wait for the disk inside the call.
     this.#readsNow = isReadable(options) && options.direct !== true;
   }
@@ -126,11 +132,11 @@ export class File {
     return this.#readRest(buffer, position, { already: 0, options });
   }
 
-  /** Fills `buffer` from where the last such read or write ended, or from `position`; else like {@link readAt}. Reads without a position run one at a time, in their order. */
+  /** Fills `buffer` from where the last such read or write ended, or from `position`; else like {@link readAt}. Reads without a position run one at a time, in their order: one that waits for its turn is given up like any other. */
   read(buffer: Uint8Array, options: TransferOptions = {}): Promise<number> {
     if (options.position !== undefined) return this.readAt(buffer, options.position, givenUpBy(options));
-    return this.#inOrder(async () => {
-      const count = await this.readAt(buffer, this.#position, givenUpBy(options));
+    return this.#inOrder("read", options, async (limits) => {
+      const count = await this.readAt(buffer, this.#position, limits);
       this.#position += count;
       return count;
     });
@@ -140,8 +146,8 @@ export class File {
   readVector(buffers: readonly Uint8Array[], options: TransferOptions = {}): Promise<number> {
     const { position } = options;
     if (position !== undefined) return this.#readBuffers(buffers, position, options);
-    return this.#inOrder(async () => {
-      const count = await this.#readBuffers(buffers, this.#position, options);
+    return this.#inOrder("read", options, async (limits) => {
+      const count = await this.#readBuffers(buffers, this.#position, limits);
       this.#position += count;
       return count;
     });
@@ -149,7 +155,7 @@ export class File {
 
   /** Everything from where the last read without a position ended to the end of the file. */
   readToEnd(options: ReadToEndOptions = {}): Promise<Uint8Array> {
-    return this.#inOrder(() => this.#readToEnd(options));
+    return this.#inOrder("read", options, (limits) => this.#readToEnd(options.bytesMax, limits));
   }
 
   /** The file in pieces of at most `chunkBytes`, each in a buffer of its own, from where the last read without a position ended. */
@@ -179,9 +185,9 @@ export class File {
   writeVector(buffers: readonly Uint8Array[], options: TransferOptions = {}): Promise<void> {
     const { position } = options;
     if (position !== undefined) return this.#writeBuffers(buffers, position, options);
-    return this.#inOrder(async () => {
-      if (this.#isAppending) return this.#writeBuffers(buffers, CURRENT_POSITION, options);
-      await this.#writeBuffers(buffers, this.#position, options);
+    return this.#inOrder("write", options, async (limits) => {
+      if (this.#isAppending) return this.#writeBuffers(buffers, CURRENT_POSITION, limits);
+      await this.#writeBuffers(buffers, this.#position, limits);
       this.#position += totalBytes(buffers);
     });
   }
@@ -289,9 +295,13 @@ export class File {
   #classify(): void {
     if (this.#isClassified) return;
     this.#isClassified = true;
-    if (!this.#readsNow) return;
-    const result = threadDriver().driver.operations.readNow(this.#descriptor, NOTHING, 0);
-    if (result < 0) this.#noteRefusal(result);
+    if (this.#readsNow) {
+      const result = threadDriver().driver.operations.readNow(this.#descriptor, NOTHING, 0);
+      if (result < 0) this.#noteRefusal(result);
+      if (result >= 0 || this.#isStream) return;
+    }
+    // Before its first write there must be an answer: which queue it waits in hangs on it.
+    if (this.#isReadWrite) this.#isStream ||= hasNoPositions(this.#descriptor);
   }
 
   async #readRest(
@@ -336,7 +346,11 @@ export class File {
     return this.#transfer("read", { position, bytes: buffer.byteLength }, options, begin);
   }
 
-  async #readBuffers(buffers: readonly Uint8Array[], position: number, options: CallOptions): Promise<number> {
+  async #readBuffers(
+    buffers: readonly Uint8Array[],
+    position: number,
+    options: CallOptions | undefined,
+  ): Promise<number> {
     for (const buffer of buffers) checkBuffer("read", buffer);
     checkPosition("read", position);
     this.#enter("read");
@@ -422,9 +436,7 @@ export class File {
     return this.#closed !== undefined && isCode(error, "ECANCELED") ? this.#closedError("read") : error;
   }
 
-  async #readToEnd(options: ReadToEndOptions): Promise<Uint8Array> {
-    const { bytesMax = constants.MAX_LENGTH } = options;
-    const limits = shared(options);
+  async #readToEnd(bytesMax = constants.MAX_LENGTH, limits: CallOptions | undefined = undefined): Promise<Uint8Array> {
     const { size } = await this.stat(limits);
     const pieces: Uint8Array[] = [];
     let total = 0;
@@ -457,15 +469,22 @@ export class File {
     }
   }
 
-  /** Transfers without a position begin where the one before ended, so they wait for it. */
-  async #inOrder<T>(run: () => Promise<T>): Promise<T> {
-    const mine = this.#last === undefined ? run() : this.#last.then(run, run);
-    this.#last = mine;
-    try {
-      return await mine;
-    } finally {
-      if (this.#last === mine) this.#last = undefined;
-    }
+  /** Transfers without a position begin where the one before ended, so they wait for it; their time runs meanwhile. */
+  async #inOrder<T>(
+    operation: "read" | "write",
+    options: CallOptions,
+    run: (limits: CallOptions | undefined) => Promise<T>,
+  ): Promise<T> {
+    const limits = shared(options);
+    const queue = operation === "write" && this.#isDuplex() ? this.#streamWrites : this.#ordered;
+    return await queue.run(this.#call(operation, limits), () => run(limits));
+  }
+
+  /** Whether its reads and its writes have nothing to do with each other. */
+  #isDuplex(): boolean {
+    if (!this.#isReadWrite || this.#closed !== undefined) return false;
+    this.#classify();
+    return this.#isStream;
   }
 
   #call(operation: string, options: CallOptions | undefined, details: Readonly<Record<string, unknown>> = {}): Call {
@@ -542,6 +561,16 @@ function joined(pieces: readonly Uint8Array[], total: number): Uint8Array {
     at += piece.length;
   }
   return whole;
+}
+
+/** Reading nothing at a position moves nothing, and what has no positions refuses. */
+function hasNoPositions(descriptor: number): boolean {
+  try {
+    readvSync(descriptor, [NOTHING], 0);
+    return false;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "ESPIPE";
+  }
 }
 
 function isCode(error: unknown, code: string): boolean {

@@ -1,9 +1,8 @@
 /** Calls that name files. Those with a ring opcode run as operations of the thread's driver; `docs/fs.md` has the table. */
 import * as nodeFs from "node:fs/promises";
-import { dirname } from "node:path";
-import type { PathRequest } from "../driver/contract.js";
+import type { FilePath, PathRequest } from "../driver/contract.js";
 import { type Call, type CallOptions, operate, pooled, shared } from "./call.js";
-import { type FileName, toNodePath, toPath, toText } from "./file-name.js";
+import { type FileName, folderOf, toNodePath, toPath } from "./file-name.js";
 import { stat } from "./stat.js";
 
 /**
@@ -73,7 +72,7 @@ export async function mkdir(name: FileName, options: MkdirOptions = {}): Promise
     throw new RangeError(`Cannot make a directory: mode ${mode} is not between 0 and 0o7777`);
   const limits = shared(options);
   if (!recursive) await pathCall({ call: "mkdir", path: toPath(name), mode }, limits);
-  else await makeWithParents(toText(name), mode, limits);
+  else await makeWithParents(toPath(name), mode, limits);
 }
 
 /**
@@ -147,7 +146,7 @@ function pooledPath<T>(
 }
 
 /** From the bottom up until one can be made, then down again. */
-async function makeWithParents(path: string, mode: number, options: CallOptions | undefined): Promise<void> {
+async function makeWithParents(path: FilePath, mode: number, options: CallOptions | undefined): Promise<void> {
   try {
     await pathCall({ call: "mkdir", path, mode }, options);
     return;
@@ -164,7 +163,7 @@ async function makeWithParents(path: string, mode: number, options: CallOptions 
   await makeWithParents(path, mode, options);
 }
 
-async function isDirectory(path: string, options: CallOptions | undefined): Promise<boolean> {
+async function isDirectory(path: FilePath, options: CallOptions | undefined): Promise<boolean> {
   try {
     return (await stat(path, options)).type === "directory";
   } catch {
@@ -172,9 +171,9 @@ async function isDirectory(path: string, options: CallOptions | undefined): Prom
   }
 }
 
-function parentOf(path: string): string | undefined {
-  const parent = dirname(path);
-  return parent === path || parent === "." ? undefined : parent;
+function parentOf(path: FilePath): FilePath | undefined {
+  const parent = folderOf(path);
+  return textOf(parent) === textOf(path) || textOf(parent) === "." ? undefined : parent;
 }
 
 function textOf(path: PathRequest["path"]): string {

@@ -7,6 +7,7 @@
  */
 import { join } from "node:path";
 import type { FileType } from "../driver/file-stat.js";
+import { Fifo } from "../messages/fifo.js";
 import { checkConcurrency } from "./bounded.js";
 import { type CallOptions, isGivenUp, shared, throwIfGivenUp } from "./call.js";
 import { type DirectoryEntry, readdir } from "./directory.js";
@@ -85,9 +86,7 @@ class Walk {
   readonly #limits: CallOptions | undefined;
   readonly #depthMax: number;
   readonly #directories: Directory[];
-  #waiting: WalkEntry[] = [];
-  /** Entries of `#waiting` that have been taken. */
-  #taken = 0;
+  readonly #waiting = new Fifo<WalkEntry>();
   #reading = 0;
   #failure: { readonly error: unknown } | undefined;
   #notify: (() => void) | undefined;
@@ -106,7 +105,7 @@ class Walk {
   }
 
   readMore(concurrency: number): void {
-    while (this.#reading < concurrency && this.#waiting.length - this.#taken < WAITING_MAX && !this.#isEnded) {
+    while (this.#reading < concurrency && this.#waiting.length < WAITING_MAX && !this.#isEnded) {
       const directory = this.#directories.pop();
       if (directory === undefined) return;
       void this.#read(directory);
@@ -116,14 +115,7 @@ class Walk {
   /** The next entry; throws what made the walk fail. */
   take(): WalkEntry | undefined {
     if (this.#failure !== undefined) throw this.#failure.error;
-    const entry = this.#waiting[this.#taken];
-    if (entry === undefined) {
-      this.#waiting = [];
-      this.#taken = 0;
-      return undefined;
-    }
-    this.#taken += 1;
-    return entry;
+    return this.#waiting.shift();
   }
 
   /** A read has ended. */

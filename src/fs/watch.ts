@@ -33,15 +33,32 @@ const WAITING_MAX_DEFAULT = 1024;
  * @throws RingloomError the kernel's code (`ENOENT`, `ENOSPC` when the user has no watches left).
  * @experimental
  */
-export async function* watch(name: FileName, options: WatchOptions = {}): AsyncGenerator<WatchEvent, void, void> {
+export function watch(name: FileName, options: WatchOptions = {}): AsyncGenerator<WatchEvent, void, void> {
+  const leaving = new AbortController();
+  const generator = changesOf(name, options, leaving.signal);
+  const leave = generator.return.bind(generator);
+  // A generator leaves only when its `next` is over, and that may wait for a change that never comes.
+  generator.return = (value) => {
+    leaving.abort();
+    return leave(value);
+  };
+  return generator;
+}
+
+async function* changesOf(
+  name: FileName,
+  options: WatchOptions,
+  left: AbortSignal,
+): AsyncGenerator<WatchEvent, void, void> {
   const { signal } = options;
   const call: Call = { operation: "watch", details: { path: toText(name) }, options: { signal } };
   throwIfGivenUp(call);
   const changes = new Changes(name, options, call);
   const wake = (): void => changes.wake();
   signal?.addEventListener("abort", wake);
+  left.addEventListener("abort", wake);
   try {
-    while (signal?.aborted !== true) {
+    while (signal?.aborted !== true && !left.aborted) {
       const event = changes.take();
       if (event === undefined) await changes.more();
       else yield event;

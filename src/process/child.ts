@@ -50,6 +50,10 @@ export class Child implements Selectable<ExitStatus>, AsyncDisposable {
   #forgetThread: (() => void) | undefined;
   #status: ExitStatus | undefined;
   #stoppedBy: ExitStatus["stoppedBy"];
+  /** SIGTERM has been sent, and SIGKILL not yet. */
+  #isStopping = false;
+  /** Nothing is left that a signal could reach. The number may then belong to others, and is never used again. */
+  #isGone = false;
 
   /** @internal */
   constructor(child: ChildProcess, launch: Launch) {
@@ -73,8 +77,7 @@ export class Child implements Selectable<ExitStatus>, AsyncDisposable {
       else this.#forgetSignal = onAbort(launch.signal, () => this.#stop("signal"));
     }
     // Nobody reaps or reads a child whose thread is gone.
-    if (!launch.outlives)
-      this.#forgetThread = endWithThread({ end: () => this.stop(), endNow: () => void this.kill("SIGTERM") });
+    if (!launch.outlives) this.#forgetThread = endWithThread({ end: () => this.stop(), endNow: () => this.#endNow() });
   }
 
   /** Throws a TypeError when it is not piped. */
@@ -107,20 +110,16 @@ export class Child implements Selectable<ExitStatus>, AsyncDisposable {
     return waitFor(this, { ...options, operation: "wait for the child" });
   }
 
-  /** Sends it a signal, SIGTERM unless told otherwise. Returns false when it has ended. */
+  /** Sends it a signal, SIGTERM unless told otherwise; with `group` to all of its group, also when the child itself has ended. Returns false when there is nobody left, or nobody that may be signalled. */
   kill(signal: NodeJS.Signals = "SIGTERM"): boolean {
-    if (this.#status !== undefined) return false;
-    if (!this.#launch.group) return this.#process.kill(signal);
-    try {
-      return process.kill(-this.pid, signal);
-    } catch (error) {
-      // The whole group has gone in this moment.
-      if (error instanceof Error && "code" in error && error.code === "ESRCH") return false;
-      throw error;
-    }
+    if (this.#isGone) return false;
+    return this.#launch.group ? this.#signalGroup(signal) : this.#process.kill(signal);
   }
 
-  /** Ends it: SIGTERM, and SIGKILL when it has not ended after the grace time of its options; pipes that others still hold are then closed. Resolves with how it has ended. */
+  /**
+   * Ends it: SIGTERM, and SIGKILL when it has not ended after the grace time of its options; pipes that others still hold are then closed. Resolves with how it has ended. What is left of its group by then
+   * gets its SIGKILL at the end of the grace, too, or with the end of the thread.
+   */
   stop(): Promise<ExitStatus> {
     this.#stop("stop");
     return this.wait();
@@ -146,6 +145,7 @@ export class Child implements Selectable<ExitStatus>, AsyncDisposable {
     if (this.#stoppedBy !== undefined) return;
     if (this.#status === undefined) this.#stoppedBy = by;
     this.#timeout.clear();
+    this.#isStopping = true;
     this.kill("SIGTERM");
     // Also when it has ended: those that it has left behind may hold its pipes.
     this.#grace.set(threadTimers().now() + this.#launch.graceMs);
@@ -154,7 +154,26 @@ export class Child implements Selectable<ExitStatus>, AsyncDisposable {
   /** The grace is over. */
   #cut(): void {
     this.kill("SIGKILL");
+    this.#isStopping = false;
     this.#closePipes();
+    if (this.#status !== undefined) this.#forgetThread?.();
+  }
+
+  /** The thread ends, and with it the grace: what is left of a group that was stopped has had its SIGTERM. */
+  #endNow(): void {
+    this.kill(this.#status === undefined ? "SIGTERM" : "SIGKILL");
+  }
+
+  /** Signal 0 only asks whether the group is there. */
+  #signalGroup(signal: NodeJS.Signals | 0): boolean {
+    try {
+      return process.kill(-this.pid, signal);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      if (code === "ESRCH") this.#isGone = true;
+      else if (code !== "EPERM") throw error;
+      return false;
+    }
   }
 
   #closePipes(): void {
@@ -164,7 +183,9 @@ export class Child implements Selectable<ExitStatus>, AsyncDisposable {
 
   #exited(code: number | null, signal: NodeJS.Signals | null): void {
     this.#status = { code, signal, ok: code === 0, stoppedBy: this.#stoppedBy };
-    this.#forgetThread?.();
+    if (this.#launch.group) this.#signalGroup(0);
+    else this.#isGone = true;
+    if (this.#isGone || !this.#isStopping) this.#forgetThread?.();
     const { stdout, stderr } = this.#process;
     for (const pipe of [stdout, stderr]) pipe?.once("close", () => this.#letGo());
     this.#letGo();
@@ -173,12 +194,12 @@ export class Child implements Selectable<ExitStatus>, AsyncDisposable {
     for (const waiter of waiting) if (waiter.claim()) waiter.resolve(this.#status);
   }
 
-  /** Its limits hold until the last pipe is closed: others may have it open still. */
+  /** Its limits hold until the last pipe is closed: others may have it open still. The grace of a group holds for all of it. */
   #letGo(): void {
     const { stdout, stderr } = this.#process;
     if (stdout?.closed === false || stderr?.closed === false) return;
     this.#timeout.clear();
-    this.#grace.clear();
+    if (this.#isGone || !this.#isStopping) this.#grace.clear();
     this.#forgetSignal?.();
   }
 }

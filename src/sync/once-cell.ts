@@ -1,6 +1,6 @@
 /** Values that are made once, by whoever asks first. */
 import type { WaitOptions } from "../task/wait-errors.js";
-import { unlessGivenUp, waitRefusal } from "../task/wait-limits.js";
+import { WaitList } from "../task/wait-list.js";
 
 /**
  * Makes a cell whose value is made when it is first asked for. All that ask meanwhile wait for the same one. When making it fails, those that wait get the error, and the next one tries again.
@@ -25,6 +25,8 @@ export function onceCell<Value>(make: () => Value | PromiseLike<Value>): OnceCel
  */
 export class OnceCell<Value> {
   readonly #make: () => Value | PromiseLike<Value>;
+  /** Those that may give up; none of them is left behind when it has. */
+  readonly #waiting = new WaitList<Value>("get", { waitingMax: Number.POSITIVE_INFINITY });
   #promise: Promise<Value> | undefined;
   #made: { readonly value: Value } | undefined;
 
@@ -43,12 +45,10 @@ export class OnceCell<Value> {
    * @throws (rejects) What making it throws; RingloomError `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`: it goes on being made for the others.
    */
   get(options?: WaitOptions): Promise<Value> {
-    const refused = options === undefined ? undefined : waitRefusal("get", options);
+    const refused = options === undefined ? undefined : this.#waiting.refusal(options);
     if (refused !== undefined) return Promise.reject(refused);
     this.#promise ??= this.#begin();
-    return options === undefined || this.#made !== undefined
-      ? this.#promise
-      : unlessGivenUp(this.#promise, options, "get");
+    return options === undefined || this.#made !== undefined ? this.#promise : this.#waiting.wait(undefined, options);
   }
 
   #begin(): Promise<Value> {
@@ -56,9 +56,12 @@ export class OnceCell<Value> {
     promise.then(
       (value) => {
         this.#made = { value };
+        for (let waiter = this.#waiting.take(); waiter !== undefined; waiter = this.#waiting.take())
+          waiter.settle(value);
       },
-      () => {
+      (error: unknown) => {
         this.#promise = undefined;
+        this.#waiting.failAll(() => error);
       },
     );
     return promise;

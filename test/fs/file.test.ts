@@ -187,6 +187,45 @@ describeOverDrivers("File", (driver) => {
     });
   });
 
+  test("a pipe that is read and written does neither after the other, and who waits for a turn is given up", {
+    skip: process.platform === "win32",
+  }, async () => {
+    const path = newPath();
+    execFileSync("mkfifo", [path]);
+    for (const isReadFirst of [true, false]) {
+      await opened(path, { read: true, write: true }, async (file) => {
+        if (!isReadFirst) {
+          await file.write("abc");
+          assert.equal(await file.read(new Uint8Array(3)), 3);
+        }
+        const buffers = [new Uint8Array(3), new Uint8Array(3)] as const;
+        const first = file.read(buffers[0]);
+        await assert.rejects(within("a deadline", file.read(new Uint8Array(3), { timeoutMs: 5 })), {
+          code: "ERR_RINGLOOM_TIMEOUT",
+          operation: "read",
+        });
+        const controller = new AbortController();
+        const aborted = file.readToEnd({ signal: controller.signal });
+        const second = file.read(buffers[1]);
+        controller.abort();
+        await assert.rejects(within("a signal", aborted), { code: "ERR_RINGLOOM_ABORTED" });
+        await within("a write beside a read", file.write("one", { timeoutMs: 60_000 }));
+        assert.equal(await within("the first read", first), 3);
+        await file.writeVector([bytes("t"), bytes("wo")]);
+        assert.equal(await within("the second read", second), 3);
+        assert.deepEqual(buffers.map(text), ["one", "two"]);
+      });
+    }
+  });
+
+  test("reads and writes of a file with positions share one order", async () => {
+    await opened(newPath("0123456789"), { read: true, write: true }, async (file) => {
+      const [before, after] = [new Uint8Array(2), new Uint8Array(3)];
+      await Promise.all([file.read(before), file.write("ab"), file.read(after)]);
+      assert.deepEqual([before, after].map(text), ["01", "456"]);
+    });
+  });
+
   test("open() refuses combinations that make no sense", async () => {
     const path = newPath("x");
     const senseless: Record<string, OpenOptions> = {

@@ -5,6 +5,8 @@ import fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import {
   canonicalize,
   chmod,
@@ -34,6 +36,9 @@ import {
 } from "../../src/fs/index.js";
 import { describeOverDrivers } from "../support/file-drivers.js";
 import { within } from "../support/signal.js";
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
 
 describeOverDrivers("ringloom/fs", () => {
   let folder = "";
@@ -150,6 +155,44 @@ describeOverDrivers("ringloom/fs", () => {
     await assert.rejects(writeFileAtomic(at("full"), "x"), { code: /EISDIR|ENOTEMPTY|EEXIST/ });
     await assert.rejects(writeFileAtomic(at("missing/a"), "x"), { code: "ENOENT" });
     assert.deepEqual(fs.readdirSync(folder).sort(), ["a", "full"]);
+  });
+
+  test("whole files are read and written with a deadline, and given up by one", async () => {
+    const later = { timeoutMs: 60_000, signal: new AbortController().signal };
+    await writeFile(at("a"), "one", later);
+    await writeFile(at("a"), " two", { ...later, append: true, sync: true });
+    assert.equal(await readTextFile(at("a"), later), "one two");
+    assert.equal((await readFile(at("a"), { timeoutMs: 60_000 })).length, 7);
+    await writeFileAtomic(at("a"), "three", later);
+    assert.equal(await readTextFile(at("a")), "three");
+    const soon = { timeoutMs: 0.001 };
+    const hasTimedOut = { code: "ERR_RINGLOOM_TIMEOUT" };
+    await assert.rejects(readFile(at("a"), soon), hasTimedOut);
+    await assert.rejects(writeFile(at("b"), "never", soon), hasTimedOut);
+    await assert.rejects(writeFileAtomic(at("a"), "never", soon), hasTimedOut);
+    assert.equal(await readTextFile(at("a")), "three");
+  });
+
+  test("names that are no UTF-8 name what they name", {
+    skip: process.platform !== "linux" && "other systems refuse such names",
+  }, async () => {
+    const odd = (...names: string[]): Buffer =>
+      Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(names.join("/"), "latin1")]);
+    await writeFileAtomic(odd("\xff"), "one");
+    await mkdir(odd("d\xe4", "\xe4"), { recursive: true });
+    await mkdir(odd("d\xe4", "\xe4"), { recursive: true });
+    await writeFileAtomic(odd("d\xe4", "\xe4", "\xff"), "two", { mode: 0o600 });
+    assert.deepEqual(fs.readdirSync(folder, "latin1").sort(), ["d\xe4", "\xff"]);
+    assert.equal(fs.readFileSync(odd("d\xe4", "\xe4", "\xff"), "utf8"), "two");
+    await remove(folder, { recursive: true });
+    assert.equal(fs.existsSync(folder), false);
+    fs.mkdirSync(folder);
+  });
+
+  test("writeFileAtomic() takes names as long as the file system does", async () => {
+    const name = "名".repeat(85);
+    await writeFileAtomic(at(name), "long");
+    assert.deepEqual(fs.readdirSync(folder), [name]);
   });
 
   test("whoever reads while writeFileAtomic() writes finds one whole file", async () => {
@@ -269,6 +312,47 @@ describeOverDrivers("ringloom/fs", () => {
     fs.symlinkSync("kept", at("symbol"));
     await remove(at("symbol"), { recursive: true });
     assert.deepEqual(fs.readdirSync(folder), ["kept"]);
+  });
+
+  test("remove() removes the rest of a tree when others remove in it, too", async () => {
+    for (let round = 0; round < 3; round++) {
+      makeTree();
+      const names = fs.readdirSync(at("tree"), { recursive: true, encoding: "utf8" });
+      const options = { recursive: true, missingOk: round === 0 };
+      const removing = [remove(at("tree"), options), remove(at("tree"), options)];
+      for (const name of names.slice(0, 40)) await unlink(join(at("tree"), name)).catch(() => {});
+      await Promise.all(removing);
+      assert.equal(fs.existsSync(at("tree")), false);
+    }
+    await assert.rejects(remove(at("tree"), { recursive: true }), { code: "ENOENT" });
+    await remove(at("tree"), { recursive: true, missingOk: true });
+  });
+
+  test("walk() keeps nothing of what was taken", async () => {
+    for (let index = 0; index < 50; index++) fs.writeFileSync(at(`file${index}`), "");
+    const taken: WeakRef<WalkEntry>[] = [];
+    const entries = walk(folder);
+    for (let index = 0; index < 40; index++) {
+      const { value } = await entries.next();
+      assert.ok(value !== undefined);
+      taken.push(new WeakRef(value));
+    }
+    for (let tries = 0; taken.slice(0, 30).some((entry) => entry.deref() !== undefined); tries++) {
+      assert.ok(tries < 100, "an entry is kept");
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      collectGarbage();
+    }
+    assert.equal((await entries.next()).done, false);
+    await entries.return();
+  });
+
+  test("watch() can be left while it waits", async () => {
+    const watcher = watch(folder);
+    const next = watcher.next();
+    await within("the watch to be left", watcher.return());
+    assert.equal((await within("the end", next)).done, true);
+    assert.equal((await watcher.next()).done, true);
+    assert.equal((await watch(at("missing")).return()).done, true);
   });
 
   test("watch() tells of changes until it is given up", async () => {

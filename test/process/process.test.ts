@@ -118,6 +118,29 @@ describe("spawn()", { skip }, () => {
     });
   });
 
+  test("ends what obeys no SIGTERM in a group whose head has ended, whether it holds a pipe or not", async () => {
+    for (const streams of ["", "> /dev/null 2>&1"]) {
+      const stubborn = `trap '' TERM; (while :; do sleep 0.05; done) < /dev/null ${streams} & left=$!; trap - TERM`;
+      const child = await spawn("sh", ["-c", `${stubborn}; echo $left; cat`], { group: true, graceMs: 50 });
+      await withChild(child, async () => {
+        const left = Number((await child.stdout.read())?.toString());
+        assert.equal(isRunning(left), true);
+        assert.equal((await child.stop()).signal, "SIGTERM");
+        await until(() => !isRunning(left));
+      });
+    }
+  });
+
+  test("signals what a child has left behind in its group", async () => {
+    const child = await spawn("sh", ["-c", "sleep 600 & echo $!"], { group: true, stdin: "ignore", graceMs: 60_000 });
+    await withChild(child, async () => {
+      const grandchild = Number((await child.stdout.read())?.toString());
+      await child.wait();
+      assert.equal(child.kill("SIGKILL"), true);
+      await until(() => !isRunning(grandchild));
+    });
+  });
+
   test("waits only as long as it is told, as a branch too, and the child does not notice", async () => {
     await withChild(await spawn("cat"), async (cat) => {
       await assert.rejects(cat.wait({ timeoutMs: 5 }), hasCode("ERR_RINGLOOM_TIMEOUT"));

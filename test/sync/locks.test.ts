@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
+import { endRecording, recordOpenWaits } from "../../src/scheduler/open-waits.js";
 import { barrier } from "../../src/sync/barrier.js";
 import { condvar } from "../../src/sync/condvar.js";
 import { event, notify } from "../../src/sync/event.js";
@@ -317,5 +318,21 @@ describe("OnceCell", () => {
     await assert.rejects(cell.get({ signal: AbortSignal.abort() }), withCode("ERR_RINGLOOM_ABORTED"));
     make("made");
     assert.equal(await other, "made");
+  });
+
+  test("leaves nothing behind when one gives up, while the value is still being made", async () => {
+    const cell = onceCell(() => new Promise<string>(() => {}));
+    const recording = recordOpenWaits();
+    try {
+      const { signal } = new AbortController();
+      await assert.rejects(cell.get({ signal, timeoutMs: 5 }), withCode("ERR_RINGLOOM_TIMEOUT"));
+      const controller = new AbortController();
+      const aborted = cell.get({ signal: controller.signal, timeoutMs: 60_000 });
+      controller.abort();
+      await assert.rejects(aborted, withCode("ERR_RINGLOOM_ABORTED"));
+      assert.deepEqual([...recording.values()], []);
+    } finally {
+      endRecording(recording);
+    }
   });
 });
