@@ -3,7 +3,8 @@
  * when its hint is.
  *
  *     state of thread t     STAYS, LEAVING, or LEFT with the next epoch     t; who keeps it: LEAVING → STAYS; the supervisor when it buries t
- *     keep of thread s      t + 1 while s sends something to t, or 0        s alone; the supervisor when it buries s
+ *     keep of thread s      t + 1 while s sends something to t, EVERY       s alone; the supervisor when it buries s
+ *                           while it sends to two of them, or 0
  *
  * - LEAVE: state := LEAVING, look at all keeps and for work, state LEAVING → LEFT by compare-and-swap; or state := STAYS if there was something.
  * - SEND: keep := t, state LEAVING → STAYS by compare-and-swap; post, publish the task, add its hint; keep := 0.
@@ -21,6 +22,7 @@ const LEAVING = 1;
 const LEFT = 2;
 const EPOCH_SHIFT = 2;
 const NO_THREAD = 0;
+const EVERY = -1;
 
 /** Where the words are: one for each thread in each of the three. */
 export interface LeavingShape {
@@ -60,9 +62,9 @@ export class Leaving {
 
   /** Calls `send` with the epoch that `thread` has until then, or will begin with; it does not leave meanwhile. */
   whileKept<Result>(thread: number, send: (epoch: number) => Result): Result {
-    // A getter of what is sent may send something itself.
+    // A getter of what is sent may send something itself. One word names one thread or all of them, so the outer one is kept throughout.
     const before = this.#kept;
-    this.#keep(thread + 1);
+    this.#keep(before === NO_THREAD || before === thread + 1 ? thread + 1 : EVERY);
     try {
       return send(this.#epochFor(thread));
     } finally {
@@ -109,7 +111,8 @@ export class Leaving {
   #isKept(): boolean {
     const { threads, keeps } = this.#shape;
     for (let thread = 0; thread < threads; thread++) {
-      if (this.#words.load(keeps + thread) === this.#self + 1) return true;
+      const kept = this.#words.load(keeps + thread);
+      if (kept === this.#self + 1 || kept === EVERY) return true;
     }
     return false;
   }

@@ -61,13 +61,30 @@ test("ShardIds.handOver() gives the place to who is there to take over, while th
   assert.equal(ids.admit(0), successor);
 });
 
-test("ShardIds.leave() gives the place back when who has taken over ends first", () => {
+test("ShardIds.leave() gives nothing back to a thread that ends when who has taken over crashes before it", () => {
   const { ids, places } = scene();
   ids.admit(0);
   const successor = ids.admit(0)!;
   ids.handOver(0);
-  assert.deepEqual(ids.leave(successor, true), { isReplaced: false, successor: 0 });
-  assert.deepEqual(holders(places), [0, 1]);
+  assert.deepEqual(ids.leave(successor, true), { isReplaced: true }, "the place waits for the next one");
+  assert.deepEqual(holders(places), [successor, 1]);
+  assert.equal(ids.admit(0), successor);
+  assert.deepEqual(ids.leave(0, true), { isReplaced: false, successor });
+  assert.deepEqual(holders(places), [successor, 1]);
+});
+
+test("ShardIds.handOver() does not choose a thread that ends, whatever its id", () => {
+  const { ids, places } = scene();
+  ids.admit(0);
+  const second = ids.admit(0)!;
+  ids.handOver(0);
+  ids.leave(0, true);
+  const [third, fourth] = [ids.admit(0)!, ids.admit(0)!];
+  ids.handOver(second);
+  ids.handOver(third);
+  assert.deepEqual(holders(places), [fourth, 1], `of ${second}, ${third} and ${fourth}`);
+  assert.deepEqual(ids.leave(fourth, false), { isReplaced: false });
+  assert.deepEqual(holders(places), [NOBODY, 1], "nobody will come");
 });
 
 test("ShardIds.endReplacing() leaves no place to somebody who will not come", () => {

@@ -13,6 +13,8 @@ export class ShardIds {
   readonly #places: Places;
   /** By id: the place of the thread that has it. */
   readonly #placeOf: (number | undefined)[];
+  /** Ids of threads that have begun to end. They finish what they have, and get nothing new. */
+  readonly #ending = new Set<number>();
   /** Spare ids that nobody has. */
   readonly #vacant: number[] = [];
 
@@ -39,6 +41,7 @@ export class ShardIds {
   handOver(id: number): void {
     const place = this.#placeOf[id];
     assert(place !== undefined, "only a thread that is there hands over");
+    this.#ending.add(id);
     if (this.#places.holderOf(place) !== id) return;
     const successor = this.#successorOf(id, place);
     if (successor !== -1) this.#places.assign(place, successor);
@@ -49,6 +52,7 @@ export class ShardIds {
     const place = this.#placeOf[id];
     assert(place !== undefined, "only a thread that is there leaves");
     this.#placeOf[id] = undefined;
+    this.#ending.delete(id);
     const holder = this.#places.holderOf(place);
     if (holder !== id) {
       this.#vacant.push(id);
@@ -68,8 +72,9 @@ export class ShardIds {
     return { isReplaced };
   }
 
+  /** Nobody who ends already: when who has taken over crashes, the place waits for the next one, as that of any thread that crashes. */
   #successorOf(id: number, place: number): number {
-    return this.#placeOf.findLastIndex((served, other) => served === place && other !== id);
+    return this.#placeOf.findLastIndex((served, other) => served === place && other !== id && !this.#ending.has(other));
   }
 
   /** No thread that is gone has a successor from now on. Gives the ids that waited for one, for the reaper. */

@@ -12,6 +12,7 @@ export class PermitSeeker {
   #isEntered = false;
   /** Bits cleared by others, less offers seen. */
   #owed = 0;
+  /** When it last entered or rested: of those who died before, none can have cleared its bit since. */
   #deathsSeen: number;
 
   constructor(permits: Permits) {
@@ -30,6 +31,7 @@ export class PermitSeeker {
     if (offered !== NO_PERMIT) return offered;
     this.#noteCleared();
     if (!this.#isEntered) {
+      this.#noteDeaths(this.#permits.gathering.deaths);
       this.#permits.waiting.enter(this.#permits.gathering.self);
       this.#isEntered = true;
     }
@@ -47,6 +49,10 @@ export class PermitSeeker {
     for (let permit = this.#takeOffered(); permit !== NO_PERMIT; permit = this.#takeOffered()) {
       this.#permits.giveOn(permit, this.#permits.wasAbandoned);
     }
+    this.#noteDeaths(deaths);
+  }
+
+  #noteDeaths(deaths: number): void {
     if (deaths !== this.#deathsSeen) this.#owed = 0;
     this.#deathsSeen = deaths;
   }
@@ -55,7 +61,8 @@ export class PermitSeeker {
     const permit = this.#permits.takeOffered();
     if (permit === NO_PERMIT) return NO_PERMIT;
     this.#noteCleared();
-    this.#owed -= 1;
+    // It may be one that was given up for lost because somebody had died.
+    if (this.#owed > 0) this.#owed -= 1;
     return permit;
   }
 

@@ -59,6 +59,18 @@ function sender(self: number, omission?: Omission): ModelThread {
   };
 }
 
+/** A getter of what is sent sends something itself, to another thread. */
+function nestedSender(self: number, other: number): ModelThread {
+  return (words) => {
+    const leaving = new Leaving(words, SHAPE, self);
+    leaving.whileKept(LEAVER, (epoch) => {
+      leaving.whileKept(other, () => undefined);
+      words.store(MEANT + self, 1 + epoch);
+      words.store(HINTS + self, 1);
+    });
+  };
+}
+
 /** What waits for a thread that is gone would wait for ever, and what waits for the next one must not be taken by this one. */
 function isHeard(words: Words): void {
   const hasLeft = words.load(HAS_LEFT) === 1;
@@ -104,6 +116,11 @@ const program = { length: LENGTH, finish: isHeard };
 const programs: readonly ModelProgram[] = [
   { ...program, name: "leaving: a thread ends while another one sends to it", threads: [leaver(), sender(1)] },
   { ...program, name: "leaving: a thread ends while two others send to it", threads: [leaver(), sender(1), sender(2)] },
+  {
+    ...program,
+    name: "leaving: a thread ends while another one sends to it, and to a third one in the middle of that",
+    threads: [leaver(), nestedSender(1, 2)],
+  },
   {
     name: "leaving: a thread is buried while another one sends to it",
     length: LENGTH,

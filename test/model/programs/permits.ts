@@ -98,6 +98,16 @@ function quitter(thread: number, shape: PermitsShape, isForgetful = false): Mode
   };
 }
 
+/** Waits and gives up at once, when somebody has died before that who has to do with none of it. */
+function bereavedQuitter(words: Words): void {
+  const permits = new Permits(words, MUTEX, 1);
+  const seeker = new PermitSeeker(permits);
+  announceDeath(words, permitsGathering(MUTEX));
+  const permit = seeker.seek();
+  if (permit !== NO_PERMIT) permits.giveOn(permit, permits.wasAbandoned);
+  for (seeker.rest(); seeker.isOwed; seeker.rest()) nextRing(words, MUTEX, 1, permits.gathering.ownBell);
+}
+
 /** Takes the mutex if it is free, and gives it back. */
 function trier(thread: number): ModelThread {
   return (words) => {
@@ -230,6 +240,12 @@ const programs: readonly ModelProgram[] = [
     threads: [holder, quitter(1, MUTEX), user(2, use)],
     finish: finish(MUTEX, 1),
     isDeep: true,
+  },
+  {
+    ...handed,
+    name: "permits: a mutex is given back while one gives up waiting, and an old death is none of theirs",
+    threads: [holder, bereavedQuitter],
+    finish: finish(MUTEX, 1),
   },
   {
     ...handed,
