@@ -110,6 +110,11 @@ export class CacheEntries {
     return this.table.stampOf(segment, bucket);
   }
 
+  /** A number that changes whenever the key is deleted, and not for what is put in, or for the other keys of its bucket. */
+  deletionsOf(key: string): number {
+    return this.table.deletionsOf(this.#numberOf(this.#locate(key, this.#keyScratch)));
+  }
+
   /** Puts a value in. False when there is no room for it; what the key had is gone then too. Throws `ERR_RINGLOOM_NOT_CLONEABLE` for what cannot be encoded. */
   put(key: string, value: unknown, options: PutOptions): boolean {
     const scratch = this.#scratch ?? makeScratch(SCRATCH_BYTES);
@@ -142,6 +147,7 @@ export class CacheEntries {
     const { segment, bucket } = located;
     const place = { segment, bucket, way: 0 };
     this.table.stamp(segment, bucket);
+    this.table.noteDeletion(this.#numberOf(located));
     for (;;) {
       const entry = this.#find(located, place);
       if (entry === 0) return false;
@@ -212,6 +218,11 @@ export class CacheEntries {
     const bytes = this.#bytes;
     for (let index = 0; index < keyBytes; index++) if (bytes[start + index] !== scratch.bytes[index]) return false;
     return true;
+  }
+
+  /** Where its deletions are counted. The tag's bits are not those that have chosen the bucket. */
+  #numberOf({ segment, bucket, tag }: Located): SlotPlace {
+    return { segment, bucket, way: tag % this.table.shape.ways };
   }
 
   #isExpired(entry: number): boolean {

@@ -177,6 +177,29 @@ describe("SharedCache", () => {
     assert.equal(cache.stats.refused, 1);
   });
 
+  test("getOrLoad() loads once while other keys of its bucket are set and deleted", async () => {
+    // One bucket.
+    const cache = sharedCache<number>("crowded", { maxBytes: 16 * 2 ** 10, maxEntries: 8 });
+    let loads = 0;
+    let go: (value: number) => void = () => undefined;
+    const load = (): Promise<number> => {
+      loads += 1;
+      return new Promise((resolve) => {
+        go = resolve;
+      });
+    };
+    const waiting = [cache.getOrLoad("key", load)];
+    for (let n = 0; n < 20; n++) {
+      cache.set(`other${n}`, n);
+      waiting.push(cache.getOrLoad("key", load));
+      await sleep(1);
+    }
+    assert.equal(loads, 1);
+    go(7);
+    assert.deepEqual(new Set(await Promise.all(waiting)), new Set([7]));
+    assert.equal(cache.stats.loads, 1);
+  });
+
   test("getOrLoad() after a deletion loads anew, and does not join what was begun before it", async () => {
     const cache = sharedCache<string>("deleted");
     let loads = 0;

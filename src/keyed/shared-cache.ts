@@ -97,7 +97,10 @@ export class SharedCache<Value> {
     for (let segment = 0; segment < segments; segment++) {
       for (let bucket = 0; bucket < buckets; bucket++) table.stamp(segment, bucket);
     }
-    for (const place of this.#places()) table.clear(place);
+    for (const place of this.#places()) {
+      table.noteDeletion(place);
+      table.clear(place);
+    }
   }
 
   /**
@@ -118,9 +121,10 @@ export class SharedCache<Value> {
     if (!(timeoutMs >= 0))
       throw this.#failed("ERR_RINGLOOM_INVALID_OPTION", `timeoutMs is ${timeoutMs}, not 0 or more`);
     if (signal?.aborted === true) throw this.#failed("ERR_RINGLOOM_ABORTED", "it was given up", signal.reason);
-    // With the stamp, so that who asks after a deletion does not get what was begun to load before it.
     const stamp = this.#entries.stampOf(key);
-    const value = flights.value(`${this.name}\0${key}\0${stamp}`, () => this.#load(key, load, { ttlMs, stamp }));
+    // Who asks after a deletion does not get what was begun to load before it. Not by the stamp, which other keys of the bucket change: each change would begin one more load.
+    const flight = `${this.name}\0${key}\0${this.#entries.deletionsOf(key)}`;
+    const value = flights.value(flight, () => this.#load(key, load, { ttlMs, stamp }));
     const loaded = await within(value, {
       signal,
       timeoutMs,

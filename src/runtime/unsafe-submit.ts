@@ -1,4 +1,5 @@
 /** What the ring can do and no other call here offers: an entry of the caller's own making. */
+import { AsyncResource } from "node:async_hooks";
 import type { UnsafeSubmission } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import { IORING_CQE_F_MORE } from "../uapi.js";
@@ -60,10 +61,12 @@ export async function unsafeSubmit(
       operation: "unsafeSubmit",
       cause: signal.reason,
     });
+  // Completions are reaped in whatever context the driver runs in.
+  const told = onCompletion && AsyncResource.bind(onCompletion);
   return await new Promise((resolve) => {
     const cancel = (): void => operations.cancel(id);
     const id = operations.unsafeSubmit!(submission, (result, flags) => {
-      if ((flags & IORING_CQE_F_MORE) !== 0) return onCompletion?.({ result, flags });
+      if ((flags & IORING_CQE_F_MORE) !== 0) return told?.({ result, flags });
       signal?.removeEventListener("abort", cancel);
       resolve({ result, flags });
     });

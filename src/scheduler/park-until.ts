@@ -31,7 +31,7 @@ export function allowParking(): void {
  * Asks again and again until there is an answer, and frees the thread for other tasks meanwhile. For what has no promise and no callback of its own; a loop that asks without a pause would keep the thread, and with it everybody else's tasks.
  *
  * Only in tasks on compute threads and on those for tasks that block: an I/O shard would spend the time of its sockets on asking.
- * @param poll Gives the answer, or `undefined` while there is none. Called at once, and then from the event loop of this thread: behind a task that burns CPU, it is late by that much.
+ * @param poll Gives the answer, or `undefined` or `null` while there is none. Called at once, and then from the event loop of this thread: behind a task that burns CPU, it is late by that much.
  * @throws RingloomError `ERR_RINGLOOM_WRONG_THREAD`, `ERR_RINGLOOM_INVALID_OPTION`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`; what `poll` throws.
  * @example
  * ```ts
@@ -47,7 +47,7 @@ export function allowParking(): void {
  * @experimental
  */
 export async function parkUntil<Answer>(
-  poll: () => Answer | undefined,
+  poll: () => Answer | undefined | null,
   options: ParkOptions = {},
 ): Promise<NonNullable<Answer>> {
   checkParking(poll, options);
@@ -87,7 +87,7 @@ function checkParking(poll: unknown, { pollMs, timeoutMs, signal }: ParkOptions)
     );
   }
   if (typeof poll !== "function")
-    throw invalid("poll", poll, "a function is needed that gives the answer, or undefined");
+    throw invalid("poll", poll, "a function is needed that gives the answer, or undefined or null");
   if (pollMs !== undefined && !(pollMs >= 1 && pollMs <= POLL_MS_MAX)) {
     throw invalid("pollMs", pollMs, `a number of milliseconds from 1 to ${POLL_MS_MAX} is needed`);
   }

@@ -135,6 +135,16 @@ export class CacheTable {
     this.#words.add(this.#at(segment).stamps + bucket, 1);
   }
 
+  /** Counts deletions of the keys that share this place's number: as many numbers as slots, so another key has the same one seldom. */
+  deletionsOf({ segment, bucket, way }: SlotPlace): number {
+    return this.#words.load(this.#at(segment).deletions + bucket * this.shape.ways + way);
+  }
+
+  /** A key of this place's number is deleted. */
+  noteDeletion({ segment, bucket, way }: SlotPlace): void {
+    this.#words.add(this.#at(segment).deletions + bucket * this.shape.ways + way, 1);
+  }
+
   // --- writing, one thread at a time in each segment
 
   /** Locks a segment. False if another thread holds it and does not let go. */

@@ -4,9 +4,9 @@ import { waitBegun, waitOver } from "../scheduler/open-waits.js";
 import { BARRIER_BUSY, BarrierCells, type BarrierPhase, type BarrierShape } from "../shared/barrier-cells.js";
 import { GATHERING_THREADS_MAX } from "../shared/gathering.js";
 import { overloadedWait, type WaitOptions } from "../task/wait-errors.js";
-import { armWait, waitRefusal } from "../task/wait-limits.js";
+import { armWait } from "../task/wait-limits.js";
 import { checkInteger, openShared, type SharedOptions, type SharedPlace, waitingMaxOf } from "./shared-open.js";
-import type { SharedSubject } from "./shared-waiters.js";
+import { type SharedSubject, sharedRefusal } from "./shared-waiters.js";
 
 const OPERATION = "sharedBarrier";
 const PARTIES_MAX = 4_096;
@@ -79,7 +79,7 @@ export class SharedBarrier {
     this.#place = place;
     this.#cells = new BarrierCells(place.words, shape, place.self);
     this.#subject = { operation: "wait", what: `at the shared barrier ${JSON.stringify(name)}`, waitingMax };
-    void place.listen(() => this.#look());
+    place.listen(() => this.#look());
   }
 
   /** Parties that wait, at about this moment. */
@@ -92,7 +92,7 @@ export class SharedBarrier {
    * @throws RingloomError (rejects) `ERR_RINGLOOM_BROKEN_BARRIER` when another party has died or given up, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_OVERLOADED` when too many wait on this thread.
    */
   wait(options?: WaitOptions): Promise<SharedBarrierArrival> {
-    const refused = options === undefined ? undefined : waitRefusal(this.#subject, options);
+    const refused = sharedRefusal(this.#subject, options);
     if (refused !== undefined) return Promise.reject(refused);
     const { waitingMax } = this.#subject;
     if (this.#arrived.size + this.#coming.size >= waitingMax)

@@ -5,7 +5,7 @@
  *
  * A cell's room belongs to who has claimed the cell, so there is nothing to allocate and nothing to give back, and of a dead thread nothing is left. The kernel backs what was used.
  */
-import { RingloomError } from "../errors.js";
+import { notCloneable, RingloomError } from "../errors.js";
 import { Decoder } from "../scheduler/decoder.js";
 import { ENCODE_FULL, Encoder, NOT_ENCODABLE } from "../scheduler/encoder.js";
 import { SharedWords } from "../shared/words.js";
@@ -42,7 +42,8 @@ export class SharedCells {
   readonly #bytes: Uint8Array;
   readonly #decoder: Decoder;
   readonly #shape: CellsShape;
-  readonly #name: string;
+  /** For errors. */
+  readonly #what: string;
   /** Absent while it is in use: a getter of a value may send something itself. */
   #scratch: Scratch | undefined;
 
@@ -51,14 +52,15 @@ export class SharedCells {
     this.#bytes = new Uint8Array(memory);
     this.#decoder = new Decoder(memory);
     this.#shape = shape;
-    this.#name = name;
+    this.#what = `the shared channel ${JSON.stringify(name)}`;
   }
 
   /**
    * The bytes of a value, valid until the next call.
-   * @throws RingloomError `ERR_RINGLOOM_UNSUPPORTED` for one that the codec does not carry, or that is too large; what a getter of it throws.
+   * @throws RingloomError `ERR_RINGLOOM_NOT_CLONEABLE` for one that the codec does not carry, `ERR_RINGLOOM_UNSUPPORTED` for one that is too large. TypeError for undefined, which is what `tryRecv` gives when there is none. What a getter of it throws.
    */
   encode(value: unknown): Uint8Array {
+    if (value === undefined) throw new TypeError(`Cannot send undefined over ${this.#what}: send null, or an object`);
     const { valueBytesMax } = this.#shape;
     let scratch = this.#scratch ?? makeScratch(Math.min(SCRATCH_BYTES, valueBytesMax));
     this.#scratch = undefined;
@@ -68,8 +70,8 @@ export class SharedCells {
         scratch = makeScratch(Math.min(scratch.bytes.length * SCRATCH_GROWTH, valueBytesMax));
         end = scratch.encoder.encode(value, 0, scratch.bytes.length);
       }
-      if (end === NOT_ENCODABLE) throw this.#unsupported("the value is not plain data");
-      if (end === ENCODE_FULL) throw this.#unsupported(`the value is larger than ${valueBytesMax} bytes`);
+      if (end === NOT_ENCODABLE) throw notCloneable("sharedChannel", `the value for ${this.#what} is not plain data`);
+      if (end === ENCODE_FULL) throw this.#tooLarge();
       return scratch.bytes.subarray(0, end);
     } finally {
       this.#scratch = scratch;
@@ -100,11 +102,12 @@ export class SharedCells {
     return byteOffset + cells * LINE_BYTES + cell * roomBytes(valueBytesMax);
   }
 
-  #unsupported(why: string): RingloomError {
+  #tooLarge(): RingloomError {
+    const { valueBytesMax } = this.#shape;
     return new RingloomError(
       "ERR_RINGLOOM_UNSUPPORTED",
-      `Cannot send over the shared channel ${JSON.stringify(this.#name)}: ${why}.`,
-      { operation: "send", details: { name: this.#name } },
+      `Cannot send over ${this.#what}: the value is larger than ${valueBytesMax} bytes.`,
+      { operation: "send", details: { valueBytesMax } },
     );
   }
 }

@@ -31,7 +31,7 @@ export interface SharedChannelOptions extends SharedOptions {
 /**
  * Opens the channel of that name, the same for all shards of the server and the threads that run its tasks. The first call of a thread waits for the main thread to answer: make it at the module's top level.
  *
- * Each value is received once, by one thread, as a copy. Values are what the codec of tasks carries: strings, numbers, typed arrays, plain objects, Map, Set, Date.
+ * Each value is received once, by one thread, as a copy. Values are what the codec of tasks carries: strings, numbers, typed arrays, plain objects, Map, Set, Date; not undefined.
  * @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION`, also when it exists with other bounds; otherwise as `sharedMutex`.
  * @example
  * ```ts run
@@ -88,7 +88,7 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
   readonly #self: number;
   readonly #senders: SharedWaiters<void, Uint8Array>;
   readonly #receivers: SharedWaiters<Received<Value>>;
-  /** Taken for somebody who did not want it any more; the next one here gets it. */
+  /** Taken for a branch of somebody else's making who did not want it any more; the next one here gets it. */
   readonly #kept: Value[] = [];
   #hasSenderEntered = false;
   #hasReceiverEntered = false;
@@ -104,7 +104,7 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
     this.#cells = cells;
     this.#senders = new SharedWaiters({ operation: "send", what: `to ${what}`, waitingMax }, () => this.#look());
     this.#receivers = new SharedWaiters({ operation: "receive", what: `from ${what}`, waitingMax }, () => this.#look());
-    void place.listen(() => this.#look());
+    place.listen(() => this.#look());
   }
 
   /** Values that it holds, at about this moment. */
@@ -124,8 +124,8 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
 
   /**
    * Sends a copy of the value, made now: resolves when it is in the channel.
-   * @throws RingloomError (rejects) `ERR_RINGLOOM_CLOSED`, `ERR_RINGLOOM_UNSUPPORTED` for a value that cannot be copied or is too large, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_OVERLOADED` when too many wait
-   * on this thread. The value was not sent then.
+   * @throws RingloomError (rejects) `ERR_RINGLOOM_CLOSED`, `ERR_RINGLOOM_NOT_CLONEABLE` for a value that cannot be copied, `ERR_RINGLOOM_UNSUPPORTED` for one that is too large, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_OVERLOADED` when too many wait
+   * on this thread; TypeError for undefined. The value was not sent then.
    */
   async send(value: Value, options?: WaitOptions): Promise<void> {
     const refused = this.#senders.refusal(options);
@@ -137,12 +137,12 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
     await sent;
   }
 
-  /** Sends a copy of the value if there is room and nobody of this thread waits. Throws RingloomError `ERR_RINGLOOM_CLOSED`, `ERR_RINGLOOM_UNSUPPORTED`. */
+  /** Sends a copy of the value if there is room and nobody of this thread waits. Throws RingloomError `ERR_RINGLOOM_CLOSED`, and as {@link send} for its value. */
   trySend(value: Value): boolean {
     return this.#trySend(this.#cells.encode(value));
   }
 
-  /** For `select`: sends the value, a copy made now, if this branch wins. Throws RingloomError `ERR_RINGLOOM_UNSUPPORTED`. */
+  /** For `select`: sends the value, a copy made now, if this branch wins. Throws as {@link send} does for its value. */
   sending(value: Value): Selectable<void> {
     const bytes = this.#cells.encode(value).slice();
     return {
@@ -164,7 +164,7 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
     return received.value;
   }
 
-  /** Receives a value that is there already, else undefined. */
+  /** Receives a value that is there already, else undefined, which nobody can send. */
   tryRecv(): Value | undefined {
     return this.#tryReceive()?.value;
   }
@@ -211,6 +211,9 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
 
   [selectable](branch: SelectWaiter<Value>): (() => void) | undefined {
     return this.#receiveAsBranch({
+      get isOver() {
+        return branch.isOver === true;
+      },
       claim: () => branch.claim(),
       resolve: (received) => {
         if (received.done === true) branch.reject(this.#closed("receive"));
@@ -254,8 +257,9 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
     let hasServed = true;
     while (hasServed) {
       hasServed = false;
-      while (this.#receivers.size > 0 && this.#receiveForOne()) hasServed = true;
-      while (this.#senders.size > 0 && this.#sendForOne()) hasServed = true;
+      // What is taken cannot be put back for other threads, so nothing is for a `select` that is over: its receiver may be here while its sender wins.
+      while (this.#receivers.hasTaker() && this.#receiveForOne()) hasServed = true;
+      while (this.#senders.hasTaker() && this.#sendForOne()) hasServed = true;
     }
     if (this.#receivers.size === 0) this.#restReceiving();
     if (this.#senders.size === 0) this.#restSending();
@@ -264,6 +268,12 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
 
   /** False when the thread has to wait. */
   #receiveForOne(): boolean {
+    if (this.#kept.length > 0) {
+      const waiter = this.#receivers.take();
+      if (waiter === undefined) return false;
+      waiter.settle({ done: false, value: this.#kept.shift()! });
+      return true;
+    }
     const { receivers } = this.#ring;
     let cell = this.#ring.take();
     if (cell === RING_BUSY && !(this.#hasReceiverEntered && receivers.has(this.#self))) {

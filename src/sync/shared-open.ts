@@ -8,6 +8,7 @@ import { WAITING_MAX_DEFAULT } from "../constants.js";
 import { RingloomError } from "../errors.js";
 import { sendToDesk } from "../keyed/desk-line.js";
 import { gatheringOf, type StructureAnswer, type StructureShape } from "../keyed/structure-desk.js";
+import { runIsolated } from "../runtime/isolated.js";
 import { rejectUnknownOptions } from "../runtime/option.js";
 import { LoopBell } from "../scheduler/loop-bell.js";
 import { bellWord } from "../shared/gathering.js";
@@ -58,8 +59,12 @@ export class SharedPlace {
     this.#bell = new LoopBell({ kind: "atomics", buffer: memory, byteOffset });
   }
 
-  /** Calls `look` whenever this thread is rung. */
-  async listen(look: () => void): Promise<never> {
+  /** Calls `look` whenever this thread is rung, for as long as it lives; so not in the async context of who happened to open it, which would be kept as long. */
+  listen(look: () => void): void {
+    void runIsolated("RINGLOOM_SHARED", () => this.#listen(look));
+  }
+
+  async #listen(look: () => void): Promise<never> {
     for (;;) {
       await this.#bell.next();
       look();

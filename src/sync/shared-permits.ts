@@ -20,7 +20,7 @@ export class SharedPermits {
     this.permits = new Permits(place.words, shape, place.self);
     this.#seeker = new PermitSeeker(this.permits);
     this.#waiters = new SharedWaiters(subject, () => this.#look());
-    void place.listen(() => this.#look());
+    place.listen(() => this.#look());
   }
 
   acquire(options: WaitOptions | undefined): Promise<SharedGuard> {

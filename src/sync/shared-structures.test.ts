@@ -1,17 +1,26 @@
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
+import { sendToDesk } from "../keyed/desk-line.js";
+import { GATHERING_THREADS_MAX } from "../shared/gathering.js";
+import { RING_BUSY, ringCells, ValueRing } from "../shared/value-ring.js";
+import { SharedWords } from "../shared/words.js";
 import { type Selectable, selectable } from "../task/selectable.js";
 import { detectLeaks } from "../testing/leaks.js";
-import { sharedBarrier, sharedChannel, sharedMutex, sharedSemaphore } from "./index.js";
+import { type SharedChannel, select, sharedBarrier, sharedChannel, sharedMutex, sharedSemaphore } from "./index.js";
+import { cellsBytes } from "./shared-cells.js";
 
 /** A `select` with one branch: a promise of its value, whether it has won, and what makes it lose. */
 function branchOf<Value>(source: Selectable<Value>) {
   let isClaimed = false;
+  let isUnwilling = false;
   let leave: (() => void) | undefined;
   const value = new Promise<Value>((resolve, reject) => {
     leave = source[selectable]({
       claim: () => {
+        if (isUnwilling) return false;
         const isFirst = !isClaimed;
         isClaimed = true;
         return isFirst;
@@ -20,7 +29,34 @@ function branchOf<Value>(source: Selectable<Value>) {
       reject,
     });
   });
-  return { value, leave: () => leave?.(), hasWon: () => isClaimed };
+  const refuse = (): void => {
+    isUnwilling = true;
+  };
+  return { value, leave: () => leave?.(), hasWon: () => isClaimed, refuse };
+}
+
+/** A second thread's view of a channel that is open here. */
+function otherThreadOf(channel: SharedChannel<unknown>): ValueRing {
+  const shape = {
+    base: 0,
+    threads: GATHERING_THREADS_MAX,
+    capacity: channel.capacity,
+    cells: ringCells(channel.capacity),
+  };
+  const extraBytes = cellsBytes({ cells: shape.cells, valueBytesMax: 65_536 });
+  const { port1, port2 } = new MessageChannel();
+  sendToDesk("test", {
+    want: "structure",
+    port: port2,
+    ask: {
+      name: `sharedChannel ${channel.name}`,
+      structure: { kind: "ring", shape, extraBytes },
+      bell: new Int32Array(new SharedArrayBuffer(4)),
+    },
+  });
+  const answer = receiveMessageOnPort(port1)?.message as { memory: SharedArrayBuffer; thread: number };
+  port1.unref();
+  return new ValueRing(new SharedWords(answer.memory), shape, answer.thread);
 }
 
 describe("SharedChannel", () => {
@@ -31,7 +67,6 @@ describe("SharedChannel", () => {
       "text",
       "x".repeat(60),
       "日本",
-      undefined,
       null,
       { a: [1, { b: "c" }] },
       new Map([[1, new Set(["x"])]]),
@@ -149,6 +184,75 @@ describe("SharedChannel", () => {
     assert.equal(channel.tryRecv(), undefined);
   });
 
+  test("select: what one branch sends is not taken by another branch of the same select", async () => {
+    const channel = sharedChannel<string>("both", { capacity: 1 });
+    const other = otherThreadOf(channel);
+    await channel.send("old");
+    /** Another thread receives while this one's branches begin. */
+    const draining: Selectable<never> = {
+      [selectable]: () => {
+        other.release(other.take());
+        return undefined;
+      },
+    };
+    const got = await select(
+      { sending: channel.sending("new"), draining, receiving: channel.receiving() },
+      { random: () => 0.999 },
+    );
+    assert.equal(got.which, "sending");
+    assert.notEqual(other.take(), RING_BUSY, "other threads find it");
+  });
+
+  test("select: a branch that begins while another one wins leaves nothing behind", async () => {
+    let isForgotten = false;
+    let win: (() => void) | undefined;
+    const first: Selectable<string> = {
+      [selectable]: (branch) => {
+        win = () => {
+          if (branch.claim()) branch.resolve("first");
+        };
+        return undefined;
+      },
+    };
+    const second: Selectable<string> = {
+      [selectable]: () => {
+        win?.();
+        return () => {
+          isForgotten = true;
+        };
+      },
+    };
+    assert.deepEqual(await select({ first, second }, { random: () => 0.999 }), { which: "first", value: "first" });
+    assert.equal(isForgotten, true);
+  });
+
+  test("what was taken for a branch that did not want it goes to the next receiver", async () => {
+    const channel = sharedChannel<string>("kept");
+    const unwilling = branchOf(channel.receiving());
+    const second = branchOf(channel.receiving());
+    const third = channel.recv({ timeoutMs: 5_000 });
+    unwilling.refuse();
+    second.refuse();
+    await channel.send("value");
+    assert.equal(await third, "value");
+    const refusing = branchOf(channel.receiving());
+    refusing.refuse();
+    await channel.send("again");
+    const late = branchOf(channel.receiving());
+    assert.deepEqual(await late.value, { done: false, value: "again" });
+  });
+
+  test("the thread that was rung does not run in the async context of who opened it", async () => {
+    const storage = new AsyncLocalStorage<string>();
+    const channel = storage.run("request", () => sharedChannel<string>("context"));
+    const other = otherThreadOf(channel);
+    const store = new Promise((resolve) => {
+      channel[selectable]({ claim: () => true, resolve, reject: () => resolve(storage.getStore()) });
+    });
+    other.close();
+    assert.equal(await store, undefined);
+  });
+
   test("a loop that always finds a value or a lock lets the event loop turn", async () => {
     const channel = sharedChannel<number>("starving");
     const mutex = sharedMutex("starving");
@@ -172,11 +276,19 @@ describe("SharedChannel", () => {
 
   test("refuses what cannot be sent, and options that cannot be", async () => {
     const channel = sharedChannel("bad", { valueBytesMax: 100 });
-    for (const value of [() => 1, Symbol("s"), "x".repeat(200), new (class A {})()])
-      await assert.rejects(channel.send(value), { code: "ERR_RINGLOOM_UNSUPPORTED" });
-    assert.throws(() => channel.sending(() => 1), { code: "ERR_RINGLOOM_UNSUPPORTED" });
+    for (const value of [() => 1, Symbol("s"), new (class A {})()])
+      await assert.rejects(channel.send(value), { code: "ERR_RINGLOOM_NOT_CLONEABLE" });
+    await assert.rejects(channel.send("x".repeat(200)), { code: "ERR_RINGLOOM_UNSUPPORTED" });
+    assert.throws(() => channel.sending(() => 1), { code: "ERR_RINGLOOM_NOT_CLONEABLE" });
+    await assert.rejects(channel.send(undefined), TypeError);
+    assert.throws(() => channel.trySend(undefined), TypeError);
     assert.equal(channel.length, 0);
-    await assert.rejects(channel.recv({ timeoutMs: -1 }), { code: "ERR_RINGLOOM_INVALID_OPTION" });
+    for (const options of [{ timeoutMs: -1 }, { timeout: 5 }, null, 5, { signal: {} }]) {
+      const isRefused = { code: "ERR_RINGLOOM_INVALID_OPTION" };
+      await assert.rejects(channel.recv(options as never), isRefused);
+      await assert.rejects(sharedMutex("bad").lock(options as never), isRefused);
+      await assert.rejects(sharedBarrier("bad", 2).wait(options as never), isRefused);
+    }
     for (const options of [
       { capacity: 0 },
       { capacity: 1.5 },

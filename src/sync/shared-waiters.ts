@@ -2,8 +2,10 @@
 import type { RingloomError } from "../errors.js";
 import { waitBegun, waitOver } from "../scheduler/open-waits.js";
 import type { SelectWaiter } from "../task/selectable.js";
-import { overloadedWait, type WaitedFor, type WaitOptions } from "../task/wait-errors.js";
+import { invalidArgument, overloadedWait, type WaitedFor, type WaitOptions } from "../task/wait-errors.js";
 import { armWait, waitRefusal } from "../task/wait-limits.js";
+
+const WAIT_OPTIONS: readonly string[] = ["signal", "timeoutMs"];
 
 /** What is waited for, for errors: `{ operation: "lock", what: 'the mutex "jobs"' }`. */
 export interface SharedSubject extends WaitedFor {
@@ -21,6 +23,10 @@ export class SharedWaiter<Value, Ask> {
   constructor(ask: Ask, branch: SelectWaiter<Value>) {
     this.ask = ask;
     this.#branch = branch;
+  }
+
+  get isOver(): boolean {
+    return this.#branch.isOver === true;
   }
 
   claim(): boolean {
@@ -56,7 +62,7 @@ export class SharedWaiters<Value, Ask = undefined> {
 
   /** Why a call with these options cannot begin: they are wrong, or the signal is aborted already. */
   refusal(options: WaitOptions | undefined): RingloomError | undefined {
-    return options === undefined ? undefined : waitRefusal(this.#subject, options);
+    return sharedRefusal(this.#subject, options);
   }
 
   /** Adds one that is a promise. It rejects as the options say, or at once if too many wait already. */
@@ -87,6 +93,15 @@ export class SharedWaiters<Value, Ask = undefined> {
     };
   }
 
+  /** Whether somebody may still want it. Forgets those whose `select` is over. */
+  hasTaker(): boolean {
+    for (const waiter of this.#waiters) {
+      if (!waiter.isOver) return true;
+      this.#remove(waiter);
+    }
+    return false;
+  }
+
   /** Takes out the one that has waited longest and still wants it. The caller settles it at once. */
   take(): SharedWaiter<Value, Ask> | undefined {
     for (const waiter of this.#waiters) {
@@ -109,6 +124,17 @@ export class SharedWaiters<Value, Ask = undefined> {
   #overloaded(): RingloomError {
     return overloadedWait(this.#subject, this.#subject.waitingMax);
   }
+}
+
+/** Why a wait with these options cannot begin: they are wrong, or the signal is aborted already. */
+export function sharedRefusal(subject: SharedSubject, options: WaitOptions | undefined): RingloomError | undefined {
+  if (options === undefined) return undefined;
+  const { operation } = subject;
+  if (typeof options !== "object" || options === null) return invalidArgument(operation, "its options are no object");
+  for (const name in options) {
+    if (!WAIT_OPTIONS.includes(name)) return invalidArgument(operation, `there is no option ${name}`);
+  }
+  return waitRefusal(subject, options);
 }
 
 function isAlways(): boolean {

@@ -131,9 +131,17 @@ class Selection {
     const names = shuffled(namesOf(branches), random);
     for (const name of names) {
       const forget = beginBranch(branches[name], new Branch(this, name), name);
-      if (this.#isClaimed) return;
+      if (this.#isClaimed) {
+        // A branch of before has won while this one began.
+        forget?.();
+        return;
+      }
       if (forget !== undefined) this.#forgetters.push(forget);
     }
+  }
+
+  get isOver(): boolean {
+    return this.#isClaimed;
   }
 
   claim(): boolean {
@@ -199,6 +207,10 @@ class Branch implements SelectWaiter<unknown> {
   constructor(selection: Selection, name: string) {
     this.selection = selection;
     this.#name = name;
+  }
+
+  get isOver(): boolean {
+    return this.selection.isOver;
   }
 
   claim(): boolean {

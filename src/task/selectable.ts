@@ -18,6 +18,8 @@ export const selectable: unique symbol = Symbol("ringloom.selectable");
 export interface SelectWaiter<T> {
   /** Stands for the `select`. Two of its branches never serve each other, though one may send what the other receives. */
   readonly selection?: object;
+  /** Whether one of its branches has won already, so that nothing need be fetched for it: for a source that could not put back what it has taken. */
+  readonly isOver?: boolean;
   /** True for one branch, once: that one has won, and calls `resolve` or `reject` in the same step. False: another one has; keep the value. */
   claim(): boolean;
   resolve(value: T): void;

@@ -1,5 +1,6 @@
 /** Entries of the caller's own making. */
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import fs from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -78,20 +79,26 @@ describe("unsafeSubmit()", { skip: uring?.skip ?? "another driver was asked for"
     const fd = native.eventDescriptor();
     const controller = new AbortController();
     const results: number[] = [];
-    const attempt = unsafeSubmit(
-      { entry: entryOf({ 0: IORING_OP_POLL_ADD, 1: fd, 6: POLL_MULTI, 7: POLLIN }) },
-      {
-        signal: controller.signal,
-        onCompletion: ({ result }) => {
-          results.push(result);
-          if (results.length === 3) controller.abort();
-          else native.signalEvent(fd);
+    const storage = new AsyncLocalStorage<string>();
+    const stores = new Set<string | undefined>();
+    const attempt = storage.run("caller", () =>
+      unsafeSubmit(
+        { entry: entryOf({ 0: IORING_OP_POLL_ADD, 1: fd, 6: POLL_MULTI, 7: POLLIN }) },
+        {
+          signal: controller.signal,
+          onCompletion: ({ result }) => {
+            results.push(result);
+            stores.add(storage.getStore());
+            if (results.length === 3) controller.abort();
+            else native.signalEvent(fd);
+          },
         },
-      },
+      ),
     );
     native.signalEvent(fd);
     assert.equal((await within("the last completion", attempt)).result, -ECANCELED);
     assert.deepEqual(results, [POLLIN, POLLIN, POLLIN]);
+    assert.deepEqual(stores, new Set(["caller"]));
     assert.equal(threadDriver().driver.operations.pendingNow, 0);
     native.closeDescriptor(fd);
   });
