@@ -39,8 +39,8 @@ export interface TaskOptions {
 
 /** What a group and a task that is called in it have to do with each other. */
 export interface Membership {
-  /** Aborted when the group gives up its tasks. */
-  readonly signal: AbortSignal;
+  /** Aborted when the group gives up its tasks. Not the signal that users see: who looks at that one may keep it. */
+  readonly tasksSignal: AbortSignal;
   /** It was published. */
   taskBegun(): void;
   /** It has ended: nobody runs it any more. Its promise was settled before. */

@@ -73,6 +73,8 @@ const WAITING_MAX_DEFAULT = 10_000;
 /** An error of a group inside of a group inside of … has as many. */
 const CAUSES_MAX = 16;
 
+const NEVER = Number.POSITIVE_INFINITY;
+
 /** Starts a task of a group. */
 type Start = (membership: Membership) => Promise<unknown>;
 
@@ -110,7 +112,10 @@ export class Group implements TaskGroup, Membership {
   /** Why it was cancelled, unless by a failure. */
   #cancellation: RingloomError | undefined;
   #whenEnded: (() => void)[] = [];
-  readonly #timer: NodeJS.Timeout | undefined;
+  /** Runs while it has something to give up, or somebody has its signal: it would keep a group that has ended, with all that it knows. */
+  #timer: NodeJS.Timeout | undefined;
+  readonly #endMs: number;
+  #isSignalOut = false;
   #stopFollowing: (() => void)[] = [];
 
   constructor(options: GroupOptions, isJoined: boolean) {
@@ -119,12 +124,18 @@ export class Group implements TaskGroup, Membership {
     this.#keepsResults = isJoined && options.keepResults !== false;
     const { signal, timeoutMs = 0 } = options;
     this.#above = [signal, scopedTask()?.signal].filter((one) => one !== undefined);
-    // What is under way keeps the process alive, not this.
-    if (timeoutMs > 0) this.#timer = setTimeout(() => this.#cancel(timedOut(timeoutMs)), timeoutMs).unref();
+    this.#endMs = timeoutMs > 0 ? performance.now() + timeoutMs : NEVER;
+    this.#armTimer();
     this.#lookAbove();
   }
 
   get signal(): AbortSignal {
+    this.#isSignalOut = true;
+    this.#armTimer();
+    return this.#controller.signal;
+  }
+
+  get tasksSignal(): AbortSignal {
     return this.#controller.signal;
   }
 
@@ -163,7 +174,9 @@ export class Group implements TaskGroup, Membership {
     if (this.#isClosed) return Promise.reject(closed());
     const { concurrency = Number.POSITIVE_INFINITY, waitingMax = WAITING_MAX_DEFAULT } = this.#options;
     this.#lookAbove();
-    if (this.signal.aborted) return this.#note(Promise.reject(aborted(this.signal.reason)));
+    // The timer may have been cleared in between.
+    if (this.#endMs !== NEVER && performance.now() >= this.#endMs) this.#timeOut();
+    if (this.tasksSignal.aborted) return this.#note(Promise.reject(aborted(this.tasksSignal.reason)));
     if (this.#running < concurrency) return this.#note(start(this), isHere);
     if (this.#waiting.size >= waitingMax) return this.#note(Promise.reject(overloaded(waitingMax)));
     // It belongs to the task that calls now, not to the one that makes room.
@@ -234,7 +247,7 @@ export class Group implements TaskGroup, Membership {
     this.taskBegun();
     let promise: Promise<unknown>;
     try {
-      promise = Promise.resolve(run(this.signal));
+      promise = Promise.resolve(run(this.tasksSignal));
     } catch (error) {
       promise = Promise.reject(error);
     }
@@ -300,7 +313,7 @@ export class Group implements TaskGroup, Membership {
 
   #failed(error: unknown): void {
     // Those that were given up with the group have not failed by themselves.
-    if (this.signal.aborted && comesFrom(error, this.signal.reason)) return;
+    if (this.tasksSignal.aborted && comesFrom(error, this.tasksSignal.reason)) return;
     if (this.#isJoined) {
       this.#failureCount += 1;
       if (this.#failures.length < GROUP_FAILURES_MAX) this.#failures.push(error);
@@ -321,6 +334,7 @@ export class Group implements TaskGroup, Membership {
   #tellIfEnded(): void {
     if (this.size > 0) return;
     waitOver(this);
+    if (!this.#isSignalOut) this.#clearTimer();
     for (const stop of this.#stopFollowing) stop();
     this.#stopFollowing = [];
     const told = this.#whenEnded;
@@ -331,6 +345,7 @@ export class Group implements TaskGroup, Membership {
   /** Only while there are tasks: a signal that lives long would keep the group as long. */
   #follow(): void {
     waitBegun("group", this);
+    this.#armTimer();
     // Tasks may have been left when the last call was settled.
     for (const stop of this.#stopFollowing) stop();
     this.#stopFollowing = this.#above.map((signal) => onAbort(signal, () => this.#lookAbove()));
@@ -341,19 +356,34 @@ export class Group implements TaskGroup, Membership {
     if (done !== undefined) this.#cancel(aborted(done.reason));
   }
 
+  /** What is under way keeps the process alive, not this. */
+  #armTimer(): void {
+    if (this.#timer !== undefined || this.#endMs === NEVER || this.tasksSignal.aborted) return;
+    this.#timer = setTimeout(() => this.#timeOut(), Math.max(1, this.#endMs - performance.now())).unref();
+  }
+
+  #clearTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #timeOut(): void {
+    this.#cancel(timedOut(this.#options.timeoutMs ?? 0));
+  }
+
   #cancel(error: RingloomError): void {
-    if (this.signal.aborted) return;
+    if (this.tasksSignal.aborted) return;
     this.#cancellation = error;
     this.#abort(error);
   }
 
   #abort(reason: unknown): void {
-    if (this.signal.aborted) return;
-    clearTimeout(this.#timer);
+    if (this.tasksSignal.aborted) return;
+    this.#clearTimer();
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     this.#controller.abort(reason);
-    for (const { reject } of waiting) reject(aborted(this.signal.reason));
+    for (const { reject } of waiting) reject(aborted(this.tasksSignal.reason));
   }
 }
 

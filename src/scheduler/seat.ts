@@ -514,13 +514,13 @@ export class Seat {
     const generation = generationOf(this.segment.table.stateOf(slot));
     const giveUp = (error: RingloomError): void => this.#giveUp(slot, generation, error);
     const timer = timeoutMs > 0 ? setTimeout(() => giveUp(timedOut(timeoutMs)), timeoutMs) : undefined;
-    const ends = [signal, membership?.signal].map((one) => onAbortOf(one, () => giveUp(aborted(one?.reason))));
+    const ends = [signal, membership?.tasksSignal].map((one) => onAbortOf(one, () => giveUp(aborted(one?.reason))));
     bonds.stopWatching = () => {
       clearTimeout(timer);
       for (const end of ends) end?.();
     };
     // A getter of an argument can have done it, and then there is no event any more.
-    const done = [signal, membership?.signal].find((one) => one?.aborted === true);
+    const done = [signal, membership?.tasksSignal].find((one) => one?.aborted === true);
     if (done !== undefined) giveUp(aborted(done.reason));
   }
 
@@ -579,7 +579,7 @@ export class Seat {
 /** Why a task is not even begun. */
 function refusalOf({ signal, membership }: SpawnOptions, parent: RunningTask | undefined): RingloomError | undefined {
   if (signal?.aborted === true) return aborted(signal.reason);
-  if (membership?.signal.aborted === true) return aborted(membership.signal.reason);
+  if (membership?.tasksSignal.aborted === true) return aborted(membership.tasksSignal.reason);
   return parent?.isCancelled === true ? abandoned(parent) : undefined;
 }
 

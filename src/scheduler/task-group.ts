@@ -7,7 +7,7 @@
 export interface GroupOptions {
   /** Gives up all that it has. */
   readonly signal?: AbortSignal;
-  /** When all that it has is given up, in milliseconds from now; 0 is never. Default 0. */
+  /** When all that it has is given up, in milliseconds from now; 0 is never. Default 0. A signal that was taken while the group had nothing under way, or before that, is aborted then too. */
   readonly timeoutMs?: number;
   /** Functions and tasks that are under way at once; the others wait in this thread, up to {@link GroupOptions.waitingMax}. Default: all, of tasks as many as the scheduler takes. */
   readonly concurrency?: number;

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { RingloomError } from "../../src/errors.js";
 import { group } from "../../src/scheduler/group.js";
 import { pinned } from "../../src/scheduler/placement.js";
@@ -22,6 +24,52 @@ function hasFailures(...messages: string[]): (error: unknown) => boolean {
     return true;
   };
 }
+
+describe("GroupOptions.timeoutMs", () => {
+  test("keeps no group that has ended until its time is over", async () => {
+    setFlagsFromString("--expose-gc");
+    // The function appears in contexts that are made from now on.
+    const collect = runInNewContext("gc") as () => void;
+    async function useOne(): Promise<WeakRef<TaskGroup>> {
+      const one = group({ timeoutMs: 600_000 });
+      void one.spawn(async () => undefined);
+      assert.deepEqual(await one.join(), [undefined]);
+      return new WeakRef(one);
+    }
+    const ended = await useOne();
+    await until(() => {
+      collect();
+      return ended.deref() === undefined;
+    });
+  });
+
+  test("holds again for what begins later", async () => {
+    const brief = group({ timeoutMs: 50 });
+    await brief.spawn(async () => undefined);
+    let reason: { readonly code?: string } = {};
+    void brief
+      .spawn((signal) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))))
+      .catch((error) => {
+        reason = error;
+      });
+    await until(() => reason.code === "ERR_RINGLOOM_TIMEOUT");
+  });
+
+  test("is over for what begins too late, and for who has the signal", async () => {
+    const late = group({ timeoutMs: 5 });
+    await late.spawn(async () => undefined);
+    const endMs = performance.now() + 6;
+    await until(() => performance.now() > endMs);
+    await assert.rejects(
+      late.spawn(async () => undefined),
+      { code: "ERR_RINGLOOM_ABORTED" },
+    );
+    const kept = group({ timeoutMs: 5 });
+    const { signal } = kept;
+    await kept.spawn(async () => undefined);
+    await until(() => signal.aborted);
+  });
+});
 
 describe("TaskGroup.join()", () => {
   test("resolves with the results in the order of the calls, and begins anew", () =>
