@@ -18,6 +18,7 @@ const LAYERS = [
   ["task", "sync", "time"],
   ["net", "fs", "dns", "signal", "process", "io"],
   ["http", "ws", "node", "db"],
+  ["middleware"],
   ["cluster"],
   ["cli", "testing"],
   ["(entry)"],

@@ -26,6 +26,7 @@ import {
 } from "./exchange.js";
 import type { FetchHandler } from "./fetch-handler.js";
 import { HttpError } from "./http-error.js";
+import { letGo } from "./let-go.js";
 import type { Log } from "./log.js";
 import { METHOD_NAMES } from "./methods.js";
 import { OutgoingBody, type OutgoingOwner } from "./outgoing-body.js";
@@ -168,18 +169,23 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
 
   #settleLater(c: Context, value: unknown): void {
     if ((c.flags & FLAG_HANDED_OVER) !== 0) return;
-    if (c.state !== STATE_OPEN) this.countLate();
+    if (c.state !== STATE_OPEN) this.#dropLate(c);
     else this.#settle(c, isThenable(value) ? undefined : value);
   }
 
   send(exchange: Exchange): void {
     if (exchange.state !== STATE_OPEN) {
-      this.countLate();
+      this.#dropLate(exchange);
       return;
     }
     if (exchange.answerKind === ANSWER_STREAM) this.#sendStream(exchange);
     else if (exchange.answerKind === ANSWER_UPGRADE) this.#sendUpgrade(exchange, exchange.answerBody as Upgrade);
     else this.#sendWhole(exchange);
+  }
+
+  #dropLate(exchange: Exchange): void {
+    this.countLate();
+    if (exchange.answerKind === ANSWER_STREAM) letGo(exchange.answerBody);
   }
 
   #sendWhole(exchange: Exchange): void {
@@ -346,7 +352,9 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
     const hook = this.#app?.errorHandler;
     exchange.answerKind = ANSWER_NONE;
     exchange.answerBody = null;
-    exchange.answerHeaders = undefined;
+    if (exchange.answerKind === ANSWER_STREAM) letGo(exchange.answerBody);
+    const lasting = exchange.extras?.lastingHeaders;
+    exchange.answerHeaders = lasting === undefined ? undefined : [...lasting];
     exchange.answerType = TYPE_NONE;
     exchange.answerStatus = 200;
     const isFirst = (exchange.flags & FLAG_FAILED) === 0;
@@ -380,7 +388,7 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
     exchange.answerType = TYPE_TEXT;
     exchange.answerKind = ANSWER_WHOLE;
     exchange.answerBody = `${isPublic ? error.message : reasonPhrase(status)}\n`;
-    if (status === 503) exchange.answerHeaders = ["retry-after", "1"];
+    if (status === 503) (exchange.answerHeaders ??= []).push("retry-after", "1");
     this.send(exchange);
   }
 
@@ -470,6 +478,10 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
 
   typeIndex(contentType: string): number {
     return this.#encoder.typeIndex(contentType);
+  }
+
+  typeText(index: number): string | undefined {
+    return this.#encoder.typeText(index);
   }
 }
 

@@ -21,6 +21,7 @@ import {
 } from "./exchange.js";
 import { lowerHeaderName } from "./header-name.js";
 import { HttpError } from "./http-error.js";
+import { letGo } from "./let-go.js";
 import { METHOD_HEAD, METHOD_NAMES } from "./methods.js";
 import { queryRecord, queryValue, queryValues } from "./query.js";
 import type { RequestBody } from "./request-body.js";
@@ -250,6 +251,19 @@ export class Context<Params extends string = string> implements Exchange, Answer
     return this.#header(name, String(value), false);
   }
 
+  /**
+   * Adds a line to the answer's header that stays when the handler fails and the failure is answered in its place. For what a client needs of every answer: a request id, CORS. Throws as
+   * {@link Context.setHeader} does.
+   */
+  addLastingHeader(name: string, value: string | number): this {
+    if (OWN_PLACE.has(lowerHeaderName(name)))
+      throw new TypeError(`Cannot keep ${lowerHeaderName(name)} for every answer: it belongs to one`);
+    this.#header(name, String(value), false);
+    const headers = this.answerHeaders ?? [];
+    (this.more().lastingHeaders ??= []).push(headers.at(-2) ?? "", headers.at(-1) ?? "");
+    return this;
+  }
+
   /** Removes a header that was set. Without `content-type`, the answer has none. */
   removeHeader(name: string): this {
     const lowerName = lowerHeaderName(name);
@@ -260,6 +274,25 @@ export class Context<Params extends string = string> implements Exchange, Answer
     if (lowerName === "content-length" && this.extras !== undefined) this.extras.contentLength = -1;
     this.#drop(lowerName);
     return this;
+  }
+
+  /**
+   * A header of the answer as it stands, also the `content-type` that the answering method chose; lines of one name are joined with `, `. Undefined when there is none. For middleware that looks at
+   * the answer after `next()`.
+   */
+  getHeader(name: string): string | undefined {
+    const lowerName = lowerHeaderName(name);
+    if (lowerName === "content-length") {
+      const length = this.extras?.contentLength ?? -1;
+      return length < 0 ? undefined : String(length);
+    }
+    if (lowerName === "content-type" && this.answerType !== TYPE_NONE) return this.owner.typeText(this.answerType);
+    const values: string[] = [];
+    const headers = this.answerHeaders ?? [];
+    for (let index = 0; index < headers.length; index += 2) {
+      if (headers[index] === lowerName) values.push(headers[index + 1] ?? "");
+    }
+    return values.length === 0 ? undefined : values.join(", ");
   }
 
   /** Sets a cookie. Throws TypeError for an invalid name or attribute. */
@@ -364,7 +397,11 @@ export class Context<Params extends string = string> implements Exchange, Answer
   }
 
   #record(kind: number, type: number, body: unknown): Answer {
-    if (this.state !== STATE_OPEN) return this;
+    if (this.state !== STATE_OPEN) {
+      letGo(body);
+      return this;
+    }
+    if (this.answerKind === ANSWER_STREAM && this.answerBody !== body) letGo(this.answerBody);
     this.answerKind = kind;
     if ((this.flags & FLAG_OWN_TYPE) === 0) this.answerType = type;
     this.answerBody = body;
@@ -411,6 +448,8 @@ export class Context<Params extends string = string> implements Exchange, Answer
   }
 }
 
+/** What is not kept among the other fields of an answer. */
+const OWN_PLACE = new Set(["connection", "content-length", "content-type"]);
 /** What frames a message, or is the server's to know. */
 const SERVER_FIELDS = new Set(["date", "keep-alive", "transfer-encoding", "trailer", "upgrade"]);
 

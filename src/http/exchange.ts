@@ -69,6 +69,8 @@ export class ExchangeExtras {
   closeAfter = false;
   /** Target of a request that was handed over: its middleware may fail when the head is gone, and the log should still name it. */
   target: string | undefined = undefined;
+  /** Fields of every answer, that to a failure too: flat, name after value, checked. */
+  lastingHeaders: string[] | undefined = undefined;
   /** Value of Allow for a 405. */
   allow: string | undefined = undefined;
 
@@ -100,6 +102,8 @@ export interface ExchangeOwner {
   /** An answer came after the end. */
   countLate(): void;
   typeIndex(contentType: string): number;
+  /** The content type that has an index. */
+  typeText(index: number): string | undefined;
 }
 
 /**

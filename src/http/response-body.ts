@@ -121,6 +121,26 @@ export function readerOf(source: BodySource): ChunkReader {
   throw new TypeError("Cannot send a body: it is neither a stream nor iterable");
 }
 
+/** Any source as an iterable of its chunks, for whoever transforms them. Throws as {@link readerOf} does. */
+export function iterableOf(source: BodySource): AsyncIterable<unknown> {
+  const reader = readerOf(source);
+  let hasBegun = false;
+  return {
+    [Symbol.asyncIterator]: () => ({
+      async next() {
+        if (!hasBegun) reader.begin?.();
+        hasBegun = true;
+        const value = await reader.read();
+        return value === undefined ? { done: true, value } : { done: false, value };
+      },
+      async return() {
+        reader.cancel(undefined);
+        return { done: true, value: undefined };
+      },
+    }),
+  };
+}
+
 function requestBodyReader(body: RequestBody): ChunkReader {
   return {
     begin: () => body.begin(),

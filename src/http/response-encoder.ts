@@ -97,6 +97,11 @@ export class ResponseEncoder {
     return this.#types.length - 1;
   }
 
+  /** The content type of an index; undefined for none. */
+  typeText(index: number): string | undefined {
+    return index === TYPE_NONE ? undefined : this.#types[index];
+  }
+
   /**
    * Commits a whole answer and returns its size in bytes, or {@link TOO_LARGE} (above one write block: use `head` and send the body in pieces),
    * or {@link NO_ROOM}. `headers` is flat, name after value, checked before. `headOnly` answers HEAD.

@@ -7,6 +7,7 @@ import type { MessagePort } from "node:worker_threads";
 import { type BarrierShape, barrierGathering, barrierLength, buryBarrierThread } from "../shared/barrier-cells.js";
 import { type GatheringShape, joinGathering } from "../shared/gathering.js";
 import { buryPermitsThread, type PermitsShape, permitsGathering, permitsLength } from "../shared/permits.js";
+import { type RateShape, ratesGathering, ratesLength } from "../shared/rate-table.js";
 import { buryRingThread, type RingShape, ringGathering, ringLength } from "../shared/value-ring.js";
 import { SharedWords, type Words } from "../shared/words.js";
 
@@ -17,7 +18,8 @@ export const STRUCTURES_MAX = 1_024;
 export type StructureShape =
   | { readonly kind: "permits"; readonly shape: PermitsShape; readonly extraBytes: number }
   | { readonly kind: "ring"; readonly shape: RingShape; readonly extraBytes: number }
-  | { readonly kind: "barrier"; readonly shape: BarrierShape; readonly extraBytes: number };
+  | { readonly kind: "barrier"; readonly shape: BarrierShape; readonly extraBytes: number }
+  | { readonly kind: "rates"; readonly shape: RateShape; readonly extraBytes: number };
 
 /** What a thread asks for. */
 export interface StructureAsk {
@@ -94,21 +96,49 @@ export class StructureDesk {
 }
 
 /** Bytes of a structure without those behind it: where those begin. */
-export function structureBytes({ kind, shape }: StructureShape): number {
-  const words = kind === "permits" ? permitsLength(shape) : kind === "ring" ? ringLength(shape) : barrierLength(shape);
-  return Math.ceil(words / 16) * 64;
+export function structureBytes(structure: StructureShape): number {
+  return Math.ceil(wordsOf(structure) / 16) * 64;
+}
+
+function wordsOf({ kind, shape }: StructureShape): number {
+  switch (kind) {
+    case "permits":
+      return permitsLength(shape);
+    case "ring":
+      return ringLength(shape);
+    case "barrier":
+      return barrierLength(shape);
+    case "rates":
+      return ratesLength(shape);
+  }
 }
 
 /** Where the threads of a structure meet. */
 export function gatheringOf({ kind, shape }: StructureShape): GatheringShape {
-  if (kind === "permits") return permitsGathering(shape);
-  return kind === "ring" ? ringGathering(shape) : barrierGathering(shape);
+  switch (kind) {
+    case "permits":
+      return permitsGathering(shape);
+    case "ring":
+      return ringGathering(shape);
+    case "barrier":
+      return barrierGathering(shape);
+    case "rates":
+      return ratesGathering(shape);
+  }
 }
 
 function bury(words: Words, { kind, shape }: StructureShape, thread: number): void {
-  if (kind === "permits") buryPermitsThread(words, shape, thread);
-  else if (kind === "ring") buryRingThread(words, shape, thread);
-  else buryBarrierThread(words, shape, thread);
+  switch (kind) {
+    case "permits":
+      return buryPermitsThread(words, shape, thread);
+    case "ring":
+      return buryRingThread(words, shape, thread);
+    case "barrier":
+      return buryBarrierThread(words, shape, thread);
+    case "rates":
+      // A thread takes permits in one step, so a dead one leaves nothing half done.
+      return;
+  }
 }
 
 function isSame(one: StructureShape, other: StructureShape): boolean {

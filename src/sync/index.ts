@@ -33,5 +33,11 @@ export { SharedChannel, type SharedChannelOptions, sharedChannel } from "./share
 export { SharedGuard } from "./shared-guard.js";
 export { SharedMutex, sharedMutex } from "./shared-mutex.js";
 export type { SharedOptions } from "./shared-open.js";
+export {
+  type RateLimiterOptions,
+  type RateLimitVerdict,
+  SharedRateLimiter,
+  sharedRateLimiter,
+} from "./shared-rate-limiter.js";
 export { SharedSemaphore, sharedSemaphore } from "./shared-semaphore.js";
 export { type Watch, type Watcher, watch } from "./watch.js";

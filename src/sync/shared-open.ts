@@ -148,8 +148,16 @@ function refused(
 
 function differs({ operation, name, structure }: SharedRequest, other: StructureShape): RingloomError {
   const describe = ({ kind, shape, extraBytes }: StructureShape): string => {
-    if (kind === "permits") return `${shape.permits} permits`;
-    return kind === "barrier" ? `${shape.parties} parties` : `capacity ${shape.capacity} in ${extraBytes} bytes`;
+    switch (kind) {
+      case "permits":
+        return `${shape.permits} permits`;
+      case "barrier":
+        return `${shape.parties} parties`;
+      case "ring":
+        return `capacity ${shape.capacity} in ${extraBytes} bytes`;
+      case "rates":
+        return `a permit each ${shape.intervalMs} ms, a burst of ${shape.burst} and ${shape.keys} keys`;
+    }
   };
   const [here, there] = [describe(structure), describe(other)];
   const why = here === there ? "it is open here with another waitingMax" : `it exists with ${there}, not ${here}`;
