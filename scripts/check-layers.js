@@ -18,7 +18,7 @@ const LAYERS = [
   ["task", "sync", "time"],
   ["net", "fs", "dns", "signal", "process", "io"],
   ["http", "ws", "node", "db"],
-  ["middleware"],
+  ["middleware", "contract"],
   ["cluster"],
   ["cli", "testing"],
   ["(entry)"],

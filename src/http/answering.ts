@@ -350,9 +350,9 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
     const status = error instanceof HttpError ? error.status : 500;
     if ((exchange.flags & FLAG_FAILED) === 0) this.#countFailure(exchange, error, status);
     const hook = this.#app?.errorHandler;
+    if (exchange.answerKind === ANSWER_STREAM) letGo(exchange.answerBody);
     exchange.answerKind = ANSWER_NONE;
     exchange.answerBody = null;
-    if (exchange.answerKind === ANSWER_STREAM) letGo(exchange.answerBody);
     const lasting = exchange.extras?.lastingHeaders;
     exchange.answerHeaders = lasting === undefined ? undefined : [...lasting];
     exchange.answerType = TYPE_NONE;

@@ -1,7 +1,7 @@
 /** The router's user side: routes, middleware, groups, and what happens when nothing matches or something fails. */
 import type { Answer, Context, HandlerResult } from "./context.js";
 import { HttpError } from "./http-error.js";
-import { METHOD_GET, METHOD_OPTIONS, methodNumber } from "./methods.js";
+import { METHOD_GET, METHOD_NAMES, METHOD_OPTIONS, methodNumber } from "./methods.js";
 import { joinPaths, type PathParams, type PatternPart, parsePattern } from "./route-pattern.js";
 import { normalisePath, Router } from "./router.js";
 import { reasonPhrase } from "./status.js";
@@ -56,6 +56,19 @@ interface Registration {
   readonly path: string;
   readonly stack: readonly ScopedMiddleware[];
   readonly handler: RawHandler;
+}
+
+/**
+ * A route as {@link App.routes} tells it.
+ * @experimental
+ */
+export interface RouteInfo {
+  /** In upper case; `*` for every method. */
+  readonly method: string;
+  /** The whole pattern, with the prefixes of its groups. */
+  readonly path: string;
+  /** The function that was added, without its middleware. */
+  readonly handler: Handler;
 }
 
 /** Where a group's routes go. */
@@ -318,6 +331,15 @@ export class App extends RouteGroup {
   override use(first: string | Middleware, ...rest: readonly Middleware[]): this {
     this.#missing = undefined;
     return typeof first === "string" ? super.use(first, ...rest) : super.use(first, ...rest);
+  }
+
+  /** The routes that were added so far, in their order: for documents, and for tests that look over all of them. */
+  routes(): RouteInfo[] {
+    return registrationsOf(this).map(({ method, path, handler }) => ({
+      method: method === ANY_METHOD ? "*" : METHOD_NAMES[method]!,
+      path,
+      handler: handler as Handler,
+    }));
   }
 
   /** The hook for failures. @internal */

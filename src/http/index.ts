@@ -29,6 +29,7 @@ export {
   type Next,
   RouteGroup,
   type RouteHandlers,
+  type RouteInfo,
 } from "./app.js";
 export { type Answer, Context, type HandlerResult, type StreamOptions } from "./context.js";
 export type { CookieOptions } from "./cookies.js";

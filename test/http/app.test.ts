@@ -521,6 +521,66 @@ describe("the answer", () => {
   });
 });
 
+describe("the source of an answer that is not sent", () => {
+  /** A source that notes its end. */
+  function source(ended: string[], name: string): AsyncIterable<string> {
+    return {
+      [Symbol.asyncIterator]: () => ({
+        next: () => Promise.resolve({ done: false, value: "a" }),
+        return() {
+          ended.push(name);
+          return Promise.resolve({ done: true, value: undefined });
+        },
+      }),
+    };
+  }
+
+  test("is ended when another answer or a failure replaces it", async () => {
+    const ended: string[] = [];
+    const app = new App();
+    app.get("/replaced", (c) => {
+      c.stream(source(ended, "replaced"));
+      return c.text("short");
+    });
+    app.get("/failed", (c) => {
+      c.stream(source(ended, "failed"));
+      throw new HttpError("ERR_TEST", 409, "no");
+    });
+    assert.equal(textOf(await get(app, "/replaced")), "short");
+    await server?.close();
+    assert.equal((await get(app, "/failed")).status, 409);
+    assert.deepEqual(ended, ["replaced", "failed"]);
+  });
+
+  test("is ended when the client has gone before the handler answers, or before it is sent", async () => {
+    const ended: string[] = [];
+    const app = new App();
+    let go = (): void => {};
+    const gone = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    app.get("/late", async (c) => {
+      await gone;
+      return c.stream(source(ended, "late"));
+    });
+    app.get("/unsent", async (c) => {
+      c.stream(source(ended, "unsent"));
+      await gone;
+    });
+    server = await MemoryServer.start(app, { inSlab: true });
+    for (const path of ["/late", "/unsent"]) {
+      const peer = server.open();
+      peer.send(Buffer.from(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`));
+      await server.settle();
+      peer.reset();
+    }
+    await server.settle();
+    go();
+    await server.settle();
+    assert.deepEqual(ended.sort(), ["late", "unsent"]);
+  });
+});
+
 describe("failures", () => {
   test("an HttpError answers with its status and, below 500, its message", async () => {
     const app = new App();
