@@ -72,6 +72,9 @@ class NullDriver implements Driver, OutboxOwner {
     return -1;
   }
   localAddress(): undefined {}
+  release(): boolean {
+    return false;
+  }
   setNoDelay(): void {}
   setKeepAlive(): void {}
   connect(): number {

@@ -28,5 +28,7 @@ export const HOLDING = 1 << 11;
 export const RESUMING = 1 << 12;
 /** `reserve` gives room: connected, and no kind of end was asked for. */
 export const SENDABLE = 1 << 13;
+/** `release` was called: what arrives is held for whoever gets the descriptor. */
+export const RELEASING = 1 << 15;
 /** `adopt` gave the descriptor: others may have copies of it (`epoll` only). */
 export const ADOPTED = 1 << 14;

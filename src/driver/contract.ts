@@ -282,6 +282,12 @@ export interface Driver {
   connectPath(path: string): number;
   /** Makes a connection of a connected stream socket, and owns its descriptor from then on. Returns the slot, or -1. */
   adopt(descriptor: number): number;
+  /**
+   * Ends a connection without closing its socket. When what is queued has left, `done` gets the descriptor, which is the caller's from then on, and what had arrived and was never delivered; `closed` follows, with errno 0.
+   * No other event comes meanwhile. If the connection breaks or is closed before, `done` gets a negative error number instead (-ECANCELED after `close`). Returns false, and does nothing, for a connection that cannot send: one that is
+   * connecting, ending or gone. Throws `ERR_RINGLOOM_UNSUPPORTED` on `portable` without the addon.
+   */
+  release(slot: number, done: ReleaseDone): boolean;
 
   reserve(slot: number, size: number): number;
   commit(slot: number, length: number): void;
@@ -342,6 +348,12 @@ export interface Driver {
    */
   shutdown(): Promise<void>;
 }
+
+/**
+ * What becomes of {@link Driver.release}: a descriptor or a negative error number, and bytes that go with the former.
+ * @experimental
+ */
+export type ReleaseDone = (descriptor: number, unread: Uint8Array) => void;
 
 /**
  * A completion callback. `result` is what the system call returns: a count or 0, or a negative error number.

@@ -16,7 +16,7 @@ import { mayInvert } from "../ring/loop.js";
 import { KIND_ACCEPT, KIND_CONNECT, KIND_RECV, KIND_SEND, userDataKind, userDataSlot } from "../ring/user-data.js";
 import { EAGAIN, EINVAL } from "../uapi.js";
 import { checkConnectTarget, checkSocketPath } from "./arguments.js";
-import { ADOPTED, CLOSING, CONNECTING, PAUSED, PEER_ENDED } from "./connection-flags.js";
+import { ADOPTED, CLOSING, CONNECTING, PAUSED, PEER_ENDED, RELEASING } from "./connection-flags.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats } from "./contract.js";
 import { checkDoorbell } from "./doorbell.js";
 import { EpollSet } from "./epoll-set.js";
@@ -157,8 +157,10 @@ class EpollDriver extends SocketDriver implements OperationsOwner {
   }
 
   #receiveEnded(slot: number, result: number, offset: number): void {
-    if ((this.flags[slot]! & CLOSING) !== 0) return;
+    const flags = this.flags[slot]! & (CLOSING | RELEASING);
+    if (flags === CLOSING) return;
     if (result > 0) this.received(slot, this.#slabOffset + offset, result);
+    else if (flags !== 0 && result < 0) this.releaseFailed(slot, -result);
     else if (result === 0) this.peerEnded(slot);
     else this.closeWith(slot, -result);
   }
@@ -201,6 +203,11 @@ class EpollDriver extends SocketDriver implements OperationsOwner {
     this.outbox.drop(slot);
     this.#set.forget(slot);
     this.finish(slot);
+  }
+
+  protected forgetSocket(slot: number, fd: number): void {
+    this.#set.remove(fd);
+    this.fd[slot] = -1;
   }
 
   protected closeSocket(slot: number, fd: number): void {

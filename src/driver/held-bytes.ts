@@ -24,6 +24,13 @@ export class HeldBytes {
     return bytes;
   }
 
+  /** All bytes of `slot` in one piece. */
+  takeAll(slot: number): Uint8Array {
+    const all = Buffer.concat(this.#queues.get(slot) ?? []);
+    this.drop(slot);
+    return all;
+  }
+
   drop(slot: number): void {
     const queue = this.#queues.get(slot);
     if (queue === undefined) return;

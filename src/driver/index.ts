@@ -29,6 +29,7 @@ export type {
   Operations,
   PathRequest,
   ReceiveSlab,
+  ReleaseDone,
   SpinPolicy,
   StatDone,
   UnsafeDone,

@@ -275,6 +275,11 @@ export class MemoryDriver implements Driver, OutboxOwner {
 
   localAddress(): undefined {}
 
+  /** There are no sockets here. */
+  release(): boolean {
+    return false;
+  }
+
   setNoDelay(): void {}
 
   setKeepAlive(): void {}

@@ -10,6 +10,7 @@ import { connect, type NetConnectOpts, Socket } from "node:net";
 import { constants } from "node:os";
 import { assert } from "../assert.js";
 import { errnoError, RingloomError } from "../errors.js";
+import { loadNative, type NativeAddon, nativeProblem } from "../native.js";
 import { checkConnectTarget, checkDescriptor, checkSocketPath, closedError } from "./arguments.js";
 import { AtomicsDoorbell } from "./atomics-doorbell.js";
 import { ContainedEvents } from "./contained-events.js";
@@ -21,6 +22,7 @@ import type {
   ListenAddress,
   Listening,
   ListenPath,
+  ReleaseDone,
 } from "./contract.js";
 import { checkDoorbell } from "./doorbell.js";
 import { newDriverStats } from "./driver-stats.js";
@@ -46,10 +48,29 @@ const END_HELD = 64;
 /** The socket is gone, but `closed` waits behind the end that is held. */
 const CLOSE_HELD = 128;
 
+/** `release` was called: the descriptor is taken when everything is sent. */
+const RELEASING = 256;
+
 /** An empty write: nothing reaches the kernel, but its callback runs in order. */
 const NOTHING = Buffer.alloc(0);
 
 const EIO = constants.errno.EIO ?? 5;
+const ECANCELED = constants.errno.ECANCELED ?? 125;
+
+/** A connection whose descriptor somebody wants. */
+interface Release {
+  readonly native: NativeAddon;
+  readonly done: ReleaseDone;
+  /** A number of our own for the socket, once everything is sent; or a negative error number. */
+  descriptor?: number;
+  unread?: Buffer;
+}
+
+/** What node:net has under a socket. */
+interface NodeHandle {
+  readonly fd: number;
+  readStop(): number;
+}
 
 /** A socket that knows its driver and slot, so that all sockets share their listener functions. */
 interface SlotSocket extends Socket {
@@ -81,13 +102,14 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   readonly #poolBuffer: Buffer;
   readonly #outbox: Outbox;
   readonly #listeners: PortableListeners;
-  readonly #flags: Uint8Array;
+  readonly #flags: Uint16Array;
   /** By slot: why the connection broke, 0 while it has not. */
   readonly #errnos: Int32Array;
   /** By slot: bytes of the write that node:net has not finished. */
   readonly #writing: Int32Array;
   readonly #sockets: (SlotSocket | undefined)[] = [];
   readonly #lingering: LingerQueue;
+  readonly #releases = new Map<number, Release>();
   /** Pairs of a slot and its generation for which `drained`, or a held `ended` and `closed`, is due in the next turn. */
   #drained: number[] = [];
   #held: number[] = [];
@@ -105,7 +127,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#poolBuffer = Buffer.from(this.#pool.bytes.buffer);
     this.#outbox = new Outbox(this.#pool, options.connectionsMax, this);
     this.#listeners = new PortableListeners(this);
-    this.#flags = new Uint8Array(options.connectionsMax);
+    this.#flags = new Uint16Array(options.connectionsMax);
     this.#errnos = new Int32Array(options.connectionsMax);
     this.#writing = new Int32Array(options.connectionsMax);
     this.generations = this.#slots.generations;
@@ -164,6 +186,21 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     socket.setNoDelay(true);
     this.#take(slot, socket, AUDIBLE | SENDABLE);
     return slot;
+  }
+
+  release(slot: number, done: ReleaseDone): boolean {
+    const native = loadNative();
+    if (native === undefined)
+      throw new RingloomError("ERR_RINGLOOM_UNSUPPORTED", `Cannot release a descriptor: ${nativeProblem()}`, {
+        operation: "release",
+      });
+    const flags = this.#flags[slot]!;
+    if ((flags & (AUDIBLE | SENDABLE)) !== (AUDIBLE | SENDABLE)) return false;
+    this.#flags[slot] = (this.#stopSending(slot) & ~AUDIBLE) | RELEASING;
+    this.#socketOf(slot).pause();
+    this.#releases.set(slot, { native, done });
+    if (this.#outbox.queuedBytes(slot) === 0) this.#takeDescriptor(slot);
+    return true;
   }
 
   reserve(slot: number, size: number): number {
@@ -319,7 +356,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   socketFailed(slot: number, error: NodeJS.ErrnoException): void {
     const flags = this.#flags[slot]!;
     // After `close` and `closeAfterFlush` a reset is one more way for the peer to be gone.
-    if ((flags & AUDIBLE) === 0) return;
+    if ((flags & (AUDIBLE | RELEASING)) === 0) return;
     const errno = error.errno === undefined ? EIO : Math.abs(error.errno);
     this.#errnos[slot] = errno;
     this.#flags[slot] = this.#stopSending(slot);
@@ -335,6 +372,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
       return;
     }
     this.#outbox.drop(slot);
+    if (this.#releases.size > 0) this.#endRelease(slot, errno);
     this.#flags[slot] = 0;
     this.#errnos[slot] = 0;
     this.#writing[slot] = 0;
@@ -369,7 +407,9 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   }
 
   outboxEmptied(slot: number): void {
-    if ((this.#flags[slot]! & (ENDING | FIN_SENT)) === ENDING) this.#sendFin(slot);
+    const flags = this.#flags[slot]!;
+    if ((flags & (ENDING | FIN_SENT)) === ENDING) this.#sendFin(slot);
+    else if ((flags & RELEASING) !== 0) this.#takeDescriptor(slot);
   }
 
   outboxDrained(slot: number): void {
@@ -435,6 +475,34 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   #stopSending(slot: number): number {
     if (this.#outbox.reservedSlot === slot) this.#outbox.abort(slot);
     return this.#flags[slot]! & ~SENDABLE;
+  }
+
+  /** node:net closes what it has, so the socket goes on under another number. */
+  #takeDescriptor(slot: number): void {
+    const release = this.#releases.get(slot)!;
+    const socket = this.#socketOf(slot);
+    const { _handle: handle } = socket as unknown as { readonly _handle: NodeHandle | null };
+    const isThere = handle !== null && handle.fd >= 0 && !socket.destroyed && socket.errored === null;
+    if (isThere) {
+      handle.readStop();
+      release.descriptor = release.native.duplicate(handle.fd);
+      // What node:net has read ahead of the pause.
+      release.unread = (socket.read() as Buffer | null) ?? NOTHING;
+    }
+    socket.destroy();
+  }
+
+  /** The socket that was to be released is closed: its duplicate lives on, if there is one. */
+  #endRelease(slot: number, errno: number): void {
+    const release = this.#releases.get(slot);
+    if (release === undefined) return;
+    this.#releases.delete(slot);
+    const { descriptor = -(errno || ECANCELED), unread = NOTHING, done } = release;
+    try {
+      done(descriptor, unread);
+    } catch (error) {
+      this.handlerThrew(error);
+    }
   }
 
   #sendFin(slot: number): void {

@@ -22,6 +22,7 @@ import {
   LINGERING,
   PAUSED,
   PEER_ENDED,
+  RELEASING,
   RESUMING,
   SENDABLE,
 } from "./connection-flags.js";
@@ -37,6 +38,7 @@ import type {
   Listening,
   ListenPath,
   Operations,
+  ReleaseDone,
 } from "./contract.js";
 import { type DeferredOwner, DeferredWork } from "./deferred-work.js";
 import { bellWords } from "./doorbell.js";
@@ -49,6 +51,11 @@ import { reportError } from "./report-error.js";
 import type { SlotTable } from "./slots.js";
 import { WakeWatch } from "./wake-watch.js";
 import type { WritePool } from "./write-pool.js";
+
+/** No event but `closed` is delivered for a connection of this kind. */
+const MUTE = CLOSING | CLOSE_AFTER_FLUSH | RELEASING;
+
+const NO_BYTES = new Uint8Array(0);
 
 /** What a driver is built on. */
 export interface SocketDriverParts {
@@ -102,6 +109,8 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   #watch: WakeWatch | undefined;
   readonly #held = new HeldBytes();
   readonly #errno: Int32Array;
+  /** By slot: who gets the descriptor. */
+  readonly #releases = new Map<number, ReleaseDone>();
   readonly #deferred = new DeferredWork(this);
   readonly #lingering: LingerQueue;
   /** Where the record lies whose socket is being accepted; -1 for none. */
@@ -153,6 +162,8 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   protected abstract letGo(slot: number): void;
   /** Closes the descriptor, if there is one, and takes it out of the table. */
   protected abstract closeSocket(slot: number, fd: number): void;
+  /** Forgets the socket, which is somebody else's from now on. Nothing names it any more. */
+  protected abstract forgetSocket(slot: number, fd: number): void;
   /** Runs the events of what the kernel has brought. */
   protected abstract runCompletions(): void;
   /** Passes on what this turn has committed. */
@@ -199,6 +210,16 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     this.startReceiving(slot);
     this.updateKeepAlive();
     return slot;
+  }
+
+  release(slot: number, done: ReleaseDone): boolean {
+    const flags = this.flags[slot]!;
+    if (!this.isAudible(slot) || (flags & SENDABLE) === 0) return false;
+    this.outbox.abandon(slot);
+    this.flags[slot] = (flags & ~SENDABLE) | RELEASING;
+    this.#releases.set(slot, done);
+    if (this.outbox.queuedBytes(slot) === 0) this.#beginRelease(slot);
+    return true;
   }
 
   reserve(slot: number, size: number): number {
@@ -318,8 +339,9 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
 
   outboxEmptied(slot: number): void {
     const flags = this.flags[slot]!;
-    if ((flags & (CLOSE_AFTER_FLUSH | END_WANTED)) === 0) return;
-    if ((flags & CLOSE_AFTER_FLUSH) !== 0) this.#linger(slot);
+    if ((flags & (CLOSE_AFTER_FLUSH | END_WANTED | RELEASING)) === 0) return;
+    if ((flags & RELEASING) !== 0) this.#beginRelease(slot);
+    else if ((flags & CLOSE_AFTER_FLUSH) !== 0) this.#linger(slot);
     else this.#sendEnd(slot);
   }
 
@@ -356,9 +378,10 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     this.counters.accepted += 1;
     this.open(slot, fd, SENDABLE);
     this.#claimAccepted();
-    this.startReceiving(slot);
     this.updateKeepAlive();
     this.events.accepted(slot, listener);
+    // A connection that its owner pauses or passes on at once is never received from.
+    this.startReceiving(slot);
   }
 
   acceptStarved(): void {
@@ -383,7 +406,7 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     const generation = this.generations[slot];
     for (;;) {
       const flags = this.flags[slot]!;
-      if (this.generations[slot] !== generation || (flags & (PAUSED | CLOSING | CLOSE_AFTER_FLUSH)) !== 0) return;
+      if (this.generations[slot] !== generation || (flags & (PAUSED | MUTE)) !== 0) return;
       const bytes = this.#held.take(slot);
       if (bytes === undefined) break;
       this.events.received(slot, bytes, 0, bytes.length);
@@ -395,7 +418,8 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   }
 
   finishSlot(slot: number): void {
-    this.closeSocket(slot, this.fd[slot]!);
+    if ((this.flags[slot]! & RELEASING) === 0) this.closeSocket(slot, this.fd[slot]!);
+    if (this.#releases.size > 0) this.#endRelease(slot);
     this.outbox.drop(slot);
     this.events.closed(slot, this.#errno[slot]!);
     this.flags[slot] = 0;
@@ -468,23 +492,22 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   protected received(slot: number, offset: number, length: number): void {
     const flags = this.flags[slot]!;
     this.counters.receivedBytes += length;
-    if ((flags & (PAUSED | HOLDING | CLOSING | CLOSE_AFTER_FLUSH)) === 0)
-      this.events.received(slot, this.#slab, offset, length);
-    else if ((flags & (CLOSING | CLOSE_AFTER_FLUSH)) === 0) this.#hold(slot, offset, length);
+    if ((flags & (PAUSED | HOLDING | MUTE)) === 0) this.events.received(slot, this.#slab, offset, length);
+    else if ((flags & MUTE) === 0 || (flags & RELEASING) !== 0) this.#hold(slot, offset, length);
   }
 
   protected peerEnded(slot: number): void {
     const flags = this.flags[slot]! | PEER_ENDED;
     this.flags[slot] = flags;
     if ((flags & LINGERING) !== 0) this.closeWith(slot, 0);
-    else if ((flags & CLOSE_AFTER_FLUSH) !== 0) return;
+    else if ((flags & (CLOSE_AFTER_FLUSH | RELEASING)) !== 0) return;
     else if ((flags & (PAUSED | HOLDING)) !== 0) this.flags[slot] = flags | HOLDING;
     else this.#deliverEnd(slot);
   }
 
   /** Events other than `closed` are still to be delivered. */
   protected isAudible(slot: number): boolean {
-    return this.#slots.isLive(slot) && (this.flags[slot]! & (CLOSING | CLOSE_AFTER_FLUSH)) === 0;
+    return this.#slots.isLive(slot) && (this.flags[slot]! & MUTE) === 0;
   }
 
   // --- for the drivers: closing
@@ -493,10 +516,16 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     const flags = this.flags[slot]!;
     if (!this.#slots.isLive(slot) || (flags & CLOSING) !== 0) return;
     this.outbox.abandon(slot);
-    this.flags[slot] = (flags & ~SENDABLE) | CLOSING;
+    this.flags[slot] = (flags & ~(SENDABLE | RELEASING)) | CLOSING;
     this.#errno[slot] = errno;
     this.#held.drop(slot);
     this.letGo(slot);
+  }
+
+  /** What a connection that is being released hears last: an error goes to whoever wanted it. */
+  protected releaseFailed(slot: number, errno: number): void {
+    this.flags[slot] = this.flags[slot]! & ~RELEASING;
+    this.#errno[slot] = errno;
   }
 
   /** Nothing names the slot any more: puts its end in line. */
@@ -580,6 +609,27 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   #hold(slot: number, offset: number, length: number): void {
     this.flags[slot] = this.flags[slot]! | HOLDING;
     this.#held.add(slot, this.#slab.slice(offset, offset + length));
+  }
+
+  #beginRelease(slot: number): void {
+    this.flags[slot] = this.flags[slot]! | CLOSING;
+    this.letGo(slot);
+  }
+
+  /** A connection that was to be released has ended, with its socket or without. */
+  #endRelease(slot: number): void {
+    const done = this.#releases.get(slot);
+    if (done === undefined) return;
+    this.#releases.delete(slot);
+    const fd = this.fd[slot]!;
+    const isReleased = (this.flags[slot]! & RELEASING) !== 0;
+    if (isReleased) this.forgetSocket(slot, fd);
+    try {
+      if (isReleased) done(fd, this.#held.takeAll(slot));
+      else done(-(this.#errno[slot] || ECANCELED), NO_BYTES);
+    } catch (error) {
+      this.handlerThrew(error);
+    }
   }
 
   #deliverEnd(slot: number): void {

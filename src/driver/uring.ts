@@ -63,6 +63,7 @@ import {
   PAUSED,
   PEER_ENDED,
   RECEIVING,
+  RELEASING,
 } from "./connection-flags.js";
 import type { Driver, DriverEvents, DriverOptions, DriverStats, DriverWake } from "./contract.js";
 import { bellOf, checkDoorbell } from "./doorbell.js";
@@ -215,7 +216,11 @@ class UringDriver extends SocketDriver {
 
   #receiveStopped(slot: number, result: number): void {
     const flags = this.flags[slot]!;
-    if ((flags & CLOSING) !== 0) return this.#release(slot);
+    if ((flags & CLOSING) !== 0) {
+      const isBroken = result < 0 && result !== -ECANCELED && result !== -ENOBUFS;
+      if (isBroken && (flags & RELEASING) !== 0) this.releaseFailed(slot, -result);
+      return this.#release(slot);
+    }
     if (result > 0 || result === -ECANCELED || result === -EAGAIN) {
       this.startReceiving(slot);
     } else if (result === 0) {
@@ -267,6 +272,11 @@ class UringDriver extends SocketDriver {
     if (this.#pending[slot]! > 0 || (flags & FINISHING) !== 0) return;
     this.flags[slot] = flags | FINISHING;
     this.finish(slot);
+  }
+
+  protected forgetSocket(slot: number): void {
+    assert(this.#pending[slot] === 0, "a socket that is given away has nothing in flight");
+    this.fd[slot] = -1;
   }
 
   protected closeSocket(slot: number, fd: number): void {

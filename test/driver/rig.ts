@@ -4,7 +4,14 @@
  */
 import assert from "node:assert/strict";
 import { CONNECTIONS_MAX } from "../../src/constants.js";
-import type { Driver, DriverEvents, DriverOptions, DriverWake, Operations } from "../../src/driver/contract.js";
+import type {
+  Driver,
+  DriverEvents,
+  DriverOptions,
+  DriverWake,
+  Operations,
+  ReleaseDone,
+} from "../../src/driver/contract.js";
 import type { DriverUnderTest } from "../support/drivers.js";
 import { Peer } from "../support/peer.js";
 import { Signal, within } from "../support/signal.js";
@@ -302,6 +309,11 @@ export class Rig {
   #guard(driver: Driver): Driver {
     return this.#wrap(driver, {
       operations: this.#wrap<Operations>(driver.operations, {}),
+      release: (slot: number, done: ReleaseDone) => {
+        const isBegun = driver.release(slot, done);
+        if (isBegun) this.#silenced.add(slot);
+        return isBegun;
+      },
       pause: (slot: number) => {
         const life = this.#current.get(slot);
         if (life !== undefined) life.wasPaused = true;
