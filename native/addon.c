@@ -46,6 +46,7 @@ NAPI_MODULE_INIT() {
   rl_ring_exports(env, exports);
   rl_epoll_exports(env, exports);
   rl_loop_exports(env, exports);
+  rl_watch_exports(env, exports);
   rl_system_exports(env, exports);
   return exports;
 }

@@ -88,10 +88,11 @@ void rl_batch_free(struct rl_batch *batch);
 bool rl_batch_add(struct rl_batch *batch, int fd, bool is_send, const void *data, size_t size);
 const int32_t *rl_batch_run(struct rl_batch *batch);
 
-/* ring.c, epoll.c, loop.c, system.c */
+/* ring.c, epoll.c, loop.c, watch.c, system.c */
 void rl_ring_exports(napi_env env, napi_value exports);
 void rl_epoll_exports(napi_env env, napi_value exports);
 void rl_loop_exports(napi_env env, napi_value exports);
+void rl_watch_exports(napi_env env, napi_value exports);
 void rl_system_exports(napi_env env, napi_value exports);
 
 /* arguments and results, in addon.c */

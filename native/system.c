@@ -17,7 +17,6 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -192,15 +191,42 @@ static napi_value socket_address(napi_env env, napi_callback_info info) {
   return buffer;
 }
 
-/* streamSocket(family): a stream socket of AF_UNIX (1), AF_INET (2) or AF_INET6 (10), close-on-exec, without delay; or a negative error number. */
-static napi_value stream_socket(napi_env env, napi_callback_info info) {
-  napi_value args[1];
-  if (!rl_args(env, info, 1, args)) return NULL;
+/* openSocket(family, type): a socket of AF_UNIX (1), AF_INET (2) or AF_INET6 (10), close-on-exec; a stream's is without delay. Or a negative error number. */
+static napi_value open_socket(napi_env env, napi_callback_info info) {
+  napi_value args[2];
+  if (!rl_args(env, info, 2, args)) return NULL;
   int one = 1;
-  int fd = socket(rl_int(env, args[0]), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int fd = socket(rl_int(env, args[0]), rl_int(env, args[1]) | SOCK_CLOEXEC, 0);
   if (fd < 0) return rl_number(env, -errno);
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   return rl_number(env, fd);
+}
+
+/* nameSocket(fd, address, connects): bind(2) or connect(2), with the bytes of a sockaddr. 0, or a negative error number. */
+static napi_value name_socket(napi_env env, napi_callback_info info) {
+  napi_value args[3];
+  void *address = NULL;
+  size_t length = 0;
+  if (!rl_args(env, info, 3, args)) return NULL;
+  if (napi_get_arraybuffer_info(env, args[1], &address, &length) != napi_ok) return rl_number(env, -EINVAL);
+  int fd = rl_int(env, args[0]);
+  int failed = rl_int(env, args[2]) ? connect(fd, address, (socklen_t)length) : bind(fd, address, (socklen_t)length);
+  return rl_number(env, failed < 0 ? -errno : 0);
+}
+
+/* socketMessage(fd, header, sends): sendmsg(2) or recvmsg(2), at once, with the struct msghdr that the typed array holds. A count, or a negative error number. */
+static napi_value socket_message(napi_env env, napi_callback_info info) {
+  napi_value args[3];
+  void *header = NULL;
+  size_t length = 0;
+  ssize_t count;
+  if (!rl_args(env, info, 3, args)) return NULL;
+  bool is_header = napi_get_typedarray_info(env, args[1], NULL, &length, &header, NULL, NULL) == napi_ok && length >= sizeof(struct msghdr);
+  if (!is_header) return rl_number(env, -EINVAL);
+  int fd = rl_int(env, args[0]), sends = rl_int(env, args[2]);
+  do count = sends ? sendmsg(fd, header, MSG_DONTWAIT | MSG_NOSIGNAL) : recvmsg(fd, header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  while (count < 0 && errno == EINTR);
+  return rl_number(env, count < 0 ? -errno : (double)count);
 }
 
 /* connectSocket(host, port): a socket whose connecting has begun (the path of a Unix socket goes with port -1), close-on-exec, non-blocking, without delay; or a negative error number. */
@@ -359,32 +385,15 @@ static napi_value set_affinity(napi_env env, napi_callback_info info) {
   return rl_number(env, sched_setaffinity(0, sizeof set, &set) < 0 ? -errno : 0);
 }
 
-/* getAffinity(): the processors on which the calling thread may run. */
-static napi_value get_affinity(napi_env env, napi_callback_info info) {
-  (void)info;
-  napi_value result;
-  cpu_set_t set;
-  uint32_t count = 0;
-  napi_create_array(env, &result);
-  if (sched_getaffinity(0, sizeof set, &set) < 0) return rl_number(env, -errno);
-  for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
-    if (CPU_ISSET(cpu, &set)) napi_set_element(env, result, count++, rl_number(env, cpu));
-  return result;
-}
-
-/* threadId(): the kernel's number of the calling thread. */
-static napi_value thread_id(napi_env env, napi_callback_info info) {
-  (void)info;
-  return rl_number(env, (double)syscall(SYS_gettid));
-}
-
 void rl_system_exports(napi_env env, napi_value exports) {
   rl_export(env, exports, "listenSocket", listen_socket);
   rl_export(env, exports, "isListening", is_listening);
   rl_export(env, exports, "acceptWaiting", accept_waiting);
   rl_export(env, exports, "setSocketFilter", set_socket_filter);
   rl_export(env, exports, "socketAddress", socket_address);
-  rl_export(env, exports, "streamSocket", stream_socket);
+  rl_export(env, exports, "openSocket", open_socket);
+  rl_export(env, exports, "nameSocket", name_socket);
+  rl_export(env, exports, "socketMessage", socket_message);
   rl_export(env, exports, "connectSocket", connect_socket);
   rl_export(env, exports, "setBlocking", set_blocking);
   rl_export(env, exports, "shutdownSocket", shutdown_socket);
@@ -400,6 +409,4 @@ void rl_system_exports(napi_env env, napi_value exports) {
   rl_export(env, exports, "readNow", read_now);
   rl_export(env, exports, "lockFile", lock_file);
   rl_export(env, exports, "setAffinity", set_affinity);
-  rl_export(env, exports, "getAffinity", get_affinity);
-  rl_export(env, exports, "threadId", thread_id);
 }

@@ -100,7 +100,15 @@ export interface NativeAddon {
   /** `program` is the bytes of classic BPF instructions; empty where `option` detaches. */
   setSocketFilter(fd: number, option: number, program: Uint8Array): number;
   socketAddress(host: string, port: number): ArrayBuffer | number;
-  streamSocket(family: number): number;
+  openSocket(family: number, type: number): number;
+  /** bind(2), or connect(2) where `connects` is 1. */
+  nameSocket(fd: number, address: ArrayBuffer, connects: number): number;
+  /** `header` holds a struct msghdr; sendmsg(2) where `sends` is 1, else recvmsg(2). Neither waits. */
+  socketMessage(fd: number, header: Uint8Array, sends: number): number;
+  /** An opaque handle for the two calls below. */
+  watchDescriptor(fd: number, readable: () => void): object | number;
+  armWatch(handle: object, on: number): number;
+  endWatch(handle: object): void;
   connectSocket(host: string, port: number): number;
   setBlocking(fd: number, on: number): number;
   shutdownSocket(fd: number, how: number): number;
@@ -118,8 +126,6 @@ export interface NativeAddon {
   /** flock(2), which waits only without LOCK_NB. */
   lockFile(fd: number, operation: number): number;
   setAffinity(cpus: readonly number[]): number;
-  getAffinity(): number[] | number;
-  threadId(): number;
 }
 
 let addon: NativeAddon | undefined;

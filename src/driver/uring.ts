@@ -53,6 +53,7 @@ import {
   IORING_CQE_BUFFER_SHIFT,
   IORING_CQE_F_BUFFER,
   IORING_CQE_F_MORE,
+  SOCK_STREAM,
 } from "../uapi.js";
 import { checkConnectTarget, checkSocketPath } from "./arguments.js";
 import {
@@ -155,7 +156,7 @@ class UringDriver extends SocketDriver {
     const slot = this.takeSlot();
     if (slot < 0) return -1;
     // Straight into the table: a thread can be killed at any call, and the addon closes only what it finds there.
-    const fd = (this.fd[slot] = this.native.streamSocket(family));
+    const fd = (this.fd[slot] = this.native.openSocket(family, SOCK_STREAM));
     this.open(slot, fd, CONNECTING);
     this.updateKeepAlive();
     if (fd < 0) {

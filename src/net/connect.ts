@@ -5,6 +5,7 @@ import type { WaitOptions } from "../task/wait-errors.js";
 import { armWait, checkWait } from "../task/wait-limits.js";
 import { Connection, type Endpoint } from "./connection.js";
 import { netHost } from "./net-host.js";
+import type { OwnedDescriptor } from "./owned-descriptor.js";
 import { type Attempt, race } from "./race.js";
 import { interleaveFamilies, type Resolver, systemResolver } from "./resolver.js";
 import { NetStream } from "./stream.js";
@@ -97,7 +98,7 @@ export async function connectMany(
 }
 
 /**
- * Makes a stream of a connected stream socket's descriptor (TCP or Unix), which is the stream's from then on.
+ * Makes a stream of a connected stream socket's descriptor (TCP or Unix), which is the stream's from then on. What a released stream had not read is read first.
  *
  * @throws RingloomError the kernel's code for a descriptor that is none, `ERR_RINGLOOM_OVERLOADED`.
  *
@@ -110,10 +111,15 @@ export async function connectMany(
  * ```
  * @experimental
  */
-export function adoptStream(descriptor: number, options: StreamOptions = {}): NetStream {
+export function adoptStream(descriptor: number | OwnedDescriptor, options: StreamOptions = {}): NetStream {
   const host = netHost();
   const connection = new Connection(host, connectionOptions("adopt", options, undefined));
-  connection.open(host.thread.adopt(descriptor, connection));
+  const isOwned = typeof descriptor !== "number";
+  connection.open(host.thread.adopt(isOwned ? descriptor.number : descriptor, connection));
+  if (isOwned) {
+    descriptor.take();
+    connection.receivedBefore(descriptor.unread);
+  }
   const stream = new NetStream(connection);
   configure(stream, options);
   return stream;

@@ -8,11 +8,17 @@ import type { Driver } from "../driver/contract.js";
 import { errnoError, RingloomError } from "../errors.js";
 import { NOTHING_WAITS } from "../io/write-timeouts.js";
 import type { ConnectionOwner } from "../runtime/thread-driver.js";
+import type { WaitOptions } from "../task/wait-errors.js";
+import { armWait, checkWait } from "../task/wait-limits.js";
+import { ECANCELED } from "../uapi.js";
 import { Inbound, type InboundOwner } from "./inbound.js";
 import type { HostedConnection, NetHost } from "./net-host.js";
 import { Outbound, type OutboundOwner } from "./outbound.js";
+import { OwnedDescriptor } from "./owned-descriptor.js";
 
 const NONE = -1;
+/** Of a connection that is given away nobody hears any more. */
+const NOBODY: ConnectionSink = { received() {}, ended() {}, closed() {} };
 /** How long a stream that was closed may take to send what was written, in milliseconds. */
 const FLUSH_MS_MAX = 30_000;
 
@@ -94,6 +100,11 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
     const settle = this.#connecting;
     this.#connecting = undefined;
     settle?.(errno === 0 ? undefined : errnoError("connect", errno, { ...this.peer }));
+  }
+
+  /** What had arrived before this connection was made of a descriptor comes first. */
+  receivedBefore(unread: Uint8Array): void {
+    if (unread.length > 0) this.inbound.received(unread, 0, unread.length);
   }
 
   // --- what the driver says
@@ -250,11 +261,43 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
     this.outbound.fail(writing);
   }
 
-  /** Events go to `sink` from now on. Returns what nobody has read. */
-  handOver(operation: string, sink: ConnectionSink): Buffer {
+  /** Gives the socket away when what was written has left; nothing else can be done with this connection from the call on. A call that is given up closes it. */
+  release(options: WaitOptions | undefined): Promise<OwnedDescriptor> {
+    const operation = "release the stream";
+    if (options !== undefined) checkWait(operation, options);
+    this.#assertFree(operation);
+    this.inbound.assertFree(operation);
+    if (this.#ending !== undefined) throw endedError();
+    return new Promise((resolve, reject) => {
+      let endLimits: (() => void) | undefined;
+      const isBegun = this.driver.release(this.slot, (descriptor, unread) => {
+        endLimits?.();
+        if (descriptor >= 0) resolve(new OwnedDescriptor(descriptor, Buffer.concat([rest, unread])));
+        else
+          reject(
+            this.#error ?? (descriptor === -ECANCELED ? closedError(operation) : errnoError(operation, -descriptor)),
+          );
+      });
+      if (!isBegun) throw closedError(operation);
+      const rest = this.handOver(operation, NOBODY);
+      this.outbound.refuse(takenError("write"));
+      if (options !== undefined)
+        endLimits = armWait(options, operation, (error) => {
+          reject(error);
+          this.destroy(error);
+        });
+    });
+  }
+
+  #assertFree(operation: string): void {
     if (this.isClosed) throw closedError(operation);
     if (this.#sink !== undefined) throw takenError(operation);
     if (this.outbound.isPending) throw writingError(operation);
+  }
+
+  /** Events go to `sink` from now on. Returns what nobody has read. */
+  handOver(operation: string, sink: ConnectionSink): Buffer {
+    this.#assertFree(operation);
     const rest = this.inbound.surrender(operation);
     this.inbound.discard(takenError("read"));
     this.#sink = sink;

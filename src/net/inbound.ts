@@ -107,7 +107,7 @@ export class Inbound {
 
   /** Ends this form of reading: what waits is returned, and what comes is somebody else's. */
   surrender(operation: string): Buffer {
-    this.#assertFree(operation);
+    this.assertFree(operation);
     const rest = this.#queue.take(this.#queue.length);
     if (this.#isPaused) this.#owner.resumeReceiving();
     this.#isPaused = false;
@@ -117,7 +117,7 @@ export class Inbound {
   // --- reading at once
 
   tryRead(bytesMax: number): Buffer | undefined {
-    this.#assertFree("read");
+    this.assertFree("read");
     if (this.#queue.length === 0) return undefined;
     const bytes = this.#queue.take(bytesMax);
     this.#taken();
@@ -125,14 +125,14 @@ export class Inbound {
   }
 
   tryReadSome(target: Uint8Array): number {
-    this.#assertFree("read");
+    this.assertFree("read");
     const count = this.#queue.moveTo(target, 0, target.length);
     if (this.#isPaused) this.#taken();
     return count;
   }
 
   tryReadExact(target: Uint8Array): boolean {
-    this.#assertFree("read");
+    this.assertFree("read");
     if (this.#queue.length < target.length) return false;
     this.#queue.moveTo(target, 0, target.length);
     if (this.#isPaused) this.#taken();
@@ -187,7 +187,7 @@ export class Inbound {
 
   #begin(operation: string, options: WaitOptions | undefined): void {
     if (options !== undefined) checkWait(operation, options);
-    this.#assertFree(operation);
+    this.assertFree(operation);
   }
 
   #wait<T>(mode: number, operation: string, options: WaitOptions | undefined): Promise<T> {
@@ -279,7 +279,8 @@ export class Inbound {
     this.#owner.resumeReceiving();
   }
 
-  #assertFree(operation: string): void {
+  /** Throws while a read waits, and when there is nothing to read any more because the connection broke. */
+  assertFree(operation: string): void {
     if (this.#mode !== NOBODY)
       throw new RingloomError("ERR_RINGLOOM_BUSY", `Cannot ${operation}: another read of this stream waits`, {
         operation,

@@ -8,6 +8,7 @@ import { armWait, checkWait } from "../task/wait-limits.js";
 import { configure, openConnection } from "./connect.js";
 import { Connection, closedError } from "./connection.js";
 import { type NetHost, netHost } from "./net-host.js";
+import { OwnedDescriptor } from "./owned-descriptor.js";
 import { type NetAddress, NetStream } from "./stream.js";
 import { connectionOptions, type StreamOptions } from "./stream-options.js";
 import { PrivatePlace, removeSocketFile, type SocketFile, socketFile } from "./unix-path.js";
@@ -25,7 +26,7 @@ const STALE_PROBE_MS = 1_000;
 export type ListenTarget =
   | { readonly host?: string; readonly port: number }
   | { readonly path: string }
-  | { readonly descriptor: number };
+  | { readonly descriptor: number | OwnedDescriptor };
 
 /**
  * How to listen. The options of streams are those of each that is accepted.
@@ -67,6 +68,7 @@ export async function listen(target: ListenTarget, options: ListenOptions = {}):
   connectionOptions("listen", options, undefined);
   const host = netHost();
   const accepting = new Accepting(host, waitingMax, options);
+  if ("descriptor" in target) return await listenOn(target.descriptor, accepting);
   if (!("path" in target))
     return new NetListener(accepting, await host.thread.listen(driverTarget(target, options), accepting));
   const address: ListenPath = { path: target.path, backlog: options.backlog ?? BACKLOG_DEFAULT };
@@ -78,15 +80,24 @@ export async function listen(target: ListenTarget, options: ListenOptions = {}):
   return new NetListener(accepting, listening);
 }
 
+/** A descriptor that comes with an owner is the listener's to close, whatever the driver does with others. */
+async function listenOn(descriptor: number | OwnedDescriptor, accepting: Accepting): Promise<NetListener> {
+  const { thread, driver } = accepting.host;
+  if (typeof descriptor === "number") return new NetListener(accepting, await thread.listen(descriptor, accepting));
+  const listening = await thread.listen(descriptor.number, accepting);
+  const taken = descriptor.take();
+  if (driver.name !== "portable") accepting.owned = new OwnedDescriptor(taken);
+  return new NetListener(accepting, listening);
+}
+
 function driverTarget(
-  target: { readonly host?: string; readonly port: number } | { readonly descriptor: number },
+  target: { readonly host?: string; readonly port: number },
   { backlog = BACKLOG_DEFAULT, reusePort = false }: ListenOptions,
-): number | ListenAddress {
-  if ("descriptor" in target) return target.descriptor;
+): ListenAddress {
   return { host: target.host ?? "127.0.0.1", port: target.port, backlog, reusePort };
 }
 
-function checkMode(target: ListenTarget, mode: number | undefined): void {
+export function checkMode(target: ListenTarget, mode: number | undefined): void {
   if (mode === undefined) return;
   if (!Number.isInteger(mode) || mode < 0 || mode > MODE_MAX)
     throw new RangeError(`Cannot listen: a mode of ${mode} is not between 0 and 0o777`);
@@ -95,7 +106,7 @@ function checkMode(target: ListenTarget, mode: number | undefined): void {
 }
 
 /** Listens, in the place of a server that is gone if need be. */
-async function inFreePlace(path: string, listenThere: () => Promise<Listening>): Promise<Listening> {
+export async function inFreePlace<Result>(path: string, listenThere: () => Promise<Result>): Promise<Result> {
   try {
     return await listenThere();
   } catch (error) {
@@ -149,6 +160,7 @@ class Accepting implements ListenerOwner {
   /** Connections that were closed because nobody accepted them in time. */
   rejected = 0;
   file: SocketFile | undefined;
+  owned: OwnedDescriptor | undefined;
   isClosing = false;
   readonly host: NetHost;
   readonly #waitingMax: number;
@@ -347,7 +359,8 @@ export class NetListener implements AsyncIterable<NetStream>, AsyncDisposable {
   /** Accepts no more. Connections that wait for `accept()` are closed, those that were accepted live on. Resolves when the socket is closed. */
   close(): Promise<void> {
     this.#closing ??= this.#accepting.stop(this.#listening.listener).then(() => {
-      const { file } = this.#accepting;
+      const { file, owned } = this.#accepting;
+      owned?.close();
       if (file !== undefined) removeSocketFile(file);
     });
     return this.#closing;

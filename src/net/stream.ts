@@ -6,6 +6,7 @@ import type { WaitOptions } from "../task/wait-errors.js";
 import type { Connection, Endpoint } from "./connection.js";
 import { openDuplex } from "./duplex.js";
 import type { SegmentHandler } from "./inbound.js";
+import type { OwnedDescriptor } from "./owned-descriptor.js";
 
 /** The longest idle time before the first keep-alive probe, in milliseconds: what the kernel takes. */
 const KEEP_ALIVE_MS_MAX = 32_767_000;
@@ -258,6 +259,20 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
   }
 
   // --- other forms
+
+  /**
+   * Gives the socket back as a descriptor, without closing it: for another thread, another process (`DescriptorStream.send`), or another kind of reader. What was written leaves first; what had arrived and nobody has read is in
+   * `unread`. This object is of no more use. A call that is given up closes the stream.
+   *
+   * @throws RingloomError `ERR_RINGLOOM_BUSY` while a read or a write waits, `EPIPE` after `end()`, the error of the connection, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`; `ERR_RINGLOOM_UNSUPPORTED` without the addon.
+   */
+  release(options?: WaitOptions): Promise<OwnedDescriptor> {
+    try {
+      return this.#connection.release(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
 
   /**
    * Turns the stream into a Node stream that has what people use of a `net.Socket`. What nobody has read goes with it; this object is of no more use. Throws

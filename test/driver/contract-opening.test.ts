@@ -114,7 +114,7 @@ for (const under of driverVariants) {
     test("listen() rejects with EINVAL when the descriptor is a socket that does not listen", {
       skip: under.name === "portable" && "node:net calls listen(2) on what it is given",
     }, async () => {
-      const descriptor = requireNative().streamSocket(AF_INET);
+      const descriptor = requireNative().openSocket(AF_INET, 1);
       await withRig(under, {}, async (rig) => {
         await assert.rejects(rig.driver.listen(descriptor), { code: "EINVAL", operation: "listen" });
         await rig.open();

@@ -57,7 +57,7 @@ describe("unsafeSubmit()", { skip: uring?.skip ?? "another driver was asked for"
 
   test("speaks IORING_OP_URING_CMD, with an address in the command", async (context) => {
     const native = requireNative();
-    const fd = native.streamSocket(AF_INET);
+    const fd = native.openSocket(AF_INET, 1);
     const bytes = new Uint8Array(4);
     const entry = entryOf({
       0: IORING_OP_URING_CMD,
