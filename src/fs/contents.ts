@@ -5,7 +5,7 @@ import { constants } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import type { FilePath } from "../driver/contract.js";
 import { type CallOptions, pooled, shared } from "./call.js";
-import { type File, open, type ReadToEndOptions } from "./file.js";
+import { type File, open, openTelling, type ReadToEndOptions } from "./file.js";
 import { type FileName, folderOf, nameBelow, toNodePath, toPath, toText } from "./file-name.js";
 import { chmod, rename, unlink } from "./paths.js";
 import { stat } from "./stat.js";
@@ -124,12 +124,9 @@ export async function writeFileAtomic(
   // Without the name of the file in it, which may be as long as a name can be.
   const temporary = nameBelow(folder, `.${randomUUID()}.tmp`);
   try {
-    const file = await open(temporary, {
-      ...limits,
-      write: true,
-      createNew: true,
-      ...(mode === undefined ? {} : { mode }),
-    });
+    const how = { ...limits, write: true, createNew: true, ...(mode === undefined ? {} : { mode }) };
+    // The kernel may make it after this call was given up, and behind the removal below.
+    const file = await openTelling(temporary, how, () => void unlink(temporary).catch(() => {}));
     await writeAndClose(file, data, sync, limits);
     // The umask has taken bits away that the old file had.
     if (mode !== undefined) await chmod(temporary, mode, limits);

@@ -67,11 +67,24 @@ const EIO = 5;
  * @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION` for options that contradict each other; the kernel's code otherwise (`ENOENT`, `EACCES`, `EMFILE`), with the path in message and details.
  * @experimental
  */
-export async function open(name: FileName, options: OpenOptions = {}): Promise<File> {
+export function open(name: FileName, options: OpenOptions = {}): Promise<File> {
+  return openTelling(name, options, undefined);
+}
+
+/** As {@link open}; calls `abandoned` when the file was opened, or made, behind the back of a call that was given up. It is closed then. */
+export async function openTelling(
+  name: FileName,
+  options: OpenOptions,
+  abandoned: (() => void) | undefined,
+): Promise<File> {
   const flags = openFlags(options);
   const path = toPath(name);
   const text = toText(name);
-  const call: Call = { operation: "open", details: { path: text }, options, late: closeLate };
+  const call: Call = { operation: "open", details: { path: text }, options, late };
+  function late(result: number): void {
+    closeLate(result);
+    if (result >= 0) abandoned?.();
+  }
   const request = { call: "open", path, flags, mode: options.mode } as const;
   const descriptor = await operate(call, (operations, done) => operations.path(request, done));
   return new File(descriptor, text, options);

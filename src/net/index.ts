@@ -13,6 +13,7 @@ export type { SegmentHandler } from "./inbound.js";
 export { type ListenOptions, type ListenTarget, listen, NetListener } from "./listener.js";
 export { OwnedDescriptor } from "./owned-descriptor.js";
 export { openPipe, Pipe, type PipeOptions } from "./pipe.js";
+export { type PlacedHandler, type PlacedOptions, placedHandler, type StreamPlacement } from "./placement.js";
 export { connectPush, type PushHandlers, type PushOptions, PushSocket, pushSocket } from "./push.js";
 export type { Resolver } from "./resolver.js";
 export { type NetAddress, NetStream } from "./stream.js";

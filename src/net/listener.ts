@@ -97,6 +97,7 @@ function driverTarget(
   return { host: target.host ?? "127.0.0.1", port: target.port, backlog, reusePort };
 }
 
+/** Throws a RangeError or TypeError for a mode that cannot be, or that what is listened on cannot have. */
 export function checkMode(target: ListenTarget, mode: number | undefined): void {
   if (mode === undefined) return;
   if (!Number.isInteger(mode) || mode < 0 || mode > MODE_MAX)
@@ -372,7 +373,8 @@ export class NetListener implements AsyncIterable<NetStream>, AsyncDisposable {
   }
 }
 
-async function serveOne(
+/** Runs a handler, and closes its stream behind it. */
+export async function serveOne(
   stream: NetStream,
   handler: (stream: NetStream) => unknown,
   onError: ((error: unknown, stream: NetStream) => void) | undefined,

@@ -5,6 +5,7 @@ import fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import {
@@ -34,6 +35,7 @@ import {
   writeFile,
   writeFileAtomic,
 } from "../../src/fs/index.js";
+import { threadDriver } from "../../src/runtime/thread-driver.js";
 import { describeOverDrivers } from "../support/file-drivers.js";
 import { within } from "../support/signal.js";
 
@@ -155,6 +157,33 @@ describeOverDrivers("ringloom/fs", () => {
     await assert.rejects(writeFileAtomic(at("full"), "x"), { code: /EISDIR|ENOTEMPTY|EEXIST/ });
     await assert.rejects(writeFileAtomic(at("missing/a"), "x"), { code: "ENOENT" });
     assert.deepEqual(fs.readdirSync(folder).sort(), ["a", "full"]);
+  });
+
+  test("an atomic replacement that is given up at any step leaves nothing beside the file", async () => {
+    fs.writeFileSync(at("kept"), "old");
+    const moments: ((abort: () => void) => void)[] = [
+      (abort) => abort(),
+      (abort) => queueMicrotask(abort),
+      (abort) => process.nextTick(abort),
+      (abort) => setImmediate(abort),
+      (abort) => setImmediate(() => setImmediate(abort)),
+    ];
+    for (const moment of moments) {
+      const controller = new AbortController();
+      // With a mode nothing is asked before, so the first moment meets the open.
+      const writing = writeFileAtomic(at("kept"), "new", { signal: controller.signal, mode: 0o600 });
+      moment(() => controller.abort());
+      await writing.catch((error: { code: string }) => assert.equal(error.code, "ERR_RINGLOOM_ABORTED"));
+      await within(
+        "what was begun to end, and be undone",
+        (async () => {
+          const { operations } = threadDriver().driver;
+          do await sleep(2);
+          while (operations.pendingNow > 0 || fs.readdirSync(folder).length > 1);
+        })(),
+      );
+      assert.match(fs.readFileSync(at("kept"), "utf8"), /^(old|new)$/);
+    }
   });
 
   test("whole files are read and written with a deadline, and given up by one", async () => {
