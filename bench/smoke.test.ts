@@ -32,9 +32,9 @@ const small: readonly Small[] = [
   {
     suite: "net",
     subjects: "ringloom,node-net",
-    cases: "net_echo_rtt_256b",
+    cases: "net_echo_rtt_256b,net_keyed_hotspot_rotation_4k",
     metric: "ns/op",
-    rows: 2,
+    rows: 4,
     need: "net-echo",
   },
   {

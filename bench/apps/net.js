@@ -1,5 +1,6 @@
 // The subjects `ringloom…` of the suite `net`: a client of ringloom/net on one thread. The first argument is the driver.
 import { connect, listen } from "ringloom/net";
+import { channel } from "ringloom/sync";
 import { measure } from "../peers/net/shapes.js";
 
 const [driver, ...args] = process.argv.slice(2);
@@ -29,4 +30,23 @@ async function openServer() {
   return { visit, close: () => listener.close() };
 }
 
-await measure(open, { args, openServer });
+/** An owner: a function of the same thread behind a channel. */
+function openOwner() {
+  const values = channel(1_024);
+  const run = async () => {
+    let sum = 0;
+    for await (const first of values)
+      for (let value = first; value !== undefined; value = values.tryRecv()) sum += value;
+    return sum;
+  };
+  const done = run();
+  return {
+    dispatch: (value) => (values.trySend(value) ? undefined : values.send(value)),
+    close: () => {
+      values.close();
+      return done;
+    },
+  };
+}
+
+await measure(open, { args, openServer, openOwner });

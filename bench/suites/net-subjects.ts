@@ -13,10 +13,15 @@ const streamCases = [
   "net_pipeline_hotspot_rotation_4k_window32",
 ];
 
+/** Where what is received is worth a look. */
+const copyCases = ["net_echo_rtt_256b", "net_stream_throughput_4k_window32"];
+
 /** All subjects. */
 export const netSubjects: readonly ProgramSubject[] = [
   ringloom("ringloom", "uring"),
   ringloom("ringloom-epoll", "epoll"),
+  copies("ringloom-segments", "segments", "recvSegments, no copy of what is received"),
+  copies("ringloom-read", "read", "a copy of each piece in memory of its own"),
   {
     name: "node-net",
     about: () => `node:net, one thread, Node ${process.versions.node}`,
@@ -30,7 +35,7 @@ export const netSubjects: readonly ProgramSubject[] = [
     needs: ["net-echo", "peers"],
     executable: join(peersDirectory, "node_modules/.bin/bun"),
     args: ["bench/peers/net/bun.js"],
-    cases: streamCases,
+    cases: [...streamCases, "net_keyed_hotspot_rotation_4k"],
   },
   tokio("tokio", "2 worker threads", "workers"),
   tokio("tokio-1t", "one thread", "current"),
@@ -53,6 +58,17 @@ function ringloom(name: string, driver: string): ProgramSubject {
     needs: ["net-echo", "ringloom"],
     executable: process.execPath,
     args: ["bench/apps/net.js", driver],
+  };
+}
+
+function copies(name: string, mode: string, what: string): ProgramSubject {
+  return {
+    name,
+    about: () => `ringloom/net, uring driver: ${what}`,
+    needs: ["net-echo", "ringloom"],
+    executable: process.execPath,
+    args: ["bench/apps/net-copies.js", "uring", mode],
+    cases: copyCases,
   };
 }
 

@@ -22,6 +22,8 @@ interface NetCase {
   readonly window: number;
   readonly hotWork: number;
   readonly coldWork: number;
+  /** Values that are sent to an owner behind each frame. */
+  readonly dispatches?: number;
 }
 
 const oneStream = { connections: 1, cold: 0, rotates: false, hotWork: 0, coldWork: 0 };
@@ -76,6 +78,17 @@ const netCases: readonly NetCase[] = [
     hotWork: 4_000,
     coldWork: 150,
   },
+  {
+    name: "net_keyed_hotspot_rotation_4k",
+    about:
+      "the hotspot rotation, and behind each frame 16 values to one of two owners, who add them up: 47,104 an iteration",
+    ...eightStreams,
+    steps: 64,
+    hot: 32,
+    cold: 2,
+    rotates: true,
+    dispatches: 16,
+  },
 ];
 
 const visits: NetCase = {
@@ -114,6 +127,7 @@ export const netSuite: Suite = {
     goal("net_stream_imbalanced_4k_hot1_light7", "tokio-1t", 1),
     goal("net_stream_hotspot_rotation_4k", "tokio-1t", 1),
     goal("net_pipeline_hotspot_rotation_4k_window32", "tokio-1t", 1),
+    goal("net_keyed_hotspot_rotation_4k", "tokio-1t", 1),
   ],
   run,
 };
@@ -134,6 +148,7 @@ async function run(context: Context): Promise<void> {
         ...argsOf(netCase, server?.port ?? 0),
         String(warmupSeconds),
         String(seconds),
+        ...(netCase.dispatches === undefined ? [] : [String(netCase.dispatches)]),
       ],
       accept: (netRun, output) => accept(context, netRun, output),
     });

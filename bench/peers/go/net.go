@@ -14,6 +14,7 @@ type netPlan struct {
 	connections, steps, hot, cold, window int
 	rotates                               bool
 	hotWork, coldWork                     uint32
+	dispatches                            int
 }
 
 type netStream struct {
@@ -22,7 +23,7 @@ type netStream struct {
 	count, sum  uint32
 }
 
-func (s *netStream) run(index int, p *netPlan) {
+func (s *netStream) run(index int, p *netPlan, owners []chan uint32) {
 	for step := 0; step < p.steps; step++ {
 		hotIndex := 0
 		if p.rotates {
@@ -53,10 +54,39 @@ func (s *netStream) run(index int, p *netPlan) {
 				if work > 0 {
 					s.sum += burn(s.count, work)
 				}
+				for d := 0; d < p.dispatches; d++ {
+					owners[step%2] <- 1
+				}
 			}
 			left -= batch
 		}
 	}
+}
+
+func framesOf(streams []*netStream) (count uint64) {
+	for _, s := range streams {
+		count += uint64(s.count)
+	}
+	return count
+}
+
+// openOwners starts two goroutines that add up what comes until their channel is closed; none where nothing is sent.
+func openOwners(dispatches int, owning *sync.WaitGroup) (owners []chan uint32, dispatched *uint64) {
+	dispatched = new(uint64)
+	for i := 0; dispatches > 0 && i < 2; i++ {
+		values := make(chan uint32, 1024)
+		owners = append(owners, values)
+		owning.Add(1)
+		go func() {
+			sum := uint64(0)
+			for value := range values {
+				sum += uint64(value)
+			}
+			atomic.AddUint64(dispatched, sum)
+			owning.Done()
+		}()
+	}
+	return owners, dispatched
 }
 
 func runNetFor(streams []*netStream, p *netPlan, seconds float64) (count uint64, sum uint32, ns int64, cpu int64) {
@@ -65,15 +95,24 @@ func runNetFor(streams []*netStream, p *netPlan, seconds float64) (count uint64,
 	}
 	cpuBefore, started := cpuNs(), time.Now()
 	for {
-		var group sync.WaitGroup
+		var group, owning sync.WaitGroup
+		owners, dispatched := openOwners(p.dispatches, &owning)
+		before := framesOf(streams)
 		for index, s := range streams {
 			group.Add(1)
 			go func(index int, s *netStream) {
-				s.run(index, p)
+				s.run(index, p, owners)
 				group.Done()
 			}(index, s)
 		}
 		group.Wait()
+		for _, owner := range owners {
+			close(owner)
+		}
+		owning.Wait()
+		if atomic.LoadUint64(dispatched) != (framesOf(streams)-before)*uint64(p.dispatches) {
+			panic("the owners have not got what was sent")
+		}
 		if time.Since(started).Seconds() >= seconds {
 			break
 		}
@@ -143,6 +182,9 @@ func runNet(arguments []string) {
 		return
 	}
 	p := &netPlan{connections: int(n[3]), steps: int(n[4]), hot: int(n[5]), cold: int(n[6]), rotates: n[7] == 1, window: int(n[8]), hotWork: uint32(n[9]), coldWork: uint32(n[10])}
+	if len(arguments) > 13 {
+		p.dispatches = int(number(arguments[13]))
+	}
 	streams := make([]*netStream, p.connections)
 	for i := range streams {
 		socket, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", int(n[1])))

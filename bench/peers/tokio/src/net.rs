@@ -6,6 +6,8 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::{unbounded_channel, UnboundedSender};
+use tokio::task::JoinHandle;
 
 #[derive(Clone)]
 struct Plan {
@@ -17,6 +19,7 @@ struct Plan {
     window: usize,
     hot_work: u32,
     cold_work: u32,
+    dispatches: u32,
 }
 
 struct Stream {
@@ -29,7 +32,7 @@ struct Stream {
 }
 
 impl Stream {
-    async fn run(&mut self, plan: &Plan) {
+    async fn run(&mut self, plan: &Plan, owners: &[UnboundedSender<u32>]) {
         for step in 0..plan.steps {
             let hot_index = if plan.rotates { step % plan.connections } else { 0 };
             let is_hot = hot_index == self.index;
@@ -46,6 +49,9 @@ impl Stream {
                     if work > 0 {
                         self.sum = self.sum.wrapping_add(burn(self.count, work));
                     }
+                    for _ in 0..plan.dispatches {
+                        owners[step % 2].send(1).expect("an owner");
+                    }
                 }
                 left -= batch;
             }
@@ -60,6 +66,24 @@ struct Measured {
     sum: u32,
 }
 
+/// Two owners, each a task that adds up what comes until all senders are gone; none where nothing is sent.
+fn open_owners(dispatches: u32) -> (Vec<UnboundedSender<u32>>, Vec<JoinHandle<u64>>) {
+    let count = if dispatches > 0 { 2 } else { 0 };
+    (0..count)
+        .map(|_| {
+            let (sender, mut receiver) = unbounded_channel::<u32>();
+            let owner = tokio::spawn(async move {
+                let mut sum = 0u64;
+                while let Some(value) = receiver.recv().await {
+                    sum += value as u64;
+                }
+                sum
+            });
+            (sender, owner)
+        })
+        .unzip()
+}
+
 async fn run_for(mut streams: Vec<Stream>, plan: &Arc<Plan>, seconds: f64) -> (Vec<Stream>, Measured) {
     for stream in &mut streams {
         stream.count = 0;
@@ -67,20 +91,30 @@ async fn run_for(mut streams: Vec<Stream>, plan: &Arc<Plan>, seconds: f64) -> (V
     }
     let cpu_before = cpu_ns();
     let started = Instant::now();
+    let mut frames_before = 0;
     loop {
+        let (owners, sums) = open_owners(plan.dispatches);
         let tasks: Vec<_> = streams
             .drain(..)
             .map(|mut stream| {
-                let plan = plan.clone();
+                let (plan, owners) = (plan.clone(), owners.clone());
                 tokio::spawn(async move {
-                    stream.run(&plan).await;
+                    stream.run(&plan, &owners).await;
                     stream
                 })
             })
             .collect();
+        drop(owners);
         for task in tasks {
             streams.push(task.await.expect("a task"));
         }
+        let mut dispatched = 0;
+        for sum in sums {
+            dispatched += sum.await.expect("an owner");
+        }
+        let frames: u64 = streams.iter().map(|stream| stream.count as u64).sum();
+        assert_eq!(dispatched, (frames - frames_before) * plan.dispatches as u64, "the owners have not got what was sent");
+        frames_before = frames;
         if started.elapsed().as_secs_f64() >= seconds {
             break;
         }
@@ -153,6 +187,7 @@ pub fn run(arguments: &[String]) {
         window: integer(7),
         hot_work: integer(8) as u32,
         cold_work: integer(9) as u32,
+        dispatches: arguments.get(13).map_or(0, |text| text.parse().expect("a number")),
     });
     let (port, frame_bytes, warmup, seconds) = (integer(0) as u16, integer(1), number(10), number(11));
     let measured = build(&arguments[0]).block_on(async move {
