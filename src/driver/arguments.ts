@@ -1,6 +1,6 @@
 /** The argument checks that every driver makes, before any state changes. */
 import { isIP } from "node:net";
-import { VECTOR_BUFFERS_MAX } from "../constants.js";
+import { OPERATIONS_MAX, VECTOR_BUFFERS_MAX } from "../constants.js";
 import { RingloomError } from "../errors.js";
 import { CURRENT_POSITION, type FilePath, type ListenAddress, type ListenPath, type PathRequest } from "./contract.js";
 
@@ -50,8 +50,9 @@ export function checkPosition(operation: string, position: number): void {
     throw new RangeError(`Cannot ${operation}: ${position} is not a position in a file`);
 }
 
-/** Like {@link checkPosition}, for what may also be the file's own position. */
-export function checkTransferPosition(operation: string, position: number): void {
+/** Throws a RangeError for what cannot be a descriptor, or a position in a file or the file's own. */
+export function checkTransfer(operation: string, descriptor: number, position: number): void {
+  checkDescriptor(operation, descriptor);
   if (position !== CURRENT_POSITION) checkPosition(operation, position);
 }
 
@@ -97,6 +98,15 @@ function checkPath(operation: string, path: FilePath | undefined): void {
 export function checkTimeout(ms: number): void {
   if (!(ms >= 0 && ms <= TIMEOUT_MS_MAX))
     throw new RangeError(`Cannot start a timeout: ${ms} ms is not between 0 and ${TIMEOUT_MS_MAX}`);
+}
+
+/** The error of an operation for which there is no slot. */
+export function operationsTaken(operation: string): RingloomError {
+  const message = `Cannot start ${operation}: ${OPERATIONS_MAX} operations are pending`;
+  return new RingloomError("ERR_RINGLOOM_OVERLOADED", message, {
+    operation,
+    details: { operationsMax: OPERATIONS_MAX },
+  });
 }
 
 /** The error of a call to a driver that is shut down. */

@@ -6,7 +6,6 @@
 import { constants } from "node:os";
 import { assert } from "../assert.js";
 import { GENERATION_MAX, OPERATIONS_MAX } from "../constants.js";
-import { RingloomError } from "../errors.js";
 import type { NativeAddon } from "../native.js";
 import {
   checkBuffer,
@@ -17,8 +16,9 @@ import {
   checkPosition,
   checkStatTarget,
   checkTimeout,
-  checkTransferPosition,
+  checkTransfer,
   closedError,
+  operationsTaken,
 } from "./arguments.js";
 import type { FilePath, OperationDone, Operations, PathRequest, StatDone } from "./contract.js";
 import {
@@ -219,13 +219,7 @@ export class NodeOperations implements Operations {
 
   #acquire(operation: string, done: OperationDone): number {
     if (this.#isClosed) throw closedError(operation);
-    if (this.#pending === OPERATIONS_MAX) {
-      throw new RingloomError(
-        "ERR_RINGLOOM_OVERLOADED",
-        `Cannot ${operation}: all ${OPERATIONS_MAX} operation slots are taken`,
-        { operation },
-      );
-    }
+    if (this.#pending === OPERATIONS_MAX) throw operationsTaken(operation);
     const slot = this.#free.pop() ?? this.#done.length;
     assert(slot < OPERATIONS_MAX, "a free operation slot is within the table");
     this.#done[slot] = done;
@@ -271,9 +265,4 @@ export class NodeOperations implements Operations {
 /** One function for all timers: it comes with the operations and the slot as arguments, so that a timeout makes no closure. */
 function onTimeout(operations: NodeOperations, slot: number): void {
   operations.timerFired(slot);
-}
-
-function checkTransfer(operation: string, descriptor: number, position: number): void {
-  checkDescriptor(operation, descriptor);
-  checkTransferPosition(operation, position);
 }

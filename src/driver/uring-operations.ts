@@ -4,7 +4,6 @@
  */
 import { assert } from "../assert.js";
 import { GENERATION_MAX, OPERATIONS_MAX } from "../constants.js";
-import { RingloomError } from "../errors.js";
 import { CONTROL } from "../ring/loop.js";
 import type { Ring } from "../ring/ring.js";
 import { highWord, lowWord, submitCancel } from "../ring/submissions.js";
@@ -47,8 +46,9 @@ import {
   checkPosition,
   checkStatTarget,
   checkTimeout,
-  checkTransferPosition,
+  checkTransfer,
   closedError,
+  operationsTaken,
 } from "./arguments.js";
 import type {
   FilePath,
@@ -362,14 +362,7 @@ export class UringOperations implements Operations {
   /** The slot that the next operation takes. */
   #peekSlot(name: string): number {
     if (this.#isClosed) throw closedError(name);
-    if (this.pendingNow >= OPERATIONS_MAX)
-      throw new RingloomError(
-        "ERR_RINGLOOM_OVERLOADED",
-        `Cannot start ${name}: ${OPERATIONS_MAX} operations are pending`,
-        {
-          operation: name,
-        },
-      );
+    if (this.pendingNow >= OPERATIONS_MAX) throw operationsTaken(name);
     return this.#free.length > 0 ? this.#free[this.#free.length - 1]! : this.#done.length;
   }
 
@@ -454,9 +447,4 @@ function checkUnsafeEntry(entry: Int32Array): void {
     throw new RangeError(
       "Cannot unsafeSubmit: with IOSQE_CQE_SKIP_SUCCESS nobody would know when the buffers are free",
     );
-}
-
-function checkTransfer(operation: string, descriptor: number, position: number): void {
-  checkDescriptor(operation, descriptor);
-  checkTransferPosition(operation, position);
 }

@@ -138,9 +138,12 @@ export class File {
    */
   readAt(buffer: Uint8Array, position: number, options?: CallOptions): Promise<number> {
     if (options === undefined && this.#readsNow && buffer instanceof Uint8Array && isPosition(position)) {
-      const count = this.#readInline(buffer, position);
-      if (count === buffer.byteLength) return Promise.resolve(count);
-      if (count > 0) return this.#readRest(buffer, position, { already: count, options });
+      const { byteLength } = buffer;
+      if (takeInline(byteLength)) {
+        const count = this.#readNow(buffer, position);
+        if (count === byteLength) return Promise.resolve(count);
+        if (count > 0) return this.#readRest(buffer, position, { already: count, options });
+      } else if (fitsInline(byteLength) && this.#closed === undefined) return this.#readNextTurn(buffer, position);
     }
     return this.#readRest(buffer, position, { already: 0, options });
   }
@@ -290,9 +293,8 @@ export class File {
     await closeDescriptor(this.#call("close", undefined), descriptor);
   }
 
-  /** What the page cache has, or a negative error number: -EAGAIN, too, when the allowance of such reads is used up. */
-  #readInline(buffer: Uint8Array, position: number): number {
-    if (!takeInline(buffer.byteLength)) return -EAGAIN;
+  /** What the page cache has, or a negative error number. */
+  #readNow(buffer: Uint8Array, position: number): number {
     const count = threadDriver().driver.operations.readNow(this.#descriptor, buffer, position);
     if (count < 0) this.#noteRefusal(count);
     return count;
@@ -317,6 +319,24 @@ export class File {
     if (this.#isReadWrite) this.#isStream ||= hasNoPositions(this.#descriptor);
   }
 
+  /** The allowance of reads inside the call is used up. Of many reads at once each ninth comes here, so it makes one promise and no more. */
+  #readNextTurn(buffer: Uint8Array, position: number): Promise<number> {
+    this.#running += 1;
+    return renewed().then(
+      () => {
+        const count = takeInline(buffer.byteLength) ? this.#readNow(buffer, position) : 0;
+        if (count < buffer.byteLength)
+          return this.#readEntered(buffer, position, { already: Math.max(0, count), options: undefined });
+        this.#leave();
+        return count;
+      },
+      (error: unknown) => {
+        this.#leave();
+        throw error;
+      },
+    );
+  }
+
   async #readRest(
     buffer: Uint8Array,
     position: number,
@@ -325,6 +345,15 @@ export class File {
     checkBuffer("read", buffer);
     checkPosition("read", position);
     this.#enter("read");
+    return this.#readEntered(buffer, position, { already, options });
+  }
+
+  /** Reads for a call that `close` waits for. */
+  async #readEntered(
+    buffer: Uint8Array,
+    position: number,
+    { already, options }: { already: number; options: CallOptions | undefined },
+  ): Promise<number> {
     try {
       this.#classify();
       const limits = shared(options);
