@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct rl_watch {
   napi_env env;
   uv_handle_t *poll; /* NULL once it is closed or closing */
+  int fd;            /* closed when the thread dies before `endWatch` */
   napi_ref callback;
   napi_async_context context;
   napi_async_cleanup_hook_handle cleanup;
@@ -46,7 +48,10 @@ static void end_watch(struct rl_watch *watch) {
 /* The thread is ending: the handle must be closed before libuv's loop is. */
 static void on_cleanup(napi_async_cleanup_hook_handle handle, void *data) {
   (void)handle;
-  end_watch(data);
+  struct rl_watch *watch = data;
+  if (watch->poll == NULL) return;
+  end_watch(watch);
+  close(watch->fd);
 }
 
 /* One notice a call of `armWatch`: whoever finds nothing to read asks again. */
@@ -68,7 +73,7 @@ static void on_readable(uv_handle_t *handle, int status, int events) {
   napi_close_handle_scope(env, scope);
 }
 
-/* watchDescriptor(fd, callback): an opaque handle, or a negative error number. Nothing is watched before `armWatch`. */
+/* watchDescriptor(fd, callback): an opaque handle, or a negative error number. Nothing is watched before `armWatch`. A thread that dies before `endWatch` closes the descriptor, too. */
 static napi_value watch_descriptor(napi_env env, napi_callback_info info) {
   napi_value args[2], name, handle = NULL;
   uv_loop_t *uv = NULL;
@@ -85,6 +90,7 @@ static napi_value watch_descriptor(napi_env env, napi_callback_info info) {
   }
   watch->env = env;
   watch->poll = poll;
+  watch->fd = rl_int(env, args[0]);
   watch->references = 2;
   uv_handle_set_data(poll, watch);
   napi_create_reference(env, args[1], 1, &watch->callback);

@@ -1,5 +1,6 @@
 /** Descriptors: released by streams, passed over Unix sockets, and Unix datagrams. `RINGLOOM_DRIVER` says which driver. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import {
   closeSync,
   fstatSync,
@@ -15,6 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
 import { loadNative } from "../../src/native.js";
 import {
   adoptDescriptorStream,
@@ -319,5 +321,26 @@ describe("UnixDatagramSocket", { skip, timeout: 60_000 }, () => {
     socket.close();
     writeFileSync(path, "a file");
     await assert.rejects(bindUnixDatagram({ path }), { code: "EADDRINUSE" });
+  });
+
+  test("a thread that is killed while it waits leaves no socket behind", async () => {
+    const path = `\0ringloom-${process.pid}-killed`;
+    const program = `
+      import { bindUnixDatagram, listenDescriptors } from ${JSON.stringify(new URL("../../src/net/index.js", import.meta.url).href)};
+      import { parentPort } from "node:worker_threads";
+      const socket = await bindUnixDatagram({ path: ${JSON.stringify(path)} });
+      const listener = await listenDescriptors(${JSON.stringify(`${path}-listener`)});
+      void listener.accept();
+      void socket.recv();
+      parentPort.postMessage("waits");
+    `;
+    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(program)}`));
+    await within("the thread to wait", once(worker, "message"));
+    await assert.rejects(bindUnixDatagram({ path }), { code: "EADDRINUSE" });
+    await within("the thread to end", worker.terminate());
+    const socket = await bindUnixDatagram({ path });
+    socket.close();
+    const listener = await listenDescriptors(`${path}-listener`);
+    listener.close();
   });
 });
