@@ -89,6 +89,13 @@ export const MESSAGES_PER_TURN_MAX = 256;
 export const HOT_THRESHOLD_DEFAULT = 1024;
 /** The largest value of a message, in bytes of its encoded form. */
 export const MESSAGE_BYTES_MAX = 256 * 1024;
+/** Memory of one thread's log of published messages, in bytes, at most and at least. Powers of two. */
+export const BROADCAST_LOG_BYTES_MAX = 4 * 1024 * 1024;
+export const BROADCAST_LOG_BYTES_MIN = 64 * 1024;
+/** Published messages of other threads that are handed out in one turn. */
+export const BROADCASTS_PER_TURN_MAX = 64;
+/** A thread that has read no published message for so long, while it leaves no room, is waited for no longer. In milliseconds. */
+export const BROADCAST_STALL_MS = 1_000;
 
 /** Places of one thread's timers, the heads of their lists among them. */
 export const TIMERS_MAX = 1 << 24;

@@ -30,7 +30,6 @@ import {
   BITS_OPCODE,
   BITS_RESERVED,
   CONTROL_BYTES_MAX,
-  headerBytes,
   OPCODE_BINARY,
   OPCODE_CLOSE,
   OPCODE_CONTINUATION,
@@ -38,13 +37,14 @@ import {
   OPCODE_PONG,
   OPCODE_TEXT,
   unmask,
-  writeHeader,
 } from "./frame.js";
 import { type HandlerOutcome, runHandler, type WebSocketHub } from "./hub.js";
 import { announcedBytes, lengthEnd, PartialFrame } from "./partial-frame.js";
+import { closePayload, FRAME, type FrameOutcome, sendEncoded, sendFrame, sendText } from "./sending.js";
 import { textOf } from "./text.js";
+import { checkTopic, type Subscriber } from "./topics.js";
 import type { SocketTransport, UpgradedConnection } from "./transport.js";
-import type { SendStatus, WebSocket, WebSocketMessage } from "./web-socket.js";
+import type { PublishStatus, SendStatus, WebSocket, WebSocketMessage } from "./web-socket.js";
 
 const OPEN = 0;
 const CLOSING = 1;
@@ -62,8 +62,6 @@ const DROPPING = 16;
 const NO_BYTES = new Uint8Array(0);
 /** What a message that waits costs beside its payload, roughly: empty ones must not be free. */
 const WAITING_BYTES = 128;
-/** Text up to this length is tried as ASCII first, by a loop; a call into Node costs more. */
-const LOOP_TEXT_MAX = 100;
 
 /** A message in fragments. */
 interface Assembly {
@@ -80,7 +78,7 @@ interface Inbox {
 }
 
 /** A {@link WebSocket} on a connection of the server's. */
-export class ServerWebSocket implements WebSocket, UpgradedConnection {
+export class ServerWebSocket implements WebSocket, UpgradedConnection, Subscriber {
   data: unknown;
   readonly protocol: string;
   readonly #hub: WebSocketHub;
@@ -93,6 +91,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
   #inbox: Inbox | undefined = undefined;
   /** How it ended, while messages are still being handled. */
   #end: { readonly code: number; readonly reason: string } | undefined = undefined;
+  #topics: Set<string> | undefined = undefined;
   /** The answer to the last ping, for which there was no room. */
   #owedPong: Uint8Array | undefined = undefined;
 
@@ -144,6 +143,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     if (this.#state !== OPEN) return;
     this.#state = CLOSING;
     this.#forgetAssembly();
+    this.#forgetTopics();
     this.#sendClose(code, reason);
     this.#transport.setTimeout(this.#slot, this.#hub.limits.closeTimeoutMs);
     // What a paused peer has sent is read again: its close frame is among it.
@@ -469,6 +469,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
   #cut(): void {
     this.#state = CLOSING;
     this.#flags |= DEAF | DROPPING;
+    this.#forgetTopics();
     this.#transport.kill(this.#slot);
   }
 
@@ -482,6 +483,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     this.#partial = undefined;
     this.#owedPong = undefined;
     this.#forgetAssembly();
+    this.#forgetTopics();
     this.#end = { code, reason };
     if ((this.#flags & DROPPING) !== 0) this.#forgetInbox();
     if (this.#inbox === undefined) this.#tellEnd();
@@ -547,6 +549,68 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     this.#finish(CLOSE_ABNORMAL, "");
   }
 
+  // --- topics
+
+  get topics(): readonly string[] {
+    return this.#topics === undefined ? [] : [...this.#topics];
+  }
+
+  subscribe(topic: string): boolean {
+    checkTopic("subscribe", topic);
+    if (this.#state !== OPEN) return false;
+    const topics = (this.#topics ??= new Set());
+    if (topics.has(topic)) return true;
+    this.#hub.checkRoom(topics.size);
+    topics.add(topic);
+    this.#hub.topics.subscribe(topic, this);
+    return true;
+  }
+
+  unsubscribe(topic: string): boolean {
+    checkTopic("unsubscribe", topic);
+    if (this.#topics?.delete(topic) !== true) return false;
+    this.#hub.topics.unsubscribe(topic, this);
+    if (this.#topics.size === 0) this.#topics = undefined;
+    return true;
+  }
+
+  isSubscribed(topic: string): boolean {
+    checkTopic("ask for a subscription", topic);
+    return this.#topics?.has(topic) === true;
+  }
+
+  publish(topic: string, message: WebSocketMessage): PublishStatus {
+    return this.#state === OPEN ? this.#hub.topics.publish(topic, message, this) : "closed";
+  }
+
+  deliver(frame: Uint8Array): void {
+    if (this.#state !== OPEN) return;
+    const queued = this.#transport.queuedBytes(this.#slot);
+    const hasRoom = queued === 0 || queued + frame.length <= this.#hub.limits.sendBytesMax;
+    if (hasRoom && this.#isQueued(sendEncoded(this.#transport, this.#slot, frame))) {
+      this.#transport.stats.webSocketMessagesSent += 1;
+      return;
+    }
+    this.#transport.stats.webSocketTopicMessagesDropped += 1;
+    this.missed();
+  }
+
+  missed(): void {
+    if (this.#state !== OPEN) return;
+    const { slowConsumer } = this.#hub;
+    if (slowConsumer === "drop") return this.#wantDrained();
+    this.#transport.stats.webSocketSlowConsumers += 1;
+    if (slowConsumer === "close") this.close(CLOSE_TRY_AGAIN, "Messages were missed");
+    else this.#cut();
+  }
+
+  #forgetTopics(): void {
+    const topics = this.#topics;
+    if (topics === undefined) return;
+    this.#topics = undefined;
+    for (const topic of topics) this.#hub.topics.unsubscribe(topic, this);
+  }
+
   // --- sending
 
   #drop(): SendStatus {
@@ -562,68 +626,21 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
   }
 
   #sendClose(code: number, reason: string): void {
-    if (code === CLOSE_NO_STATUS) {
-      this.#sendFrame(OPCODE_CLOSE, NO_BYTES);
-      return;
-    }
-    const text = Buffer.from(reason, "utf8").subarray(0, CLOSE_REASON_BYTES_MAX);
-    const payload = Buffer.alloc(2 + text.length);
-    payload.writeUInt16BE(code, 0);
-    text.copy(payload, 2);
-    this.#sendFrame(OPCODE_CLOSE, payload);
+    this.#sendFrame(OPCODE_CLOSE, closePayload(code, reason));
   }
 
   #sendText(text: string): boolean {
-    if (text.length <= LOOP_TEXT_MAX) {
-      const status = this.#sendAscii(text);
-      if (status !== 0) return status > 0;
-    }
-    return this.#sendFrame(OPCODE_TEXT, Buffer.from(text, "utf8"));
+    return this.#isQueued(sendText(this.#transport, this.#slot, text));
   }
 
-  /** Short ASCII text, written in place. 1: sent; 0: it is not ASCII; -1: there is no room. */
-  #sendAscii(text: string): number {
-    const { length } = text;
-    const transport = this.#transport;
-    const size = headerBytes(length) + length;
-    const offset = transport.reserve(this.#slot, size);
-    if (offset < 0) return -1;
-    const { out } = transport;
-    const position = writeHeader(out, offset, OPCODE_TEXT, length);
-    for (let index = 0; index < length; index++) {
-      const unit = text.charCodeAt(index);
-      if (unit > 0x7f) {
-        transport.abort(this.#slot);
-        return 0;
-      }
-      out[position + index] = unit;
-    }
-    transport.commit(this.#slot, size);
-    return 1;
-  }
-
-  /** False when there is no room for it. A frame of more than one write block that finds none on its way cuts the connection: the peer could make nothing of the rest. */
   #sendFrame(opcode: number, payload: Uint8Array): boolean {
-    const transport = this.#transport;
-    const header = headerBytes(payload.length);
-    const firstPiece = Math.min(payload.length, WRITE_BLOCK_BYTES_MAX - header);
-    const offset = transport.reserve(this.#slot, header + firstPiece);
-    if (offset < 0) return false;
-    const position = writeHeader(transport.out, offset, opcode, payload.length);
-    transport.out.set(firstPiece === payload.length ? payload : payload.subarray(0, firstPiece), position);
-    transport.commit(this.#slot, header + firstPiece);
-    for (let sent = firstPiece; sent < payload.length; ) {
-      const piece = Math.min(payload.length - sent, WRITE_BLOCK_BYTES_MAX);
-      const at = transport.reserve(this.#slot, piece);
-      if (at < 0) {
-        this.#cut();
-        return false;
-      }
-      transport.out.set(payload.subarray(sent, sent + piece), at);
-      transport.commit(this.#slot, piece);
-      sent += piece;
-    }
-    return true;
+    return this.#isQueued(sendFrame(this.#transport, this.#slot, opcode, payload));
+  }
+
+  /** False when there was no room for a frame. One of more than one write block that finds none on its way cuts the connection. */
+  #isQueued(outcome: FrameOutcome): boolean {
+    if (outcome === FRAME.torn) this.#cut();
+    return outcome === FRAME.queued;
   }
 }
 
