@@ -68,6 +68,20 @@ export class UpgradedConnections implements SocketTransport {
     this.#driver.abort(slot);
   }
 
+  share(bytes: Uint8Array): number {
+    return this.#driver.shareBytes(bytes);
+  }
+
+  commitShared(slot: number, shared: number, length: number): boolean {
+    if (!this.#driver.commitShared(slot, shared)) return false;
+    this.#owner.committed(slot, length);
+    return true;
+  }
+
+  unshare(shared: number): void {
+    this.#driver.unshareBytes(shared);
+  }
+
   queuedBytes(slot: number): number {
     return this.#driver.queuedBytes(slot);
   }

@@ -2,6 +2,7 @@
 import { WRITE_BLOCK_BYTES_MAX } from "../constants.js";
 import { CLOSE_NO_STATUS, CLOSE_REASON_BYTES_MAX } from "./close-code.js";
 import { headerBytes, OPCODE_TEXT, writeHeader } from "./frame.js";
+import type { PublishedFrame } from "./published-frame.js";
 import type { SocketTransport } from "./transport.js";
 
 /** What became of a frame: it is queued; there was no room and nothing is queued; a part of it is, and the peer could make nothing of what follows. */
@@ -51,25 +52,29 @@ export function sendFrame(transport: SocketTransport, slot: number, opcode: numb
   const position = writeHeader(transport.out, offset, opcode, payload.length);
   transport.out.set(firstPiece === payload.length ? payload : payload.subarray(0, firstPiece), position);
   transport.commit(slot, header + firstPiece);
-  return firstPiece === payload.length ? FRAME.queued : sendRest(transport, slot, payload, firstPiece);
+  return firstPiece === payload.length ? FRAME.queued : sendBytes(transport, slot, payload, firstPiece);
 }
 
-/** Sends a frame that is encoded already. */
-export function sendEncoded(transport: SocketTransport, slot: number, frame: Uint8Array): FrameOutcome {
-  const firstPiece = Math.min(frame.length, WRITE_BLOCK_BYTES_MAX);
-  const offset = transport.reserve(slot, firstPiece);
-  if (offset < 0) return FRAME.noRoom;
-  transport.out.set(firstPiece === frame.length ? frame : frame.subarray(0, firstPiece), offset);
-  transport.commit(slot, firstPiece);
-  return firstPiece === frame.length ? FRAME.queued : sendRest(transport, slot, frame, firstPiece);
+/** Sends a frame that is encoded already. Large ones lie in the write pool once, however many sockets send them. */
+export function sendPublished(transport: SocketTransport, slot: number, frame: PublishedFrame): FrameOutcome {
+  const pieces = frame.sharedIn(transport);
+  if (pieces === undefined) return sendBytes(transport, slot, frame.bytes, 0);
+  let sent = 0;
+  for (const piece of pieces) {
+    // What is left is copied where it cannot be shared.
+    if (!transport.commitShared(slot, piece.shared, piece.length)) break;
+    sent += piece.length;
+  }
+  return sent === frame.bytes.length ? FRAME.queued : sendBytes(transport, slot, frame.bytes, sent);
 }
 
-function sendRest(transport: SocketTransport, slot: number, bytes: Uint8Array, from: number): FrameOutcome {
+/** Copies what is left of a frame into as many blocks as it takes. */
+function sendBytes(transport: SocketTransport, slot: number, bytes: Uint8Array, from: number): FrameOutcome {
   for (let sent = from; sent < bytes.length; ) {
     const piece = Math.min(bytes.length - sent, WRITE_BLOCK_BYTES_MAX);
     const at = transport.reserve(slot, piece);
-    if (at < 0) return FRAME.torn;
-    transport.out.set(bytes.subarray(sent, sent + piece), at);
+    if (at < 0) return sent === 0 ? FRAME.noRoom : FRAME.torn;
+    transport.out.set(piece === bytes.length ? bytes : bytes.subarray(sent, sent + piece), at);
     transport.commit(slot, piece);
     sent += piece;
   }

@@ -40,7 +40,8 @@ import {
 } from "./frame.js";
 import { type HandlerOutcome, runHandler, type WebSocketHub } from "./hub.js";
 import { announcedBytes, lengthEnd, PartialFrame } from "./partial-frame.js";
-import { closePayload, FRAME, type FrameOutcome, sendEncoded, sendFrame, sendText } from "./sending.js";
+import type { PublishedFrame } from "./published-frame.js";
+import { closePayload, FRAME, type FrameOutcome, sendFrame, sendPublished, sendText } from "./sending.js";
 import { textOf } from "./text.js";
 import { checkTopic, type Subscriber } from "./topics.js";
 import type { SocketTransport, UpgradedConnection } from "./transport.js";
@@ -583,11 +584,11 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection, Subscribe
     return this.#state === OPEN ? this.#hub.topics.publish(topic, message, this) : "closed";
   }
 
-  deliver(frame: Uint8Array): void {
+  deliver(frame: PublishedFrame): void {
     if (this.#state !== OPEN) return;
     const queued = this.#transport.queuedBytes(this.#slot);
-    const hasRoom = queued === 0 || queued + frame.length <= this.#hub.limits.sendBytesMax;
-    if (hasRoom && this.#isQueued(sendEncoded(this.#transport, this.#slot, frame))) {
+    const hasRoom = queued === 0 || queued + frame.bytes.length <= this.#hub.limits.sendBytesMax;
+    if (hasRoom && this.#isQueued(sendPublished(this.#transport, this.#slot, frame))) {
       this.#transport.stats.webSocketMessagesSent += 1;
       return;
     }

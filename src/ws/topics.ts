@@ -6,6 +6,7 @@
  */
 import { RingloomError } from "../errors.js";
 import { headerBytes, OPCODE_BINARY, OPCODE_TEXT, writeHeader } from "./frame.js";
+import { PublishedFrame } from "./published-frame.js";
 import type { PublishStatus, WebSocketMessage } from "./web-socket.js";
 
 /** Bytes of a topic's name, in UTF-8, at most. */
@@ -19,7 +20,7 @@ const UTF8_BYTES_PER_UNIT = 3;
 /** Who is subscribed. */
 export interface Subscriber {
   /** Sends a whole frame. What to do when there is no room is its own affair. */
-  deliver(frame: Uint8Array): void;
+  deliver(frame: PublishedFrame): void;
   /** Messages that others have published are missing on this shard. */
   missed(): void;
 }
@@ -165,10 +166,12 @@ class TopicSpace {
     );
   }
 
-  #fanOut(name: string, frame: Uint8Array, except: Subscriber | undefined): void {
+  #fanOut(name: string, bytes: Uint8Array, except: Subscriber | undefined): void {
     const subscribers = this.#subscribers.get(name);
     if (subscribers === undefined) return;
+    const frame = new PublishedFrame(bytes);
     for (const one of subscribers) if (one !== except) one.deliver(frame);
+    frame.release();
   }
 
   /** Another shard has published. */

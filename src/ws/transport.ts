@@ -12,6 +12,10 @@ export interface SocketTransport {
   commit(slot: number, length: number): void;
   /** Gives up what was reserved. */
   abort(slot: number): void;
+  /** The whole driver's: bytes that many sockets send, copied once. See `Driver.shareBytes`. */
+  share(bytes: Uint8Array): number;
+  commitShared(slot: number, shared: number, length: number): boolean;
+  unshare(shared: number): void;
   /** Bytes that the kernel has not taken. */
   queuedBytes(slot: number): number;
   /** Asks for one `drained`. */
