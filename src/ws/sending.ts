@@ -1,4 +1,5 @@
 /** Frames into the write tier of a connection. */
+import { Buffer } from "node:buffer";
 import { WRITE_BLOCK_BYTES_MAX } from "../constants.js";
 import { CLOSE_NO_STATUS, CLOSE_REASON_BYTES_MAX } from "./close-code.js";
 import { headerBytes, OPCODE_TEXT, writeHeader } from "./frame.js";

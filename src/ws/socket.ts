@@ -8,6 +8,7 @@
  *
  * An idle socket is this object and nothing else: what a frame in pieces, a message in fragments or a busy handler need is made when they do.
  */
+import { Buffer } from "node:buffer";
 import { WRITE_BLOCK_BYTES_MAX } from "../constants.js";
 import { Fifo } from "../messages/fifo.js";
 import {
@@ -36,7 +37,6 @@ import {
   OPCODE_PING,
   OPCODE_PONG,
   OPCODE_TEXT,
-  unmask,
 } from "./frame.js";
 import { type HandlerOutcome, runHandler, type WebSocketHub } from "./hub.js";
 import { announcedBytes, lengthEnd, PartialFrame } from "./partial-frame.js";
@@ -61,8 +61,20 @@ const DEAF = 8;
 const DROPPING = 16;
 
 const NO_BYTES = new Uint8Array(0);
+/** The first byte of a whole binary message, which takes a short way while its payload has no more than so many bytes. */
+const SHORT_BINARY_FIRST = BIT_FIN | OPCODE_BINARY;
+const SHORT_BYTES_MAX = 512;
+const SHORT_BYTES_BEHIND = 7;
 /** What a message that waits costs beside its payload, roughly: empty ones must not be free. */
 const WAITING_BYTES = 128;
+
+/** The payload of a frame: lent with a view of the memory that it lies in, or the socket's own. */
+interface Payload {
+  readonly bytes: Buffer;
+  readonly view: DataView | undefined;
+  readonly start: number;
+  readonly length: number;
+}
 
 /** A message in fragments. */
 interface Assembly {
@@ -194,8 +206,16 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection, Subscribe
     const key = view.getInt32(at + keyAt, true);
     const payload = at + keyAt + 4;
     if (payload + length > end) return this.#keepPayload(first, length, key, bytes, payload, end);
-    unmask(view, payload, length, key, 0);
-    this.#frame(first, bytes, view, payload, length);
+    if (
+      first === SHORT_BINARY_FIRST &&
+      length <= SHORT_BYTES_MAX &&
+      payload + length + SHORT_BYTES_BEHIND <= view.byteLength
+    ) {
+      if (this.#state === OPEN) this.#arrived(this.#transport.messages.unmasked(view, payload, length, key));
+      return payload + length;
+    }
+    this.#transport.unmask(payload, length, key, 0);
+    this.#frame(first, { bytes, view, start: payload, length });
     return payload + length;
   }
 
@@ -232,7 +252,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection, Subscribe
   }
 
   #fill(partial: PartialFrame, bytes: Buffer, start: number, end: number): number {
-    const next = partial.fill(bytes, start, end);
+    const next = partial.fill(bytes, start, end, this.#transport.unmask);
     const { stats } = this.#transport;
     const { limits } = this.#hub;
     stats.webSocketInboundBytesNow += next - start;
@@ -244,7 +264,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection, Subscribe
     }
     this.#partial = undefined;
     stats.webSocketInboundBytesNow -= partial.length;
-    this.#frame(partial.first, partial.payload, partial.view, 0, partial.length);
+    this.#frame(partial.first, ownedPayload(partial.payload.subarray(0, partial.length)));
     return next;
   }
 
@@ -283,26 +303,27 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection, Subscribe
     }
   }
 
-  /** A whole frame, its mask taken off. The bytes are only lent. */
-  #frame(first: number, bytes: Buffer, view: DataView, start: number, length: number): void {
+  /** A whole frame, its mask taken off. */
+  #frame(first: number, payload: Payload): void {
     const opcode = first & BITS_OPCODE;
     if ((opcode & BIT_CONTROL) !== 0) {
-      this.#control(opcode, bytes, start, length);
+      this.#control(opcode, payload.bytes, payload.start, payload.length);
       return;
     }
     if (this.#state !== OPEN) return;
     if (this.#assembly === undefined && (first & BIT_FIN) !== 0) {
-      this.#deliver(opcode === OPCODE_TEXT, bytes, view, start, length);
+      this.#deliver(opcode === OPCODE_TEXT, payload);
       return;
     }
-    this.#fragment(opcode, (first & BIT_FIN) !== 0, bytes, start, length);
+    this.#fragment(opcode, (first & BIT_FIN) !== 0, payload);
   }
 
-  #fragment(opcode: number, isLast: boolean, bytes: Buffer, start: number, length: number): void {
+  #fragment(opcode: number, isLast: boolean, payload: Payload): void {
+    const { length } = payload;
     const assembly = (this.#assembly ??= { isText: opcode === OPCODE_TEXT, pieces: [], length: 0 });
     const { stats } = this.#transport;
     const { limits } = this.#hub;
-    assembly.pieces.push(Buffer.from(bytes.subarray(start, start + length)));
+    assembly.pieces.push(kept(payload));
     assembly.length += length;
     stats.webSocketInboundBytesNow += length;
     if (assembly.pieces.length > limits.fragmentsMax) {
@@ -313,17 +334,19 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection, Subscribe
       this.#assembly = undefined;
       stats.webSocketInboundBytesNow -= assembly.length;
       const whole = Buffer.concat(assembly.pieces, assembly.length);
-      const view = new DataView(whole.buffer, whole.byteOffset, whole.length);
-      this.#deliver(assembly.isText, whole, view, 0, whole.length);
+      this.#deliver(assembly.isText, ownedPayload(whole));
     }
   }
 
-  #deliver(isText: boolean, bytes: Buffer, view: DataView, start: number, length: number): void {
-    const message = isText ? textOf(bytes, view, start, length) : Buffer.from(bytes.subarray(start, start + length));
-    if (message === undefined) {
-      this.#fail(CLOSE_INVALID_PAYLOAD, "Text is not UTF-8");
-      return;
-    }
+  #deliver(isText: boolean, payload: Payload): void {
+    const { bytes, view, start, length } = payload;
+    const message = isText ? textOf(bytes, view ?? viewOf(bytes), start, length) : kept(payload);
+    if (message === undefined) this.#fail(CLOSE_INVALID_PAYLOAD, "Text is not UTF-8");
+    else this.#arrived(message);
+  }
+
+  /** A message that is the program's. */
+  #arrived(message: WebSocketMessage): void {
     this.#transport.stats.webSocketMessagesReceived += 1;
     const inbox = this.#inbox;
     if (inbox === undefined || (inbox.running < this.#hub.limits.concurrency && inbox.waiting.length === 0))
@@ -442,10 +465,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection, Subscribe
       return;
     }
     const end = start + length;
-    const reason =
-      length <= 2
-        ? ""
-        : textOf(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), start + 2, end - start - 2);
+    const reason = length <= 2 ? "" : textOf(bytes, viewOf(bytes), start + 2, end - start - 2);
     if (reason === undefined) {
       this.#fail(CLOSE_INVALID_PAYLOAD, "A reason is not UTF-8");
       return;
@@ -643,6 +663,19 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection, Subscribe
     if (outcome === FRAME.torn) this.#cut();
     return outcome === FRAME.queued;
   }
+}
+
+function ownedPayload(bytes: Buffer): Payload {
+  return { bytes, view: undefined, start: 0, length: bytes.length };
+}
+
+/** The bytes of a payload for good: a copy of what is lent. */
+function kept({ bytes, view, start, length }: Payload): Buffer {
+  return view === undefined ? bytes : Buffer.from(bytes.subarray(start, start + length));
+}
+
+function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** More than any header has: the second byte is not there. */

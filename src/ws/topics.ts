@@ -4,6 +4,7 @@
  * A message is encoded once, as the frame that every subscriber gets. That frame goes to the subscribers of this shard, and in one record of the shard's log (`TopicExchange`) to all
  * others, which hand it to theirs. So what one shard publishes arrives in that order everywhere.
  */
+import { Buffer } from "node:buffer";
 import { RingloomError } from "../errors.js";
 import { headerBytes, OPCODE_BINARY, OPCODE_TEXT, writeHeader } from "./frame.js";
 import { PublishedFrame } from "./published-frame.js";

@@ -1,10 +1,16 @@
 /** The connection under a WebSocket, as the HTTP server lends it. */
 
+import type { MessagePool } from "./message-pool.js";
+import type { Unmasker } from "./unmasker.js";
 import type { WebSocketStats } from "./web-socket.js";
 
 /** What sockets ask of the server's connections. All of it is by slot, and only while that slot is theirs. */
 export interface SocketTransport {
   readonly stats: WebSocketStats;
+  /** Takes masks off in the memory that `received` lends. */
+  readonly unmask: Unmasker;
+  /** Where short messages are copied to. */
+  readonly messages: MessagePool;
   /** The memory that {@link SocketTransport.reserve} gives room in. */
   readonly out: Buffer;
   /** Offset of room for `size` bytes, at most one write block, or -1. */
