@@ -85,6 +85,11 @@ int main(int count, char **arguments)
 	for (int index = 0; index < total; index++) {
 		int fd = socket(AF_INET, SOCK_STREAM, 0);
 		if (fd < 0) die("socket");
+		/* Resets in place of TIME_WAIT, so that the next server's clients find ports. */
+		struct linger at_once = {.l_onoff = 1};
+		int one = 1;
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+		setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
 		if (from != NULL) {
 			struct sockaddr_in mine = {.sin_family = AF_INET};
 			if (inet_pton(AF_INET, from, &mine.sin_addr) != 1) die("address");

@@ -1,8 +1,9 @@
 /**
  * The suite `memory`: what an idle connection costs, in the server's process and in the kernel.
  *
- * Connections come from two processes of their own, from one address each. Before and after, the server collects its garbage, and its anonymous and shared resident memory is read;
- * the difference, by the number of connections, is what one costs in user space. Some thousand connections that come and go first bring the heap to its size.
+ * Connections come in four steps, from a process and an address each. After each step the server collects its garbage, and its anonymous and shared resident memory is read; so is what
+ * the kernel has for sockets and in its slabs, which holds the clients' ends too. The figures are the slopes of the lines through the four points: what the first connections bring about once (compiled
+ * code, a heap that grows or shrinks) is in neither. Some thousand connections that come and go before bring the heap to its size.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -15,15 +16,17 @@ import { progress } from "../harness/progress.js";
 import { runRounds } from "../harness/rounds.js";
 import type { Metric } from "../harness/rows.js";
 import { missingFrom, withServer } from "../harness/servers.js";
+import { slope } from "../harness/statistics.js";
 import { httpSubjects, ringloom, type Subject } from "../harness/subjects.js";
 import { availableSubjects, type Context, QUICK_SECONDS_MAX, type Suite } from "../harness/suite.js";
 
 /** A process may have 20,000 descriptors here; the server has some others. */
 const CONNECTIONS = 19_000;
 const CONNECTIONS_QUICK = 2_000;
-/** Connections that are opened and closed before anything is measured, to get the heap to its size. */
-const WARMUP_CONNECTIONS = 2_000;
-const SETTLE_MS = 500;
+const STEPS = 4;
+/** The last number of the first step's address. */
+const FIRST_HOST = 3;
+const SETTLE_MS = 400;
 const ROUNDS_DEFAULT = 3;
 const PAGE_BYTES = 4_096;
 const OPEN_TIMEOUT_MS = 60_000;
@@ -121,11 +124,16 @@ interface Bytes {
 async function measure(server: RunningServer, idle: IdleCase, count: number): Promise<Bytes> {
   const clients: Clients[] = [];
   try {
-    for (let time = 0; time < 2; time++) await (await Clients.open(server, idle, WARMUP_CONNECTIONS, 2)).close();
-    const before = await settled(server);
-    for (const host of [3, 4]) clients.push(await Clients.open(server, idle, count / 2, host));
-    const after = await settled(server);
-    return { user: (after.user - before.user) / count, kernel: (after.kernel - before.kernel) / count };
+    const quarter = count / STEPS;
+    for (let time = 0; time < 2; time++) await (await Clients.open(server, idle, quarter, 2)).close();
+    const points: Bytes[] = [];
+    for (let step = 0; step < STEPS; step++) {
+      clients.push(await Clients.open(server, idle, quarter, FIRST_HOST + step));
+      points.push(await settled(server));
+    }
+    const slopeOf = (value: (point: Bytes) => number): number =>
+      slope(points.map((point, step) => [step * quarter, value(point)] as const));
+    return { user: slopeOf(({ user }) => user), kernel: slopeOf(({ kernel }) => kernel) };
   } finally {
     for (const one of clients) await one.close();
   }
