@@ -357,7 +357,7 @@ export class App extends RouteGroup {
    * const app = new App();
    * app.ws("/news", { open: (ws) => ws.subscribe("news") });
    * app.post("/news", async (c) => {
-   *   app.publish("news", await c.body.text());
+   *   app.publish("news", await c.bytes());
    *   return c.empty();
    * });
    * export default app;

@@ -85,8 +85,8 @@ export interface HttpParserOptions {
 
 /** One shard's parser. It is not reentrant: {@link HttpParser.isRunning} tells whether a run is under way. */
 export class HttpParser {
-  /** llhttp's memory. */
-  readonly memory: WebAssembly.Memory;
+  /** llhttp's memory, a `WebAssembly.Memory`. */
+  readonly memory: { readonly buffer: ArrayBuffer };
   /** The same memory. */
   readonly bytes: Buffer;
   /** The same memory. */

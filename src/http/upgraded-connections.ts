@@ -2,7 +2,7 @@
 import type { Driver } from "../driver/contract.js";
 import { MessagePool } from "../ws/message-pool.js";
 import type { SocketTransport, UpgradedConnection } from "../ws/transport.js";
-import { type Unmasker, unmaskerOf } from "../ws/unmasker.js";
+import { type ReceiveMemory, type Unmasker, unmaskerOf } from "../ws/unmasker.js";
 import type { Upgrade } from "./exchange.js";
 import type { Log } from "./log.js";
 import type { HttpStats } from "./stats.js";
@@ -22,7 +22,7 @@ export interface UpgradedOptions {
   readonly stats: HttpStats;
   readonly log: Log;
   /** What `received` lends bytes of. */
-  readonly memory: WebAssembly.Memory;
+  readonly memory: ReceiveMemory;
 }
 
 /** All of them, by slot. One per server. */

@@ -24,12 +24,17 @@ const CALL_BYTES_MIN = 96;
 /** Takes the mask off `length` bytes at `position`; `key` and `phase` as for {@link unmask}. */
 export type Unmasker = (position: number, length: number, key: number, phase: number) => void;
 
+/** A `WebAssembly.Memory`, which not every program's types know. */
+export interface ReceiveMemory {
+  readonly buffer: ArrayBuffer;
+}
+
 /** The unmasker of one memory. Where there is no SIMD it is the loop of {@link unmask}. */
-export function unmaskerOf(memory: WebAssembly.Memory): Unmasker {
+export function unmaskerOf(memory: ReceiveMemory): Unmasker {
   const view = new DataView(memory.buffer);
   if (!WebAssembly.validate(MODULE))
     return (position, length, key, phase) => unmask(view, position, length, key, phase);
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(MODULE), { e: { m: memory } });
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(MODULE), { e: { m: memory as WebAssembly.Memory } });
   const unmaskWide = instance.exports.u as (position: number, end: number, key: number) => void;
   return (position, length, key, phase) => {
     if (length < CALL_BYTES_MIN) unmask(view, position, length, key, phase);
