@@ -64,6 +64,13 @@ class NullDriver implements Driver, OutboxOwner {
   requestDrained(slot: number): void {
     this.#outbox.requestDrained(slot);
   }
+  shareBytes(): number {
+    return -1;
+  }
+  commitShared(): boolean {
+    return false;
+  }
+  unshareBytes(): void {}
   listen(): Promise<Listening> {
     return Promise.resolve({ listener: 0, host: "127.0.0.1", port: 1 });
   }

@@ -16,6 +16,7 @@ import { frameworksSuite } from "./suites/frameworks.js";
 import { fsSuite } from "./suites/fs.js";
 import { heapSuite } from "./suites/heap.js";
 import { httpSuite } from "./suites/http.js";
+import { memorySuite } from "./suites/memory.js";
 import { messagesSuite } from "./suites/messages.js";
 import { mixedSuite } from "./suites/mixed.js";
 import { netSuite } from "./suites/net.js";
@@ -33,6 +34,7 @@ const SUITES: readonly Suite[] = [
   messagesSuite,
   mixedSuite,
   wsSuite,
+  memorySuite,
   timersSuite,
   netSuite,
   fsSuite,

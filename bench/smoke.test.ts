@@ -44,6 +44,14 @@ const small: readonly Small[] = [
     metric: "ns/op",
     rows: 4,
   },
+  {
+    suite: "memory",
+    subjects: "ringloom-epoll",
+    cases: "ws-idle-19k",
+    metric: "connections",
+    rows: 1,
+    need: "idle-load",
+  },
   { suite: "ws", subjects: "ringloom-portable", cases: "echo64-d16", metric: "msg/s", rows: 1, need: "ws-load" },
   {
     suite: "db",

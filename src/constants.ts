@@ -24,6 +24,8 @@ export const WRITE_BLOCK_BYTES_MAX = 65536;
 /** Tiers of the write pool: 512 B, 1, 2, 4, 8, 16, 32 and 64 KiB. */
 export const WRITE_TIERS = 8;
 /** Write pool of a shard unless told otherwise, in bytes. */
+/** Connections that may wait with a block that they share with others, counted for each such block. 1.5 MiB of address space. */
+export const SHARED_REFERENCES_MAX = 131_072;
 export const WRITE_POOL_BYTES_DEFAULT = 64 * 1024 * 1024;
 
 /** `requestDrained` is answered when this much or less is queued, in bytes. */
@@ -89,6 +91,13 @@ export const MESSAGES_PER_TURN_MAX = 256;
 export const HOT_THRESHOLD_DEFAULT = 1024;
 /** The largest value of a message, in bytes of its encoded form. */
 export const MESSAGE_BYTES_MAX = 256 * 1024;
+/** Memory of one thread's log of published messages, in bytes, at most and at least. Powers of two. */
+export const BROADCAST_LOG_BYTES_MAX = 4 * 1024 * 1024;
+export const BROADCAST_LOG_BYTES_MIN = 64 * 1024;
+/** Published messages of other threads that are handed out in one turn. */
+export const BROADCASTS_PER_TURN_MAX = 64;
+/** A thread that has read no published message for so long, while it leaves no room, is waited for no longer. In milliseconds. */
+export const BROADCAST_STALL_MS = 1_000;
 
 /** Places of one thread's timers, the heads of their lists among them. */
 export const TIMERS_MAX = 1 << 24;

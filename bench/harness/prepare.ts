@@ -12,6 +12,7 @@ export type Need =
   | "responder"
   | "load-generator"
   | "ws-load"
+  | "idle-load"
   | "peers"
   | "ringloom"
   | "lane"
@@ -52,7 +53,8 @@ function meet(need: Need): Promise<Unmet> {
     case "responder":
       return compile("http-responder");
     case "ws-load":
-      return compile("ws-load");
+    case "idle-load":
+      return compile(need);
     case "load-generator":
       return compileLoadGenerator();
     case "peers":

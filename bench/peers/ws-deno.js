@@ -1,4 +1,5 @@
 // The subject `deno` of the suite ws: Deno.serve with Deno.upgradeWebSocket.
+const everybody = new Set();
 Deno.serve(
   {
     port: 0,
@@ -8,7 +9,15 @@ Deno.serve(
   (request) => {
     const { socket, response } = Deno.upgradeWebSocket(request);
     socket.binaryType = "arraybuffer";
-    socket.onmessage = ({ data }) => socket.send(data);
+    if (new URL(request.url).pathname === "/broadcast") {
+      socket.onopen = () => everybody.add(socket);
+      socket.onclose = () => everybody.delete(socket);
+      socket.onmessage = ({ data }) => {
+        for (const one of everybody) one.send(data);
+      };
+    } else {
+      socket.onmessage = ({ data }) => socket.send(data);
+    }
     return response;
   },
 );

@@ -7,6 +7,7 @@
  *
  *     --warmup S     seconds of the same load before the counted window (default 0)
  *     --text         messages of text (default: binary)
+ *     --broadcast    the first connection sends one message, and every connection must get it; when all have, it sends the next
  *     --cpu-of PID   report the CPU time of this process in the window
  *
  * Each connection sends DEPTH messages of BYTES in one piece and sends the next DEPTH when the last of their echoes is in. Every echo must be one
@@ -46,7 +47,8 @@ static unsigned char *piece, *expected;
 static uint32_t depth;
 static uint64_t piece_bytes, expected_bytes;
 static uint64_t now_ns, messages, messages_total, errors, bad_messages;
-static int is_measuring;
+static int is_measuring, is_broadcast;
+static uint32_t connection_count, outstanding;
 
 static uint64_t clock_ns(void)
 {
@@ -165,8 +167,24 @@ static void send_rest(uint32_t index)
 	sqe->user_data = KIND_SEND << 32 | index;
 }
 
+/* One message to the server, and one copy to come for everybody. */
+static void send_broadcast(void)
+{
+	outstanding = connection_count;
+	for (uint32_t index = 0; index < connection_count; index++) {
+		connections[index].to_come = 1;
+		connections[index].started_ns = now_ns;
+	}
+	connections[0].to_send = (uint32_t)piece_bytes;
+	send_rest(0);
+}
+
 static void send_piece(uint32_t index)
 {
+	if (is_broadcast) {
+		if (--outstanding == 0) send_broadcast();
+		return;
+	}
 	connections[index].to_come = depth;
 	connections[index].to_send = (uint32_t)piece_bytes;
 	connections[index].started_ns = now_ns;
@@ -253,7 +271,7 @@ int main(int count, char **arguments)
 	double warmup = 0;
 	int opcode = 2, pid = 0;
 	if (count < 8) {
-		fprintf(stderr, "ws-load HOST PORT PATH CONNECTIONS DEPTH BYTES SECONDS [--warmup S] [--text] [--cpu-of PID]\n");
+		fprintf(stderr, "ws-load HOST PORT PATH CONNECTIONS DEPTH BYTES SECONDS [--warmup S] [--text] [--broadcast] [--cpu-of PID]\n");
 		return 2;
 	}
 	uint32_t total = (uint32_t)atoi(arguments[4]);
@@ -261,6 +279,7 @@ int main(int count, char **arguments)
 	double seconds = atof(arguments[7]);
 	for (int at = 8; at < count; at++) {
 		if (strcmp(arguments[at], "--text") == 0) opcode = 1;
+		else if (strcmp(arguments[at], "--broadcast") == 0) is_broadcast = 1;
 		else if (strcmp(arguments[at], "--warmup") == 0 && at + 1 < count) warmup = atof(arguments[++at]);
 		else if (strcmp(arguments[at], "--cpu-of") == 0 && at + 1 < count) pid = atoi(arguments[++at]);
 		else {
@@ -268,10 +287,11 @@ int main(int count, char **arguments)
 			return 2;
 		}
 	}
-	if (total == 0 || total > CONNECTIONS_MAX || depth == 0 || seconds <= 0) {
+	if (total == 0 || total > CONNECTIONS_MAX || depth == 0 || seconds <= 0 || (is_broadcast && depth != 1)) {
 		fprintf(stderr, "wrong numbers\n");
 		return 2;
 	}
+	connection_count = total;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prepare(opcode, (size_t)atoll(arguments[6]));
 	ring_init(&ring, 4096, 16384);
@@ -282,8 +302,9 @@ int main(int count, char **arguments)
 	now_ns = clock_ns();
 	for (uint32_t index = 0; index < total; index++) {
 		receive_on(index);
-		send_piece(index);
+		if (!is_broadcast) send_piece(index);
 	}
+	if (is_broadcast) send_broadcast();
 	uint64_t start = now_ns + (uint64_t)(warmup * 1e9);
 	while (now_ns < start) turn(start);
 	uint64_t server_cpu = pid > 0 ? cpu_us_of(pid) : 0, load_cpu = own_cpu_us(), from = now_ns;

@@ -1,6 +1,6 @@
-/** The suite `ws`: WebSocket echoes over 50 connections, one server process on one core, in alternating rounds. */
+/** The suite `ws`: WebSocket echoes over 50 connections, one server process on one core, and a broadcast to 10,000 sockets, in alternating rounds. */
 import { LoadError } from "../harness/load.js";
-import { type Cores, pinned } from "../harness/machine.js";
+import { bothCores, type Cores, pinned } from "../harness/machine.js";
 import { select } from "../harness/options.js";
 import { peerVersion, prepare, programPath } from "../harness/prepare.js";
 import { type RunningServer, run } from "../harness/processes.js";
@@ -24,12 +24,23 @@ interface EchoCase {
   /** Messages that a connection sends in one piece, before it waits for their echoes. */
   readonly depth: number;
   readonly bytes: number;
+  /** Everybody gets each message of the first connection. Ringloom has two shards then, and nobody is pinned: 2 cores are all there is for three threads. */
+  readonly isBroadcast?: boolean;
+  readonly connections?: number;
 }
 
 const cases: readonly EchoCase[] = [
   { name: "echo64-d1", about: "64 bytes, one message in flight on each connection", depth: 1, bytes: 64 },
   { name: "echo64-d16", about: "64 bytes, 16 messages in flight on each connection", depth: 16, bytes: 64 },
   { name: "echo16k-d1", about: "16 KiB, one message in flight on each connection", depth: 1, bytes: 16 * 1024 },
+  {
+    name: "broadcast-10k",
+    about: "64 bytes, published to 10,000 subscribers, the next when all have it; rates count what arrives",
+    depth: 1,
+    bytes: 64,
+    isBroadcast: true,
+    connections: 10_000,
+  },
 ];
 
 const rate: Metric = { name: "msg/s", unit: "msg/s", better: "higher", decimals: 0 };
@@ -80,6 +91,7 @@ export const wsSuite: Suite = {
     goal("echo64-d1", "bun", 1),
     goal("echo64-d16", "ws", 12),
     goal("echo64-d16", "bun", 1),
+    goal("broadcast-10k", "ws", 5),
   ],
   run: runEchoes,
 };
@@ -105,8 +117,16 @@ async function runEchoes(context: Context): Promise<void> {
     explain: (error, { runCase, subject }) => missingFrom(error, suite, runCase.name, subject),
     measure: async ({ runCase, subject, round }) => {
       const warmupSeconds = options.isQuick ? 0.5 : WARMUP_SECONDS;
-      const load: EchoLoad = { echo: runCase, seconds, warmupSeconds, cores: placement.loadCore };
-      const result = await withServer(subject, { cores: placement.serverCore }, (server) => runEcho(server, load));
+      const isBroadcast = runCase.isBroadcast === true;
+      const load: EchoLoad = {
+        echo: runCase,
+        seconds,
+        warmupSeconds,
+        cores: isBroadcast ? undefined : placement.loadCore,
+      };
+      const where = { cores: isBroadcast ? bothCores(placement) : placement.serverCore };
+      const started = isBroadcast ? withTwoShards(subject) : subject;
+      const result = await withServer(started, where, (server) => runEcho(server, load));
       const add = (metric: Metric, value: number): void =>
         results.add(suite, runCase.name, subject.name, metric, round, value);
       add(rate, result.rate);
@@ -117,6 +137,12 @@ async function runEchoes(context: Context): Promise<void> {
       progress(`round ${round + 1} ${runCase.name} ${subject.name}: ${shown} msg/s`);
     },
   });
+}
+
+/** Ringloom with a shard for each core; the peers have one thread, whatever there is. */
+function withTwoShards(subject: Subject): Subject {
+  const at = subject.args.indexOf("--shards");
+  return at < 0 ? subject : { ...subject, args: subject.args.with(at + 1, "2") };
 }
 
 interface EchoLoad {
@@ -137,10 +163,12 @@ interface EchoResult {
 
 /** Runs `ws-load`. Rejects with {@link LoadError} when an echo was wrong or a connection broke. */
 async function runEcho(server: RunningServer, { echo, seconds, warmupSeconds, cores }: EchoLoad): Promise<EchoResult> {
-  const numbers = [CONNECTIONS, echo.depth, echo.bytes, seconds].map(String);
-  const command = [programPath("ws-load"), server.host, String(server.port), "/", ...numbers];
+  const numbers = [echo.connections ?? CONNECTIONS, echo.depth, echo.bytes, seconds].map(String);
+  const path = echo.isBroadcast === true ? "/broadcast" : "/";
+  const command = [programPath("ws-load"), server.host, String(server.port), path, ...numbers];
+  if (echo.isBroadcast === true) command.push("--broadcast");
   command.push("--warmup", String(warmupSeconds), "--cpu-of", String(server.pid));
-  const timeoutMs = (warmupSeconds + seconds) * 1_000 + 10_000;
+  const timeoutMs = (warmupSeconds + seconds) * 1_000 + 20_000;
   const { code, stdout, stderr } = await run(pinned(cores, command), { timeoutMs });
   const [words] = stderr.trim().split("\n");
   if (code !== 0) throw new LoadError(words || `ws-load ended with code ${code}`);

@@ -26,6 +26,7 @@
  * SENDING reserves, fills, commits. `reserve(slot, size)` returns an offset into `writeBytes` with room for `size` bytes, or -1
  * when the write pool is exhausted. There is at most one open reservation, it is closed by `commit` or `abort` before anything else is sent,
  * and it does not survive the current synchronous run. What one turn commits for one connection leaves in as few sends as its blocks allow.
+ * `commitShared(slot, shared)` queues bytes that `shareBytes` has copied once for many connections.
  * Bytes leave in commit order, or the connection is closed. `queuedBytes(slot)` is what has not reached the kernel.
  * `requestDrained(slot)` asks for one `drained(slot)`, delivered when `queuedBytes` is at or below `DRAIN_LOW_WATER_BYTES`.
  *
@@ -294,6 +295,16 @@ export interface Driver {
   abort(slot: number): void;
   queuedBytes(slot: number): number;
   requestDrained(slot: number): void;
+
+  /**
+   * Copies up to 64 KiB into the write pool, for many connections to send. Returns what {@link commitShared} takes until {@link unshareBytes}, or -1 when the pool is exhausted. What it is worth: nothing is copied
+   * for each connection. What it costs: a send of its own for each, where small bytes would leave together with others. So it is for messages of some KiB.
+   */
+  shareBytes(bytes: Uint8Array): number;
+  /** Queues all of what was shared. False when the connection cannot send, and when too much that is shared waits already: it can be copied then. */
+  commitShared(slot: number, shared: number): boolean;
+  /** Nothing is to be committed of it any more. What was, is sent all the same. */
+  unshareBytes(shared: number): void;
 
   pause(slot: number): void;
   resume(slot: number): void;

@@ -229,6 +229,20 @@ export class MemoryDriver implements Driver, OutboxOwner {
     if (this.#connections.get(slot)?.isEnding === false) this.#outbox.abort(slot);
   }
 
+  shareBytes(bytes: Uint8Array): number {
+    const shared = this.#outbox.share(bytes);
+    if (shared < 0) this.stats.writeStarved += 1;
+    return shared;
+  }
+
+  commitShared(slot: number, shared: number): boolean {
+    return this.#connections.get(slot)?.isEnding === false && this.#outbox.commitShared(slot, shared);
+  }
+
+  unshareBytes(shared: number): void {
+    this.#outbox.unshare(shared);
+  }
+
   queuedBytes(slot: number): number {
     return this.#outbox.queuedBytes(slot);
   }

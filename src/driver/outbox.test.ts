@@ -3,7 +3,7 @@ import { test } from "node:test";
 import * as fc from "fast-check";
 import { randomRun } from "../../test/support/random-run.js";
 import { AssertionError } from "../assert.js";
-import { DRAIN_LOW_WATER_BYTES, WRITE_BLOCK_BYTES_MAX } from "../constants.js";
+import { DRAIN_LOW_WATER_BYTES, SHARED_REFERENCES_MAX, WRITE_BLOCK_BYTES_MAX } from "../constants.js";
 import { Outbox, type OutboxOwner } from "./outbox.js";
 import { WritePool } from "./write-pool.js";
 
@@ -60,6 +60,18 @@ class Bench implements OutboxOwner {
     this.pool.bytes.fill(255, offset + length, offset + reserveLength);
     this.outbox.commit(slot, length);
     return true;
+  }
+
+  /** Shares one copy of `length` bytes between slots, and forgets about it. */
+  share(slots: readonly number[], length: number): void {
+    const bytes = Uint8Array.from({ length }, (_, index) => (index * 7 + length) % 251);
+    const shared = this.outbox.share(bytes);
+    if (shared === -1) return;
+    for (const slot of slots) {
+      assert.ok(this.outbox.commitShared(slot, shared));
+      for (const byte of bytes) this.committed[slot]!.push(byte);
+    }
+    this.outbox.unshare(shared);
   }
 
   /** The kernel takes at most `limit` bytes of the send under way. */
@@ -183,6 +195,34 @@ test("Outbox.reserve() falls back to a smaller block when the pool has no large 
   assert.deepEqual(bench.wire, bench.committed);
 });
 
+test("Outbox.commitShared() keeps one copy for all connections, in order with what is copied, until the last has sent it", () => {
+  const bench = new Bench();
+  bench.write(0, 100);
+  bench.share([0, 1, 2, 0], 5_000);
+  bench.write(0, 50);
+  assert.equal(bench.pool.blocksNow, 3, "what slot 0 wrote before and after, and one copy");
+  assert.equal(bench.outbox.queuedBytes(0), 10_150);
+  bench.drop(2);
+  bench.settle();
+  assert.deepEqual(bench.wire, bench.committed);
+  assert.equal(bench.sendCount, 5);
+  assert.equal(bench.pool.blocksNow, 0);
+});
+
+test("Outbox.commitShared() refuses when too many references wait, and goes on when they have gone", () => {
+  const bench = new Bench();
+  const shared = bench.outbox.share(Buffer.from("shared"));
+  for (let count = 0; count < SHARED_REFERENCES_MAX; count++) assert.ok(bench.outbox.commitShared(0, shared));
+  assert.equal(bench.outbox.commitShared(1, shared), false);
+  assert.equal(bench.outbox.queuedBytes(1), 0);
+  bench.drop(0);
+  assert.equal(bench.outbox.commitShared(1, shared), true);
+  bench.outbox.unshare(shared);
+  assert.equal(bench.pool.blocksNow, 1);
+  bench.drop(1);
+  assert.equal(bench.pool.blocksNow, 0);
+});
+
 const slot = fc.integer({ min: 0, max: SLOTS - 1 });
 const size = fc.oneof(fc.integer({ min: 1, max: 600 }), fc.integer({ min: 1, max: WRITE_BLOCK_BYTES_MAX }));
 const step = fc.oneof(
@@ -191,6 +231,10 @@ const step = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant("write" as const), slot, size, unused: fc.integer({ min: 0, max: 700 }) }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("abort" as const), slot, size }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant("share" as const), slots: fc.array(slot, { maxLength: 4 }), size }),
+  },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("flush" as const) }) },
   {
     weight: 4,
@@ -211,6 +255,7 @@ test("Outbox keeps to a model of byte queues under random writes, partial sends 
     for (const action of steps) {
       if (action.kind === "write")
         bench.write(action.slot, action.size, Math.min(action.size + action.unused, WRITE_BLOCK_BYTES_MAX));
+      else if (action.kind === "share") bench.share(action.slots, action.size);
       else if (action.kind === "abort") abortOne(bench, action.slot, action.size);
       else if (action.kind === "flush") bench.outbox.flush();
       else if (action.kind === "take") bench.take(action.slot, action.size);

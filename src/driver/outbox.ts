@@ -4,10 +4,12 @@
  *     head → [sent | on its way to the kernel] → [committed] → [committed | room] ← tail
  *
  * `reserve` gives room at the end of the tail, or in a larger block into which the tail is moved, so that what one turn commits leaves in one send,
- * up to 64 KiB. A block that is being sent is never written again. One thread owns it.
+ * up to 64 KiB. A block that is being sent is never written again. What many connections send stands in the chain of each as a reference to one block (`shared-blocks.ts`).
+ * One thread owns it.
  */
 import { assert } from "../assert.js";
 import { DRAIN_LOW_WATER_BYTES, WRITE_BLOCK_BYTES_MAX, WRITE_TIERS } from "../constants.js";
+import { SharedBlocks } from "./shared-blocks.js";
 import { tierBytes, tierFor, type WritePool } from "./write-pool.js";
 
 const NONE = -1;
@@ -33,6 +35,7 @@ export interface OutboxOwner {
 export class Outbox {
   readonly #pool: WritePool;
   readonly #owner: OutboxOwner;
+  readonly #shared: SharedBlocks;
   readonly #flags: Uint8Array;
   /** The tier that held the last burst of this connection: the next burst starts there. */
   readonly #tierHint: Uint8Array;
@@ -59,9 +62,9 @@ export class Outbox {
     this.#tail = new Int32Array(slots);
     this.#headSent = new Int32Array(slots);
     this.#queued = new Int32Array(slots);
-    const blocks = pool.bytes.length >>> UNIT_SHIFT;
-    this.#blockNext = new Int32Array(blocks);
-    this.#blockLength = new Int32Array(blocks);
+    this.#shared = new SharedBlocks(pool);
+    this.#blockNext = new Int32Array(this.#shared.units);
+    this.#blockLength = new Int32Array(this.#shared.units);
     this.#dirty = new Int32Array(64);
   }
 
@@ -76,8 +79,9 @@ export class Outbox {
     } else {
       const length = this.#blockLength[tail >>> UNIT_SHIFT]!;
       const isSending = (this.#flags[slot]! & SENDING) !== 0 && tail === this.#head[slot]! - 1;
-      if (!isSending && length + size <= this.#pool.sizeOf(tail)) offset = tail + length;
-      else if (!isSending && length + size <= WRITE_BLOCK_BYTES_MAX) offset = this.#enlarge(slot, tail, length, size);
+      const isFull = isSending || this.#shared.isReference(tail);
+      if (!isFull && length + size <= this.#pool.sizeOf(tail)) offset = tail + length;
+      else if (!isFull && length + size <= WRITE_BLOCK_BYTES_MAX) offset = this.#enlarge(slot, tail, length, size);
       else offset = this.#append(slot, tierFor(size), size);
     }
     if (offset === NONE) return NONE;
@@ -94,6 +98,31 @@ export class Outbox {
     if (length === 0) return this.#dropEmptyTail(slot);
     const unit = (this.#tail[slot]! - 1) >>> UNIT_SHIFT;
     this.#blockLength[unit] = this.#blockLength[unit]! + length;
+    this.#addQueued(slot, length);
+  }
+
+  /** See `Driver.shareBytes`. */
+  share(bytes: Uint8Array): number {
+    return this.#shared.share(bytes);
+  }
+
+  /** See `Driver.unshareBytes`. */
+  unshare(shared: number): void {
+    this.#shared.unshare(shared);
+  }
+
+  /** Queues the whole of what was shared. False when too many references wait. */
+  commitShared(slot: number, shared: number): boolean {
+    assert(this.#reservedSlot === NONE, "one reservation is open at a time");
+    const reference = this.#shared.refer(shared);
+    if (reference === NONE) return false;
+    const length = this.#shared.lengthOf(shared);
+    this.#link(slot, reference, length);
+    this.#addQueued(slot, length);
+    return true;
+  }
+
+  #addQueued(slot: number, length: number): void {
     this.#queued[slot] = this.#queued[slot]! + length;
     const flags = this.#flags[slot]!;
     if ((flags & DIRTY) === 0) this.#markDirty(slot, flags);
@@ -169,7 +198,7 @@ export class Outbox {
       this.#headSent[slot] = sent;
     } else {
       this.#headSent[slot] = 0;
-      this.#tierHint[slot] = tierFor(length);
+      if (!this.#shared.isReference(head)) this.#tierHint[slot] = tierFor(length);
       this.#releaseHead(slot, head);
     }
     const flags = this.#flags[slot]!;
@@ -182,7 +211,7 @@ export class Outbox {
   drop(slot: number): void {
     for (let block = this.#head[slot]! - 1; block !== NONE; ) {
       const next = this.#blockNext[block >>> UNIT_SHIFT]! - 1;
-      this.#pool.release(block);
+      this.#release(block);
       block = next;
     }
     if (this.#reservedSlot === slot) this.#reservedSlot = NONE;
@@ -198,7 +227,8 @@ export class Outbox {
     const head = this.#head[slot]! - 1;
     const sent = this.#headSent[slot]!;
     this.#flags[slot] = this.#flags[slot]! | SENDING;
-    this.#owner.startSend(slot, head + sent, this.#blockLength[head >>> UNIT_SHIFT]! - sent);
+    const start = this.#shared.isReference(head) ? this.#shared.blockOf(head) : head;
+    this.#owner.startSend(slot, start + sent, this.#blockLength[head >>> UNIT_SHIFT]! - sent);
   }
 
   #answerDrained(slot: number): void {
@@ -209,14 +239,23 @@ export class Outbox {
   #append(slot: number, tier: number, size: number): number {
     let block = this.#pool.acquire(tier);
     if (block === NONE && tier > tierFor(size)) block = this.#pool.acquire(tierFor(size));
-    if (block === NONE) return NONE;
+    if (block !== NONE) this.#link(slot, block, 0);
+    return block;
+  }
+
+  /** Puts a block or a reference at the end of a chain. */
+  #link(slot: number, block: number, length: number): void {
     const tail = this.#tail[slot]! - 1;
     this.#blockNext[block >>> UNIT_SHIFT] = 0;
-    this.#blockLength[block >>> UNIT_SHIFT] = 0;
+    this.#blockLength[block >>> UNIT_SHIFT] = length;
     if (tail === NONE) this.#head[slot] = block + 1;
     else this.#blockNext[tail >>> UNIT_SHIFT] = block + 1;
     this.#tail[slot] = block + 1;
-    return block;
+  }
+
+  #release(block: number): void {
+    if (this.#shared.isReference(block)) this.#shared.release(block);
+    else this.#pool.release(block);
   }
 
   /** Moves the tail into a block with room for `size` more, at least twice as large, and returns the offset of the room. */
@@ -249,7 +288,7 @@ export class Outbox {
     const next = this.#blockNext[head >>> UNIT_SHIFT]!;
     this.#head[slot] = next;
     if (next === 0) this.#tail[slot] = 0;
-    this.#pool.release(head);
+    this.#release(head);
   }
 
   /** A reservation that opened a block and committed nothing must not leave an empty block behind. */

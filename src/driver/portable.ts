@@ -226,6 +226,20 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     if ((this.#flags[slot]! & AUDIBLE) !== 0) this.#outbox.requestDrained(slot);
   }
 
+  shareBytes(bytes: Uint8Array): number {
+    const shared = this.#outbox.share(bytes);
+    if (shared < 0) this.#stats.writeStarved += 1;
+    return shared;
+  }
+
+  commitShared(slot: number, shared: number): boolean {
+    return (this.#flags[slot]! & SENDABLE) !== 0 && this.#outbox.commitShared(slot, shared);
+  }
+
+  unshareBytes(shared: number): void {
+    this.#outbox.unshare(shared);
+  }
+
   pause(slot: number): void {
     const flags = this.#flags[slot]!;
     if ((flags & (AUDIBLE | PAUSED)) !== AUDIBLE) return;

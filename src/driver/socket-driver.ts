@@ -246,6 +246,20 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     if (this.isAudible(slot)) this.outbox.requestDrained(slot);
   }
 
+  shareBytes(bytes: Uint8Array): number {
+    const shared = this.outbox.share(bytes);
+    if (shared < 0) this.counters.writeStarved += 1;
+    return shared;
+  }
+
+  commitShared(slot: number, shared: number): boolean {
+    return (this.flags[slot]! & SENDABLE) !== 0 && this.outbox.commitShared(slot, shared);
+  }
+
+  unshareBytes(shared: number): void {
+    this.outbox.unshare(shared);
+  }
+
   pause(slot: number): void {
     const flags = this.flags[slot]!;
     if (!this.isAudible(slot) || (flags & PAUSED) !== 0) return;

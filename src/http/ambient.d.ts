@@ -15,7 +15,7 @@ declare namespace WebAssembly {
     constructor(bytes: ArrayBufferView);
   }
   class Instance {
-    constructor(module: Module, imports: Record<string, Record<string, (...words: number[]) => number>>);
+    constructor(module: Module, imports: Record<string, Record<string, Memory | ((...words: number[]) => number)>>);
     readonly exports: Readonly<Record<string, unknown>>;
   }
   interface Memory {

@@ -1,4 +1,7 @@
 /** The router's user side: routes, middleware, groups, and what happens when nothing matches or something fails. */
+
+import { type TopicCounts, type TopicExchange, Topics } from "../ws/topics.js";
+import type { PublishStatus, WebSocketMessage } from "../ws/web-socket.js";
 import type { Answer, Context, HandlerResult } from "./context.js";
 import { HttpError } from "./http-error.js";
 import { METHOD_GET, METHOD_NAMES, METHOD_OPTIONS, methodNumber } from "./methods.js";
@@ -71,8 +74,11 @@ export interface RouteInfo {
   readonly handler: Handler;
 }
 
-/** Where a group's routes go. */
-type Register = (registration: Registration) => void;
+/** Where a group's routes go, and the topics that their WebSockets share. */
+interface RouteSite {
+  register(registration: Registration): void;
+  readonly topics: Topics;
+}
 
 const ANY_METHOD = -1;
 
@@ -82,14 +88,14 @@ const ANY_METHOD = -1;
  */
 export class RouteGroup<Params extends string = never> {
   readonly #prefix: string;
-  readonly #register: Register;
+  readonly #site: RouteSite;
   readonly #stack: ScopedMiddleware[];
 
   /** Use `App`, or `group` of one. */
-  protected constructor(prefix: string, stack: readonly ScopedMiddleware[], register: Register) {
+  protected constructor(prefix: string, stack: readonly ScopedMiddleware[], site: RouteSite) {
     this.#prefix = prefix;
     this.#stack = [...stack];
-    this.#register = register;
+    this.#site = site;
   }
 
   /**
@@ -162,7 +168,7 @@ export class RouteGroup<Params extends string = never> {
    * Throws RingloomError `ERR_RINGLOOM_INVALID_OPTION` for a limit that is none, and as {@link RouteGroup.on} does.
    */
   ws<Path extends string, Data = undefined>(path: Path, route: WebSocketRoute<Data, Params | PathParams<Path>>): this {
-    this.#add(METHOD_GET, path, [webSocketHandler(route as WebSocketRoute)]);
+    this.#add(METHOD_GET, path, [webSocketHandler(route as WebSocketRoute, this.#site.topics)]);
     return this;
   }
 
@@ -187,20 +193,28 @@ export class RouteGroup<Params extends string = never> {
   /** Adds routes under a prefix, which may have parameters. Middleware added inside stays inside. */
   group<Prefix extends string>(prefix: Prefix, define: (group: RouteGroup<Params | PathParams<Prefix>>) => void): this {
     parsePattern(prefix);
-    define(new RouteGroup<Params | PathParams<Prefix>>(joinPaths(this.#prefix, prefix), this.#stack, this.#register));
+    define(new RouteGroup<Params | PathParams<Prefix>>(joinPaths(this.#prefix, prefix), this.#stack, this.#site));
     return this;
   }
 
-  /** Adds the routes that `app` has now, under a prefix. Its middleware runs inside this one's; its `onError` and `notFound` are not used. */
+  /**
+   * Adds the routes that `app` has now, under a prefix. Its middleware runs inside this one's; its `onError` and `notFound` are not used. The topics of its
+   * WebSockets and of this app's are the same from then on.
+   */
   route(prefix: string, app: App): this {
     parsePattern(prefix);
     const base = joinPaths(this.#prefix, prefix);
+    this.#site.topics.unite(topicsOf(app));
     for (const registration of registrationsOf(app)) {
       const inner = registration.stack.map(({ prefix: scope, run }) => ({
         prefix: scope === "" ? "" : scopeOf(joinPaths(base, scope)),
         run,
       }));
-      this.#register({ ...registration, path: joinPaths(base, registration.path), stack: [...this.#stack, ...inner] });
+      this.#site.register({
+        ...registration,
+        path: joinPaths(base, registration.path),
+        stack: [...this.#stack, ...inner],
+      });
     }
     return this;
   }
@@ -218,7 +232,7 @@ export class RouteGroup<Params extends string = never> {
     if (handlers.length === 0) throw new TypeError(`Cannot route ${path}: it has no handler`);
     parsePattern(path);
     const own = handlers.slice(0, -1).map((run) => ({ prefix: "", run: run as RawMiddleware }));
-    this.#register({
+    this.#site.register({
       method,
       path: joinPaths(this.#prefix, path),
       stack: [...this.#stack, ...own],
@@ -238,6 +252,7 @@ export interface AppOptions {
 
 /** Set by App's static block: the routes of an app are not part of its public face. */
 let registrationsOf: (app: App) => readonly Registration[];
+let topicsOf: (app: App) => Topics;
 
 /**
  * A router with middleware.
@@ -255,6 +270,7 @@ export class App extends RouteGroup {
   readonly #router: Router<RawHandler>;
   readonly #registrations: Registration[];
   readonly #automaticOptions: boolean;
+  readonly #topics: Topics;
   #notFound: RawHandler = answerNotFound;
   #onError: ErrorHandler | undefined;
   #missing: RawHandler | undefined;
@@ -264,16 +280,22 @@ export class App extends RouteGroup {
 
   static {
     registrationsOf = (app) => app.#registrations;
+    topicsOf = (app) => app.#topics;
   }
 
   constructor(options: AppOptions = {}) {
     const router = new Router<RawHandler>();
     const registrations: Registration[] = [];
-    super("", [], (registration) => {
-      const pattern = parsePattern(registration.path);
-      router.add(registration.method, pattern, compose(registration.stack, registration.handler, pattern.parts));
-      registrations.push(registration);
+    const topics = new Topics();
+    super("", [], {
+      topics,
+      register(registration) {
+        const pattern = parsePattern(registration.path);
+        router.add(registration.method, pattern, compose(registration.stack, registration.handler, pattern.parts));
+        registrations.push(registration);
+      },
     });
+    this.#topics = topics;
     this.#router = router;
     this.#registrations = registrations;
     this.#automaticOptions = options.automaticOptions ?? false;
@@ -324,6 +346,48 @@ export class App extends RouteGroup {
       this.#injected ??= inject(this);
     }
     return this.#injected.request(input, init);
+  }
+
+  /**
+   * Sends a message to every WebSocket that is subscribed to the topic, on all shards. What one shard publishes arrives in that order.
+   *
+   * ```ts
+   * import { App } from "ringloom/http";
+   *
+   * const app = new App();
+   * app.ws("/news", { open: (ws) => ws.subscribe("news") });
+   * app.post("/news", async (c) => {
+   *   app.publish("news", await c.bytes());
+   *   return c.empty();
+   * });
+   * export default app;
+   * ```
+   *
+   * @param topic up to 256 bytes of UTF-8
+   * @param message a string as text, bytes as binary, up to about 1 MiB, and less where memory is scarce
+   * @throws TypeError for what is no topic or no message; RingloomError `ERR_RINGLOOM_TOO_LARGE`.
+   * @experimental
+   */
+  publish(topic: string, message: WebSocketMessage): Exclude<PublishStatus, "closed"> {
+    return this.#topics.publish(topic, message) === "sent" ? "sent" : "dropped";
+  }
+
+  /**
+   * WebSockets of this shard that are subscribed to the topic. Throws TypeError for what is no topic.
+   * @experimental
+   */
+  subscriberCount(topic: string): number {
+    return this.#topics.subscriberCount(topic);
+  }
+
+  /** What its topics count. @internal */
+  get topicCounts(): Readonly<TopicCounts> {
+    return this.#topics.counts;
+  }
+
+  /** Its topics reach other shards from now on. @internal */
+  connectTopics(exchange: TopicExchange): void {
+    this.#topics.connect(exchange);
   }
 
   override use(...middleware: readonly Middleware[]): this;

@@ -139,7 +139,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const encoder = new ResponseEncoder(driver, this.#options.clock);
     this.#bodies.attach(driver, encoder);
     const { queuedBytesMax } = this.#limits;
-    this.#upgraded = new UpgradedConnections(driver, this, this.#options);
+    this.#upgraded = new UpgradedConnections(driver, this, { ...this.#options, memory: this.parser.memory });
     this.#answering = new Answering({ ...this.#options, control: this, encoder, queuedBytesMax });
   }
 

@@ -19,7 +19,14 @@ export type { ShardTrouble } from "../runtime/shard-protocol.js";
 export type { ShardEnd } from "../runtime/shard-thread.js";
 export type { StopCause, StopPhases, StopReport } from "../runtime/stop-report.js";
 export type { WebSocketLimits } from "../ws/options.js";
-export type { SendStatus, WebSocket, WebSocketHandlers, WebSocketMessage } from "../ws/web-socket.js";
+export type {
+  PublishStatus,
+  SendStatus,
+  SlowConsumerPolicy,
+  WebSocket,
+  WebSocketHandlers,
+  WebSocketMessage,
+} from "../ws/web-socket.js";
 export {
   App,
   type AppOptions,

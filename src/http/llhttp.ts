@@ -85,7 +85,9 @@ export interface HttpParserOptions {
 
 /** One shard's parser. It is not reentrant: {@link HttpParser.isRunning} tells whether a run is under way. */
 export class HttpParser {
-  /** llhttp's memory. */
+  /** llhttp's memory, a `WebAssembly.Memory`. */
+  readonly memory: { readonly buffer: ArrayBuffer };
+  /** The same memory. */
   readonly bytes: Buffer;
   /** The same memory. */
   readonly view: DataView;
@@ -152,6 +154,7 @@ export class HttpParser {
     assert(this.#shared + STATE_BYTES <= slabOffset, "llhttp's own memory ends before the slab");
     this.scratchOffset = slabOffset + roundUp(slabBytes, SLAB_ALIGNMENT);
     this.#statesOffset = this.scratchOffset + SCRATCH_BYTES;
+    this.memory = exports.memory;
     this.bytes = Buffer.from(exports.memory.buffer);
     this.view = new DataView(exports.memory.buffer);
     this.#words = new Int32Array(exports.memory.buffer);

@@ -95,6 +95,7 @@ export class HttpServer {
   readonly driver: Driver;
   readonly limits: HttpLimits;
   readonly #stats = new HttpStats();
+  readonly #app: App | undefined;
   readonly #clock = new CoarseClock();
   readonly #connections: Connections;
   readonly #listeners: Listeners;
@@ -119,6 +120,7 @@ export class HttpServer {
         "Cannot serve: the handler is neither an App nor an object with fetch",
       );
     }
+    this.#app = app;
     this.limits = resolveHttpLimits(options.limits);
     const { receiveSlabBytes, ...driverSizes } = resolveSizes(options.sizes);
     this.#connections = new Connections({
@@ -147,6 +149,7 @@ export class HttpServer {
   /** Counters and gauges, current. */
   get stats(): HttpStats {
     this.#stats.largeBodiesNow = this.#connections.largeBodiesNow;
+    if (this.#app !== undefined) this.#stats.setTopics(this.#app.topicCounts);
     return this.#stats;
   }
 

@@ -3,7 +3,7 @@
 import { createDriver } from "../driver/choose.js";
 import type { Driver, ListenAddress, Listening } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
-import { forMessages, withMessages } from "../messages/shard-messages.js";
+import { forMessages, shardBroadcasts, withMessages } from "../messages/shard-messages.js";
 import { withoutListening } from "../node/listen-guard.js";
 import { nodeServiceOf } from "../node/node-service.js";
 import { AccessLog } from "../observe/access-log.js";
@@ -12,6 +12,7 @@ import { loadModule } from "../runtime/module.js";
 import { runShard, type ServiceDrainReport, type ShardService } from "../runtime/shard.js";
 import type { DrainOptions, ShardAssignment } from "../runtime/shard-protocol.js";
 import { shardWake } from "../scheduler/shard-seat.js";
+import type { TopicExchange } from "../ws/topics.js";
 import { App } from "./app.js";
 import { isFetchHandler } from "./fetch-handler.js";
 import type { HttpLimits } from "./limits.js";
@@ -73,6 +74,7 @@ async function load(assignment: ShardAssignment): Promise<ShardService> {
     if (service !== undefined) return service;
     throw notAnApp(exported, assignment.module);
   }
+  if (exported instanceof App) exported.connectTopics(shardBroadcasts() ?? NO_EXCHANGE);
   const server = new HttpServer(exported, {
     createDriver: (options, events) =>
       forMessages(
@@ -86,6 +88,14 @@ async function load(assignment: ShardAssignment): Promise<ShardService> {
   });
   return new HttpService(server, lifecycle);
 }
+
+/** For a thread that found no place among those of its server: what it publishes is refused, not lost. */
+const NO_EXCHANGE: TopicExchange = {
+  bytesMax: Number.POSITIVE_INFINITY,
+  hasListeners: true,
+  publish: () => false,
+  listen: () => undefined,
+};
 
 /** Says what was exported instead. */
 function notAnApp(exported: unknown, module: string): RingloomError {

@@ -1,4 +1,5 @@
 /** Counters and gauges of one HTTP server. */
+import type { TopicCounts } from "../ws/topics.js";
 
 /**
  * What an HTTP server counts. Plain numbers, so that a shard can publish them by copying. They only grow, except where the name says
@@ -70,9 +71,23 @@ export class HttpStats {
   webSocketViolations = 0;
   /** WebSockets cut because their peers did not answer a ping. */
   webSocketIdleTimeouts = 0;
+  /** Messages published on this shard. */
+  webSocketPublished = 0;
+  /** `publish` that reached nobody, because another shard had left no room. */
+  webSocketPublishesDropped = 0;
+  /** Messages that other shards have published and this one has handed to its subscribers. */
+  webSocketPublishedElsewhere = 0;
+  /** Published messages that a subscriber missed because its peer reads too slowly. */
+  webSocketTopicMessagesDropped = 0;
+  /** Subscribers closed or cut because they missed a message. */
+  webSocketSlowConsumers = 0;
+  /** Times that this shard was busy for so long that messages of others went by. */
+  webSocketTopicsMissed = 0;
 
   connectionsNow = 0;
   webSocketsNow = 0;
+  /** Subscriptions of WebSockets to topics. */
+  webSocketSubscriptionsNow = 0;
   /** Bytes of WebSocket messages that are incomplete or wait for a handler. */
   webSocketInboundBytesNow = 0;
   /** Requests dispatched and not completely answered. */
@@ -85,6 +100,15 @@ export class HttpStats {
   pendingBuffersNow = 0;
   /** Blocks of the large-body pool in use. */
   largeBodiesNow = 0;
+
+  /** Takes over what the topics of the app count. */
+  setTopics(counts: Readonly<TopicCounts>): void {
+    this.webSocketPublished = counts.published;
+    this.webSocketPublishesDropped = counts.publishesDropped;
+    this.webSocketPublishedElsewhere = counts.arrived;
+    this.webSocketTopicsMissed = counts.missed;
+    this.webSocketSubscriptionsNow = counts.subscriptionsNow;
+  }
 
   /** Counts an answer whose last byte was queued. */
   countAnswer(status: number): void {

@@ -1,6 +1,8 @@
 /** The connections of a server that another protocol has taken over, and what their sockets use of the server. */
 import type { Driver } from "../driver/contract.js";
+import { MessagePool } from "../ws/message-pool.js";
 import type { SocketTransport, UpgradedConnection } from "../ws/transport.js";
+import { type ReceiveMemory, type Unmasker, unmaskerOf } from "../ws/unmasker.js";
 import type { Upgrade } from "./exchange.js";
 import type { Log } from "./log.js";
 import type { HttpStats } from "./stats.js";
@@ -15,19 +17,30 @@ export interface UpgradedOwner {
   kill(slot: number): void;
 }
 
+/** What they are made of. */
+export interface UpgradedOptions {
+  readonly stats: HttpStats;
+  readonly log: Log;
+  /** What `received` lends bytes of. */
+  readonly memory: ReceiveMemory;
+}
+
 /** All of them, by slot. One per server. */
 export class UpgradedConnections implements SocketTransport {
   readonly out: Buffer;
   readonly stats: HttpStats;
+  readonly unmask: Unmasker;
+  readonly messages = new MessagePool();
   readonly #driver: Driver;
   readonly #owner: UpgradedOwner;
   readonly #log: Log;
   readonly #connections: (UpgradedConnection | undefined)[] = [];
 
-  constructor(driver: Driver, owner: UpgradedOwner, options: { readonly stats: HttpStats; readonly log: Log }) {
+  constructor(driver: Driver, owner: UpgradedOwner, options: UpgradedOptions) {
     const { buffer, byteOffset, length } = driver.writeBytes;
     this.out = Buffer.from(buffer, byteOffset, length);
     this.stats = options.stats;
+    this.unmask = unmaskerOf(options.memory);
     this.#driver = driver;
     this.#owner = owner;
     this.#log = options.log;
@@ -66,6 +79,20 @@ export class UpgradedConnections implements SocketTransport {
 
   abort(slot: number): void {
     this.#driver.abort(slot);
+  }
+
+  share(bytes: Uint8Array): number {
+    return this.#driver.shareBytes(bytes);
+  }
+
+  commitShared(slot: number, shared: number, length: number): boolean {
+    if (!this.#driver.commitShared(slot, shared)) return false;
+    this.#owner.committed(slot, length);
+    return true;
+  }
+
+  unshare(shared: number): void {
+    this.#driver.unshareBytes(shared);
   }
 
   queuedBytes(slot: number): number {

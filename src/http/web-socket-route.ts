@@ -2,9 +2,10 @@
 
 import { acceptKey, handshakeProblem, offeredProtocols, WEB_SOCKET_VERSION } from "../ws/handshake.js";
 import { WebSocketHub } from "../ws/hub.js";
-import { resolveWebSocketLimits, type WebSocketLimits } from "../ws/options.js";
+import { resolveSlowConsumer, resolveWebSocketLimits, type WebSocketLimits } from "../ws/options.js";
 import { ServerWebSocket } from "../ws/socket.js";
-import type { WebSocketHandlers } from "../ws/web-socket.js";
+import type { Topics } from "../ws/topics.js";
+import type { SlowConsumerPolicy, WebSocketHandlers } from "../ws/web-socket.js";
 import type { Answer, Context } from "./context.js";
 import { FLAG_HAS_BODY, FLAG_HTTP_10 } from "./exchange.js";
 import { isThenable } from "./values.js";
@@ -24,11 +25,21 @@ export interface WebSocketRoute<Data = unknown, Params extends string = string> 
   /** The values of Origin that may connect, which a browser always sends; others are refused with 403. Default: all. */
   readonly origins?: readonly string[];
   readonly limits?: Partial<WebSocketLimits>;
+  /** What becomes of a subscriber that reads too slowly for what is published. Default `drop`. */
+  readonly slowConsumer?: SlowConsumerPolicy;
 }
 
-/** The handler of such a route. */
-export function webSocketHandler<Data>(route: WebSocketRoute<Data>): (c: Context) => Answer | PromiseLike<Answer> {
-  const hub = new WebSocketHub(route as WebSocketHandlers, resolveWebSocketLimits(route.limits));
+/** The handler of such a route, whose sockets subscribe to `topics`. */
+export function webSocketHandler<Data>(
+  route: WebSocketRoute<Data>,
+  topics: Topics,
+): (c: Context) => Answer | PromiseLike<Answer> {
+  const hub = new WebSocketHub({
+    handlers: route as WebSocketHandlers,
+    limits: resolveWebSocketLimits(route.limits),
+    slowConsumer: resolveSlowConsumer(route.slowConsumer),
+    topics,
+  });
   return (c) => {
     const refused = refuse(c, route);
     if (refused !== undefined) return refused;

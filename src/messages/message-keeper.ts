@@ -2,8 +2,11 @@
 import { assert } from "../assert.js";
 import type { Doorbell, DriverName } from "../driver/contract.js";
 import { closeDoorbell, createDoorbells, forceDoorbell } from "../driver/doorbell.js";
+import { detachDead } from "../shared/broadcast-logs.js";
 import type { MessageSpace } from "../shared/message-space.js";
+import { SharedWords } from "../shared/words.js";
 import {
+  createBroadcast,
   createMessageWords,
   type MessageAssignment,
   MessageRinger,
@@ -29,6 +32,7 @@ export class MessageKeeper {
   readonly #share: MessageShare;
   readonly #space: MessageSpace;
   readonly #ringer: MessageRinger;
+  readonly #broadcastWords: SharedWords;
   readonly #taken = new Set<number>();
   readonly #vacant: number[];
   #isClosed = false;
@@ -38,7 +42,9 @@ export class MessageKeeper {
     const { words, shape } = createMessageWords({ shards, messagesMax, bytesMax });
     const slots = shards * shape.slotsPerShard;
     const doorbells = createDoorbells(slots, () => driver);
-    this.#share = { words, shape, doorbells, schedulerDoorbells, hotThreshold };
+    const broadcast = createBroadcast({ shards, messagesMax, bytesMax });
+    this.#share = { words, shape, doorbells, schedulerDoorbells, hotThreshold, broadcast };
+    this.#broadcastWords = new SharedWords(broadcast.words);
     this.#space = viewMessages(this.#share);
     this.#ringer = new MessageRinger(this.#space, this.#share);
     this.#vacant = Array.from({ length: slots }, (_, slot) => slot);
@@ -58,6 +64,7 @@ export class MessageKeeper {
   leave(slot: number, isReplaced: boolean): void {
     assert(this.#taken.delete(slot), "only a thread with a place leaves");
     this.#space.bury(slot);
+    detachDead(this.#broadcastWords, slot);
     if (!isReplaced) this.#space.abandon(this.#space.shardOf(slot));
     // Also for rings that the dead thread had begun.
     this.#wakeAll();

@@ -1,9 +1,11 @@
 /** The shared memory of messages between shards, and what each thread is told about it. */
-import { MESSAGE_BYTES_MAX, MESSAGES_MAX } from "../constants.js";
+import { BROADCAST_LOG_BYTES_MAX, BROADCAST_LOG_BYTES_MIN, MESSAGE_BYTES_MAX, MESSAGES_MAX } from "../constants.js";
 import type { Doorbell, Driver } from "../driver/contract.js";
 import { ringDoorbell } from "../driver/doorbell.js";
+import { type BroadcastShape, broadcastLength } from "../shared/broadcast-logs.js";
 import { type MessageShape, MessageSpace, messageLength } from "../shared/message-space.js";
 import { SharedWords } from "../shared/words.js";
+import type { BroadcastShare } from "./broadcasts.js";
 
 /** Threads of one shard that can send at the same time: one that ends, its successor, and that one's when it dies meanwhile. */
 const SLOTS_PER_SHARD = 3;
@@ -20,6 +22,9 @@ const CHUNKS = 16;
 const CHUNKS_OF_MANY = 4;
 const MANY_SHARDS = 32;
 
+/** The part of the memory that the logs of published messages may take. */
+const BROADCAST_SHARE = 1 / 4;
+
 /** Which doorbell reaches a thread: that of its event loop, that of its own driver, or, from here on, one of the scheduler's. */
 export const WAKE = { loop: 0, driver: 1, scheduler: 2 } as const;
 
@@ -31,6 +36,8 @@ export interface MessageShare {
   readonly doorbells: readonly Doorbell[];
   readonly schedulerDoorbells: readonly Doorbell[];
   readonly hotThreshold: number;
+  /** The logs of published messages, by the same slots. */
+  readonly broadcast: BroadcastShare;
 }
 
 /** The share, and which place this thread has in it. */
@@ -49,7 +56,21 @@ export interface MessageSize {
 
 /** Bytes of the messages' memory. The kernel backs what was used. */
 export function messageBytes(size: MessageSize): number {
-  return messageLength(shapeOf(size)) * Int32Array.BYTES_PER_ELEMENT;
+  return (messageLength(shapeOf(size)) + broadcastLength(broadcastShapeOf(size))) * Int32Array.BYTES_PER_ELEMENT;
+}
+
+/** Makes the memory of published messages. */
+export function createBroadcast(size: MessageSize): BroadcastShare {
+  const shape = broadcastShapeOf(size);
+  return { words: new SharedArrayBuffer(broadcastLength(shape) * Int32Array.BYTES_PER_ELEMENT), shape };
+}
+
+function broadcastShapeOf({ shards, bytesMax = Number.POSITIVE_INFINITY }: MessageSize): BroadcastShape {
+  const slots = shards * SLOTS_PER_SHARD;
+  const share = (bytesMax * BROADCAST_SHARE) / slots;
+  let logBytes = BROADCAST_LOG_BYTES_MAX;
+  while (logBytes > BROADCAST_LOG_BYTES_MIN && logBytes > share) logBytes /= 2;
+  return { slots, capacity: logBytes / Int32Array.BYTES_PER_ELEMENT };
 }
 
 /** Makes the memory. */
@@ -76,7 +97,7 @@ function shapeOf({ shards, messagesMax, bytesMax = Number.POSITIVE_INFINITY }: M
   }
   let chunks = shards > MANY_SHARDS ? CHUNKS_OF_MANY : CHUNKS;
   let shape = shapeFor(capacity, chunks * CHUNK_WORDS);
-  while (chunks > 1 && messageLength(shape) * Int32Array.BYTES_PER_ELEMENT > bytesMax) {
+  while (chunks > 1 && messageLength(shape) * Int32Array.BYTES_PER_ELEMENT > bytesMax * (1 - BROADCAST_SHARE)) {
     chunks -= 1;
     shape = shapeFor(capacity, chunks * CHUNK_WORDS);
   }

@@ -8,6 +8,7 @@ import { LoopBell } from "../scheduler/loop-bell.js";
 import type { SchedulerAssignment } from "../scheduler/scheduler-memory.js";
 import { SUM_MAX } from "../shared/lane.js";
 import type { MessageSpace } from "../shared/message-space.js";
+import { ShardBroadcasts } from "./broadcasts.js";
 import { HotCounts } from "./hot-counts.js";
 import { wrongThread } from "./message-errors.js";
 import {
@@ -41,6 +42,7 @@ export class ShardMessages {
   readonly sending: MessageSending;
   readonly receiving: MessageReceiving;
   readonly hot: HotCounts;
+  readonly broadcasts: ShardBroadcasts;
   readonly #space: MessageSpace;
   readonly #assignment: MessageAssignment;
   readonly #ringer: MessageRinger;
@@ -60,6 +62,11 @@ export class ShardMessages {
     const reader = new ValueReader(space, words);
     this.receiving = new MessageReceiving(space, slot, { ringer: this.#ringer, reader });
     this.hot = new HotCounts(space, slot);
+    this.broadcasts = new ShardBroadcasts(assignment.broadcast, {
+      slot,
+      ring: (other) => this.#ringer.ring(other),
+      now: () => performance.now(),
+    });
     // A former thread of the slot may have left another one.
     space.setWake(slot, WAKE.loop);
     void this.#listen();
@@ -84,6 +91,7 @@ export class ShardMessages {
     this.sending.look();
     this.hot.look();
     this.receiving.deliver();
+    this.broadcasts.look();
   }
 
   /** From now on rings go to that doorbell. */
@@ -135,6 +143,7 @@ export class ShardMessages {
       if (space.wants(sender, this.shard) || space.wants(sender, this.shard, "hot")) this.#ringer.ring(sender);
     }
     this.sending.close();
+    this.broadcasts.listen(undefined);
     this.#isOver = true;
   }
 
@@ -213,6 +222,11 @@ export function retireMessages(): void {
 /** This thread is about to end. */
 export function closeMessages(): void {
   current?.close();
+}
+
+/** What travels from this shard's thread to all others; undefined where no shard runs. */
+export function shardBroadcasts(): ShardBroadcasts | undefined {
+  return current?.broadcasts;
 }
 
 /** What the shard's messages count. */

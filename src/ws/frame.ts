@@ -66,13 +66,18 @@ export function writeHeader(out: Buffer, position: number, opcode: number, paylo
   return position + 10;
 }
 
+/** The masking key for bytes that come behind `phase` others. */
+export function rotateKey(key: number, phase: number): number {
+  const turn = (phase & 3) * 8;
+  return turn === 0 ? key : (key >>> turn) | (key << (32 - turn));
+}
+
 /**
  * Takes the mask off `length` bytes, eight at a time. `key` is the masking key as a little-endian word; `phase` is how many bytes of the payload came before
  * these. `view` is over the same memory as the position counts in.
  */
 export function unmask(view: DataView, position: number, length: number, key: number, phase: number): void {
-  const turn = (phase & 3) * 8;
-  const word = turn === 0 ? key : (key >>> turn) | (key << (32 - turn));
+  const word = rotateKey(key, phase);
   const last = position + length;
   let at = position;
   for (; at + 8 <= last; at += 8) {

@@ -1,5 +1,6 @@
 /** The limits of WebSockets, with their defaults. */
 import { RingloomError } from "../errors.js";
+import type { SlowConsumerPolicy } from "./web-socket.js";
 
 /**
  * Limits of the WebSockets of one route. Sizes are bytes of payload, as they travel; times are milliseconds.
@@ -22,6 +23,10 @@ export interface WebSocketLimits {
   readonly idleTimeoutMs: number;
   /** How long the peer has to answer a close frame. Default 5,000. */
   readonly closeTimeoutMs: number;
+  /** Topics that a socket is subscribed to; `subscribe` throws above it. Default 128. */
+  readonly topicsMax: number;
+  /** Subscriptions of all sockets of a shard; `subscribe` throws above it. Default 1,048,576. */
+  readonly subscriptionsTotalMax: number;
 }
 
 /** The defaults. */
@@ -34,6 +39,8 @@ export const WEB_SOCKET_LIMITS: WebSocketLimits = {
   sendBytesMax: 1024 * 1024,
   idleTimeoutMs: 60_000,
   closeTimeoutMs: 5_000,
+  topicsMax: 128,
+  subscriptionsTotalMax: 1_048_576,
 };
 
 /** Fills in the defaults. Throws `ERR_RINGLOOM_INVALID_OPTION` for a limit that is none. */
@@ -54,4 +61,16 @@ export function resolveWebSocketLimits(limits: Partial<WebSocketLimits> = {}): W
     resolved[name] = value;
   }
   return resolved as unknown as WebSocketLimits;
+}
+
+const SLOW_CONSUMER_POLICIES: readonly SlowConsumerPolicy[] = ["drop", "close", "disconnect"];
+
+/** Checks the policy. Throws `ERR_RINGLOOM_INVALID_OPTION` for one that there is not. */
+export function resolveSlowConsumer(policy: SlowConsumerPolicy = "drop"): SlowConsumerPolicy {
+  if (SLOW_CONSUMER_POLICIES.includes(policy)) return policy;
+  throw new RingloomError(
+    "ERR_RINGLOOM_INVALID_OPTION",
+    `Cannot serve WebSockets with slowConsumer ${String(policy)}: there are ${SLOW_CONSUMER_POLICIES.join(", ")}`,
+    { operation: "serve WebSockets", details: { option: "slowConsumer", value: policy } },
+  );
 }

@@ -1,8 +1,10 @@
 /** A frame that arrives in pieces. A socket has one only while it is inside a frame. */
-import { BITS_LENGTH, HEADER_BYTES_MAX, LENGTH_16, unmask } from "./frame.js";
+import { Buffer } from "node:buffer";
+import { BITS_LENGTH, HEADER_BYTES_MAX, LENGTH_16 } from "./frame.js";
+import type { Unmasker } from "./unmasker.js";
 
-/** The first room for a payload; it grows with what arrives, not with what was announced. */
-const PAYLOAD_BYTES_FIRST = 4_096;
+/** Up to here a payload gets its room at once, of which the system backs what is written. From there it grows with what arrives, not with what was announced. */
+const PAYLOAD_BYTES_FIRST = 64 * 1024;
 
 /** Bytes of the header that begins with these two, without the masking key. */
 export function lengthEnd(second: number): number {
@@ -34,8 +36,7 @@ export class PartialFrame {
   length = -1;
   /** Bytes of it that are there. */
   filled = 0;
-  payload: Buffer = Buffer.alloc(0);
-  #view: DataView | undefined;
+  payload: Buffer = NOTHING;
   #key = 0;
   #header: Buffer | undefined;
   #headerUsed = 0;
@@ -68,12 +69,12 @@ export class PartialFrame {
     this.#key = key;
   }
 
-  /** Takes payload bytes, without their mask. Returns the position behind those that belong to this frame. */
-  fill(bytes: Buffer, start: number, end: number): number {
+  /** Takes payload bytes, without their mask, which is taken off where they lie. Returns the position behind those that belong to this frame. */
+  fill(bytes: Buffer, start: number, end: number, unmask: Unmasker): number {
     const count = Math.min(this.length - this.filled, end - start);
     if (this.filled + count > this.payload.length) this.#grow(this.filled + count);
+    unmask(start, count, this.#key, this.filled);
     bytes.copy(this.payload, this.filled, start, start + count);
-    if (this.#view !== undefined) unmask(this.#view, this.filled, count, this.#key, this.filled);
     this.filled += count;
     return start + count;
   }
@@ -82,15 +83,12 @@ export class PartialFrame {
     return this.filled === this.length;
   }
 
-  get view(): DataView {
-    return this.#view ?? new DataView(this.payload.buffer, this.payload.byteOffset, this.payload.length);
-  }
-
   #grow(needed: number): void {
     const size = Math.min(this.length, Math.max(needed, this.payload.length * 2, PAYLOAD_BYTES_FIRST));
     const larger = Buffer.allocUnsafeSlow(size);
     this.payload.copy(larger, 0, 0, this.filled);
     this.payload = larger;
-    this.#view = new DataView(larger.buffer, larger.byteOffset, larger.length);
   }
 }
+
+const NOTHING = Buffer.alloc(0);

@@ -8,6 +8,7 @@
  *
  * An idle socket is this object and nothing else: what a frame in pieces, a message in fragments or a busy handler need is made when they do.
  */
+import { Buffer } from "node:buffer";
 import { WRITE_BLOCK_BYTES_MAX } from "../constants.js";
 import { Fifo } from "../messages/fifo.js";
 import {
@@ -30,21 +31,21 @@ import {
   BITS_OPCODE,
   BITS_RESERVED,
   CONTROL_BYTES_MAX,
-  headerBytes,
   OPCODE_BINARY,
   OPCODE_CLOSE,
   OPCODE_CONTINUATION,
   OPCODE_PING,
   OPCODE_PONG,
   OPCODE_TEXT,
-  unmask,
-  writeHeader,
 } from "./frame.js";
 import { type HandlerOutcome, runHandler, type WebSocketHub } from "./hub.js";
 import { announcedBytes, lengthEnd, PartialFrame } from "./partial-frame.js";
+import type { PublishedFrame } from "./published-frame.js";
+import { closePayload, FRAME, type FrameOutcome, sendFrame, sendPublished, sendText } from "./sending.js";
 import { textOf } from "./text.js";
+import { checkTopic, type Subscriber } from "./topics.js";
 import type { SocketTransport, UpgradedConnection } from "./transport.js";
-import type { SendStatus, WebSocket, WebSocketMessage } from "./web-socket.js";
+import type { PublishStatus, SendStatus, WebSocket, WebSocketMessage } from "./web-socket.js";
 
 const OPEN = 0;
 const CLOSING = 1;
@@ -60,10 +61,20 @@ const DEAF = 8;
 const DROPPING = 16;
 
 const NO_BYTES = new Uint8Array(0);
+/** The first byte of a whole binary message, which takes a short way while its payload has no more than so many bytes. */
+const SHORT_BINARY_FIRST = BIT_FIN | OPCODE_BINARY;
+const SHORT_BYTES_MAX = 512;
+const SHORT_BYTES_BEHIND = 7;
 /** What a message that waits costs beside its payload, roughly: empty ones must not be free. */
 const WAITING_BYTES = 128;
-/** Text up to this length is tried as ASCII first, by a loop; a call into Node costs more. */
-const LOOP_TEXT_MAX = 100;
+
+/** The payload of a frame: lent with a view of the memory that it lies in, or the socket's own. */
+interface Payload {
+  readonly bytes: Buffer;
+  readonly view: DataView | undefined;
+  readonly start: number;
+  readonly length: number;
+}
 
 /** A message in fragments. */
 interface Assembly {
@@ -80,7 +91,7 @@ interface Inbox {
 }
 
 /** A {@link WebSocket} on a connection of the server's. */
-export class ServerWebSocket implements WebSocket, UpgradedConnection {
+export class ServerWebSocket implements WebSocket, UpgradedConnection, Subscriber {
   data: unknown;
   readonly protocol: string;
   readonly #hub: WebSocketHub;
@@ -93,6 +104,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
   #inbox: Inbox | undefined = undefined;
   /** How it ended, while messages are still being handled. */
   #end: { readonly code: number; readonly reason: string } | undefined = undefined;
+  #topics: Set<string> | undefined = undefined;
   /** The answer to the last ping, for which there was no room. */
   #owedPong: Uint8Array | undefined = undefined;
 
@@ -144,6 +156,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     if (this.#state !== OPEN) return;
     this.#state = CLOSING;
     this.#forgetAssembly();
+    this.#forgetTopics();
     this.#sendClose(code, reason);
     this.#transport.setTimeout(this.#slot, this.#hub.limits.closeTimeoutMs);
     // What a paused peer has sent is read again: its close frame is among it.
@@ -193,8 +206,16 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     const key = view.getInt32(at + keyAt, true);
     const payload = at + keyAt + 4;
     if (payload + length > end) return this.#keepPayload(first, length, key, bytes, payload, end);
-    unmask(view, payload, length, key, 0);
-    this.#frame(first, bytes, view, payload, length);
+    if (
+      first === SHORT_BINARY_FIRST &&
+      length <= SHORT_BYTES_MAX &&
+      payload + length + SHORT_BYTES_BEHIND <= view.byteLength
+    ) {
+      if (this.#state === OPEN) this.#arrived(this.#transport.messages.unmasked(view, payload, length, key));
+      return payload + length;
+    }
+    this.#transport.unmask(payload, length, key, 0);
+    this.#frame(first, { bytes, view, start: payload, length });
     return payload + length;
   }
 
@@ -231,7 +252,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
   }
 
   #fill(partial: PartialFrame, bytes: Buffer, start: number, end: number): number {
-    const next = partial.fill(bytes, start, end);
+    const next = partial.fill(bytes, start, end, this.#transport.unmask);
     const { stats } = this.#transport;
     const { limits } = this.#hub;
     stats.webSocketInboundBytesNow += next - start;
@@ -243,7 +264,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     }
     this.#partial = undefined;
     stats.webSocketInboundBytesNow -= partial.length;
-    this.#frame(partial.first, partial.payload, partial.view, 0, partial.length);
+    this.#frame(partial.first, ownedPayload(partial.payload.subarray(0, partial.length)));
     return next;
   }
 
@@ -282,26 +303,27 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     }
   }
 
-  /** A whole frame, its mask taken off. The bytes are only lent. */
-  #frame(first: number, bytes: Buffer, view: DataView, start: number, length: number): void {
+  /** A whole frame, its mask taken off. */
+  #frame(first: number, payload: Payload): void {
     const opcode = first & BITS_OPCODE;
     if ((opcode & BIT_CONTROL) !== 0) {
-      this.#control(opcode, bytes, start, length);
+      this.#control(opcode, payload.bytes, payload.start, payload.length);
       return;
     }
     if (this.#state !== OPEN) return;
     if (this.#assembly === undefined && (first & BIT_FIN) !== 0) {
-      this.#deliver(opcode === OPCODE_TEXT, bytes, view, start, length);
+      this.#deliver(opcode === OPCODE_TEXT, payload);
       return;
     }
-    this.#fragment(opcode, (first & BIT_FIN) !== 0, bytes, start, length);
+    this.#fragment(opcode, (first & BIT_FIN) !== 0, payload);
   }
 
-  #fragment(opcode: number, isLast: boolean, bytes: Buffer, start: number, length: number): void {
+  #fragment(opcode: number, isLast: boolean, payload: Payload): void {
+    const { length } = payload;
     const assembly = (this.#assembly ??= { isText: opcode === OPCODE_TEXT, pieces: [], length: 0 });
     const { stats } = this.#transport;
     const { limits } = this.#hub;
-    assembly.pieces.push(Buffer.from(bytes.subarray(start, start + length)));
+    assembly.pieces.push(kept(payload));
     assembly.length += length;
     stats.webSocketInboundBytesNow += length;
     if (assembly.pieces.length > limits.fragmentsMax) {
@@ -312,17 +334,19 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
       this.#assembly = undefined;
       stats.webSocketInboundBytesNow -= assembly.length;
       const whole = Buffer.concat(assembly.pieces, assembly.length);
-      const view = new DataView(whole.buffer, whole.byteOffset, whole.length);
-      this.#deliver(assembly.isText, whole, view, 0, whole.length);
+      this.#deliver(assembly.isText, ownedPayload(whole));
     }
   }
 
-  #deliver(isText: boolean, bytes: Buffer, view: DataView, start: number, length: number): void {
-    const message = isText ? textOf(bytes, view, start, length) : Buffer.from(bytes.subarray(start, start + length));
-    if (message === undefined) {
-      this.#fail(CLOSE_INVALID_PAYLOAD, "Text is not UTF-8");
-      return;
-    }
+  #deliver(isText: boolean, payload: Payload): void {
+    const { bytes, view, start, length } = payload;
+    const message = isText ? textOf(bytes, view ?? viewOf(bytes), start, length) : kept(payload);
+    if (message === undefined) this.#fail(CLOSE_INVALID_PAYLOAD, "Text is not UTF-8");
+    else this.#arrived(message);
+  }
+
+  /** A message that is the program's. */
+  #arrived(message: WebSocketMessage): void {
     this.#transport.stats.webSocketMessagesReceived += 1;
     const inbox = this.#inbox;
     if (inbox === undefined || (inbox.running < this.#hub.limits.concurrency && inbox.waiting.length === 0))
@@ -441,10 +465,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
       return;
     }
     const end = start + length;
-    const reason =
-      length <= 2
-        ? ""
-        : textOf(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), start + 2, end - start - 2);
+    const reason = length <= 2 ? "" : textOf(bytes, viewOf(bytes), start + 2, end - start - 2);
     if (reason === undefined) {
       this.#fail(CLOSE_INVALID_PAYLOAD, "A reason is not UTF-8");
       return;
@@ -469,6 +490,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
   #cut(): void {
     this.#state = CLOSING;
     this.#flags |= DEAF | DROPPING;
+    this.#forgetTopics();
     this.#transport.kill(this.#slot);
   }
 
@@ -482,6 +504,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     this.#partial = undefined;
     this.#owedPong = undefined;
     this.#forgetAssembly();
+    this.#forgetTopics();
     this.#end = { code, reason };
     if ((this.#flags & DROPPING) !== 0) this.#forgetInbox();
     if (this.#inbox === undefined) this.#tellEnd();
@@ -547,6 +570,68 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     this.#finish(CLOSE_ABNORMAL, "");
   }
 
+  // --- topics
+
+  get topics(): readonly string[] {
+    return this.#topics === undefined ? [] : [...this.#topics];
+  }
+
+  subscribe(topic: string): boolean {
+    checkTopic("subscribe", topic);
+    if (this.#state !== OPEN) return false;
+    const topics = (this.#topics ??= new Set());
+    if (topics.has(topic)) return true;
+    this.#hub.checkRoom(topics.size);
+    topics.add(topic);
+    this.#hub.topics.subscribe(topic, this);
+    return true;
+  }
+
+  unsubscribe(topic: string): boolean {
+    checkTopic("unsubscribe", topic);
+    if (this.#topics?.delete(topic) !== true) return false;
+    this.#hub.topics.unsubscribe(topic, this);
+    if (this.#topics.size === 0) this.#topics = undefined;
+    return true;
+  }
+
+  isSubscribed(topic: string): boolean {
+    checkTopic("ask for a subscription", topic);
+    return this.#topics?.has(topic) === true;
+  }
+
+  publish(topic: string, message: WebSocketMessage): PublishStatus {
+    return this.#state === OPEN ? this.#hub.topics.publish(topic, message, this) : "closed";
+  }
+
+  deliver(frame: PublishedFrame): void {
+    if (this.#state !== OPEN) return;
+    const queued = this.#transport.queuedBytes(this.#slot);
+    const hasRoom = queued === 0 || queued + frame.bytes.length <= this.#hub.limits.sendBytesMax;
+    if (hasRoom && this.#isQueued(sendPublished(this.#transport, this.#slot, frame))) {
+      this.#transport.stats.webSocketMessagesSent += 1;
+      return;
+    }
+    this.#transport.stats.webSocketTopicMessagesDropped += 1;
+    this.missed();
+  }
+
+  missed(): void {
+    if (this.#state !== OPEN) return;
+    const { slowConsumer } = this.#hub;
+    if (slowConsumer === "drop") return this.#wantDrained();
+    this.#transport.stats.webSocketSlowConsumers += 1;
+    if (slowConsumer === "close") this.close(CLOSE_TRY_AGAIN, "Messages were missed");
+    else this.#cut();
+  }
+
+  #forgetTopics(): void {
+    const topics = this.#topics;
+    if (topics === undefined) return;
+    this.#topics = undefined;
+    for (const topic of topics) this.#hub.topics.unsubscribe(topic, this);
+  }
+
   // --- sending
 
   #drop(): SendStatus {
@@ -562,69 +647,35 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
   }
 
   #sendClose(code: number, reason: string): void {
-    if (code === CLOSE_NO_STATUS) {
-      this.#sendFrame(OPCODE_CLOSE, NO_BYTES);
-      return;
-    }
-    const text = Buffer.from(reason, "utf8").subarray(0, CLOSE_REASON_BYTES_MAX);
-    const payload = Buffer.alloc(2 + text.length);
-    payload.writeUInt16BE(code, 0);
-    text.copy(payload, 2);
-    this.#sendFrame(OPCODE_CLOSE, payload);
+    this.#sendFrame(OPCODE_CLOSE, closePayload(code, reason));
   }
 
   #sendText(text: string): boolean {
-    if (text.length <= LOOP_TEXT_MAX) {
-      const status = this.#sendAscii(text);
-      if (status !== 0) return status > 0;
-    }
-    return this.#sendFrame(OPCODE_TEXT, Buffer.from(text, "utf8"));
+    return this.#isQueued(sendText(this.#transport, this.#slot, text));
   }
 
-  /** Short ASCII text, written in place. 1: sent; 0: it is not ASCII; -1: there is no room. */
-  #sendAscii(text: string): number {
-    const { length } = text;
-    const transport = this.#transport;
-    const size = headerBytes(length) + length;
-    const offset = transport.reserve(this.#slot, size);
-    if (offset < 0) return -1;
-    const { out } = transport;
-    const position = writeHeader(out, offset, OPCODE_TEXT, length);
-    for (let index = 0; index < length; index++) {
-      const unit = text.charCodeAt(index);
-      if (unit > 0x7f) {
-        transport.abort(this.#slot);
-        return 0;
-      }
-      out[position + index] = unit;
-    }
-    transport.commit(this.#slot, size);
-    return 1;
-  }
-
-  /** False when there is no room for it. A frame of more than one write block that finds none on its way cuts the connection: the peer could make nothing of the rest. */
   #sendFrame(opcode: number, payload: Uint8Array): boolean {
-    const transport = this.#transport;
-    const header = headerBytes(payload.length);
-    const firstPiece = Math.min(payload.length, WRITE_BLOCK_BYTES_MAX - header);
-    const offset = transport.reserve(this.#slot, header + firstPiece);
-    if (offset < 0) return false;
-    const position = writeHeader(transport.out, offset, opcode, payload.length);
-    transport.out.set(firstPiece === payload.length ? payload : payload.subarray(0, firstPiece), position);
-    transport.commit(this.#slot, header + firstPiece);
-    for (let sent = firstPiece; sent < payload.length; ) {
-      const piece = Math.min(payload.length - sent, WRITE_BLOCK_BYTES_MAX);
-      const at = transport.reserve(this.#slot, piece);
-      if (at < 0) {
-        this.#cut();
-        return false;
-      }
-      transport.out.set(payload.subarray(sent, sent + piece), at);
-      transport.commit(this.#slot, piece);
-      sent += piece;
-    }
-    return true;
+    return this.#isQueued(sendFrame(this.#transport, this.#slot, opcode, payload));
   }
+
+  /** False when there was no room for a frame. One of more than one write block that finds none on its way cuts the connection. */
+  #isQueued(outcome: FrameOutcome): boolean {
+    if (outcome === FRAME.torn) this.#cut();
+    return outcome === FRAME.queued;
+  }
+}
+
+function ownedPayload(bytes: Buffer): Payload {
+  return { bytes, view: undefined, start: 0, length: bytes.length };
+}
+
+/** The bytes of a payload for good: a copy of what is lent. */
+function kept({ bytes, view, start, length }: Payload): Buffer {
+  return view === undefined ? bytes : Buffer.from(bytes.subarray(start, start + length));
+}
+
+function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** More than any header has: the second byte is not there. */

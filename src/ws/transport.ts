@@ -1,10 +1,16 @@
 /** The connection under a WebSocket, as the HTTP server lends it. */
 
+import type { MessagePool } from "./message-pool.js";
+import type { Unmasker } from "./unmasker.js";
 import type { WebSocketStats } from "./web-socket.js";
 
 /** What sockets ask of the server's connections. All of it is by slot, and only while that slot is theirs. */
 export interface SocketTransport {
   readonly stats: WebSocketStats;
+  /** Takes masks off in the memory that `received` lends. */
+  readonly unmask: Unmasker;
+  /** Where short messages are copied to. */
+  readonly messages: MessagePool;
   /** The memory that {@link SocketTransport.reserve} gives room in. */
   readonly out: Buffer;
   /** Offset of room for `size` bytes, at most one write block, or -1. */
@@ -12,6 +18,10 @@ export interface SocketTransport {
   commit(slot: number, length: number): void;
   /** Gives up what was reserved. */
   abort(slot: number): void;
+  /** The whole driver's: bytes that many sockets send, copied once. See `Driver.shareBytes`. */
+  share(bytes: Uint8Array): number;
+  commitShared(slot: number, shared: number, length: number): boolean;
+  unshare(shared: number): void;
   /** Bytes that the kernel has not taken. */
   queuedBytes(slot: number): number;
   /** Asks for one `drained`. */

@@ -14,6 +14,20 @@ export type WebSocketMessage = string | Uint8Array;
 export type SendStatus = "sent" | "backpressure" | "dropped" | "closed";
 
 /**
+ * What became of a message that was published: it is on its way to all subscribers; nobody gets it, because a shard that has subscribers takes what is published more slowly than it comes and has left no room; or the
+ * socket that publishes is not open.
+ * @experimental
+ */
+export type PublishStatus = "sent" | "dropped" | "closed";
+
+/**
+ * What to do with a subscriber that has {@link WebSocketLimits.sendBytesMax} bytes waiting when a published message comes, and so misses it: go on, and tell `drain` when there is room; close it with 1013, so that it
+ * comes back and asks for what it has missed; or cut it at once.
+ * @experimental
+ */
+export type SlowConsumerPolicy = "drop" | "close" | "disconnect";
+
+/**
  * One WebSocket of a server. The same object from `open` to `close`.
  * @experimental
  */
@@ -39,6 +53,18 @@ export interface WebSocket<Data = unknown> {
   close(code?: number, reason?: string): void;
   /** Cuts the connection. */
   terminate(): void;
+  /** The topics that it is subscribed to. */
+  readonly topics: readonly string[];
+  /**
+   * From now on the socket gets what is published to the topic, until {@link WebSocket.unsubscribe} or its end. False when it is not open. Throws TypeError for a name that is empty or over 256 bytes of UTF-8, and
+   * `ERR_RINGLOOM_OVERLOADED` above {@link WebSocketLimits.topicsMax} or {@link WebSocketLimits.subscriptionsTotalMax}.
+   */
+  subscribe(topic: string): boolean;
+  /** Ends that. False when it was not subscribed. */
+  unsubscribe(topic: string): boolean;
+  isSubscribed(topic: string): boolean;
+  /** Publishes as `App.publish` does, to all subscribers but this socket. */
+  publish(topic: string, message: WebSocketMessage): PublishStatus;
 }
 
 /**
@@ -78,6 +104,10 @@ export interface WebSocketStats {
   webSocketIdleTimeouts: number;
   /** Bytes of messages that are incomplete or wait for a handler. */
   webSocketInboundBytesNow: number;
+  /** Published messages that a subscriber missed because its peer reads too slowly. */
+  webSocketTopicMessagesDropped: number;
+  /** Subscribers closed or cut because they missed a message. */
+  webSocketSlowConsumers: number;
   /** Handlers that threw or rejected. */
   handlerErrors: number;
 }

@@ -68,6 +68,38 @@ for (const under of driverVariants) {
       });
     });
 
+    test("shareBytes() sends one copy to many connections, in order with what is copied, and gives it back", async () => {
+      await withRig(under, {}, async (rig) => {
+        const both = [await rig.open(), await rig.open()];
+        const shared = [
+          rig.driver.shareBytes(pattern(9, 0, WRITE_BLOCK_BYTES_MAX)),
+          rig.driver.shareBytes(Buffer.from("end")),
+        ];
+        for (const { life } of both) {
+          rig.send(life.slot, "begin");
+          for (const one of shared) assert.equal(rig.driver.commitShared(life.slot, one), true);
+          rig.send(life.slot, "!");
+        }
+        for (const one of shared) rig.driver.unshareBytes(one);
+        const expected = Buffer.concat([
+          Buffer.from("begin"),
+          pattern(9, 0, WRITE_BLOCK_BYTES_MAX),
+          Buffer.from("end!"),
+        ]);
+        for (const { peer, life } of both) {
+          await peer.received(expected.length);
+          assert.equal(peer.bytes.equals(expected), true);
+          assert.equal(rig.driver.queuedBytes(life.slot), 0);
+          rig.driver.close(life.slot);
+        }
+        assert.equal(rig.driver.stats.writeBlocksNow, 0);
+        const late = rig.driver.shareBytes(Buffer.from("late"));
+        assert.equal(rig.driver.commitShared(both[0]!.life.slot, late), false);
+        rig.driver.unshareBytes(late);
+        assert.equal(rig.driver.stats.writeBlocksNow, 0);
+      });
+    });
+
     test("a thousand small commits of one event arrive in order", async () => {
       await withRig(under, {}, async (rig) => {
         rig.handlers.received = (slot) => {

@@ -31,6 +31,7 @@ const GAUGES = [
   "largeBodiesNow",
   "webSocketsNow",
   "webSocketInboundBytesNow",
+  "webSocketSubscriptionsNow",
 ] as const;
 
 /** Counters that ordinary traffic does not move. */
