@@ -29,6 +29,8 @@ const NAP_MS_MIN = 1;
 const NAP_MS_MAX = 4;
 /** It naps when the tasks in flight take so many times as long, so that it is back before the last of them. */
 const NAPS_LEFT = 2;
+/** Of so many tasks the older half counts half. */
+const PACE_TASKS = 64;
 /** Looks at what is settled between two looks at the clock, each of which costs as much as some of them. */
 const LOOKS = 8;
 /** And when there are so many of them for each thread that runs tasks: none of those is without work while this one naps. */
@@ -39,9 +41,10 @@ export async function listenForSettled(seat: Seat, options: ListenOptions): Prom
   const { doorbell, spinMicros, rung, isClosed } = options;
   const bell = new LoopBell(doorbell);
   const spin = new Spin(spinMicros);
+  const pace = new Pace();
   let turnedMs = performance.now();
   while (!isClosed()) {
-    const napMs = napMsOf(seat);
+    const napMs = napMsOf(seat, pace);
     if (napMs > 0) {
       await new Promise((resolve) => setTimeout(resolve, napMs));
       turnedMs = performance.now();
@@ -53,8 +56,11 @@ export async function listenForSettled(seat: Seat, options: ListenOptions): Prom
       spin.slept(performance.now() - sleptMs + spin.limitMs);
     }
     rung();
-    if (seat.drainSettled() === 0) continue;
-    if (performance.now() - turnedMs < TURN_MS) await promisesRun();
+    const count = seat.drainSettled();
+    if (count === 0) continue;
+    const nowMs = performance.now();
+    pace.settled(count, nowMs, seat.liveCount === 0);
+    if (nowMs - turnedMs < TURN_MS) await promisesRun();
     else {
       await new Promise((resolve) => setImmediate(resolve));
       turnedMs = performance.now();
@@ -67,11 +73,37 @@ function promisesRun(): Promise<void> {
   return new Promise((resolve) => process.nextTick(resolve));
 }
 
+/** How fast tasks are settled, as the thread sees it that waits for them. What those say who run them is not enough for a nap: when one of them had to give up its core for some milliseconds, its last tasks seem that long. */
+class Pace {
+  #ms = 0;
+  #count = 1;
+  #lookedMs = 0;
+  /** Nothing was in flight at the last look, so the time since then says nothing; nor does the time until nothing is. */
+  #wasIdle = true;
+
+  /** From one settled task to the next, in milliseconds. */
+  get msEach(): number {
+    return this.#ms / this.#count;
+  }
+
+  settled(count: number, nowMs: number, isIdle: boolean): void {
+    if (!this.#wasIdle && !isIdle) {
+      this.#ms += nowMs - this.#lookedMs;
+      this.#count += count;
+    }
+    this.#lookedMs = nowMs;
+    this.#wasIdle = isIdle;
+    if (this.#count < PACE_TASKS) return;
+    this.#ms /= 2;
+    this.#count /= 2;
+  }
+}
+
 /** How long this thread naps, in milliseconds, or 0 when it has not much in flight. */
-function napMsOf(seat: Seat): number {
+function napMsOf(seat: Seat, pace: Pace): number {
   const { liveCount, places } = seat;
   if (liveCount < TASKS_LEFT * places.count) return 0;
-  const leftMs = ((liveCount / places.count) * seat.averageMicros) / 1_000;
+  const leftMs = liveCount * Math.min(pace.msEach, seat.averageMicros / places.count / 1_000);
   if (leftMs <= NAPS_LEFT * NAP_MS_MIN) return 0;
   return Math.max(NAP_MS_MIN, Math.min(NAP_MS_MAX, leftMs / (2 * NAPS_LEFT)));
 }
