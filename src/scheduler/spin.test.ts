@@ -2,16 +2,24 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Spin } from "./spin.js";
 
-test("Spin looks longer after a short sleep, and less long again after long ones", () => {
+test("Spin looks longer after a short sleep, until that is in vain", () => {
   const spin = new Spin(25);
   assert.equal(spin.limitMs, 0.025);
+  spin.slept(5);
+  assert.equal(spin.limitMs, 0.025, "nothing would have been found");
   spin.slept(0.06);
   assert.equal(spin.limitMs, 0.1, "looking on would have found it");
-  spin.slept(5);
-  assert.equal(spin.limitMs, 0.05);
-  spin.slept(5);
-  spin.slept(5);
-  assert.equal(spin.limitMs, 0.025, "never less than at first");
+  spin.slept(0.11);
+  assert.equal(spin.limitMs, 0.025, "and the longer look did not");
+});
+
+test("Spin rests from long looks when one was in vain", () => {
+  const spin = new Spin(25);
+  spin.slept(0.06);
+  spin.slept(0.11);
+  let sleeps = 0;
+  for (; spin.limitMs < 0.1; sleeps++) spin.slept(0.06);
+  assert.equal(sleeps, 9);
 });
 
 test("Spin never looks when it was given no time", () => {
