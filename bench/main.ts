@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { schedulerSuite } from "./experiments/scheduler.js";
+import { topologiesSuite } from "./experiments/topologies.js";
 import { place, root } from "./harness/machine.js";
 import { checkNames, helpText, type Options, parseOptions, UsageError } from "./harness/options.js";
 import { barChart } from "./harness/plot.js";
@@ -42,6 +43,7 @@ const SUITES: readonly Suite[] = [
   syncSuite,
   syncSharedSuite,
   schedulerSuite,
+  topologiesSuite,
 ];
 
 process.exitCode = await main(process.argv.slice(2));

@@ -28,6 +28,7 @@ const small: readonly Small[] = [
   { suite: "messages", subjects: "ringloom-epoll", cases: "rtt-parked,one-way", metric: "ns", rows: 2, need: "addon" },
   { suite: "sync", subjects: "ringloom,node", cases: "ping-pong-1,fan-out,lock-1", metric: "ns/op", rows: 5 },
   { suite: "sync-shared", subjects: "ringloom", cases: "ping-pong,lock-contended", metric: "ns/op", rows: 2 },
+  { suite: "topologies", subjects: "work-stealing,thread-per-core", cases: "empty-1000", metric: "us/task", rows: 2 },
   { suite: "timers", subjects: "node", cases: "timers-1k,timers-10k", metric: "insert-ns", rows: 2 },
   {
     suite: "net",

@@ -97,7 +97,11 @@ export function ringloom(
   about: string,
   app: string,
   driver: string,
-  { needs = [], shards = 1 }: { readonly needs?: readonly Need[]; readonly shards?: number } = {},
+  {
+    needs = [],
+    shards = 1,
+    flags = [],
+  }: { readonly needs?: readonly Need[]; readonly shards?: number; readonly flags?: readonly string[] } = {},
 ): Subject {
   return {
     name,
@@ -117,6 +121,7 @@ export function ringloom(
       "127.0.0.1",
       "--port",
       "0",
+      ...flags,
     ],
     unavailable: /ERR_RINGLOOM_DRIVER_UNAVAILABLE/,
   };

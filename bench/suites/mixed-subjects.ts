@@ -20,6 +20,14 @@ export const mixedSubjects: readonly Subject[] = [
   ringloom("ringloom-epoll", "epoll driver, 2 shards, work as a task on 1 compute thread", "mixed.js", "epoll", {
     shards: THREADS,
   }),
+  ringloom("ringloom-stealing", "uring driver, 2 shards, which run the work of both", "mixed.js", "uring", {
+    shards: THREADS,
+    flags: ["--topology", "work-stealing"],
+  }),
+  ringloom("ringloom-own", "uring driver, 2 shards, each runs its own work", "mixed.js", "uring", {
+    shards: THREADS,
+    flags: ["--topology", "thread-per-core"],
+  }),
   {
     name: "node-http",
     about: () => `node:http, work inline, Node ${process.versions.node}`,

@@ -229,6 +229,33 @@ describe("Encoder.encode()", () => {
   });
 });
 
+describe("Encoder.encodeList() and Decoder.decodeList()", () => {
+  function listTrip(values: readonly unknown[]): unknown[] {
+    return decoder.decodeList(3, encoder.encodeList(values, 3, MEMORY_BYTES));
+  }
+
+  it("carry arguments as an array is carried, holes and undefined too", () => {
+    for (const values of [[], [1], [undefined], ["a", { b: [2] }, null], holed(3, [0, 2])]) {
+      const arrived = listTrip(values);
+      assert.deepEqual(arrived, values);
+      assert.deepEqual(Object.keys(arrived), Object.keys(values));
+    }
+  });
+
+  it("refuse what is no list, and what has bytes behind it", () => {
+    const end = encoder.encode(7, 3, MEMORY_BYTES);
+    assert.throws(() => decoder.decodeList(3, end), { code: "ERR_RINGLOOM_BAD_ENCODING" });
+    const listEnd = encoder.encodeList([1], 3, MEMORY_BYTES);
+    assert.throws(() => decoder.decodeList(3, listEnd + 1), { code: "ERR_RINGLOOM_BAD_ENCODING" });
+    assert.throws(() => decoder.decodeList(3, 3), { code: "ERR_RINGLOOM_BAD_ENCODING" });
+  });
+
+  it("answer as for any value when the list does not fit or cannot be carried", () => {
+    assert.equal(encoder.encodeList(["0123456789"], 3, 8), ENCODE_FULL);
+    assert.equal(encoder.encodeList([() => 1], 3, MEMORY_BYTES), NOT_ENCODABLE);
+  });
+});
+
 describe("Decoder.decode()", () => {
   const ONE = TAG_SMALL_INT + 1;
   const bad: readonly (readonly [name: string, values: readonly number[]])[] = [

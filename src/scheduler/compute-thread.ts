@@ -10,6 +10,7 @@ import { LoopBell } from "./loop-bell.js";
 import { allowParking } from "./park-until.js";
 import type { SchedulerAssignment } from "./scheduler-memory.js";
 import { Seat, setSeat } from "./seat.js";
+import { Spin } from "./spin.js";
 
 /** What a compute thread is given at birth (`workerData`). */
 export interface ComputeAssignment extends SchedulerAssignment {
@@ -24,7 +25,9 @@ const TASKS_PER_ROUND = 64;
 /** Without a task that waits for something, the event loop turns this often while there is work, in milliseconds. */
 const TURN_MS = 10;
 /** Without a task that waits for something, promises go on so often while there is work, in milliseconds. */
-const YIELD_MS = 0.1;
+const YIELD_MS = 1;
+/** Looks for work between two looks at the clock, which costs as much as one of them. */
+const LOOKS = 4;
 /** How often a thread that is loading a module looks whether others have taken what it has left to them, in milliseconds. */
 const LEFT_MS = 1;
 
@@ -36,6 +39,9 @@ setSeat(seat);
 allowParking();
 const executor = seat.openExecutor();
 const bell = new LoopBell(assignment.doorbells[assignment.thread]!);
+const spin = new Spin(assignment.spinMicros);
+/** When the last look began that was in vain. */
+let lookedMs = 0;
 // Keeps the thread alive while it sleeps in its loop.
 parentPort?.on("message", () => undefined);
 if (parentPort !== null) openDeskLine(parentPort);
@@ -92,10 +98,11 @@ async function park(runner: Executor, hasLooked: boolean): Promise<boolean> {
   if (isFrozen) {
     runner.isWoken = idle.sleep(self);
     runner.askInboxFirst();
-    return true;
+  } else {
+    await bell.next();
+    runner.isWoken = idle.retract(self);
   }
-  await bell.next();
-  runner.isWoken = idle.retract(self);
+  spin.slept(performance.now() - lookedMs);
   return true;
 }
 
@@ -117,9 +124,11 @@ function findsWorkSoon(runner: Executor): boolean {
   const { idle, self } = seat.segment;
   const isSearcher = runner.isSearching || idle.beginSearch(self);
   runner.isSearching = false;
-  const endMs = performance.now() + assignment.spinMicros / 1_000;
+  lookedMs = performance.now();
+  const endMs = lookedMs + spin.limitMs;
   do {
-    if (hasWork(runner)) {
+    for (let look = 0; look < LOOKS; look++) {
+      if (!hasWork(runner)) continue;
       runner.isWoken = isSearcher;
       runner.hasSeenWork = true;
       return true;

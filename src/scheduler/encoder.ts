@@ -78,6 +78,17 @@ export class Encoder {
     }
   }
 
+  /** The same for a list of arguments, which is taken for an array without a look at what it is. */
+  encodeList(values: readonly unknown[], start: number, end: number): number {
+    const outerEnd = this.#end;
+    this.#end = end;
+    try {
+      return this.#array(values, start, 0);
+    } finally {
+      this.#end = outerEnd;
+    }
+  }
+
   /** All of these return the byte behind what they wrote, or a negative answer, which whoever called returns at once. */
   #value(value: unknown, at: number, depth: number): number {
     switch (typeof value) {

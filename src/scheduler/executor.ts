@@ -142,7 +142,16 @@ export class Executor {
   get figures(): OwnFigures {
     const { queue } = this.#parts;
     const averageNanos = Math.min(Math.round(this.averageMicros * 1_000), MAX_UINT32);
-    const figures = Object.assign(this.#figures, this.counts);
+    const figures = this.#figures;
+    const { counts } = this;
+    figures.executed = counts.executed;
+    figures.failed = counts.failed;
+    figures.fromOwnQueue = counts.fromOwnQueue;
+    figures.fromInbox = counts.fromInbox;
+    figures.fromInjector = counts.fromInjector;
+    figures.stealAttempts = counts.stealAttempts;
+    figures.stealSuccesses = counts.stealSuccesses;
+    figures.staleHints = counts.staleHints;
     figures.overflowed = queue.overflowCount;
     figures.queueDepth = queue.depth;
     figures.waiting = this.runningNow;
@@ -171,7 +180,8 @@ export class Executor {
     let ran = this.#isOldestDue && this.#callLoaded(true) ? 1 : 0;
     while (ran < countMax) {
       const slot = this.#next();
-      if (this.isWoken && !this.isSearching) this.handOn();
+      // A search in vain goes on, and one that was begun early has not been in vain.
+      if (this.isSearching ? slot !== -1 : this.isWoken) this.handOn();
       if (slot !== -1) {
         if (!this.#run(slot)) continue;
       } else {
@@ -195,7 +205,7 @@ export class Executor {
     if (this.#loaded.length > 0 || this.#watch.hasNews()) return false;
     if (this.#parts.source !== undefined) return this.#loadingNow > 0 || this.#parts.source.isEmpty();
     if (!queue.isEmpty() || !segment.inboxes[this.#self]!.isEmpty()) return false;
-    return !this.#parts.steals || segment.hasNoStealable();
+    return !this.#parts.steals || segment.hasNoStealable(this.#parts.executors);
   }
 
   /** For a thread that begins no further task: those that it has begun go on when their module has come, and see that they were given up. */
@@ -217,7 +227,7 @@ export class Executor {
     this.isWoken = false;
     this.isSearching = false;
     segment.idle.endSearch(this.#self);
-    if (this.#parts.steals && !segment.hasNoStealable()) ringer.wakeOne();
+    if (this.#parts.steals && !segment.hasNoStealable(this.#parts.executors)) ringer.wakeOne();
   }
 
   #next(): number {
@@ -269,7 +279,7 @@ export class Executor {
     const count = segment.injector.takeMany(this.#batch, this.#share());
     if (count === 0) return -1;
     this.counts.fromInjector += 1;
-    for (let index = 1; index < count; index++) this.#parts.queue.pushBack(this.#batch[index]!);
+    if (count > 1) this.#parts.queue.pushBackMany(this.#batch, 1, count);
     // Between the take and here the rest could be seen nowhere, so whoever parked meanwhile is told.
     if (count > 1 || !segment.injector.isEmpty()) this.#parts.ringer.wakeOne();
     return this.#batch[0]!;
@@ -448,7 +458,7 @@ export class Executor {
   }
 
   #succeed(slot: number, claimed: number, value: unknown): void {
-    const hasFailed = !this.#parts.values.writeValue(slot, value);
+    const hasFailed = !this.#parts.values.writeValue(slot, claimed, value);
     this.#complete(slot, claimed, hasFailed ? FAILED : 0);
   }
 
@@ -475,10 +485,21 @@ export class Executor {
     }
     this.counts.executed += 1;
     if (flags === FAILED) this.counts.failed += 1;
+    if (this.#isInRound) this.#searchEarly();
     segment.table.complete(slot, claimed, flags);
     ringer.settle(slot);
     // Whoever runs a round settles behind it. Else this thread may sleep in its loop, where the task has ended.
     if (!this.#isInRound && segment.table.originOf(slot) === this.#self) ringer.ring(this.#self);
+  }
+
+  /**
+   * This thread has nothing more to run, and looks for work as soon as it has told that this task is done. Whoever waits for that may publish the next one sooner, and would wake another thread for it,
+   * which costs more than most tasks: so the search begins before. No user code runs before the look that is next.
+   */
+  #searchEarly(): void {
+    if (!this.keepsSearch || this.isSearching || this.#order === undefined) return;
+    if (this.#parts.queue.depth > 0 || this.#loaded.length > 0) return;
+    this.isSearching = this.#parts.segment.idle.beginSearch(this.#self);
   }
 
   /** A group ends only when all have ended that its tasks have spawned. */

@@ -86,11 +86,14 @@ export class Ringer {
   /** A task is done: tells its origin. */
   settle(slot: number): void {
     const origin = this.#segment.table.originOf(slot);
-    const notified = this.#segment.settle(slot);
-    if (origin === this.#segment.self) return;
     // A thread that only spawns, and a shard, do not park by the word of their parker alone: their doorbell knows whether they sleep.
-    if (origin >= this.#share.executors || this.#share.sleep !== "word") this.ring(origin);
-    else if (notified !== "none") {
+    if (origin >= this.#share.executors || this.#share.sleep !== "word") {
+      this.#segment.addSettled(origin, slot);
+      if (origin !== this.#segment.self) this.ring(origin);
+      return;
+    }
+    const notified = this.#segment.settle(slot);
+    if (notified !== "none") {
       this.wakes += 1;
       if (notified === "loop") this.ring(origin);
     }

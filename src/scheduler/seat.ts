@@ -116,6 +116,8 @@ export class Seat {
   rerunCount = 0;
   /** The options that were found right last: those of a proxy, call after call. */
   #checked: SpawnOptions = NO_OPTIONS;
+  /** They ask for nothing: any thread may run the task, and nobody can give it up. */
+  #isPlain: boolean;
 
   /** `queued` is for a thread that runs tasks and does not look for them all the time. */
   constructor(
@@ -129,6 +131,7 @@ export class Seat {
     this.#words = view.words;
     this.#figures = view.figures;
     this.#assignment = assignment;
+    this.#isPlain = steals;
     this.places = new Places(view.words, view.places, places);
     this.#queued = queued;
     this.values = new TaskValues(view, assignment);
@@ -212,6 +215,7 @@ export class Seat {
         return Promise.reject(error);
       }
       this.#checked = options;
+      this.#isPlain = this.#assignment.steals && isPlain(options);
     }
     const parent = options.detached === true ? undefined : scopedTask();
     const refusal = refusalOf(options, parent);
@@ -219,6 +223,12 @@ export class Seat {
     const slot = this.#origin.open();
     if (slot < 0) return Promise.reject(this.#refused(slot));
     try {
+      if (this.#isPlain && parent === undefined) {
+        this.segment.table.setFunction(slot, functionNumber);
+        if (this.values.writeArguments(slot, args)) return this.#startPlain(slot);
+        const spawn: Spawn = { options, parent, place: ANY, thread: this.segment.self };
+        return this.#startPorted(slot, { functionNumber, args, spawn });
+      }
       this.segment.table.setCall(slot, functionNumber, 0);
       const place = this.#placeFor(options);
       const spawn: Spawn = { options, parent, place, thread: this.#threadOf(place) };
@@ -338,6 +348,20 @@ export class Seat {
     if (spawn.place === OWN) return spawn;
     const place = spawn.place === ANY ? this.#receivers.placeFor(spawn.options.placement) : spawn.place;
     return { ...spawn, place, thread: this.#threadOf(place) };
+  }
+
+  /** The short way of most tasks: {@link #start} with all that it asks about left out. */
+  #startPlain(slot: number): Promise<unknown> {
+    const promise = new Promise(capture);
+    const { resolve, reject } = captured;
+    this.#pending[slot - this.#first] = { resolve, reject, bonds: undefined, isGivenUp: false };
+    const state = this.#origin.publish(slot, JOIN_INTEREST);
+    this.counts.spawned += 1;
+    this.#tellFlight();
+    this.#addHint(slot, undefined);
+    // Behind the hint; see `places.ts`.
+    if (this.places.servedCount === 0) this.#giveUp(slot, generationOf(state), this.#nobodyRuns());
+    return promise;
   }
 
   /** `epoch` is that of the thread that has the arguments, if they go by port. */
@@ -574,6 +598,13 @@ export class Seat {
       details: { tasksMax },
     });
   }
+}
+
+/** Whether options ask for nothing that a task does not have without them. */
+function isPlain(options: SpawnOptions): boolean {
+  const { placement, blocking, idempotent, transfer } = options;
+  const isAnywhere = placement === undefined && blocking !== true && (transfer?.length ?? 0) === 0;
+  return isAnywhere && idempotent !== true && !isWatched(options);
 }
 
 /** Why a task is not even begun. */

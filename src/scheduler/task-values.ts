@@ -101,7 +101,13 @@ export class TaskValues {
   writeArguments(slot: number, args: readonly unknown[]): boolean {
     const { table } = this.#segment;
     this.#words.write(table.payloadWord(slot) + OUTCOME, 0);
-    if (this.#writeInline(slot, ARGUMENTS, args)) return true;
+    const payload = table.payloadWord(slot);
+    const start = (payload + INLINE) * WORD_BYTES;
+    const end = this.#encoder.encodeList(args, start, start + INLINE_BYTES);
+    if (end > start) {
+      this.#words.write(payload + ARGUMENTS, end - start);
+      return true;
+    }
     return this.#writeBlock(slot, ARGUMENTS, { value: args, referenceWord: table.argumentWord(slot) });
   }
 
@@ -137,18 +143,23 @@ export class TaskValues {
   /** Reads the arguments of a task that this thread has claimed. */
   readArguments(slot: number): readonly unknown[] {
     const about = this.#segment.table.payloadWord(slot) + ARGUMENTS;
+    const header = this.#words.read(about);
+    if (isInline(header)) {
+      const start = (about - ARGUMENTS + INLINE) * WORD_BYTES;
+      return this.#decoder.decodeList(start, start + (header & LENGTH_MASK));
+    }
     const args = this.#read(slot, ARGUMENTS, this.#segment.table.argumentOf(slot));
     // They are taken out of the port once.
-    if (this.#words.read(about) < 0) this.#words.write(about, 0);
+    if (header < 0) this.#words.write(about, 0);
     assert(Array.isArray(args), "arguments are a list");
     return args as readonly unknown[];
   }
 
-  /** Writes what a task that this thread has claimed returns. One that cannot be copied is a failure, which is written instead: then the answer is false. */
-  writeValue(slot: number, value: unknown): boolean {
+  /** Writes what a task returns that this thread has claimed: `claimed` is what `TaskTable.claim` gave. One that cannot be copied is a failure, which is written instead: then the answer is false. */
+  writeValue(slot: number, claimed: number, value: unknown): boolean {
     try {
       if (value instanceof TransferredValue) this.#sendOutcome(slot, value.value, value.items);
-      else if (!this.#writeOutcome(slot, value)) this.#sendOutcome(slot, value, NO_ITEMS);
+      else if (!this.#writeOutcome(slot, claimed, value)) this.#sendOutcome(slot, value, NO_ITEMS);
       return true;
     } catch (error) {
       this.writeError(slot, error);
@@ -164,7 +175,7 @@ export class TaskValues {
     if (about < 0) this.ports.drop(about & ~PORTED, table.originOf(slot));
     try {
       const record = toThrownRecord(error);
-      if (!this.#writeOutcome(slot, record)) this.#sendOutcome(slot, record, NO_ITEMS);
+      if (!this.#writeOutcome(slot, table.stateOf(slot), record)) this.#sendOutcome(slot, record, NO_ITEMS);
     } catch {
       // No room for the error either. The origin finds no value and says so.
     }
@@ -180,12 +191,11 @@ export class TaskValues {
   }
 
   /** False when the value has to go by port. */
-  #writeOutcome(slot: number, value: unknown): boolean {
-    const { table } = this.#segment;
+  #writeOutcome(slot: number, state: number, value: unknown): boolean {
     // The arguments of an idempotent task stay as they are: it may have to run again.
-    const mayBeInline = (table.stateOf(slot) & IDEMPOTENT) === 0;
+    const mayBeInline = (state & IDEMPOTENT) === 0;
     if (mayBeInline && this.#writeInline(slot, OUTCOME, value)) return true;
-    return this.#writeBlock(slot, OUTCOME, { value, referenceWord: table.resultWord(slot) });
+    return this.#writeBlock(slot, OUTCOME, { value, referenceWord: this.#segment.table.resultWord(slot) });
   }
 
   /**
@@ -193,15 +203,18 @@ export class TaskValues {
    * @throws RingloomError `ERR_RINGLOOM_THREAD_LOST`, `ERR_RINGLOOM_ABORTED`, or what the function threw.
    */
   readOutcome(slot: number): unknown {
-    const state = this.#segment.table.stateOf(slot);
-    const reference = this.#segment.table.resultOf(slot);
+    const { table } = this.#segment;
+    const state = table.stateOf(slot);
+    const header = this.#words.read(table.payloadWord(slot) + OUTCOME);
+    if ((state & (LOST | CANCELLED | FAILED)) === 0 && isInline(header)) return this.#readInline(slot, header);
+    const reference = table.resultOf(slot);
     if ((state & LOST) !== 0) throw taskLost();
     // Whoever gives a task up waits for no outcome, so it was the task itself, by its deadline.
     if ((state & CANCELLED) !== 0) {
       throw new RingloomError("ERR_RINGLOOM_TIMEOUT", "The task's time is over.", { operation: "task" });
     }
     const hasFailed = (state & FAILED) !== 0;
-    const hasValue = reference !== 0 || this.#words.read(this.#segment.table.payloadWord(slot) + OUTCOME) !== 0;
+    const hasValue = reference !== 0 || header !== 0;
     if (hasFailed && !hasValue) {
       throw new RingloomError("ERR_RINGLOOM_OVERLOADED", "The task failed, and there was no memory to tell why.", {
         operation: "task",
@@ -235,6 +248,9 @@ export class TaskValues {
     if (this.ports.hasIncoming && (this.#isOutcomePorted(slot) || (table.stateOf(slot) & LOST) !== 0)) {
       this.ports.dropOutcome(slot);
     }
+    const payload = table.payloadWord(slot);
+    // Whoever lends a block has written before that nothing is inline. The words of these two are shared with no other thread any more, but each look at them is an atomic one.
+    if (isInline(this.#words.read(payload + ARGUMENTS)) && isInline(this.#words.read(payload + OUTCOME))) return;
     this.#slab.releaseAt(table.argumentWord(slot));
     this.#slab.releaseAt(table.resultWord(slot));
   }
@@ -258,6 +274,11 @@ export class TaskValues {
     if (end <= start) return false;
     this.#words.write(payload + about, end - start);
     return true;
+  }
+
+  #readInline(slot: number, header: number): unknown {
+    const start = (this.#segment.table.payloadWord(slot) + INLINE) * WORD_BYTES;
+    return this.#decoder.decode(start, start + (header & LENGTH_MASK));
   }
 
   /** False when the value has to go by port. */
@@ -300,13 +321,15 @@ export class TaskValues {
       const from = about === ARGUMENTS ? table.originOf(slot) : threadOf(table.stateOf(slot));
       return this.ports.take(header & ~PORTED, from);
     }
-    if (reference === 0) {
-      const start = (payload + INLINE) * WORD_BYTES;
-      return this.#decoder.decode(start, start + (header & LENGTH_MASK));
-    }
+    if (reference === 0) return this.#readInline(slot, header);
     const value = this.#cargo.read(reference);
     return (header & CLONED) === 0 ? value : cloneFromBytes(value as Uint8Array);
   }
+}
+
+/** Whether the value that a word is about lies in the slot itself. */
+function isInline(header: number): boolean {
+  return header > 0 && (header & LENGTH_MASK) !== 0;
 }
 
 /** Names a thread, as the one with that id in its epoch. Ids are below 64. */

@@ -95,9 +95,10 @@ export class IdleSet {
    * Wakes a thread to search, after work was published; does nothing when one is searching or nobody sleeps. "loop" asks the caller to ring the doorbell of {@link wokenThread}.
    */
   wakeOne(): Notified {
-    while (this.#words.load(this.#base + SEARCHER) === NOBODY) {
+    for (;;) {
+      // In this order, because while all are awake the first look is the only one.
       const thread = this.#anyParked();
-      if (thread === -1) return "none";
+      if (thread === -1 || this.#words.load(this.#base + SEARCHER) !== NOBODY) return "none";
       if (this.#words.compareExchange(this.#base + SEARCHER, NOBODY, thread + 1) !== NOBODY) return "none";
       const notified = this.#takeOut(thread) ? this.#parkers.notify(thread) : "none";
       if (notified !== "none") {
@@ -107,7 +108,6 @@ export class IdleSet {
       // It has woken by itself, and may have looked at everything before the work was there: choose again.
       this.endSearch(thread);
     }
-    return "none";
   }
 
   /**

@@ -56,9 +56,14 @@ export class Injector {
     });
   }
 
-  /** Adds a hint, and is done when everybody who looks finds it. */
+  /** Adds a hint, and is done when everybody who looks finds it, or will find it when another thread is through with an insert that it has begun; see `SlotSet.insert`. */
   insert(slot: number): void {
-    this.#shards[this.#own]!.insert(slot);
+    if (this.#shards[this.#own]!.insert(slot)) this.#announce(this.#own);
+  }
+
+  /** Adds a hint after the death of a thread, whatever that one has left undone. */
+  restore(slot: number): void {
+    this.#shards[this.#own]!.restore(slot);
     this.#announce(this.#own);
   }
 

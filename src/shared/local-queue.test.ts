@@ -18,6 +18,20 @@ test("LocalQueue.pop() gives the newest first, and after three of them the oldes
   assert.equal(queue.isEmpty(), false);
 });
 
+test("LocalQueue.pushBackMany() adds a part of a list in its order, and what does not fit elsewhere", () => {
+  const { queue, segment } = queueWith(0);
+  const { queueCapacity } = segment.layout.options;
+  const slots = Int32Array.from({ length: queueCapacity + 3 }, (_, index) => index);
+  queue.pushBackMany(slots, 1, 3);
+  assert.deepEqual([queue.pop(), queue.pop(), queue.pop()], [1, 2, -1]);
+  queue.pushBackMany(slots, 0, slots.length);
+  assert.equal(queue.overflowCount, 3);
+  const order = Array.from({ length: queueCapacity }, () => queue.pop());
+  assert.deepEqual(order, [...slots.subarray(0, queueCapacity)]);
+  const overflowed = [segment.injector.take(), segment.injector.take(), segment.injector.take()];
+  assert.deepEqual(overflowed, [...slots.subarray(queueCapacity)]);
+});
+
 test("LocalQueue.pop() is a queue without LIFO slots, a stack of four with four", () => {
   const plain = queueWith(0).queue;
   for (let slot = 0; slot < 4; slot++) plain.push(slot);

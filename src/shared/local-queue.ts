@@ -51,6 +51,14 @@ export class LocalQueue {
     this.#overflow.insert(slot);
   }
 
+  /** Adds the hints from `from` to `to` of a list behind all others, which others find when all are there. Never fails. */
+  pushBackMany(slots: Int32Array, from: number, to: number): void {
+    let at = from;
+    while (at < to && this.queue.stage(slots[at]!)) at++;
+    if (at > from) this.queue.publish();
+    for (; at < to; at++) this.pushBack(slots[at]!);
+  }
+
   /** Takes the hint whose turn it is, or -1 if there is none. */
   pop(): number {
     if (this.#lifoRuns < LIFO_RUNS_MAX) {

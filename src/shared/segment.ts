@@ -62,13 +62,18 @@ export class Segment {
    */
   settle(slot: number): Notified {
     const origin = this.table.originOf(slot);
-    if (origin === this.self) {
-      assert(this.#origin !== undefined, "a thread that has spawned has an origin");
-      this.#origin.settleOwn(slot);
-      return "none";
+    this.addSettled(origin, slot);
+    return origin === this.self ? "none" : this.parkers.notify(origin);
+  }
+
+  /** The same, for a caller that knows another way to tell whether the origin sleeps. */
+  addSettled(origin: number, slot: number): void {
+    if (origin !== this.self) {
+      this.settled[origin]!.insert(slot - this.table.firstOf(origin));
+      return;
     }
-    this.settled[origin]!.insert(slot - this.table.firstOf(origin));
-    return this.parkers.notify(origin);
+    assert(this.#origin !== undefined, "a thread that has spawned has an origin");
+    this.#origin.settleOwn(slot);
   }
 
   /** Takes a hint from another thread: half of its run queue, the rest of which goes to `own`, else one from its LIFO slots. -1 if there is none. */
@@ -78,10 +83,10 @@ export class Segment {
     return slot === -1 ? stealLifo(this.#words, this.layout.threads[victim]!.lifo) : slot;
   }
 
-  /** Whether no thread has a hint that anybody may take: what is rechecked before parking, besides the thread's own settled set and inbox. */
-  hasNoStealable(): boolean {
+  /** Whether no thread has a hint that anybody may take: what is rechecked before parking, besides the thread's own settled set and inbox. Only the first `threads` threads have queues. */
+  hasNoStealable(threads = this.thieves.length): boolean {
     if (!this.injector.isEmpty()) return false;
-    for (let thread = 0; thread < this.thieves.length; thread++) {
+    for (let thread = 0; thread < threads; thread++) {
       if (!this.thieves[thread]!.isEmpty() || !isLifoEmpty(this.#words, this.layout.threads[thread]!.lifo))
         return false;
     }

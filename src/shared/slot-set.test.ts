@@ -81,6 +81,17 @@ function wholeLine(count: number): number {
   return Math.ceil(count / 16) * 16;
 }
 
+test("SlotSet.insert() says who was first in a word, SlotSet.restore() mends the bits above it", () => {
+  const { set, words } = setOf(64, 5);
+  assert.equal(set.insert(3), true);
+  assert.equal(set.insert(7), false, "whoever was first has set the bits above");
+  // As a thread leaves it that dies within its insert.
+  words.store(0, 0);
+  assert.equal(set.take(), -1);
+  set.restore(3);
+  assert.deepEqual([set.take(), set.take(), set.take()], [3, 7, -1]);
+});
+
 function setOf(capacity: number, wordShift: number) {
   const length = slotSetLength(capacity, wordShift);
   const words = new SharedWords(new SharedArrayBuffer(length * 4));

@@ -197,10 +197,15 @@ export class TaskTable {
     this.#words.write(this.#cold + slot * TASK_COLD_WORDS + index, value);
   }
 
-  /** The origin says what to call with what, before {@link publish}. */
-  setCall(slot: number, functionId: number, argument: number): void {
+  /** The origin says what to call, before {@link publish}: enough for a task that is not idempotent, in a slot whose reference to arguments is 0, as it is after each release of one. */
+  setFunction(slot: number, functionId: number): void {
     assert(functionId >= 0 && functionId <= FUNCTION_MASK, "a function's number fits its bits");
     this.#words.write(this.#at(slot) + FUNCTION, functionId);
+  }
+
+  /** The origin says what to call with what, before {@link publish}. */
+  setCall(slot: number, functionId: number, argument: number): void {
+    this.setFunction(slot, functionId);
     this.setCold(slot, RERUNS, 0);
     // Nearly always 0 already, and a store costs far more than a load.
     if (this.argumentOf(slot) !== argument) this.#words.store(this.#at(slot) + ARGUMENT, argument);

@@ -32,6 +32,8 @@ export class Loop {
   readonly #omission: Omission | undefined;
   /** A recheck has found something: the next look is at other threads' queues even if another thread is the searcher, so that nobody waits for that one. */
   #hasSeen = false;
+  /** It became the searcher before it told of its last task, and has not looked since. */
+  #isSearching = false;
 
   constructor(words: Words, self: number, omission?: Omission) {
     this.#words = words;
@@ -125,14 +127,25 @@ export class Loop {
     let slot = this.queue.pop();
     if (slot === -1) slot = inboxes[this.#self]!.take();
     if (slot === -1) slot = injector.take();
-    if (slot !== -1 || (!idle.beginSearch(this.#self) && !this.#hasSeen)) return slot;
+    const isSearcher = this.#isSearching;
+    this.#isSearching = false;
+    if (slot !== -1) {
+      if (isSearcher) this.#handOn();
+      return slot;
+    }
+    if (!isSearcher && !idle.beginSearch(this.#self) && !this.#hasSeen) return slot;
     this.#hasSeen = false;
     for (let victim = 0; victim < SUPERVISOR && slot === -1; victim++) {
       if (victim !== this.#self) slot = this.segment.stealFrom(victim, this.queue, 2);
     }
-    idle.endSearch(this.#self);
-    if (slot !== -1 && !this.segment.hasNoStealable()) idle.wakeOne();
+    if (slot !== -1) this.#handOn();
+    else idle.endSearch(this.#self);
     return slot;
+  }
+
+  #handOn(): void {
+    this.segment.idle.endSearch(this.#self);
+    if (!this.segment.hasNoStealable()) this.segment.idle.wakeOne();
   }
 
   #run(slot: number): void {
@@ -142,6 +155,7 @@ export class Loop {
     if (claimed === 0) return;
     this.#words.add(RUNS, 1);
     table.setResult(slot, table.functionOf(slot) + table.argumentOf(slot));
+    if (this.queue.isEmpty()) this.#isSearching = this.segment.idle.beginSearch(this.#self);
     table.complete(slot, claimed);
     this.segment.settle(slot);
   }

@@ -18,6 +18,14 @@ function inserter(...slots: readonly number[]): ModelThread {
   };
 }
 
+/** What the reaper does for each queued task. */
+function restorer(...slots: readonly number[]): (words: Words) => void {
+  return (words) => {
+    const set = new SlotSet(words, SET);
+    for (const slot of slots) set.restore(slot);
+  };
+}
+
 function taker(thread: number, times = 1): ModelThread {
   return (words) => {
     const set = new SlotSet(words, SET);
@@ -122,8 +130,27 @@ const programs: readonly ModelProgram[] = [
     threads: [inserter(3), taker(1)],
     mortal: [0, 1],
     deathsMax: 2,
-    reaper: inserter(2, 3),
+    reaper: restorer(2, 3),
     finish: finishDeath,
+  },
+  {
+    name: "slot set: who is first in a word dies within its insert, who follows relies on it",
+    length: LENGTH,
+    threads: [inserter(2), inserter(3), taker(1)],
+    mortal: [0, 2],
+    reaper: restorer(2, 3),
+    finish: finishDeath,
+  },
+  {
+    name: "slot set, planted: the reaper relies on a bit of the dead",
+    length: LENGTH,
+    threads: [inserter(2), inserter(3), taker(1)],
+    mortal: [0],
+    reaper: (words) => {
+      for (const slot of [2, 3]) new SlotSet(words, SET).insert(slot);
+    },
+    finish: finishDeath,
+    mustFail: /is hidden/,
   },
   {
     name: "injector: two shards, a push against two takers",
