@@ -54,6 +54,14 @@ export {
   startScheduler,
 } from "./scheduler/scheduler.js";
 export type { GroupOptions, TaskGroup } from "./scheduler/task-group.js";
+export {
+  type AttachedTasks,
+  type AttachOptions,
+  attachTasks,
+  type JoinOptions,
+  joinSync,
+} from "./scheduler/task-line.js";
+export { taskPort } from "./scheduler/task-port.js";
 export { isCancelled, taskSignal, timeRemaining } from "./scheduler/task-scope.js";
 export { type Tasks, tasks } from "./scheduler/tasks.js";
 export type { Topology } from "./scheduler/topology.js";
