@@ -2,10 +2,8 @@
 import type { RingloomError } from "../errors.js";
 import { waitBegun, waitOver } from "../scheduler/open-waits.js";
 import type { SelectWaiter } from "../task/selectable.js";
-import { invalidArgument, overloadedWait, type WaitedFor, type WaitOptions } from "../task/wait-errors.js";
+import { overloadedWait, type WaitedFor, type WaitOptions } from "../task/wait-errors.js";
 import { armWait, waitRefusal } from "../task/wait-limits.js";
-
-const WAIT_OPTIONS: readonly string[] = ["signal", "timeoutMs"];
 
 /** What is waited for, for errors: `{ operation: "lock", what: 'the mutex "jobs"' }`. */
 export interface SharedSubject extends WaitedFor {
@@ -128,13 +126,7 @@ export class SharedWaiters<Value, Ask = undefined> {
 
 /** Why a wait with these options cannot begin: they are wrong, or the signal is aborted already. */
 export function sharedRefusal(subject: SharedSubject, options: WaitOptions | undefined): RingloomError | undefined {
-  if (options === undefined) return undefined;
-  const { operation } = subject;
-  if (typeof options !== "object" || options === null) return invalidArgument(operation, "its options are no object");
-  for (const name in options) {
-    if (!WAIT_OPTIONS.includes(name)) return invalidArgument(operation, `there is no option ${name}`);
-  }
-  return waitRefusal(subject, options);
+  return options === undefined ? undefined : waitRefusal(subject, options);
 }
 
 function isAlways(): boolean {
