@@ -2,8 +2,9 @@
 import type { MessagePort } from "node:worker_threads";
 import { relaySignals } from "../runtime/signal-relay.js";
 import { serveTaskLine } from "../scheduler/task-desk.js";
-import { type CacheAsk, CacheDesk, type CacheDeskOptions } from "./cache-desk.js";
+import { type CacheAsk, CacheDesk } from "./cache-desk.js";
 import { OnceDesk } from "./once-desk.js";
+import { SpareMemory } from "./spare-memory.js";
 import { type StructureAsk, StructureDesk } from "./structure-desk.js";
 import { TenureDesk } from "./tenure-desk.js";
 
@@ -14,25 +15,43 @@ export type DeskRequest =
   | { readonly want: "structure"; readonly port: MessagePort; readonly ask: StructureAsk }
   | { readonly want: "signals"; readonly port: MessagePort; readonly names: readonly NodeJS.Signals[] };
 
-/** One desk for each server; see the files that it consists of. */
-export class Desk {
-  readonly #once = new OnceDesk({ keeps: true });
-  readonly #flights = new OnceDesk({ keeps: false });
-  readonly #tenure = new TenureDesk();
-  readonly #caches: CacheDesk;
-  readonly #structures = new StructureDesk();
+/** What threads share by its name. */
+export class SharedNames {
+  readonly spare = new SpareMemory();
+  readonly once = new OnceDesk({ keeps: true });
+  readonly flights = new OnceDesk({ keeps: false });
+  readonly caches = new CacheDesk(this.spare);
+  readonly structures = new StructureDesk(this.spare);
+}
 
-  constructor(options: CacheDeskOptions = {}) {
-    this.#caches = new CacheDesk(options);
+/** What a desk is told of its server. */
+export interface DeskOptions {
+  /** Default: those of the process, so that a program's main thread has the same things as the shards of its server, under the same names. */
+  readonly names?: SharedNames;
+  /** Memory that what is made may take before the operator hears of it. Default: any. */
+  readonly spareBytes?: number | undefined;
+}
+
+let ofProcess: SharedNames | undefined;
+
+/** One desk for each server, because shards of two may have the same number; see the files that it consists of. */
+export class Desk {
+  readonly #names: SharedNames;
+  readonly #tenure = new TenureDesk();
+
+  constructor({ names, spareBytes }: DeskOptions = {}) {
+    ofProcess ??= new SharedNames();
+    this.#names = names ?? ofProcess;
+    if (spareBytes !== undefined) this.#names.spare.bytesMax = spareBytes;
   }
 
   obey(request: DeskRequest): void {
     switch (request.want) {
       case "once":
-        this.#once.accept(request.port);
+        this.#names.once.accept(request.port);
         return;
       case "flight":
-        this.#flights.accept(request.port);
+        this.#names.flights.accept(request.port);
         return;
       case "tenure":
         this.#tenure.accept(request.port);
@@ -41,10 +60,10 @@ export class Desk {
         serveTaskLine(request.port);
         return;
       case "cache":
-        this.#caches.accept(request.port, request.ask);
+        this.#names.caches.accept(request.port, request.ask);
         return;
       case "structure":
-        this.#structures.accept(request.port, request.ask);
+        this.#names.structures.accept(request.port, request.ask);
         return;
       case "signals":
         relaySignals(request.port, request.names);
