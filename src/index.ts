@@ -50,6 +50,8 @@ export {
   type BlockingFigures,
   type Scheduler,
   type SchedulerOptions,
+  type SchedulerShutdownOptions,
+  type SchedulerShutdownReport,
   type SchedulerStats,
   startScheduler,
 } from "./scheduler/scheduler.js";

@@ -259,6 +259,20 @@ export class Seat {
     return this.#leaving.tryLeave(hasWork);
   }
 
+  /** No new task from here. Those that there are go on. */
+  refuse(): void {
+    this.#origin.close();
+  }
+
+  /** Gives up every task of this thread: what has not begun never does, what runs is asked to end. */
+  cancelAll(): void {
+    for (const [index, pending] of this.#pending.entries()) {
+      if (pending === undefined) continue;
+      const slot = this.#first + index;
+      this.#giveUp(slot, generationOf(this.segment.table.stateOf(slot)), aborted(undefined));
+    }
+  }
+
   /** No thread runs tasks any more: refuses new ones, and rejects those that never began. */
   close(): void {
     this.#origin.close();
