@@ -4,18 +4,25 @@
  *     npm test                         all tests
  *     npm test -- src/ring cli         only files whose path contains one of these words
  *     npm test -- --test-name-pattern=drain    options go to `node --test`
+ *     npm test -- --chosen-driver      only files that run over one driver, and not over each by themselves: those have run over every driver in `npm test`
  *
  * RINGLOOM_DRIVER chooses the driver, as everywhere. Node 20 expands no globs after `--test`, so the files are listed here,
  * from the sources: what was deleted there cannot run from an old `dist`.
  */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { buildNative } from "./build-native.js";
 import { compileIfStale } from "./lib/compile.js";
 import { listFiles, root, runLoudly } from "./lib/project.js";
 
-/** Files at a time. Tests start servers and load, so more than the two cores of a small machine only adds noise. */
-const CONCURRENCY = 2;
+/**
+ * Files at a time: one more than there are cores in a small machine. Half of the time of a test is waiting, for a timeout to pass or a process to start, and no test asserts how long
+ * something takes.
+ */
+const CONCURRENCY = 3;
+
+const CHOSEN_DRIVER = "--chosen-driver";
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -24,11 +31,12 @@ process.exitCode = await main(process.argv.slice(2));
  * @returns {Promise<number>}
  */
 async function main(args) {
-  const options = args.filter((arg) => arg.startsWith("-"));
+  const options = args.filter((arg) => arg.startsWith("-") && arg !== CHOSEN_DRIVER);
   const words = args.filter((arg) => !arg.startsWith("-"));
   const all = ["src", "test", "bench"].flatMap((folder) => listFiles(folder, /\.test\.ts$/));
   const wanted = words.map((word) => word.replace(/^(\.\/)?(dist\/)?/, "").replace(/\.js$/, ".ts"));
-  const chosen = wanted.length === 0 ? all : all.filter((path) => wanted.some((word) => path.includes(word)));
+  const named = wanted.length === 0 ? all : all.filter((path) => wanted.some((word) => path.includes(word)));
+  const chosen = args.includes(CHOSEN_DRIVER) ? named.filter((path) => !runsOverEachDriver(path)) : named;
   if (chosen.length === 0) {
     console.error(`No test file has ${words.map((word) => JSON.stringify(word)).join(" or ")} in its path.`);
     return 2;
@@ -51,4 +59,12 @@ async function main(args) {
     ...options,
   ];
   return runLoudly(process.execPath, [...runner, ...files]);
+}
+
+/**
+ * @param {string} path
+ * @returns {boolean}
+ */
+function runsOverEachDriver(path) {
+  return /\b(driversUnderTest|driverVariants|describeOverDrivers)\b/.test(readFileSync(join(root, path), "utf8"));
 }

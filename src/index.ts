@@ -50,10 +50,20 @@ export {
   type BlockingFigures,
   type Scheduler,
   type SchedulerOptions,
+  type SchedulerShutdownOptions,
+  type SchedulerShutdownReport,
   type SchedulerStats,
   startScheduler,
 } from "./scheduler/scheduler.js";
 export type { GroupOptions, TaskGroup } from "./scheduler/task-group.js";
+export {
+  type AttachedTasks,
+  type AttachOptions,
+  attachTasks,
+  type JoinOptions,
+  joinSync,
+} from "./scheduler/task-line.js";
+export { taskPort } from "./scheduler/task-port.js";
 export { isCancelled, taskSignal, timeRemaining } from "./scheduler/task-scope.js";
 export { type Tasks, tasks } from "./scheduler/tasks.js";
 export type { Topology } from "./scheduler/topology.js";

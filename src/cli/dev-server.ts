@@ -13,7 +13,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BroadcastChannel } from "node:worker_threads";
 import { chooseDriver, type DriverChoice } from "../driver/choose.js";
-import { Desk } from "../keyed/desk.js";
+import { Desk, SharedNames } from "../keyed/desk.js";
 import { MessageKeeper } from "../messages/message-keeper.js";
 import { computeHeapLimits } from "../runtime/memory-plan.js";
 import type { RuntimeOptions } from "../runtime/options.js";
@@ -263,7 +263,7 @@ class DevShard {
     this.#options = options;
     this.#port = port;
     // One for each shard: what was made once was made by the module as it was.
-    const desk = new Desk();
+    const desk = new Desk({ names: new SharedNames() });
     if (compute !== undefined) compute.desk = (request) => desk.obey(request);
     const startedMs = performance.now();
     let onReady: (isReady: boolean) => void;

@@ -84,6 +84,7 @@ export class MemoryPeer {
 }
 
 interface Connection {
+  readonly host: string;
   readonly peer: MemoryPeer;
   /** What has arrived and was not delivered; undefined is the end of the stream. */
   readonly inbound: (Uint8Array | undefined)[];
@@ -133,8 +134,8 @@ export class MemoryDriver implements Driver, OutboxOwner {
     this.writeBytes = this.#pool.bytes;
   }
 
-  /** A client connects. Returns undefined where no slot is free. */
-  open(): MemoryPeer | undefined {
+  /** A client connects, from `host` if that is told. Returns undefined where no slot is free. */
+  open(host = "127.0.0.1"): MemoryPeer | undefined {
     assert(this.#isListening, "a client can connect once the server listens");
     const slot = this.#slots.acquire();
     if (slot < 0) {
@@ -144,6 +145,7 @@ export class MemoryDriver implements Driver, OutboxOwner {
     const peer = new MemoryPeer(this, slot);
     const connection: Connection = {
       peer,
+      host,
       inbound: [],
       isPaused: false,
       isEnding: false,
@@ -299,7 +301,8 @@ export class MemoryDriver implements Driver, OutboxOwner {
   setKeepAlive(): void {}
 
   peerAddress(slot: number): { host: string; port: number } | undefined {
-    return this.#connections.has(slot) ? { host: "127.0.0.1", port: 1000 + slot } : undefined;
+    const connection = this.#connections.get(slot);
+    return connection === undefined ? undefined : { host: connection.host, port: 1000 + slot };
   }
 
   ref(): void {}

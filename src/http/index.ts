@@ -46,6 +46,7 @@ export type { FetchHandler, FetchInfo } from "./fetch-handler.js";
 export { HttpError } from "./http-error.js";
 export { HTTP_LIMITS, type HttpLimitDefinition, type HttpLimits } from "./limits.js";
 export type { Log, LogEntry } from "./log.js";
+export { place } from "./place.js";
 export type { RequestBody } from "./request-body.js";
 export type { BodySource } from "./response-body.js";
 export type { PathParams } from "./route-pattern.js";

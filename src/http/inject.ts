@@ -70,7 +70,8 @@ export function inject(handler: App | FetchHandler, options: InjectOptions = {})
   return new MemoryServer(handler, options);
 }
 
-class MemoryServer implements Injected {
+/** See {@link inject}. */
+export class MemoryServer implements Injected {
   readonly #server: HttpServer;
   readonly #driver: MemoryDriver;
   readonly #listening: Promise<unknown>;
@@ -97,12 +98,21 @@ class MemoryServer implements Injected {
     return this.#server.stats;
   }
 
-  async request(input: string | URL | Request, init: RequestInit = {}): Promise<Response> {
+  request(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+    return this.requestFrom(undefined, input, init);
+  }
+
+  /** The same, as if the client were at `host`. */
+  async requestFrom(
+    host: string | undefined,
+    input: string | URL | Request,
+    init: RequestInit = {},
+  ): Promise<Response> {
     const request = new Request(input instanceof Request ? input : new URL(input, BASE), init);
     request.signal.throwIfAborted();
     await this.#listening;
     const body = hasLength(init.body) ? new Uint8Array(await request.arrayBuffer()) : request.body;
-    const peer = this.#driver.open();
+    const peer = this.#driver.open(host);
     if (peer === undefined) throw cutError("every connection is taken");
     const socket = new PeerSocket(peer);
     this.#open.set(socket, [input, request]);

@@ -53,7 +53,7 @@ export interface ModuleServer {
    * start (the old one then goes on), with `ERR_RINGLOOM_CLOSED` when the server stops, with `ERR_RINGLOOM_UNSUPPORTED` where a port cannot be shared.
    */
   restart(): Promise<RestartReport>;
-  /** Ends the thread of a shard at once, even inside a loop that never returns. Its connections close, and it is replaced like one that died. */
+  /** Ends the thread of a shard at once, even inside a loop that never returns. Its connections close, and it is replaced like one that died. Where none serves yet, the thread that starts is ended. */
   terminateShard(shard: number): void;
   /** Calls a function that the module registered with `shardFunction`, by its name. Rejects as `invokeOnShard` does. */
   invokeOnShard(name: string, options: InvokeOptions, ...args: readonly unknown[]): Promise<unknown>;

@@ -16,6 +16,7 @@ import type { TopicExchange } from "../ws/topics.js";
 import { App } from "./app.js";
 import { isFetchHandler } from "./fetch-handler.js";
 import type { HttpLimits } from "./limits.js";
+import { servePlaced } from "./placed-requests.js";
 import { poolLimitsFor } from "./pool-limits.js";
 import { HttpServer } from "./server.js";
 
@@ -86,6 +87,7 @@ async function load(assignment: ShardAssignment): Promise<ShardService> {
       ? { accessLog: new AccessLog(logSettings().format, assignment.shard, writeLogLines) }
       : {}),
   });
+  if (exported instanceof App) servePlaced(exported, server.limits);
   return new HttpService(server, lifecycle);
 }
 

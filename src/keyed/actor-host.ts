@@ -45,6 +45,11 @@ export function setActorSeat(next: ActorSeat): void {
   seat = next;
 }
 
+/** Where this thread is; undefined where no shard runs. */
+export function actorSeat(): ActorSeat | undefined {
+  return seat;
+}
+
 /** Registers an actor. The caller has checked that the name is free. */
 export function addActor(kind: ActorKind): void {
   kinds.set(kind.parts.name, kind);

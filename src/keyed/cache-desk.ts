@@ -4,13 +4,11 @@
  * `sharedCache()` is not async, so the thread that asks waits on a word until it is answered; this side never waits.
  */
 import type { MessagePort } from "node:worker_threads";
-import { log } from "../observe/log.js";
 import { type CacheShape, cacheLength } from "../shared/cache-layout.js";
 import { buryCacheThread } from "../shared/cache-table.js";
 import { SharedWords } from "../shared/words.js";
 import { type CacheBounds, cacheShape } from "./cache-size.js";
-
-const MIB = 2 ** 20;
+import { SpareMemory } from "./spare-memory.js";
 
 /** Caches that a server may have. */
 export const CACHES_MAX = 64;
@@ -28,12 +26,6 @@ export type CacheAnswer =
   | { readonly memory: SharedArrayBuffer; readonly shape: CacheShape; readonly thread: number }
   | { readonly refused: string };
 
-/** What the desk is told of its server. */
-export interface CacheDeskOptions {
-  /** Memory that caches may take before the operator hears of it. Default: any. */
-  readonly spareBytes?: number | undefined;
-}
-
 interface Cache {
   readonly bounds: CacheBounds;
   readonly shape: CacheShape;
@@ -44,11 +36,10 @@ interface Cache {
 /** See the top of the file. */
 export class CacheDesk {
   readonly #caches = new Map<string, Cache>();
-  readonly #spareBytes: number;
-  #bytes = 0;
+  readonly #spare: SpareMemory;
 
-  constructor({ spareBytes = Number.POSITIVE_INFINITY }: CacheDeskOptions = {}) {
-    this.#spareBytes = spareBytes;
+  constructor(spare: SpareMemory = new SpareMemory()) {
+    this.#spare = spare;
   }
 
   /** Answers, and keeps the thread's number for it until the port closes. */
@@ -86,15 +77,7 @@ export class CacheDesk {
     const memory = new SharedArrayBuffer(cacheLength(shape) * Int32Array.BYTES_PER_ELEMENT);
     const cache: Cache = { bounds, shape, memory, threads: new Set() };
     this.#caches.set(name, cache);
-    this.#bytes += memory.byteLength;
-    // Once it is used the process may cross its container's limit, and is killed without a word then.
-    if (this.#bytes > this.#spareBytes) {
-      log.warn("shared caches may take more memory than the budget has to spare: lower maxBytes or --heap-mib", {
-        cache: name,
-        cachesMib: Math.ceil(this.#bytes / MIB),
-        spareMib: Math.max(0, Math.floor(this.#spareBytes / MIB)),
-      });
-    }
+    this.#spare.take(memory.byteLength, { cache: name });
     return cache;
   }
 }

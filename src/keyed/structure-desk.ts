@@ -10,6 +10,7 @@ import { buryPermitsThread, type PermitsShape, permitsGathering, permitsLength }
 import { type RateShape, ratesGathering, ratesLength } from "../shared/rate-table.js";
 import { buryRingThread, type RingShape, ringGathering, ringLength } from "../shared/value-ring.js";
 import { SharedWords, type Words } from "../shared/words.js";
+import { SpareMemory } from "./spare-memory.js";
 
 /** Structures that a server may have. */
 export const STRUCTURES_MAX = 1_024;
@@ -50,7 +51,12 @@ interface Structure {
 /** See the top of the file. */
 export class StructureDesk {
   readonly #structures = new Map<string, Structure>();
+  readonly #spare: SpareMemory;
   #livesGiven = 0;
+
+  constructor(spare: SpareMemory = new SpareMemory()) {
+    this.#spare = spare;
+  }
 
   /** Answers, and keeps the thread's number for it until the port closes. */
   accept(port: MessagePort, { name, structure, bell }: StructureAsk): void {
@@ -91,6 +97,7 @@ export class StructureDesk {
     const memory = new SharedArrayBuffer(structureBytes(structure) + structure.extraBytes);
     const made: Structure = { structure, memory, words: new SharedWords(memory), threads: new Set() };
     this.#structures.set(name, made);
+    this.#spare.take(memory.byteLength, { structure: name });
     return made;
   }
 }

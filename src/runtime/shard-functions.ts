@@ -7,6 +7,7 @@
  */
 import { MessageChannel, type MessagePort, type TransferListItem } from "node:worker_threads";
 import { isCloneRefusal, notCloneable, RingloomError } from "../errors.js";
+import { TransferredValue, transferList } from "../scheduler/transfer.js";
 import { fromShardError, type ShardError, toShardError } from "./shard-error.js";
 
 /** How the names of functions of ours begin. */
@@ -86,7 +87,7 @@ export function shardFunction<Args extends readonly unknown[], Result>(
 }
 
 /**
- * Calls a registered function on a shard and resolves with what it returns there. Arguments and result are structured clones.
+ * Calls a registered function on a shard and resolves with what it returns there. Arguments and result are structured clones; what the function returns by `transfer()` is handed over.
  * @throws RingloomError `ERR_RINGLOOM_WRONG_THREAD` where no shard runs, `ERR_RINGLOOM_INVALID_OPTION` for a shard that does not exist,
  * `ERR_RINGLOOM_NO_SUCH_FUNCTION`, `ERR_RINGLOOM_CALL_FAILED` with what the function threw as its cause,
  * `ERR_RINGLOOM_NOT_CLONEABLE` for an argument or a result that cannot be copied, `ERR_RINGLOOM_THREAD_LOST` when the shard ended before it answered, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_OVERLOADED` when it has not
@@ -268,9 +269,11 @@ async function answer(port: MessagePort, { call, name, args }: CallMessage): Pro
   }
 }
 
-function reply(port: MessagePort, call: number, value: unknown): void {
+function reply(port: MessagePort, call: number, result: unknown): void {
   try {
-    port.postMessage({ call, value } satisfies ReplyMessage);
+    const isHanded = result instanceof TransferredValue;
+    const value = isHanded ? result.value : result;
+    port.postMessage({ call, value } satisfies ReplyMessage, isHanded ? transferList(result.items) : []);
   } catch (error) {
     // What a getter of the value throws is the user's own.
     if (!isCloneRefusal(error)) throw error;

@@ -178,7 +178,9 @@ export class ShardGroup implements ShardThreadEvents {
 
   /** Ends the thread of a shard at once, wherever it is; it is then replaced like one that died. */
   terminate(shard: number): void {
-    this.#seat(shard).current?.terminate();
+    const { current, successor } = this.#seat(shard);
+    // Where none serves it is the one that starts which may never come up.
+    (current ?? successor)?.terminate();
   }
 
   health(): ServerHealth {

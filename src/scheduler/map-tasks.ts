@@ -1,7 +1,7 @@
 /** Tasks over many items, a bounded number at a time: nothing is read, called or kept ahead of what the reader of the results takes. */
 import { onAbort } from "./abort-listeners.js";
 import { unjoinedGroup } from "./group.js";
-import { currentSeat } from "./seat.js";
+import { currentSpawner } from "./seat.js";
 import { callOf, findCall, type TaskCall } from "./task-calls.js";
 import { checkCount, invalid } from "./task-checks.js";
 import type { TaskGroup } from "./task-group.js";
@@ -161,7 +161,7 @@ class Mapping<Item, Result> {
   constructor(
     items: Iterable<Item> | AsyncIterable<Item>,
     call: GroupCall<Item, Result>,
-    { concurrency = 2 * currentSeat("mapTasks").places.count, signal, ordered = true }: MapOptions,
+    { concurrency = 2 * currentSpawner("mapTasks").places.count, signal, ordered = true }: MapOptions,
   ) {
     this.#items = items;
     this.#call = call;

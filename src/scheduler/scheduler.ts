@@ -3,10 +3,11 @@ import { availableParallelism } from "node:os";
 import { isMainThread } from "node:worker_threads";
 import { PORT_MIB_DEFAULT, PORT_MIB_MAX, TASK_SLOTS_PER_THREAD_DEFAULT } from "../constants.js";
 import { RingloomError } from "../errors.js";
+import { rejectUnknownOptions } from "../runtime/option.js";
 import { ComputePool, type SchedulerTuning } from "./compute-pool.js";
 import type { ComputeFigures } from "./figures.js";
 import { closedSeat, type Seat, setDefaultSeat, setSeat } from "./seat.js";
-import { TIMEOUT_MS_MAX } from "./task-checks.js";
+import { invalid, TIMEOUT_MS_MAX } from "./task-checks.js";
 import { BLOCKING_IDLE_MS, BLOCKING_MAX, blockingDefault, NICE_MAX, TASKS_MAX } from "./task-options.js";
 import { COMPUTE_MAX } from "./topology.js";
 
@@ -44,8 +45,37 @@ export interface Scheduler {
   readonly stats: SchedulerStats;
   /** Ends a thread wherever it is, even in a loop that never returns: its task rejects with `ERR_RINGLOOM_THREAD_LOST`, and another thread takes its place. */
   terminateThread(thread: number): Promise<void>;
+  /**
+   * Ends in order: refuses new tasks of the main thread, lets those that it has in flight end, or gives them up with `cancel`, and then ends all threads. What is left at the deadline is cut, as {@link Scheduler.close} cuts it. What tasks
+   * have called is waited for with them, unless it is `detached`.
+   * @throws RingloomError (rejects) `ERR_RINGLOOM_INVALID_OPTION`.
+   */
+  shutdown(options?: SchedulerShutdownOptions): Promise<SchedulerShutdownReport>;
   /** Ends all threads. Tasks that run reject with `ERR_RINGLOOM_THREAD_LOST`, those that have not begun with `ERR_RINGLOOM_CLOSED`. */
   close(): Promise<void>;
+}
+
+/**
+ * How a scheduler ends.
+ * @experimental
+ */
+export interface SchedulerShutdownOptions {
+  /** Give up what is in flight: calls reject with `ERR_RINGLOOM_ABORTED` at once, and tasks that run are asked to end. Default false: they are waited for. */
+  readonly cancel?: boolean;
+  /** When what is left is cut, in milliseconds; 0 is at once. Default 30,000. */
+  readonly deadlineMs?: number;
+}
+
+/**
+ * How a scheduler has ended.
+ * @experimental
+ */
+export interface SchedulerShutdownReport {
+  /** Tasks that ended meanwhile. */
+  readonly settled: number;
+  /** Tasks that the deadline cut. */
+  readonly cut: number;
+  readonly ms: number;
 }
 
 /**
@@ -91,6 +121,7 @@ export interface BlockingFigures {
   readonly started: number;
 }
 
+const SHUTDOWN_MS_DEFAULT = 30_000;
 const SPIN_MICROS_DEFAULT = 25;
 const SPIN_MICROS_MAX = 1_000_000;
 
@@ -127,6 +158,9 @@ class ProcessScheduler implements Scheduler {
   readonly seat: Seat;
   readonly #pool: ComputePool;
   #closing: Promise<void> | undefined;
+  #shutdown: Promise<SchedulerShutdownReport> | undefined;
+  /** Called when no task of the main thread is in flight any more. */
+  #whenIdle: () => void = () => undefined;
 
   constructor(options: SchedulerOptions, tuning?: SchedulerTuning) {
     this.compute = checked("compute", options.compute ?? Math.min(availableParallelism(), COMPUTE_MAX), [
@@ -152,7 +186,10 @@ class ProcessScheduler implements Scheduler {
         portMib,
         tuning,
       },
-      (isInFlight) => this.#pool.setReferenced(isInFlight),
+      (isInFlight) => {
+        this.#pool.setReferenced(isInFlight);
+        if (!isInFlight) this.#whenIdle();
+      },
     );
     this.seat = this.#pool.seat;
     this.#pool.start();
@@ -179,9 +216,37 @@ class ProcessScheduler implements Scheduler {
     return this.#pool.terminate(thread);
   }
 
+  async shutdown(options: SchedulerShutdownOptions = {}): Promise<SchedulerShutdownReport> {
+    rejectUnknownOptions(options, ["cancel", "deadlineMs"]);
+    const { cancel = false, deadlineMs = SHUTDOWN_MS_DEFAULT } = options;
+    if (typeof cancel !== "boolean") throw invalid("cancel", cancel, "true or false is needed");
+    if (typeof deadlineMs !== "number" || !(deadlineMs >= 0 && deadlineMs <= TIMEOUT_MS_MAX)) {
+      throw invalid("deadlineMs", deadlineMs, `a number of milliseconds from 0 to ${TIMEOUT_MS_MAX} is needed`);
+    }
+    this.#shutdown ??= this.#shutdownOnce(cancel, deadlineMs);
+    return this.#shutdown;
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  async #shutdownOnce(cancel: boolean, deadlineMs: number): Promise<SchedulerShutdownReport> {
+    const startedMs = performance.now();
+    const inFlight = this.seat.liveCount;
+    this.seat.refuse();
+    if (cancel) this.seat.cancelAll();
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#whenIdle = resolve;
+      timer = setTimeout(resolve, deadlineMs);
+      if (this.seat.liveCount === 0) resolve();
+    });
+    clearTimeout(timer);
+    const cut = this.seat.liveCount;
+    await this.close();
+    return { settled: inFlight - cut, cut, ms: performance.now() - startedMs };
   }
 
   async #close(): Promise<void> {

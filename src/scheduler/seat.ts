@@ -26,6 +26,7 @@ import { Receivers } from "./receivers.js";
 import { Ringer } from "./ringer.js";
 import { FIGURE_WORDS, type SchedulerAssignment, viewScheduler } from "./scheduler-memory.js";
 import { checkTaskOptions } from "./task-checks.js";
+import { aborted, closed, timedOut } from "./task-errors.js";
 import { GROUPED, type RunningTask, SCOPED, scopedTask } from "./task-scope.js";
 import { TaskValues } from "./task-values.js";
 import { privateCopy } from "./value-ports.js";
@@ -266,6 +267,20 @@ export class Seat {
   /** This thread is about to end, unless `hasWork` says that there is something to run, or another thread is sending it something. After true it must run no task. */
   tryLeave(hasWork: () => boolean): boolean {
     return this.#leaving.tryLeave(hasWork);
+  }
+
+  /** No new task from here. Those that there are go on. */
+  refuse(): void {
+    this.#origin.close();
+  }
+
+  /** Gives up every task of this thread: what has not begun never does, what runs is asked to end. */
+  cancelAll(): void {
+    for (const [index, pending] of this.#pending.entries()) {
+      if (pending === undefined) continue;
+      const slot = this.#first + index;
+      this.#giveUp(slot, generationOf(this.segment.table.stateOf(slot)), aborted(undefined));
+    }
   }
 
   /** No thread runs tasks any more: refuses new ones, and rejects those that never began. */
@@ -640,14 +655,6 @@ function onAbortOf(signal: AbortSignal | undefined, listener: () => void): (() =
   return signal === undefined || signal.aborted ? undefined : onAbort(signal, listener);
 }
 
-function closed(message: string): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_CLOSED", message, { operation: "spawn" });
-}
-
-function aborted(cause: unknown): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_ABORTED", "The task was given up.", { operation: "task", cause });
-}
-
 /** The task above was given up, or its time is over. */
 function abandoned(parent: RunningTask): RingloomError {
   if (parent.remainingMs > 0) return aborted(undefined);
@@ -656,15 +663,15 @@ function abandoned(parent: RunningTask): RingloomError {
   });
 }
 
-function timedOut(timeoutMs: number): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_TIMEOUT", `The task took longer than ${timeoutMs} ms.`, {
-    operation: "task",
-    details: { timeoutMs },
-  });
+/** What the functions of `tasks()` need of a thread: a seat, or the line of a thread that has none (`task-line.ts`). */
+export interface Spawner extends Pick<Seat, "functionNumber" | "spawn"> {
+  /** How many threads run tasks, as far as this one knows. */
+  readonly places: { readonly count: number };
 }
 
 let current: Seat | undefined;
 let openDefault: (() => Seat) | undefined;
+let line: Spawner | undefined;
 
 /** Makes `seat` this thread's. */
 export function setSeat(seat: Seat | undefined): void {
@@ -687,13 +694,25 @@ export function closedSeat(): never {
   throw closed("Cannot spawn: the scheduler is closed.");
 }
 
+/** Makes `next` this thread's way to tasks where it has no seat. False if it has one, or another line. */
+export function setLine(next: Spawner): boolean {
+  if (current !== undefined || openDefault !== undefined || line !== undefined) return false;
+  line = next;
+  return true;
+}
+
+/** This thread's seat, or its line. Throws as {@link currentSeat}. */
+export function currentSpawner(operation: string): Spawner {
+  return current ?? line ?? currentSeat(operation);
+}
+
 /** This thread's seat. Throws `ERR_RINGLOOM_WRONG_THREAD` on a thread that is none of the scheduler's. */
 export function currentSeat(operation: string): Seat {
   current ??= openDefault?.();
   if (current !== undefined) return current;
   throw new RingloomError(
     "ERR_RINGLOOM_WRONG_THREAD",
-    `Cannot use ${operation} here: call them on the main thread, on a shard that has threads for tasks (--compute), or in a task, and post the outcome to this thread.`,
+    `Cannot use ${operation} here: call them on the main thread, on a shard that has threads for tasks (--compute), in a task, or on a thread that has called attachTasks().`,
     {
       operation,
     },

@@ -4,7 +4,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { RingloomError } from "../errors.js";
 import type { TaskOptions } from "./call-options.js";
 import { groupOf } from "./group.js";
-import { currentSeat, type Seat } from "./seat.js";
+import { currentSpawner, type Spawner } from "./seat.js";
 import { registerCall } from "./task-calls.js";
 
 /** The functions among a module's exports. */
@@ -67,7 +67,7 @@ function makeProxy(module: string, options: TaskOptions): object {
 }
 
 function taskFunction(module: string, name: string, options: TaskOptions): (...args: unknown[]) => Promise<unknown> {
-  let known: Seat | undefined;
+  let known: Spawner | undefined;
   let number = -1;
   const task = (...args: unknown[]): Promise<unknown> => call(args, options);
   registerCall(task, { module, name, options, call });
@@ -75,7 +75,7 @@ function taskFunction(module: string, name: string, options: TaskOptions): (...a
 
   function call(args: readonly unknown[], given: TaskOptions): Promise<unknown> {
     try {
-      const seat = currentSeat("tasks");
+      const seat = currentSpawner("tasks");
       // The process may have closed one scheduler and started another, which has other numbers.
       if (seat !== known) {
         number = seat.functionNumber({ module, name });

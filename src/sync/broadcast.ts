@@ -8,6 +8,7 @@ import { type Selectable, type SelectWaiter, selectable } from "../task/selectab
 import type { Started } from "../task/started.js";
 import { completedWith } from "../task/turn-budget.js";
 import { closedError, invalidArgument, type WaitingOptions, type WaitOptions } from "../task/wait-errors.js";
+import { checkedForm } from "../task/wait-limits.js";
 import { WaitList } from "../task/wait-list.js";
 
 /**
@@ -60,7 +61,8 @@ export class Broadcast<Value> implements Disposable {
   readonly #shared: Shared<Value>;
 
   /** @internal */
-  constructor(capacity: number, { waitingMax }: WaitingOptions) {
+  constructor(capacity: number, options: WaitingOptions) {
+    const { waitingMax } = checkedForm("make a broadcast", options, ["waitingMax"]);
     if (!Number.isInteger(capacity) || capacity < 1) {
       throw invalidArgument("make a broadcast", "its capacity must be an integer from 1");
     }
@@ -114,7 +116,8 @@ export class Subscription<Value> implements Selectable<Value>, AsyncIterable<Val
   #lostUntold = 0;
 
   /** @internal */
-  constructor(shared: Shared<Value>, { whenLagging }: SubscribeOptions) {
+  constructor(shared: Shared<Value>, options: SubscribeOptions) {
+    const { whenLagging } = checkedForm("subscribe", options, ["whenLagging"]);
     if (whenLagging !== undefined && whenLagging !== "fail" && whenLagging !== "skip") {
       throw invalidArgument("subscribe", 'whenLagging must be "fail" or "skip"');
     }

@@ -9,6 +9,7 @@ import { type Selectable, type SelectWaiter, selectable } from "../task/selectab
 import type { Started } from "../task/started.js";
 import { completed, completedWith } from "../task/turn-budget.js";
 import { closedError, invalidArgument, type WaitingOptions, type WaitOptions } from "../task/wait-errors.js";
+import { checkedForm } from "../task/wait-limits.js";
 import { type Waiter, WaitList } from "../task/wait-list.js";
 import { RingBuffer } from "./ring-buffer.js";
 
@@ -105,7 +106,8 @@ export class Channel<Value> implements Sender<Value>, Receiver<Value>, Disposabl
   #cause: unknown;
 
   /** @internal */
-  constructor(capacity: number, { whenFull, waitingMax }: ChannelOptions) {
+  constructor(capacity: number, options: ChannelOptions) {
+    const { whenFull, waitingMax } = checkedForm("make a channel", options, ["whenFull", "waitingMax"]);
     if (!Number.isInteger(capacity) || capacity < 0) {
       throw invalidArgument(
         "make a channel",

@@ -1,8 +1,9 @@
 /** Condition variables: waiting, with a mutex given back meanwhile, until somebody says that something has changed. */
-import type { WaitingOptions, WaitOptions } from "../task/wait-errors.js";
+import { invalidArgument, type WaitingOptions, type WaitOptions } from "../task/wait-errors.js";
+import { checkedForm } from "../task/wait-limits.js";
 import { WaitList } from "../task/wait-list.js";
 import { checkHeld, type Guard } from "./guard.js";
-import type { Mutex } from "./mutex.js";
+import { Mutex } from "./mutex.js";
 
 /**
  * Makes a condition variable for a mutex.
@@ -41,7 +42,9 @@ export class Condvar {
   readonly #waiting: WaitList<void>;
 
   /** @internal */
-  constructor(mutex: Mutex, { waitingMax }: WaitingOptions) {
+  constructor(mutex: Mutex, options: WaitingOptions) {
+    if (!(mutex instanceof Mutex)) throw invalidArgument("make a condition variable", "it needs a mutex");
+    const { waitingMax } = checkedForm("make a condition variable", options, ["waitingMax"]);
     this.#mutex = mutex;
     this.#waiting = new WaitList("wait", { waitingMax });
   }

@@ -3,6 +3,7 @@ import { type Selectable, type SelectWaiter, selectable } from "../task/selectab
 import type { Started } from "../task/started.js";
 import { completed } from "../task/turn-budget.js";
 import type { WaitingOptions, WaitOptions } from "../task/wait-errors.js";
+import { checkedForm } from "../task/wait-limits.js";
 import { WaitList } from "../task/wait-list.js";
 
 /**
@@ -47,7 +48,8 @@ export class Event implements Selectable<void> {
   readonly #waiting: WaitList<void>;
 
   /** @internal */
-  constructor({ waitingMax }: WaitingOptions) {
+  constructor(options: WaitingOptions) {
+    const { waitingMax } = checkedForm("make an event", options, ["waitingMax"]);
     this.#waiting = new WaitList("wait", { waitingMax });
   }
 
@@ -92,7 +94,8 @@ export class Notify implements Selectable<void> {
   readonly #waiting: WaitList<void>;
 
   /** @internal */
-  constructor({ waitingMax }: WaitingOptions) {
+  constructor(options: WaitingOptions) {
+    const { waitingMax } = checkedForm("make a notification", options, ["waitingMax"]);
     this.#waiting = new WaitList("wait", { waitingMax });
   }
 

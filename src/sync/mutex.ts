@@ -3,6 +3,7 @@ import { type Selectable, type SelectWaiter, selectable } from "../task/selectab
 import type { Started } from "../task/started.js";
 import { completedWith } from "../task/turn-budget.js";
 import type { WaitingOptions, WaitOptions } from "../task/wait-errors.js";
+import { checkedForm } from "../task/wait-limits.js";
 import { WaitList } from "../task/wait-list.js";
 import { Guard, holding } from "./guard.js";
 
@@ -38,7 +39,8 @@ export class Mutex implements Selectable<Guard> {
   readonly #waiting: WaitList<Guard>;
 
   /** @internal */
-  constructor({ waitingMax }: WaitingOptions) {
+  constructor(options: WaitingOptions) {
+    const { waitingMax } = checkedForm("make a mutex", options, ["waitingMax"]);
     this.#waiting = new WaitList("lock", { waitingMax });
   }
 

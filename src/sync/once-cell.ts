@@ -1,5 +1,5 @@
 /** Values that are made once, by whoever asks first. */
-import type { WaitOptions } from "../task/wait-errors.js";
+import { invalidArgument, type WaitOptions } from "../task/wait-errors.js";
 import { WaitList } from "../task/wait-list.js";
 
 /**
@@ -32,6 +32,7 @@ export class OnceCell<Value> {
 
   /** @internal */
   constructor(make: () => Value | PromiseLike<Value>) {
+    if (typeof make !== "function") throw invalidArgument("make a once cell", "what makes its value is no function");
     this.#make = make;
   }
 

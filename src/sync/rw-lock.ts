@@ -3,6 +3,7 @@ import { type Selectable, type SelectWaiter, selectable } from "../task/selectab
 import type { Started } from "../task/started.js";
 import { completedWith } from "../task/turn-budget.js";
 import type { WaitingOptions, WaitOptions } from "../task/wait-errors.js";
+import { checkedForm } from "../task/wait-limits.js";
 import { WaitList } from "../task/wait-list.js";
 import { checkHeld, Guard, holding } from "./guard.js";
 
@@ -58,7 +59,8 @@ export class RwLock {
   readonly #waiting: WaitList<Guard, boolean>;
 
   /** @internal */
-  constructor({ waitingMax }: WaitingOptions) {
+  constructor(options: WaitingOptions) {
+    const { waitingMax } = checkedForm("make a lock", options, ["waitingMax"]);
     this.#waiting = new WaitList("lock", { waitingMax, whenLeft: () => this.#serve() });
   }
 

@@ -3,6 +3,7 @@ import { type Selectable, type SelectWaiter, selectable } from "../task/selectab
 import type { Started } from "../task/started.js";
 import { completedWith } from "../task/turn-budget.js";
 import { invalidArgument, type WaitingOptions, type WaitOptions } from "../task/wait-errors.js";
+import { checkedForm } from "../task/wait-limits.js";
 import { WaitList } from "../task/wait-list.js";
 import { Guard, holding } from "./guard.js";
 
@@ -40,7 +41,8 @@ export class Semaphore implements Selectable<Guard> {
   readonly #waiting: WaitList<Guard, number>;
 
   /** @internal */
-  constructor(permits: number, { waitingMax }: WaitingOptions) {
+  constructor(permits: number, options: WaitingOptions) {
+    const { waitingMax } = checkedForm("make a semaphore", options, ["waitingMax"]);
     if (!Number.isInteger(permits) || permits < 1) {
       throw invalidArgument("make a semaphore", "its permits must be an integer from 1");
     }

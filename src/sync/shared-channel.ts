@@ -15,6 +15,7 @@ const CAPACITY_DEFAULT = 255;
 const CAPACITY_MAX = 65_535;
 const VALUE_BYTES_DEFAULT = 64 * 2 ** 10;
 const VALUE_BYTES_MAX = 64 * 2 ** 20;
+const WAITING_BYTES_DEFAULT = 16 * 2 ** 20;
 const CHANNEL_BYTES_MAX = 2 ** 30;
 
 /**
@@ -26,6 +27,8 @@ export interface SharedChannelOptions extends SharedOptions {
   readonly capacity?: number;
   /** The largest value in its encoded form, in bytes: 1 to 64 MiB. Default 64 KiB. Address space of so much is reserved for each value that it can hold, 1 GiB in all at most; memory is taken as it is used. */
   readonly valueBytesMax?: number;
+  /** What senders of one thread that wait may bring together, in bytes of the encoded form; one more is refused with `ERR_RINGLOOM_OVERLOADED`. A single value may be larger. Default 16 MiB. */
+  readonly waitingBytesMax?: number;
 }
 
 /**
@@ -43,8 +46,10 @@ export interface SharedChannelOptions extends SharedOptions {
  * @experimental
  */
 export function sharedChannel<Value = unknown>(name: string, options: SharedChannelOptions = {}): SharedChannel<Value> {
-  const waitingMax = waitingMaxOf(options, ["capacity", "valueBytesMax"]);
+  const waitingMax = waitingMaxOf(options, ["capacity", "valueBytesMax", "waitingBytesMax"]);
   const { capacity = CAPACITY_DEFAULT, valueBytesMax = VALUE_BYTES_DEFAULT } = options;
+  const { waitingBytesMax = WAITING_BYTES_DEFAULT } = options;
+  checkInteger(OPERATION, "waitingBytesMax", waitingBytesMax, [1, Number.MAX_SAFE_INTEGER]);
   checkInteger(OPERATION, "capacity", capacity, [1, CAPACITY_MAX]);
   checkInteger(OPERATION, "valueBytesMax", valueBytesMax, [1, VALUE_BYTES_MAX]);
   const cells = ringCells(capacity);
@@ -57,10 +62,10 @@ export function sharedChannel<Value = unknown>(name: string, options: SharedChan
   }
   const shape: RingShape = { base: 0, threads: GATHERING_THREADS_MAX, capacity, cells };
   const structure = { kind: "ring", shape, extraBytes } as const;
-  return openShared({ operation: OPERATION, name, structure, waitingMax }, (place) => {
+  return openShared({ operation: OPERATION, name, structure, waitingMax, waitingBytesMax }, (place) => {
     const cellsShape = { byteOffset: structureBytes(structure), cells, valueBytesMax };
     const values = new SharedCells(place.memory, cellsShape, name);
-    return new SharedChannel<Value>(name, { place, shape, cells: values, waitingMax });
+    return new SharedChannel<Value>(name, { place, shape, cells: values, waitingMax, waitingBytesMax });
   });
 }
 
@@ -69,6 +74,7 @@ interface ChannelParts {
   readonly shape: RingShape;
   readonly cells: SharedCells;
   readonly waitingMax: number;
+  readonly waitingBytesMax: number;
 }
 
 /** One that waits gets a value, or is told the end. */
@@ -94,7 +100,7 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
   #hasReceiverEntered = false;
 
   /** @internal */
-  constructor(name: string, { place, shape, cells, waitingMax }: ChannelParts) {
+  constructor(name: string, { place, shape, cells, waitingMax, waitingBytesMax }: ChannelParts) {
     const what = `the shared channel ${JSON.stringify(name)}`;
     this.name = name;
     this.capacity = shape.capacity;
@@ -102,7 +108,12 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
     this.#self = place.self;
     this.#ring = new ValueRing(place.words, shape, place.self);
     this.#cells = cells;
-    this.#senders = new SharedWaiters({ operation: "send", what: `to ${what}`, waitingMax }, () => this.#look());
+    const sending = { operation: "send", what: `to ${what}`, waitingMax, waitingBytesMax };
+    this.#senders = new SharedWaiters(
+      sending,
+      () => this.#look(),
+      (bytes) => bytes.length,
+    );
     this.#receivers = new SharedWaiters({ operation: "receive", what: `from ${what}`, waitingMax }, () => this.#look());
     place.listen(() => this.#look());
   }
@@ -124,7 +135,7 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
 
   /**
    * Sends a copy of the value, made now: resolves when it is in the channel.
-   * @throws RingloomError (rejects) `ERR_RINGLOOM_CLOSED`, `ERR_RINGLOOM_NOT_CLONEABLE` for a value that cannot be copied, `ERR_RINGLOOM_UNSUPPORTED` for one that is too large, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_OVERLOADED` when too many wait
+   * @throws RingloomError (rejects) `ERR_RINGLOOM_CLOSED`, `ERR_RINGLOOM_NOT_CLONEABLE` for a value that cannot be copied, `ERR_RINGLOOM_UNSUPPORTED` for one that is too large, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_OVERLOADED` when too many, or too much, wait
    * on this thread; TypeError for undefined. The value was not sent then.
    */
   async send(value: Value, options?: WaitOptions): Promise<void> {

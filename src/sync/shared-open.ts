@@ -34,6 +34,8 @@ export interface SharedRequest {
   readonly name: string;
   readonly structure: StructureShape;
   readonly waitingMax: number;
+  /** Of a channel. */
+  readonly waitingBytesMax?: number;
 }
 
 /** A structure that is open on this thread. */
@@ -160,7 +162,8 @@ function differs({ operation, name, structure }: SharedRequest, other: Structure
     }
   };
   const [here, there] = [describe(structure), describe(other)];
-  const why = here === there ? "it is open here with another waitingMax" : `it exists with ${there}, not ${here}`;
+  const why =
+    here === there ? "it is open here with other bounds of those that wait" : `it exists with ${there}, not ${here}`;
   return new RingloomError("ERR_RINGLOOM_INVALID_OPTION", `Cannot open ${operation} ${JSON.stringify(name)}: ${why}.`, {
     operation,
     details: { name },

@@ -1,16 +1,16 @@
 /** Those on one thread that wait for a structure which threads share: promises and branches of `select`, first come, first served. */
-import type { RingloomError } from "../errors.js";
+import { RingloomError } from "../errors.js";
 import { waitBegun, waitOver } from "../scheduler/open-waits.js";
 import type { SelectWaiter } from "../task/selectable.js";
-import { invalidArgument, overloadedWait, type WaitedFor, type WaitOptions } from "../task/wait-errors.js";
+import { overloadedWait, type WaitedFor, type WaitOptions } from "../task/wait-errors.js";
 import { armWait, waitRefusal } from "../task/wait-limits.js";
-
-const WAIT_OPTIONS: readonly string[] = ["signal", "timeoutMs"];
 
 /** What is waited for, for errors: `{ operation: "lock", what: 'the mutex "jobs"' }`. */
 export interface SharedSubject extends WaitedFor {
   readonly what: string;
   readonly waitingMax: number;
+  /** What those that wait may bring together, in bytes. Default: any. One that is larger may wait alone. */
+  readonly waitingBytesMax?: number;
 }
 
 /** One that waits. */
@@ -48,12 +48,19 @@ export class SharedWaiter<Value, Ask> {
 export class SharedWaiters<Value, Ask = undefined> {
   readonly #subject: SharedSubject;
   readonly #left: () => void;
+  readonly #weigh: (ask: Ask) => number;
   readonly #waiters = new Set<SharedWaiter<Value, Ask>>();
+  /** What they have brought, in bytes. */
+  #bytes = 0;
 
-  /** @param left Called when one has given up. */
-  constructor(subject: SharedSubject, left: () => void) {
+  /**
+   * @param left Called when one has given up.
+   * @param weigh The bytes that one keeps while it waits.
+   */
+  constructor(subject: SharedSubject, left: () => void, weigh: (ask: Ask) => number = weighsNothing) {
     this.#subject = subject;
     this.#left = left;
+    this.#weigh = weigh;
   }
 
   get size(): number {
@@ -67,7 +74,8 @@ export class SharedWaiters<Value, Ask = undefined> {
 
   /** Adds one that is a promise. It rejects as the options say, or at once if too many wait already. */
   wait(ask: Ask, options: WaitOptions | undefined): Promise<Value> {
-    if (this.#waiters.size >= this.#subject.waitingMax) return Promise.reject(this.#overloaded());
+    const refused = this.#overload(ask);
+    if (refused !== undefined) return Promise.reject(refused);
     return new Promise((resolve, reject) => {
       const waiter = new SharedWaiter<Value, Ask>(ask, { claim: isAlways, resolve, reject });
       this.#add(waiter);
@@ -82,8 +90,9 @@ export class SharedWaiters<Value, Ask = undefined> {
 
   /** Adds a branch of a `select`; gives what makes it leave. */
   join(ask: Ask, branch: SelectWaiter<Value>): (() => void) | undefined {
-    if (this.#waiters.size >= this.#subject.waitingMax) {
-      if (branch.claim()) branch.reject(this.#overloaded());
+    const refused = this.#overload(ask);
+    if (refused !== undefined) {
+      if (branch.claim()) branch.reject(refused);
       return undefined;
     }
     const waiter = new SharedWaiter<Value, Ask>(ask, branch);
@@ -113,28 +122,37 @@ export class SharedWaiters<Value, Ask = undefined> {
 
   #add(waiter: SharedWaiter<Value, Ask>): void {
     waitBegun("waiter", waiter);
+    this.#bytes += this.#weigh(waiter.ask);
     this.#waiters.add(waiter);
   }
 
   #remove(waiter: SharedWaiter<Value, Ask>): boolean {
     waitOver(waiter);
-    return this.#waiters.delete(waiter);
+    if (!this.#waiters.delete(waiter)) return false;
+    this.#bytes -= this.#weigh(waiter.ask);
+    return true;
   }
 
-  #overloaded(): RingloomError {
-    return overloadedWait(this.#subject, this.#subject.waitingMax);
+  /** Why one more cannot wait. */
+  #overload(ask: Ask): RingloomError | undefined {
+    const { waitingMax, waitingBytesMax = Number.POSITIVE_INFINITY, operation, what } = this.#subject;
+    if (this.#waiters.size >= waitingMax) return overloadedWait(this.#subject, waitingMax);
+    if (this.#bytes === 0 || this.#bytes + this.#weigh(ask) <= waitingBytesMax) return undefined;
+    return new RingloomError(
+      "ERR_RINGLOOM_OVERLOADED",
+      `Cannot ${operation} ${what}: ${this.#bytes} bytes of at most ${waitingBytesMax} wait already.`,
+      { operation, details: { waitingBytes: this.#bytes, waitingBytesMax } },
+    );
   }
 }
 
 /** Why a wait with these options cannot begin: they are wrong, or the signal is aborted already. */
 export function sharedRefusal(subject: SharedSubject, options: WaitOptions | undefined): RingloomError | undefined {
-  if (options === undefined) return undefined;
-  const { operation } = subject;
-  if (typeof options !== "object" || options === null) return invalidArgument(operation, "its options are no object");
-  for (const name in options) {
-    if (!WAIT_OPTIONS.includes(name)) return invalidArgument(operation, `there is no option ${name}`);
-  }
-  return waitRefusal(subject, options);
+  return options === undefined ? undefined : waitRefusal(subject, options);
+}
+
+function weighsNothing(): number {
+  return 0;
 }
 
 function isAlways(): boolean {

@@ -3,6 +3,7 @@ import { type Selectable, type SelectWaiter, selectable } from "../task/selectab
 import type { Started } from "../task/started.js";
 import { completedWith } from "../task/turn-budget.js";
 import { closedError, type WaitingOptions, type WaitOptions } from "../task/wait-errors.js";
+import { checkedForm } from "../task/wait-limits.js";
 import { WaitList } from "../task/wait-list.js";
 
 /**
@@ -48,7 +49,8 @@ export class Watch<Value> implements Disposable {
   readonly #shared: Shared<Value>;
 
   /** @internal */
-  constructor(value: Value, { waitingMax }: WaitingOptions) {
+  constructor(value: Value, options: WaitingOptions) {
+    const { waitingMax } = checkedForm("make a watch", options, ["waitingMax"]);
     this.#shared = {
       value,
       version: 0,

@@ -9,7 +9,7 @@ import { type Selectable, type SelectWaiter, selectable } from "./selectable.js"
 import type { NotStarted } from "./started.js";
 import { completedWith } from "./turn-budget.js";
 import { invalidArgument, type WaitOptions } from "./wait-errors.js";
-import { armWait, waitRefusal } from "./wait-limits.js";
+import { armWait, checkedForm, waitRefusal } from "./wait-limits.js";
 
 /**
  * What can be a branch: a channel, lock, event or timer; a promise, which is waited for and not begun; an AbortSignal, which gives its reason. `undefined` is a branch that never happens.
@@ -80,7 +80,7 @@ export function select<Branches extends SelectBranches>(
 ): Promise<Selected<Branches>> {
   const selection = new Selection();
   try {
-    const refused = waitRefusal("select", options);
+    const refused = waitRefusal("select", options, SELECT_OPTION_NAMES);
     if (refused !== undefined) throw refused;
     selection.begin(branches, options);
   } catch (error) {
@@ -101,6 +101,7 @@ export function trySelect<Branches extends SelectBranches>(
   branches: Branches,
   options: TrySelectOptions = {},
 ): Selected<Branches> | undefined {
+  checkedForm("select", options, ["random"]);
   const selection = new Selection();
   try {
     selection.begin(branches, options);
@@ -110,6 +111,8 @@ export function trySelect<Branches extends SelectBranches>(
   // The cast is safe for the same reason.
   return selection.take() as Selected<Branches> | undefined;
 }
+
+const SELECT_OPTION_NAMES: readonly string[] = ["signal", "timeoutMs", "random"];
 
 /** What a branch has given, by name. */
 interface Winner {
@@ -128,6 +131,7 @@ class Selection {
 
   /** Looks at each branch once, in random order, and waits at those that are not ready, unless one is. */
   begin(branches: SelectBranches, { random = Math.random }: TrySelectOptions): void {
+    if (typeof random !== "function") throw invalidArgument("select", "random is no function");
     const names = shuffled(namesOf(branches), random);
     for (const name of names) {
       const forget = beginBranch(branches[name], new Branch(this, name), name);

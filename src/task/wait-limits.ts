@@ -12,12 +12,27 @@ import {
   type WaitOptions,
 } from "./wait-errors.js";
 
-/** Why a wait with these options cannot begin: they are wrong, or the signal is aborted already. */
-export function waitRefusal(waited: Waited, options: WaitOptions): RingloomError | undefined {
-  const wrong = wrongTimeout(options.timeoutMs) ?? wrongSignal(options.signal);
+/** Why a wait with these options cannot begin: they are wrong, or the signal is aborted already. `names` are those that there are. */
+export function waitRefusal(
+  waited: Waited,
+  options: WaitOptions,
+  names: readonly string[] = WAIT_OPTION_NAMES,
+): RingloomError | undefined {
+  const wrong = wrongForm(options, names) ?? wrongTimeout(options.timeoutMs) ?? wrongSignal(options.signal);
   if (wrong !== undefined) return invalidArgument(operationOf(waited), wrong);
   const { signal } = options;
   return signal?.aborted === true ? abortedWait(waited, signal.reason) : undefined;
+}
+
+/** Throws `ERR_RINGLOOM_INVALID_OPTION` for options that are no object, or have names that there are not; gives them otherwise. */
+export function checkedForm<Options extends object>(
+  operation: string,
+  options: Options,
+  names: readonly (keyof Options & string)[],
+): Options {
+  const wrong = wrongForm(options, names);
+  if (wrong !== undefined) throw invalidArgument(operation, wrong);
+  return options;
 }
 
 /** Throws what an aborted signal says, and for wrong options a TypeError or RangeError: where sockets, files and children are used, that is how every wrong argument ends. */
@@ -71,6 +86,15 @@ export function unlessGivenUp<Value>(promise: Promise<Value>, options: WaitOptio
       },
     );
   });
+}
+
+const WAIT_OPTION_NAMES: readonly string[] = ["signal", "timeoutMs"];
+
+/** Without an array of its names: a wait that has options is in nobody's way, but is made often. */
+function wrongForm(options: unknown, names: readonly string[]): string | undefined {
+  if (typeof options !== "object" || options === null) return "its options are no object";
+  for (const name in options) if (!names.includes(name)) return `there is no option ${name}`;
+  return undefined;
 }
 
 function wrongTimeout(timeoutMs: unknown): string | undefined {

@@ -85,7 +85,9 @@ export class WaitList<Value, Ask = undefined> {
 
   /** `operation` is the verb for the errors of its waits. */
   constructor(operation: string, { waitingMax = WAITING_MAX_DEFAULT, whenLeft }: WaitListOptions = {}) {
-    if (!(waitingMax >= 0)) throw invalidArgument(operation, "waitingMax must be a number from 0");
+    if (typeof waitingMax !== "number" || !(waitingMax >= 0)) {
+      throw invalidArgument(operation, "waitingMax must be a number from 0");
+    }
     this.#operation = operation;
     this.#waitingMax = waitingMax;
     this.#whenLeft = whenLeft;

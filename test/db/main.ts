@@ -12,8 +12,8 @@ import { once } from "node:events";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { CERTIFICATE, CERTIFICATE_KEY } from "../support/certificate.js";
+import { commandOptions } from "../support/command-options.js";
 import { driversUnderTest } from "../support/drivers.js";
 import { installClients, program } from "./installed.js";
 import { findProgram, type ServerProcess } from "./server-process.js";
@@ -21,7 +21,8 @@ import { freePort, makeFolder, PASSWORD, type Ports, type Subject, subjects } fr
 
 const PROGRAM_MS_MAX = 120_000;
 
-const { values } = parseArgs({ options: { server: { type: "string" }, driver: { type: "string" } } });
+const USAGE = `Options: --server ${subjects.map(({ name }) => name).join("|")}, --driver uring|epoll|portable, --help`;
+const values = commandOptions({ server: { type: "string" }, driver: { type: "string" } }, USAGE);
 const running = new Set<ServerProcess>();
 
 process.exitCode = await main();
@@ -30,7 +31,7 @@ async function main(): Promise<number> {
   const wanted = subjects.filter(({ name }) => values.server === undefined || isSame(name, values.server));
   const drivers = driversUnderTest.filter(({ name }) => values.driver === undefined || name === values.driver);
   if (wanted.length === 0 || drivers.length === 0) {
-    console.error(`Options: --server ${subjects.map(({ name }) => name).join("|")}, --driver uring|epoll|portable`);
+    console.error(USAGE);
     return 2;
   }
   const missing = wanted.filter(({ needs }) => needs.some((name) => findProgram(name) === undefined));

@@ -81,7 +81,7 @@ for (const { name: driver, skip } of driversUnderTest) {
         const peers = await service.peers(2);
         const spinner = peers.get(1);
         assert.ok(spinner !== undefined);
-        spinner.peer.send("GET /spin/6000 HTTP/1.1\r\nhost: test\r\n\r\n");
+        spinner.peer.send("GET /spin/4000 HTTP/1.1\r\nhost: test\r\n\r\n");
         while (JSON.parse((await service.probe("/readyz?verbose")).text).shards[1].silentMs < 400) await pause();
         // Some of these wait in the queue of the stuck shard until it is known to be stuck.
         const early = await Promise.all(Array.from({ length: 24 }, () => whoAnswers(service.port)));

@@ -10,20 +10,23 @@
  *
  * Prints the figures; exit code 1 when anything was lost, hung or mixed up, 2 for a wrong option.
  */
-import { parseArgs } from "node:util";
+import { commandOptions } from "../support/command-options.js";
 import { driversUnderTest } from "../support/drivers.js";
 import { killedShards, rollingRestarts, rollouts, type TrialResult } from "./trials.js";
 
-const { values } = parseArgs({
-  options: {
-    driver: { type: "string" },
-    full: { type: "boolean", default: false },
-    count: { type: "string", default: "100" },
-    kills: { type: "string", default: "60" },
-    "kill-ms": { type: "string", default: "1000" },
-    shards: { type: "string", default: "2" },
-  },
-});
+const USAGE =
+  "Options: --driver NAME, --full, --count N, --kills N, --kill-ms MS, --shards N (positive whole numbers), --help";
+
+const OPTIONS = {
+  driver: { type: "string" },
+  full: { type: "boolean", default: false },
+  count: { type: "string", default: "100" },
+  kills: { type: "string", default: "60" },
+  "kill-ms": { type: "string", default: "1000" },
+  shards: { type: "string", default: "2" },
+} as const;
+
+const values = commandOptions(OPTIONS, USAGE);
 
 process.exitCode = await main();
 
@@ -33,9 +36,7 @@ async function main(): Promise<number> {
   for (const { name, skip } of drivers) if (skip !== false) console.log(`${name}: skipped: ${skip}`);
   const running = drivers.filter(({ skip }) => skip === false);
   if (!isCount(count) || !isCount(kills) || !isCount(everyMs) || !isCount(shards) || drivers.length === 0) {
-    console.error(
-      "Options: --driver NAME, --full, --count N, --kills N, --kill-ms MS, --shards N (positive whole numbers)",
-    );
+    console.error(USAGE);
     return 2;
   }
   if (running.length === 0) {

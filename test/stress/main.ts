@@ -7,13 +7,13 @@
  * What must hold: every call settles once; none hangs; a task that is not idempotent runs at most once, and exactly once if its call resolved; what resolved has the right value; no slot and no block
  * of memory is left when all are settled. Ends with 1 and the seed when something does not.
  */
-import { parseArgs } from "node:util";
 import { setEnvironmentData } from "node:worker_threads";
 import { RingloomError } from "../../src/errors.js";
 import type { TaskOptions } from "../../src/scheduler/call-options.js";
 import { type Placement, pinned, roundRobin, stealable, sticky } from "../../src/scheduler/placement.js";
 import { type Scheduler, startScheduler } from "../../src/scheduler/scheduler.js";
 import { tasks } from "../../src/scheduler/tasks.js";
+import { commandOptions } from "../support/command-options.js";
 import type * as StressModule from "./stress-module.js";
 
 const THREADS = 3;
@@ -48,7 +48,10 @@ class Random {
   }
 }
 
-const { values } = parseArgs({ options: { seconds: { type: "string", default: "600" }, seed: { type: "string" } } });
+const values = commandOptions(
+  { seconds: { type: "string", default: "600" }, seed: { type: "string" } },
+  "Options: --seconds N, --seed N, --help",
+);
 const seconds = Number(values.seconds);
 const seed = values.seed === undefined ? Date.now() % 2 ** 31 : Number(values.seed);
 const runs = new Int32Array(new SharedArrayBuffer(TASKS_PER_ROUND * Int32Array.BYTES_PER_ELEMENT));

@@ -57,6 +57,30 @@ describe("structures that the main thread shares with those that run tasks", () 
     assert.equal(channel.lostCount, 0);
   });
 
+  test("a channel: senders that wait are weighed, and one that is too large waits alone", async () => {
+    const channel = sharedChannel<Uint8Array>("weighed", { capacity: 1, valueBytesMax: 4_096, waitingBytesMax: 2_500 });
+    const bytes = new Uint8Array(1_000);
+    await channel.send(bytes);
+    const overloaded = { code: "ERR_RINGLOOM_OVERLOADED", message: /\d{4} bytes of at most 2500 wait/ };
+    const waiting = [channel.send(bytes), channel.send(bytes)];
+    await assert.rejects(channel.send(bytes), overloaded);
+    const controller = new AbortController();
+    const small = channel.send(new Uint8Array(10), { signal: controller.signal });
+    controller.abort();
+    await assert.rejects(small, { code: "ERR_RINGLOOM_ABORTED" });
+    for (let n = 0; n < 3; n++) assert.equal((await channel.recv({ timeoutMs: 20_000 })).length, 1_000);
+    await Promise.all(waiting);
+    await channel.send(bytes);
+    const large = channel.send(new Uint8Array(4_000));
+    await assert.rejects(channel.send(new Uint8Array(1)), overloaded);
+    assert.equal((await channel.recv({ timeoutMs: 20_000 })).length, 1_000);
+    assert.equal((await channel.recv({ timeoutMs: 20_000 })).length, 4_000);
+    await large;
+    assert.throws(() => sharedChannel("weighed-wrong", { waitingBytesMax: 0 }), {
+      code: "ERR_RINGLOOM_INVALID_OPTION",
+    });
+  });
+
   test("a mutex: what is done in two steps is done by one thread at a time", async () => {
     const counter = word();
     const { addSlowly } = await import("./fixtures/shared-tasks.js");
