@@ -25,25 +25,32 @@ shardFunction("pinTo", (core) => pin(core));
 
 // --- shard 1
 
-shardFunction("serve", async ({ isBusy, isDirect }) => {
+shardFunction("serve", async ({ isBusy, isDirect, isEach }) => {
   const options = isDirect ? { direct: true } : undefined;
   let sumNow = 0;
   let before = 0;
-  for (;;) {
-    let message = isBusy ? poll() : await shard.nextEvent();
-    for (; message !== undefined; message = shard.tryNextEvent()) {
-      const { from, tag, value } = message;
-      if (tag === PING) shard.sendNoWait(from, PING, value + 1, options);
-      else if (tag === ADD) {
-        check(value, before + 1);
-        before = value;
-        sumNow = (sumNow + value) >>> 0;
-      } else if (tag === FLUSH) {
-        shard.sendNoWait(from, FLUSH, sumNow, options);
-        sumNow = 0;
-        before = 0;
-      } else return;
+  /** Says whether that was the end. */
+  function handle({ from, tag, value }) {
+    if (tag === PING) shard.sendNoWait(from, PING, value + 1, options);
+    else if (tag === ADD) {
+      check(value, before + 1);
+      before = value;
+      sumNow = (sumNow + value) >>> 0;
+    } else if (tag === FLUSH) {
+      shard.sendNoWait(from, FLUSH, sumNow, options);
+      sumNow = 0;
+      before = 0;
     }
+    return tag === END;
+  }
+  if (isBusy || isEach) {
+    for (;;) {
+      let message = isBusy ? poll() : await shard.nextEvent();
+      for (; message !== undefined; message = shard.tryNextEvent()) if (handle(message)) return;
+    }
+  }
+  for (;;) {
+    for (const message of await shard.nextEvents()) if (handle(message)) return;
   }
 });
 

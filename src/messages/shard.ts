@@ -1,4 +1,5 @@
 /** The shard that this thread is, and its messages to and from the other ones: `shard`. */
+import { MESSAGES_PER_TURN_MAX } from "../constants.js";
 import { RingloomError } from "../errors.js";
 import type { ShardMessage } from "./receiving.js";
 import { checkHotTag, type SendOptions } from "./sending.js";
@@ -11,6 +12,15 @@ import { currentMessages } from "./shard-messages.js";
 export interface ShardWaitOptions {
   /** When it aborts, waiting ends with `ERR_RINGLOOM_ABORTED`. */
   readonly signal?: AbortSignal;
+}
+
+/**
+ * How many messages to take at once.
+ * @experimental
+ */
+export interface ShardBatchOptions extends ShardWaitOptions {
+  /** A whole number from 1. Default 256. */
+  readonly max?: number;
 }
 
 /**
@@ -80,6 +90,17 @@ export interface CurrentShard {
    */
   tryNextEvent<Value = unknown>(): ShardMessage<Value> | undefined;
   /**
+   * The messages for this shard that are there, as soon as there is one: what takes least for each where many come. All of them count as taken, so one that dies meanwhile takes them all with it.
+   * @returns one to `max` messages, those of each sender in their order. Rejects as `nextEvent` does.
+   * @experimental
+   */
+  nextEvents<Value = unknown>(options?: ShardBatchOptions): Promise<ShardMessage<Value>[]>;
+  /**
+   * The same without waiting: none if there are none, and while somebody waits. Throws as `tryNextEvent` does.
+   * @experimental
+   */
+  tryNextEvents<Value = unknown>(options?: Pick<ShardBatchOptions, "max">): ShardMessage<Value>[];
+  /**
    * All messages for this shard, one after the other: each is taken when it is asked for. Ends when this thread receives no more.
    * @experimental
    */
@@ -124,13 +145,13 @@ export const shard: CurrentShard = {
     return currentMessages("count").shardCount;
   },
   send(to, tag, value, options) {
-    return ticketOf(() => currentMessages("send").sending.send(to, [tag, value], options));
+    return promiseOf(() => currentMessages("send").sending.send(to, tag, value, options));
   },
   sendNoWait(to, tag, value, options) {
-    currentMessages("sendNoWait").sending.sendNoWait(to, [tag, value], options);
+    currentMessages("sendNoWait").sending.sendNoWait(to, tag, value, options);
   },
   sendMany(to, messages, options) {
-    return ticketOf(() => currentMessages("sendMany").sending.sendMany(to, messages, options));
+    return promiseOf(() => currentMessages("sendMany").sending.sendMany(to, messages, options));
   },
   sendManyNoWait(to, messages, options) {
     currentMessages("sendManyNoWait").sending.sendManyNoWait(to, messages, options);
@@ -142,12 +163,21 @@ export const shard: CurrentShard = {
     // The cast is the caller's claim about what is sent.
     return currentMessages("onMessage").receiving.setHandler(handler as (message: ShardMessage) => unknown);
   },
-  async nextEvent<Value>({ signal }: ShardWaitOptions = {}) {
-    const message = await currentMessages("nextEvent").receiving.nextEvent(signal);
-    return message as ShardMessage<Value>;
+  nextEvent<Value>(options?: ShardWaitOptions) {
+    // The casts are the caller's claim about what is sent.
+    return promiseOf(
+      () => currentMessages("nextEvent").receiving.nextEvent(options?.signal) as Promise<ShardMessage<Value>>,
+    );
   },
   tryNextEvent<Value>() {
     return currentMessages("tryNextEvent").receiving.tryNextEvent() as ShardMessage<Value> | undefined;
+  },
+  async nextEvents<Value>({ signal, max = MESSAGES_PER_TURN_MAX }: ShardBatchOptions = {}) {
+    const batch = await currentMessages("nextEvents").receiving.nextEvents(signal, max);
+    return batch as ShardMessage<Value>[];
+  },
+  tryNextEvents<Value>({ max = MESSAGES_PER_TURN_MAX }: Pick<ShardBatchOptions, "max"> = {}) {
+    return currentMessages("tryNextEvents").receiving.tryNextEvents(max) as ShardMessage<Value>[];
   },
   async *messages<Value>(options: ShardWaitOptions = {}) {
     for (;;) {
@@ -169,10 +199,10 @@ export const shard: CurrentShard = {
   },
 };
 
-/** The ticket itself, which nobody has to wait for; what is wrong at once is a rejection that somebody should handle. */
-function ticketOf(send: () => Promise<void>): Promise<void> {
+/** The promise itself, a ticket for instance, which nobody has to wait for; what is wrong at once is a rejection that somebody should handle. */
+function promiseOf<Result>(begin: () => Promise<Result>): Promise<Result> {
   try {
-    return send();
+    return begin();
   } catch (error) {
     return Promise.reject(error);
   }
