@@ -213,10 +213,12 @@ export class MessageReceiving {
     while (batch.length < max) {
       const inlet = this.#nextInlet();
       if (inlet === undefined) return;
+      let left = Math.min(BURST_MAX - this.#inBurst, max - batch.length - 1);
+      this.#inBurst += left;
       do {
         const message = this.#read(inlet);
         if (message !== undefined) batch.push(message);
-      } while (batch.length < max && this.#hasNext(inlet));
+      } while (left-- > 0 && inlet.lane.next());
       this.#release(inlet);
     }
   }

@@ -110,6 +110,8 @@ export class MessageSending {
   readonly #outlets: (Outlet | undefined)[];
   /** The second word of the message whose first one {@link MessageSending.#wordsFor} has given. */
   #second = 0;
+  /** Room for the words of messages that are sent together. */
+  #gathered: Int32Array | undefined;
   #blocks: ValueBlocks | undefined;
   #isHotFlushDue = false;
   /** The last flush that waits, and what had been sent when it began. */
@@ -320,8 +322,25 @@ export class MessageSending {
 
   /** All of them or none. The words are gathered first, since what iterates, or a getter, may send messages itself. */
   #sendAll(outlet: Outlet, messages: Messages, options: SendOptions): number {
+    // Those may find it taken.
+    const words = this.#gathered ?? new Int32Array(2 * this.#space.shape.capacity);
+    this.#gathered = undefined;
+    try {
+      const count = this.#gather(outlet, messages, words);
+      this.#lend(outlet, words, count);
+      // There is room: it was looked for.
+      outlet.line.lane.pushMany(words, count);
+      this.counts.sent += count;
+      this.#publish(outlet, count, options);
+      return count;
+    } finally {
+      this.#gathered = words;
+    }
+  }
+
+  /** The words of messages for which there is room; how many there are. */
+  #gather(outlet: Outlet, messages: Messages, words: Int32Array): number {
     const { lane } = outlet.line;
-    const words: number[] = [];
     let count = 0;
     try {
       let room = lane.roomFor(1);
@@ -329,17 +348,24 @@ export class MessageSending {
         // What iterates may have no end, and what does not fit is refused all the same.
         if (count >= room) room = lane.roomFor(count + 1);
         if (count >= room) throw this.#isFull(outlet, count + 1);
-        words.push(this.#wordsFor(message[0], message[1]), this.#second);
+        words[2 * count] = this.#wordsFor(message[0], message[1]);
+        words[2 * count + 1] = this.#second;
         count += 1;
       }
       if (lane.roomFor(count) < count) throw this.#isFull(outlet, count);
+      return count;
     } catch (error) {
-      for (let index = 0; index < words.length; index += 2) this.#putBack(words[index]!, words[index + 1]!);
+      for (let index = 0; index < count; index++) this.#putBack(words[2 * index]!, words[2 * index + 1]!);
       throw error;
     }
-    for (let index = 0; index < words.length; index += 2) this.#push(outlet, words[index]!, words[index + 1]!);
-    this.#publish(outlet, count, options);
-    return count;
+  }
+
+  /** Notes the blocks of messages that are about to be pushed. */
+  #lend({ line, blocks }: Outlet, words: Int32Array, count: number): void {
+    for (let index = 0; index < count; index++) {
+      if (!isInBlock(words[2 * index]! >>> TAG_BITS)) continue;
+      blocks.push({ position: (line.lane.position + index) | 0, unit: words[2 * index + 1]! });
+    }
   }
 
   #putBack(first: number, second: number): void {

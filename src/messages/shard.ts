@@ -1,5 +1,5 @@
 /** The shard that this thread is, and its messages to and from the other ones: `shard`. */
-import { MESSAGES_PER_TURN_MAX } from "../constants.js";
+import { MESSAGES_PER_BATCH_DEFAULT } from "../constants.js";
 import { RingloomError } from "../errors.js";
 import type { ShardMessage } from "./receiving.js";
 import { checkHotTag, type SendOptions } from "./sending.js";
@@ -19,7 +19,7 @@ export interface ShardWaitOptions {
  * @experimental
  */
 export interface ShardBatchOptions extends ShardWaitOptions {
-  /** A whole number from 1. Default 256. */
+  /** A whole number from 1. Default 1,024. */
   readonly max?: number;
 }
 
@@ -172,11 +172,11 @@ export const shard: CurrentShard = {
   tryNextEvent<Value>() {
     return currentMessages("tryNextEvent").receiving.tryNextEvent() as ShardMessage<Value> | undefined;
   },
-  async nextEvents<Value>({ signal, max = MESSAGES_PER_TURN_MAX }: ShardBatchOptions = {}) {
+  async nextEvents<Value>({ signal, max = MESSAGES_PER_BATCH_DEFAULT }: ShardBatchOptions = {}) {
     const batch = await currentMessages("nextEvents").receiving.nextEvents(signal, max);
     return batch as ShardMessage<Value>[];
   },
-  tryNextEvents<Value>({ max = MESSAGES_PER_TURN_MAX }: Pick<ShardBatchOptions, "max"> = {}) {
+  tryNextEvents<Value>({ max = MESSAGES_PER_BATCH_DEFAULT }: Pick<ShardBatchOptions, "max"> = {}) {
     return currentMessages("tryNextEvents").receiving.tryNextEvents(max) as ShardMessage<Value>[];
   },
   async *messages<Value>(options: ShardWaitOptions = {}) {

@@ -120,6 +120,20 @@ export class LaneSender {
     return true;
   }
 
+  /** The same for the first `count` messages of an array of words, all of them or none. */
+  pushMany(words: Int32Array, count: number): boolean {
+    if (this.roomFor(count) < count) return false;
+    let tail = this.#tail;
+    for (let index = 0; index < 2 * count; index += 2) {
+      const cell = this.#cellOf(tail);
+      this.#words.write(cell, words[index]!);
+      this.#words.write(cell + 1, words[index + 1]!);
+      tail = (tail + 1) & this.#indexMask;
+    }
+    this.#tail = tail;
+    return true;
+  }
+
   /**
    * Like {@link push}, but adds `amount` to the newest message when that one is not yet flushed and has the same first word: one message then carries the sum of both.
    * A sum that would exceed 2^32 - 1 is left, and a message of its own made. `amount` is 0 to 2^32 - 1.
