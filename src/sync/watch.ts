@@ -4,6 +4,7 @@ import type { Started } from "../task/started.js";
 import { completedWith } from "../task/turn-budget.js";
 import { closedError, type WaitingOptions, type WaitOptions } from "../task/wait-errors.js";
 import { WaitList } from "../task/wait-list.js";
+import { iterationOf } from "./iteration.js";
 
 /**
  * Makes a watched value.
@@ -134,12 +135,7 @@ export class Watcher<Value> implements Selectable<Value>, AsyncIterable<Value, u
 
   /** Iterates over the changes; what changed while the loop was busy is seen once, as it is then. The options are those of each wait. */
   values(options?: WaitOptions): AsyncIterableIterator<Value, undefined> {
-    const iterator: AsyncIterableIterator<Value, undefined> = {
-      next: () => this.next(options),
-      return: () => Promise.resolve({ done: true, value: undefined }),
-      [Symbol.asyncIterator]: () => iterator,
-    };
-    return iterator;
+    return iterationOf(this, options);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Value, undefined> {
