@@ -2,7 +2,7 @@
 import { MESSAGES_PER_BATCH_DEFAULT } from "../constants.js";
 import { RingloomError } from "../errors.js";
 import type { ShardMessage } from "./receiving.js";
-import { checkHotTag, type SendOptions } from "./sending.js";
+import { checkHotTag, type Messages, type SendOptions } from "./sending.js";
 import { currentMessages } from "./shard-messages.js";
 
 /**
@@ -124,6 +124,91 @@ export interface CurrentShard {
 }
 
 /**
+ * A class, since V8 looks up each member of an object literal that has getters in a hash table. The methods need no `this`.
+ */
+class ThisShard implements CurrentShard {
+  get number(): number {
+    return currentMessages("number").shard;
+  }
+
+  get count(): number {
+    return currentMessages("count").shardCount;
+  }
+
+  send(to: number, tag: number, value?: unknown, options?: SendOptions): Promise<void> {
+    return promiseOf(() => currentMessages("send").sending.send(to, tag, value, options));
+  }
+
+  sendNoWait(to: number, tag: number, value?: unknown, options?: SendOptions): void {
+    currentMessages("sendNoWait").sending.sendNoWait(to, tag, value, options);
+  }
+
+  sendMany(to: number, messages: Messages, options?: SendOptions): Promise<void> {
+    return promiseOf(() => currentMessages("sendMany").sending.sendMany(to, messages, options));
+  }
+
+  sendManyNoWait(to: number, messages: Messages, options?: SendOptions): void {
+    currentMessages("sendManyNoWait").sending.sendManyNoWait(to, messages, options);
+  }
+
+  async flush(): Promise<void> {
+    await currentMessages("flush").sending.flush();
+  }
+
+  onMessage<Value>(handler: (message: ShardMessage<Value>) => unknown): () => void {
+    // The cast is the caller's claim about what is sent.
+    return currentMessages("onMessage").receiving.setHandler(handler as (message: ShardMessage) => unknown);
+  }
+
+  nextEvent<Value>(options?: ShardWaitOptions): Promise<ShardMessage<Value>> {
+    // The casts are the caller's claim about what is sent.
+    return promiseOf(
+      () => currentMessages("nextEvent").receiving.nextEvent(options?.signal) as Promise<ShardMessage<Value>>,
+    );
+  }
+
+  tryNextEvent<Value>(): ShardMessage<Value> | undefined {
+    return currentMessages("tryNextEvent").receiving.tryNextEvent() as ShardMessage<Value> | undefined;
+  }
+
+  async nextEvents<Value>({
+    signal,
+    max = MESSAGES_PER_BATCH_DEFAULT,
+  }: ShardBatchOptions = {}): Promise<ShardMessage<Value>[]> {
+    const batch = await currentMessages("nextEvents").receiving.nextEvents(signal, max);
+    return batch as ShardMessage<Value>[];
+  }
+
+  tryNextEvents<Value>({
+    max = MESSAGES_PER_BATCH_DEFAULT,
+  }: Pick<ShardBatchOptions, "max"> = {}): ShardMessage<Value>[] {
+    return currentMessages("tryNextEvents").receiving.tryNextEvents(max) as ShardMessage<Value>[];
+  }
+
+  async *messages<Value>(options: ShardWaitOptions = {}): AsyncGenerator<ShardMessage<Value>, void, void> {
+    for (;;) {
+      const message = await nextOrEnd<Value>(options);
+      if (message === undefined) return;
+      yield message;
+    }
+  }
+
+  addHot(to: number, tag: number, amount = 1): void {
+    currentMessages("addHot").sending.addHot(to, tag, amount);
+  }
+
+  async nextHotCount(tag: number, { signal }: ShardWaitOptions = {}): Promise<bigint> {
+    checkHotTag("nextHotCount", tag);
+    return currentMessages("nextHotCount").hot.next(tag, signal);
+  }
+
+  tryTakeHotCount(tag: number): bigint | undefined {
+    checkHotTag("tryTakeHotCount", tag);
+    return currentMessages("tryTakeHotCount").hot.tryTake(tag);
+  }
+}
+
+/**
  * The shard that this thread is, and its messages to and from the other shards.
  * @example
  * ```ts
@@ -137,67 +222,7 @@ export interface CurrentShard {
  * ```
  * @experimental
  */
-export const shard: CurrentShard = {
-  get number() {
-    return currentMessages("number").shard;
-  },
-  get count() {
-    return currentMessages("count").shardCount;
-  },
-  send(to, tag, value, options) {
-    return promiseOf(() => currentMessages("send").sending.send(to, tag, value, options));
-  },
-  sendNoWait(to, tag, value, options) {
-    currentMessages("sendNoWait").sending.sendNoWait(to, tag, value, options);
-  },
-  sendMany(to, messages, options) {
-    return promiseOf(() => currentMessages("sendMany").sending.sendMany(to, messages, options));
-  },
-  sendManyNoWait(to, messages, options) {
-    currentMessages("sendManyNoWait").sending.sendManyNoWait(to, messages, options);
-  },
-  async flush() {
-    await currentMessages("flush").sending.flush();
-  },
-  onMessage(handler) {
-    // The cast is the caller's claim about what is sent.
-    return currentMessages("onMessage").receiving.setHandler(handler as (message: ShardMessage) => unknown);
-  },
-  nextEvent<Value>(options?: ShardWaitOptions) {
-    // The casts are the caller's claim about what is sent.
-    return promiseOf(
-      () => currentMessages("nextEvent").receiving.nextEvent(options?.signal) as Promise<ShardMessage<Value>>,
-    );
-  },
-  tryNextEvent<Value>() {
-    return currentMessages("tryNextEvent").receiving.tryNextEvent() as ShardMessage<Value> | undefined;
-  },
-  async nextEvents<Value>({ signal, max = MESSAGES_PER_BATCH_DEFAULT }: ShardBatchOptions = {}) {
-    const batch = await currentMessages("nextEvents").receiving.nextEvents(signal, max);
-    return batch as ShardMessage<Value>[];
-  },
-  tryNextEvents<Value>({ max = MESSAGES_PER_BATCH_DEFAULT }: Pick<ShardBatchOptions, "max"> = {}) {
-    return currentMessages("tryNextEvents").receiving.tryNextEvents(max) as ShardMessage<Value>[];
-  },
-  async *messages<Value>(options: ShardWaitOptions = {}) {
-    for (;;) {
-      const message = await nextOrEnd<Value>(options);
-      if (message === undefined) return;
-      yield message;
-    }
-  },
-  addHot(to, tag, amount = 1) {
-    currentMessages("addHot").sending.addHot(to, tag, amount);
-  },
-  async nextHotCount(tag, { signal } = {}) {
-    checkHotTag("nextHotCount", tag);
-    return currentMessages("nextHotCount").hot.next(tag, signal);
-  },
-  tryTakeHotCount(tag) {
-    checkHotTag("tryTakeHotCount", tag);
-    return currentMessages("tryTakeHotCount").hot.tryTake(tag);
-  },
-};
+export const shard: CurrentShard = new ThisShard();
 
 /** The promise itself, a ticket for instance, which nobody has to wait for; what is wrong at once is a rejection that somebody should handle. */
 function promiseOf<Result>(begin: () => Promise<Result>): Promise<Result> {
