@@ -87,6 +87,8 @@ export const MESSAGES_MAX_DEFAULT = 1024;
 export const MESSAGES_MAX = 65_536;
 /** Messages that a shard handles in one turn of its event loop. */
 export const MESSAGES_PER_TURN_MAX = 256;
+/** Messages that are taken together, unless told otherwise: as many as a lane holds, unless told otherwise. */
+export const MESSAGES_PER_BATCH_DEFAULT = 1_024;
 /** What a hot counter collects before it is published while the receiver still has something to take, unless told otherwise. */
 export const HOT_THRESHOLD_DEFAULT = 1024;
 /** The largest value of a message, in bytes of its encoded form. */

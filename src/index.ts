@@ -15,7 +15,7 @@ export {
 } from "./keyed/shared-cache.js";
 export type { ShardMessage } from "./messages/receiving.js";
 export type { SendOptions } from "./messages/sending.js";
-export { type CurrentShard, type ShardWaitOptions, shard } from "./messages/shard.js";
+export { type CurrentShard, type ShardBatchOptions, type ShardWaitOptions, shard } from "./messages/shard.js";
 export { type LogFields, type Logger, log } from "./observe/log.js";
 export type { LogLevel } from "./observe/log-format.js";
 export type { LoopStats } from "./observe/loop-monitor.js";

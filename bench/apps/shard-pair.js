@@ -1,7 +1,7 @@
 /*
  * The subjects `ringloom…` of the suite `messages`: two shards that talk through `shard.send…`, as an application's do.
  *
- *     node bench/apps/shard-pair.js DRIVER[-direct] CASE WARMUP_SECONDS SECONDS CORE_CLIENT CORE_SERVER
+ *     node bench/apps/shard-pair.js DRIVER[-direct|-each] CASE WARMUP_SECONDS SECONDS CORE_CLIENT CORE_SERVER
  *
  * Prints the same line as ../peers/pairs/main.js. What is timed runs on shard 0 (`shard-pair-app.js`). In a cold start it is a server of two shards, from nothing to its end.
  */
@@ -18,7 +18,7 @@ const SESSION_ROUNDS = 64;
 const SIZES = { connections: 64, receiveSlabMib: 1, writePoolMib: 1 };
 
 const [variant, name, warmupText, secondsText, ...cores] = process.argv.slice(2);
-const [driver, direct] = variant.split("-");
+const [driver, form] = variant.split("-");
 const isCold = name === "cold-start";
 
 const measured = isCold ? await runCold() : await runWarm();
@@ -44,7 +44,7 @@ function start() {
 async function runWarm() {
   const server = await start();
   const call = (shard, functionName, ...args) => server.invokeOnShard(functionName, { shard, timeoutMs: 0 }, ...args);
-  const options = { isBusy: name === "rtt-busy", isDirect: direct === "direct" };
+  const options = { isBusy: name === "rtt-busy", isDirect: form === "direct", isEach: form === "each" };
   try {
     await Promise.all([call(0, "pinTo", Number(cores[0])), call(1, "pinTo", Number(cores[1]))]);
     const serving = call(1, "serve", options);
@@ -70,7 +70,7 @@ async function repeatCold(seconds) {
   let nowMs = beginMs;
   for (; nowMs - beginMs < seconds * 1_000 || count === 0; nowMs = performance.now()) {
     const server = await start();
-    const serving = server.invokeOnShard("serve", { shard: 1 }, { isBusy: false, isDirect: false });
+    const serving = server.invokeOnShard("serve", { shard: 1 }, { isBusy: false, isDirect: false, isEach: false });
     await server.invokeOnShard("rounds", { shard: 0 }, SESSION_ROUNDS);
     await server.invokeOnShard("end", { shard: 0 });
     await serving;

@@ -20,7 +20,15 @@ export const messageSubjects: readonly ProgramSubject[] = [
     "bench/peers/pairs/sync-pair.js",
     "bench/peers/pairs/words.js",
   ]),
-  shards("ringloom", "uring", "uring driver; busy: tryNextEvent in a loop"),
+  shards(
+    "ringloom",
+    "uring",
+    "uring driver; busy: tryNextEvent in a loop; else nextEvents, one way sent in parts of 256",
+  ),
+  shards("ringloom-each", "uring-each", "uring driver, messages received one by one: nextEvent, then tryNextEvent", [
+    "rtt-parked",
+    "one-way",
+  ]),
   shards("ringloom-direct", "uring-direct", "uring driver, each message told by IORING_OP_MSG_RING", [
     "rtt-adaptive",
     "rtt-parked",
@@ -68,7 +76,7 @@ export const messageSubjects: readonly ProgramSubject[] = [
 function shards(name: string, variant: string, about: string, cases?: readonly string[]): ProgramSubject {
   const subject: ProgramSubject = {
     name,
-    about: () => `shard.sendNoWait and nextEvent between 2 shards, ${about}, Node ${process.versions.node}`,
+    about: () => `shard.sendNoWait and sendManyNoWait between 2 shards, ${about}, Node ${process.versions.node}`,
     needs: ["ringloom"],
     executable: process.execPath,
     args: ["bench/apps/shard-pair.js", variant],

@@ -1,7 +1,8 @@
 /** The shared memory of messages between shards, and what each thread is told about it. */
 import { BROADCAST_LOG_BYTES_MAX, BROADCAST_LOG_BYTES_MIN, MESSAGE_BYTES_MAX, MESSAGES_MAX } from "../constants.js";
 import type { Doorbell, Driver } from "../driver/contract.js";
-import { ringDoorbell } from "../driver/doorbell.js";
+import { bellOf, ringDoorbell } from "../driver/doorbell.js";
+import type { Bell } from "../shared/bell.js";
 import { type BroadcastShape, broadcastLength } from "../shared/broadcast-logs.js";
 import { type MessageShape, MessageSpace, messageLength } from "../shared/message-space.js";
 import { SharedWords } from "../shared/words.js";
@@ -104,6 +105,14 @@ function shapeOf({ shards, messagesMax, bytesMax = Number.POSITIVE_INFINITY }: M
   return shape;
 }
 
+/** What reaches a thread. */
+interface Target {
+  /** The word that said so. */
+  readonly wake: number;
+  readonly doorbell: Doorbell;
+  readonly bell: Bell;
+}
+
 /** A driver that reaches other threads through their rings. */
 export type RingTeller = Required<Pick<Driver, "tellRing" | "ringDescriptor">>;
 
@@ -118,6 +127,8 @@ export class MessageRinger {
   readonly #space: MessageSpace;
   readonly #share: MessageShare;
   readonly #loopBells: readonly Doorbell[];
+  /** By slot: what reached its thread the last time. */
+  readonly #targets: (Target | undefined)[];
   /** Slots whose thread was ever told by its ring. */
   readonly #told = new Set<number>();
 
@@ -125,12 +136,19 @@ export class MessageRinger {
     this.#space = space;
     this.#share = share;
     this.#loopBells = Array.from({ length: space.slots }, (_, slot) => loopBellOf(space, share.words, slot));
+    this.#targets = new Array<Target | undefined>(space.slots).fill(undefined);
   }
 
   /** Makes the thread of a slot look. */
   ring(slot: number): void {
     this.rings += 1;
-    ringDoorbell(this.doorbellOf(slot));
+    const { doorbell, bell } = this.#targetOf(slot);
+    if (!bell.isRung) ringDoorbell(doorbell);
+  }
+
+  /** Whether somebody has rung the thread of a slot and it has not looked since: it will, and finds what was published before this call. */
+  isRung(slot: number): boolean {
+    return this.#targetOf(slot).bell.isRung;
   }
 
   /** Makes the thread of a slot look, through its ring where both threads have one: that leaves at the end of this turn and costs no system call of its own. */
@@ -151,7 +169,20 @@ export class MessageRinger {
 
   /** The doorbell that reaches the thread of a slot now. */
   doorbellOf(slot: number): Doorbell {
+    return this.#targetOf(slot).doorbell;
+  }
+
+  #targetOf(slot: number): Target {
     const wake = this.#space.wakeOf(slot);
+    const known = this.#targets[slot];
+    if (known?.wake === wake) return known;
+    const doorbell = this.#doorbellFor(slot, wake);
+    const target: Target = { wake, doorbell, bell: bellOf(doorbell) };
+    this.#targets[slot] = target;
+    return target;
+  }
+
+  #doorbellFor(slot: number, wake: number): Doorbell {
     const { doorbells, schedulerDoorbells } = this.#share;
     const found =
       wake === WAKE.loop

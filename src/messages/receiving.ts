@@ -7,8 +7,8 @@ import { AsyncResource } from "node:async_hooks";
 import { MESSAGES_PER_TURN_MAX } from "../constants.js";
 import { reportError } from "../driver/report-error.js";
 import type { RingloomError } from "../errors.js";
-import { LaneReceiver } from "../shared/lane.js";
-import type { LaneKind, MessageSpace, Wanted } from "../shared/message-space.js";
+import { type MessageInlet, MessageInlets } from "../shared/message-inlet.js";
+import type { MessageSpace } from "../shared/message-space.js";
 import { Fifo } from "./fifo.js";
 import { invalidArgument, messagesClosed, overloaded, waitAborted } from "./message-errors.js";
 import type { MessageRinger } from "./message-memory.js";
@@ -54,8 +54,8 @@ export class MessageReceiving {
   readonly #ringer: MessageRinger;
   readonly #reader: ValueReader;
   readonly #waiting = new Fifo<Waiter<ShardMessage>>();
-  /** By slot of the sender, and behind those the hot ones as soon as there are any; none while another thread has the role. */
-  #lanes: LaneReceiver[] = [];
+  /** None while another thread has the role. */
+  #inlets: MessageInlets | undefined;
   /** The lane that is looked at, and how many messages in a row came from it. */
   #at = 0;
   #inBurst = 0;
@@ -74,22 +74,14 @@ export class MessageReceiving {
 
   /** This thread has the role from now on: a lane begins where its last receiver has left it. */
   begin(): void {
-    this.#lanes = this.#openLanes("usual");
+    this.#inlets = new MessageInlets(this.#space, this.#space.shardOf(this.#slot));
     this.deliver();
-  }
-
-  #openLanes(kind: LaneKind): LaneReceiver[] {
-    const shard = this.#space.shardOf(this.#slot);
-    return Array.from(
-      { length: this.#space.slots },
-      (_, sender) => new LaneReceiver(this.#space.words, this.#space.lane(sender, shard, kind)),
-    );
   }
 
   /** This thread takes nothing any more. Whoever waits is told. */
   end(): void {
     this.#isClosed = true;
-    this.#lanes = [];
+    this.#inlets = undefined;
     for (let waiter = this.#waiting.shift(); waiter !== undefined; waiter = this.#waiting.shift()) {
       waiter.reject(messagesClosed("nextEvent"));
     }
@@ -118,12 +110,13 @@ export class MessageReceiving {
   }
 
   /** See `shard.nextEvent`. */
-  nextEvent(signal: AbortSignal | undefined): Promise<ShardMessage> {
-    if (this.#handler !== undefined) return Promise.reject(handlerIsSet("nextEvent"));
-    if (this.#isClosed) return Promise.reject(messagesClosed("nextEvent"));
+  nextEvent(signal: AbortSignal | undefined, operation = "nextEvent"): Promise<ShardMessage> {
+    if (this.#handler !== undefined) return Promise.reject(handlerIsSet(operation));
+    if (this.#isClosed) return Promise.reject(messagesClosed(operation));
     const message = this.#mayTakeAtOnce(signal) ? this.#take() : undefined;
-    if (message !== undefined && ++this.#inARow === MESSAGES_PER_TURN_MAX) this.#continueLater();
-    return message === undefined ? waitIn(this.#waiting, { operation: "nextEvent", signal }) : Promise.resolve(message);
+    if (message === undefined) return waitIn(this.#waiting, { operation, signal });
+    this.#count(1);
+    return Promise.resolve(message);
   }
 
   /** See `shard.tryNextEvent`. */
@@ -131,6 +124,30 @@ export class MessageReceiving {
     if (this.#handler !== undefined) throw handlerIsSet("tryNextEvent");
     if (this.#isClosed) throw messagesClosed("tryNextEvent");
     return this.#waiting.length === 0 ? this.#take() : undefined;
+  }
+
+  /** See `shard.nextEvents`. */
+  async nextEvents(signal: AbortSignal | undefined, max: number): Promise<ShardMessage[]> {
+    checkMax("nextEvents", max);
+    const batch: ShardMessage[] = [];
+    if (this.#handler === undefined && !this.#isClosed && this.#mayTakeAtOnce(signal)) this.#takeMany(batch, max);
+    if (batch.length === 0) {
+      batch.push(await this.nextEvent(signal, "nextEvents"));
+      // What came with it, unless somebody else is to have that.
+      if (this.#waiting.length === 0 && this.#handler === undefined) this.#takeMany(batch, max);
+    }
+    this.#count(batch.length);
+    return batch;
+  }
+
+  /** See `shard.tryNextEvents`. */
+  tryNextEvents(max: number): ShardMessage[] {
+    checkMax("tryNextEvents", max);
+    if (this.#handler !== undefined) throw handlerIsSet("tryNextEvents");
+    if (this.#isClosed) throw messagesClosed("tryNextEvents");
+    const batch: ShardMessage[] = [];
+    if (this.#waiting.length === 0) this.#takeMany(batch, max);
+    return batch;
   }
 
   /** See `shard.onMessage`. */
@@ -175,55 +192,77 @@ export class MessageReceiving {
     }
   }
 
+  /** A loop over messages that never ends leaves the event loop its turn. */
+  #count(messages: number): void {
+    this.#inARow += messages;
+    if (this.#inARow >= MESSAGES_PER_TURN_MAX) this.#continueLater();
+  }
+
   /** The next message of the lanes in turn, a few of each. Undefined says that all were seen empty, so that the next message of each rings. */
   #take(): ShardMessage | undefined {
-    // One more than there are: the first is seen at its end too, if it was left because it had given enough.
-    for (let left = this.#lanes.length + 1; left > 0; left--) {
-      const lane = this.#lanes[this.#at];
-      while (lane !== undefined && this.#inBurst < BURST_MAX && lane.next()) {
-        this.#inBurst += 1;
-        const message = this.#release(lane, this.#at);
-        if (message !== undefined) return message;
-        left = this.#lanes.length + 1;
-      }
-      if (this.#turn()) left = this.#lanes.length + 1;
+    for (let inlet = this.#nextInlet(); inlet !== undefined; inlet = this.#nextInlet()) {
+      const message = this.#read(inlet);
+      this.#release(inlet);
+      if (message !== undefined) return message;
     }
     return undefined;
   }
 
-  /** Goes on to the next lane. True when there are more lanes than before. */
-  #turn(): boolean {
-    this.#inBurst = 0;
-    this.#at += 1;
-    if (this.#at < this.#lanes.length) return false;
-    this.#at = 0;
-    const isOpen = this.#lanes.length !== this.#space.slots;
-    if (isOpen || !this.#space.usesHot(this.#space.shardOf(this.#slot))) return false;
-    this.#lanes.push(...this.#openLanes("hot"));
+  /** The same for as many as there are, until the batch has `max`. The cells of each burst are given back together. */
+  #takeMany(batch: ShardMessage[], max: number): void {
+    while (batch.length < max) {
+      const inlet = this.#nextInlet();
+      if (inlet === undefined) return;
+      let left = Math.min(BURST_MAX - this.#inBurst, max - batch.length - 1);
+      this.#inBurst += left;
+      do {
+        const message = this.#read(inlet);
+        if (message !== undefined) batch.push(message);
+      } while (left-- > 0 && inlet.lane.next());
+      this.#release(inlet);
+    }
+  }
+
+  /** Looks for the next message, and says in which lane it is. Undefined when all were seen empty. */
+  #nextInlet(): MessageInlet | undefined {
+    const inlets = this.#inlets;
+    if (inlets === undefined) return undefined;
+    const { opened } = inlets;
+    let left = opened.length;
+    do {
+      const inlet = opened[this.#at];
+      if (inlet !== undefined && this.#hasNext(inlet)) return inlet;
+      // One that was left because it had given enough is looked at once more.
+      if (this.#inBurst < BURST_MAX) left -= 1;
+      this.#inBurst = 0;
+      this.#at += 1;
+      if (this.#at < opened.length) continue;
+      this.#at = 0;
+      if (inlets.open()) left = opened.length;
+    } while (left > 0);
+    return undefined;
+  }
+
+  #hasNext({ lane }: MessageInlet): boolean {
+    if (this.#inBurst === BURST_MAX || !lane.next()) return false;
+    this.#inBurst += 1;
     return true;
   }
 
-  /** Gives back the cell of the message that was taken from a lane; undefined when that cannot be read. */
-  #release(lane: LaneReceiver, index: number): ShardMessage | undefined {
-    const { slots } = this.#space;
-    const kind = index < slots ? "usual" : "hot";
-    const sender = index < slots ? index : index - slots;
-    const message = this.#read(sender, lane);
-    lane.release();
-    const taken: Wanted = { position: lane.position, kind };
-    if (this.#space.wantsBefore(sender, this.#space.shardOf(this.#slot), taken)) this.#ringer.ring(sender);
-    if (message !== undefined) this.received += 1;
-    return message;
-  }
-
-  #read(sender: number, { first, second }: LaneReceiver): ShardMessage | undefined {
+  /** The message that was taken, or undefined when it cannot be read. */
+  #read({ slot, from, lane: { first, second } }: MessageInlet): ShardMessage | undefined {
     try {
-      const value = this.#reader.read(sender, first >>> TAG_BITS, second);
-      return { from: this.#space.shardOf(sender), tag: first & TAG_MAX, value };
+      const value = this.#reader.read(slot, first >>> TAG_BITS, second);
+      this.received += 1;
+      return { from, tag: first & TAG_MAX, value };
     } catch (error) {
       reportError(error);
       return undefined;
     }
+  }
+
+  #release(inlet: MessageInlet): void {
+    if (inlet.release()) this.#ringer.ring(inlet.slot);
   }
 }
 
@@ -251,6 +290,11 @@ export function waitIn<Item>(queue: Fifo<Waiter<Item>>, { operation, signal }: W
     signal?.addEventListener("abort", onAbort, { once: true });
     queue.push(waiter);
   });
+}
+
+function checkMax(operation: string, max: number): void {
+  if (Number.isInteger(max) && max >= 1) return;
+  throw invalidArgument(operation, `max is ${max}, no whole number from 1`, { max });
 }
 
 function handlerIsSet(operation: string): RingloomError {

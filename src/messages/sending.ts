@@ -11,7 +11,7 @@ import { CLOSED, HOT_TAGS, type LaneKind, type MessageSpace } from "../shared/me
 import { Fifo } from "./fifo.js";
 import { invalidArgument, messagesClosed, overloaded, receiverClosed, receiverLost } from "./message-errors.js";
 import type { MessageAssignment, MessageRinger } from "./message-memory.js";
-import { isInBlock, NO_BLOCK, VALUE_FORM, ValueBlocks } from "./value-blocks.js";
+import { isInBlock, NO_BLOCK, VALUE_FORM, ValueBlocks, type ValueForm } from "./value-blocks.js";
 
 /** The largest tag. */
 export const TAG_MAX = 0xffff;
@@ -53,13 +53,6 @@ interface Ticket {
 interface LentBlock {
   readonly position: number;
   readonly unit: number;
-}
-
-/** A message that is ready to be pushed. */
-interface Cell {
-  readonly first: number;
-  readonly second: number;
-  readonly isBlock: boolean;
 }
 
 /** What goes to one shard by one lane. */
@@ -115,6 +108,10 @@ export class MessageSending {
   readonly #ringer: MessageRinger;
   /** By shard, and behind those the hot ones. */
   readonly #outlets: (Outlet | undefined)[];
+  /** The second word of the message whose first one {@link MessageSending.#wordsFor} has given. */
+  #second = 0;
+  /** Room for the words of messages that are sent together. */
+  #gathered: Int32Array | undefined;
   #blocks: ValueBlocks | undefined;
   #isHotFlushDue = false;
   /** The last flush that waits, and what had been sent when it began. */
@@ -130,22 +127,22 @@ export class MessageSending {
   }
 
   /** Sends one message, or throws. Returns where it went. */
-  sendNoWait(to: number, [tag, value]: Message, options: SendOptions = USUAL): Outlet {
+  sendNoWait(to: number, tag: number, value: unknown, options: SendOptions = USUAL): Outlet {
     const outlet = this.#outletFor(to, "send", options.hot === true ? "hot" : "usual");
-    const cell = this.#cellFor(tag, value);
+    const first = this.#wordsFor(tag, value);
     // Behind the value, whose getters may send messages too.
-    if (outlet.line.lane.room === 0) {
-      this.#putBack([cell]);
+    if (outlet.line.lane.roomFor(1) === 0) {
+      this.#putBack(first, this.#second);
       throw this.#isFull(outlet, 1);
     }
-    this.#push(outlet, cell);
+    this.#push(outlet, first, this.#second);
     this.#publish(outlet, 1, options);
     return outlet;
   }
 
   /** The same; the promise resolves when the shard has taken it. Throws what is wrong at once. */
-  send(to: number, message: Message, options?: SendOptions): Promise<void> {
-    return this.#ticket(this.sendNoWait(to, message, options), 1);
+  send(to: number, tag: number, value: unknown, options?: SendOptions): Promise<void> {
+    return this.#ticket(this.sendNoWait(to, tag, value, options), 1);
   }
 
   /** Sends messages, all or none of them, or throws. Gives their number. */
@@ -247,7 +244,7 @@ export class MessageSending {
 
   #open(shard: number, kind: LaneKind): Outlet {
     // Before anything is published there.
-    if (kind === "hot") this.#space.useHot(shard);
+    this.#space.use(this.#assignment.slot, shard, kind);
     const line = new MessageLine(this.#space, this.#assignment.slot, { shard, kind });
     const outlet: Outlet = {
       shard,
@@ -269,14 +266,22 @@ export class MessageSending {
     return counter;
   }
 
-  #cellFor(tag: number, value: unknown): Cell {
+  /** Gives the first word of a message, and leaves its second one in {@link MessageSending.#second}. */
+  #wordsFor(tag: number, value: unknown): number {
     if (!Number.isInteger(tag) || tag < 0 || tag > TAG_MAX) {
       throw invalidArgument("send", `the tag is ${tag}, no whole number from 0 to ${TAG_MAX}`, { tag });
     }
-    if (value === undefined) return { first: tag | (VALUE_FORM.nothing << TAG_BITS), second: 0, isBlock: false };
     if (typeof value === "number" && value >>> 0 === value && !Object.is(value, -0)) {
-      return { first: tag, second: value | 0, isBlock: false };
+      this.#second = value | 0;
+      return tag | (VALUE_FORM.number << TAG_BITS);
     }
+    if (value !== undefined) return tag | (this.#putInBlock(value) << TAG_BITS);
+    this.#second = 0;
+    return tag | (VALUE_FORM.nothing << TAG_BITS);
+  }
+
+  /** Gives the form in which the value is in its block, which becomes the second word. */
+  #putInBlock(value: unknown): ValueForm {
     this.#blocks ??= this.#openBlocks();
     const { form, bytes } = this.#blocks.encode(value);
     let unit = this.#blocks.take(bytes);
@@ -291,15 +296,17 @@ export class MessageSending {
       });
     }
     if (form === VALUE_FORM.cloned) this.counts.cloned += 1;
-    return { first: tag | (form << TAG_BITS), second: unit, isBlock: true };
+    this.#second = unit;
+    return form;
   }
 
   /** Blocks that a former thread of this slot has sent are not ours to give out before they are read. */
   #openBlocks(): ValueBlocks {
     const blocks = new ValueBlocks(this.#space, this.#assignment.words, this.#assignment.slot);
     for (let shard = 0; shard < this.#space.shape.shards; shard++) {
-      this.#markTaken(blocks, shard, "usual");
-      if (this.#space.usesHot(shard)) this.#markTaken(blocks, shard, "hot");
+      for (const kind of ["usual", "hot"] as const) {
+        if (this.#space.uses(this.#assignment.slot, shard, kind)) this.#markTaken(blocks, shard, kind);
+      }
     }
     return blocks;
   }
@@ -313,30 +320,56 @@ export class MessageSending {
     });
   }
 
+  /** All of them or none. The words are gathered first, since what iterates, or a getter, may send messages itself. */
   #sendAll(outlet: Outlet, messages: Messages, options: SendOptions): number {
-    const { lane } = outlet.line;
-    const cells: Cell[] = [];
+    // Those may find it taken.
+    const words = this.#gathered ?? new Int32Array(2 * this.#space.shape.capacity);
+    this.#gathered = undefined;
     try {
-      let { room } = lane;
-      for (const [tag, value] of messages) {
-        // What iterates may have no end, and what does not fit is refused all the same.
-        if (cells.length >= room) ({ room } = lane);
-        if (cells.length >= room) throw this.#isFull(outlet, cells.length + 1);
-        cells.push(this.#cellFor(tag, value));
-      }
-      // What iterates, or a getter, may have sent messages meanwhile.
-      if (lane.room < cells.length) throw this.#isFull(outlet, cells.length);
-    } catch (error) {
-      this.#putBack(cells);
-      throw error;
+      const count = this.#gather(outlet, messages, words);
+      this.#lend(outlet, words, count);
+      // There is room: it was looked for.
+      outlet.line.lane.pushMany(words, count);
+      this.counts.sent += count;
+      this.#publish(outlet, count, options);
+      return count;
+    } finally {
+      this.#gathered = words;
     }
-    for (const cell of cells) this.#push(outlet, cell);
-    this.#publish(outlet, cells.length, options);
-    return cells.length;
   }
 
-  #putBack(cells: readonly Cell[]): void {
-    for (const { isBlock, second } of cells) if (isBlock) this.#blocks?.putBack(second);
+  /** The words of messages for which there is room; how many there are. */
+  #gather(outlet: Outlet, messages: Messages, words: Int32Array): number {
+    const { lane } = outlet.line;
+    let count = 0;
+    try {
+      let room = lane.roomFor(1);
+      for (const message of messages) {
+        // What iterates may have no end, and what does not fit is refused all the same.
+        if (count >= room) room = lane.roomFor(count + 1);
+        if (count >= room) throw this.#isFull(outlet, count + 1);
+        words[2 * count] = this.#wordsFor(message[0], message[1]);
+        words[2 * count + 1] = this.#second;
+        count += 1;
+      }
+      if (lane.roomFor(count) < count) throw this.#isFull(outlet, count);
+      return count;
+    } catch (error) {
+      for (let index = 0; index < count; index++) this.#putBack(words[2 * index]!, words[2 * index + 1]!);
+      throw error;
+    }
+  }
+
+  /** Notes the blocks of messages that are about to be pushed. */
+  #lend({ line, blocks }: Outlet, words: Int32Array, count: number): void {
+    for (let index = 0; index < count; index++) {
+      if (!isInBlock(words[2 * index]! >>> TAG_BITS)) continue;
+      blocks.push({ position: (line.lane.position + index) | 0, unit: words[2 * index + 1]! });
+    }
+  }
+
+  #putBack(first: number, second: number): void {
+    if (isInBlock(first >>> TAG_BITS)) this.#blocks?.putBack(second);
   }
 
   /** A promise for the newest message, which stands for `count` of them. */
@@ -351,8 +384,8 @@ export class MessageSending {
     return ticket;
   }
 
-  #push({ line, blocks }: Outlet, { first, second, isBlock }: Cell): void {
-    if (isBlock) blocks.push({ position: line.lane.position, unit: second });
+  #push({ line, blocks }: Outlet, first: number, second: number): void {
+    if (isInBlock(first >>> TAG_BITS)) blocks.push({ position: line.lane.position, unit: second });
     // There is room: it was looked for.
     line.lane.push(first, second);
     this.counts.sent += 1;
@@ -362,7 +395,8 @@ export class MessageSending {
     if (kind === "hot") this.counts.hotSent += count;
     const receiver = line.publish();
     if (!direct) {
-      if (receiver >= 0) this.#ringer.ring(receiver);
+      // In this order: between two busy threads the doorbell is rung, and the lane's other end stays in the receiver's cache.
+      if (receiver >= 0 && !this.#ringer.isRung(receiver) && line.hadTakenAll()) this.#ringer.ring(receiver);
       return;
     }
     this.counts.direct += count;

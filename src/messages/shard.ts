@@ -1,7 +1,8 @@
 /** The shard that this thread is, and its messages to and from the other ones: `shard`. */
+import { MESSAGES_PER_BATCH_DEFAULT } from "../constants.js";
 import { RingloomError } from "../errors.js";
 import type { ShardMessage } from "./receiving.js";
-import { checkHotTag, type SendOptions } from "./sending.js";
+import { checkHotTag, type Messages, type SendOptions } from "./sending.js";
 import { currentMessages } from "./shard-messages.js";
 
 /**
@@ -11,6 +12,15 @@ import { currentMessages } from "./shard-messages.js";
 export interface ShardWaitOptions {
   /** When it aborts, waiting ends with `ERR_RINGLOOM_ABORTED`. */
   readonly signal?: AbortSignal;
+}
+
+/**
+ * How many messages to take at once.
+ * @experimental
+ */
+export interface ShardBatchOptions extends ShardWaitOptions {
+  /** A whole number from 1. Default 1,024. */
+  readonly max?: number;
 }
 
 /**
@@ -80,6 +90,17 @@ export interface CurrentShard {
    */
   tryNextEvent<Value = unknown>(): ShardMessage<Value> | undefined;
   /**
+   * The messages for this shard that are there, as soon as there is one: what takes least for each where many come. All of them count as taken, so one that dies meanwhile takes them all with it.
+   * @returns one to `max` messages, those of each sender in their order. Rejects as `nextEvent` does.
+   * @experimental
+   */
+  nextEvents<Value = unknown>(options?: ShardBatchOptions): Promise<ShardMessage<Value>[]>;
+  /**
+   * The same without waiting: none if there are none, and while somebody waits. Throws as `tryNextEvent` does.
+   * @experimental
+   */
+  tryNextEvents<Value = unknown>(options?: Pick<ShardBatchOptions, "max">): ShardMessage<Value>[];
+  /**
    * All messages for this shard, one after the other: each is taken when it is asked for. Ends when this thread receives no more.
    * @experimental
    */
@@ -103,6 +124,91 @@ export interface CurrentShard {
 }
 
 /**
+ * A class, since V8 looks up each member of an object literal that has getters in a hash table. The methods need no `this`.
+ */
+class ThisShard implements CurrentShard {
+  get number(): number {
+    return currentMessages("number").shard;
+  }
+
+  get count(): number {
+    return currentMessages("count").shardCount;
+  }
+
+  send(to: number, tag: number, value?: unknown, options?: SendOptions): Promise<void> {
+    return promiseOf(() => currentMessages("send").sending.send(to, tag, value, options));
+  }
+
+  sendNoWait(to: number, tag: number, value?: unknown, options?: SendOptions): void {
+    currentMessages("sendNoWait").sending.sendNoWait(to, tag, value, options);
+  }
+
+  sendMany(to: number, messages: Messages, options?: SendOptions): Promise<void> {
+    return promiseOf(() => currentMessages("sendMany").sending.sendMany(to, messages, options));
+  }
+
+  sendManyNoWait(to: number, messages: Messages, options?: SendOptions): void {
+    currentMessages("sendManyNoWait").sending.sendManyNoWait(to, messages, options);
+  }
+
+  async flush(): Promise<void> {
+    await currentMessages("flush").sending.flush();
+  }
+
+  onMessage<Value>(handler: (message: ShardMessage<Value>) => unknown): () => void {
+    // The cast is the caller's claim about what is sent.
+    return currentMessages("onMessage").receiving.setHandler(handler as (message: ShardMessage) => unknown);
+  }
+
+  nextEvent<Value>(options?: ShardWaitOptions): Promise<ShardMessage<Value>> {
+    // The casts are the caller's claim about what is sent.
+    return promiseOf(
+      () => currentMessages("nextEvent").receiving.nextEvent(options?.signal) as Promise<ShardMessage<Value>>,
+    );
+  }
+
+  tryNextEvent<Value>(): ShardMessage<Value> | undefined {
+    return currentMessages("tryNextEvent").receiving.tryNextEvent() as ShardMessage<Value> | undefined;
+  }
+
+  async nextEvents<Value>({
+    signal,
+    max = MESSAGES_PER_BATCH_DEFAULT,
+  }: ShardBatchOptions = {}): Promise<ShardMessage<Value>[]> {
+    const batch = await currentMessages("nextEvents").receiving.nextEvents(signal, max);
+    return batch as ShardMessage<Value>[];
+  }
+
+  tryNextEvents<Value>({
+    max = MESSAGES_PER_BATCH_DEFAULT,
+  }: Pick<ShardBatchOptions, "max"> = {}): ShardMessage<Value>[] {
+    return currentMessages("tryNextEvents").receiving.tryNextEvents(max) as ShardMessage<Value>[];
+  }
+
+  async *messages<Value>(options: ShardWaitOptions = {}): AsyncGenerator<ShardMessage<Value>, void, void> {
+    for (;;) {
+      const message = await nextOrEnd<Value>(options);
+      if (message === undefined) return;
+      yield message;
+    }
+  }
+
+  addHot(to: number, tag: number, amount = 1): void {
+    currentMessages("addHot").sending.addHot(to, tag, amount);
+  }
+
+  async nextHotCount(tag: number, { signal }: ShardWaitOptions = {}): Promise<bigint> {
+    checkHotTag("nextHotCount", tag);
+    return currentMessages("nextHotCount").hot.next(tag, signal);
+  }
+
+  tryTakeHotCount(tag: number): bigint | undefined {
+    checkHotTag("tryTakeHotCount", tag);
+    return currentMessages("tryTakeHotCount").hot.tryTake(tag);
+  }
+}
+
+/**
  * The shard that this thread is, and its messages to and from the other shards.
  * @example
  * ```ts
@@ -116,63 +222,12 @@ export interface CurrentShard {
  * ```
  * @experimental
  */
-export const shard: CurrentShard = {
-  get number() {
-    return currentMessages("number").shard;
-  },
-  get count() {
-    return currentMessages("count").shardCount;
-  },
-  send(to, tag, value, options) {
-    return ticketOf(() => currentMessages("send").sending.send(to, [tag, value], options));
-  },
-  sendNoWait(to, tag, value, options) {
-    currentMessages("sendNoWait").sending.sendNoWait(to, [tag, value], options);
-  },
-  sendMany(to, messages, options) {
-    return ticketOf(() => currentMessages("sendMany").sending.sendMany(to, messages, options));
-  },
-  sendManyNoWait(to, messages, options) {
-    currentMessages("sendManyNoWait").sending.sendManyNoWait(to, messages, options);
-  },
-  async flush() {
-    await currentMessages("flush").sending.flush();
-  },
-  onMessage(handler) {
-    // The cast is the caller's claim about what is sent.
-    return currentMessages("onMessage").receiving.setHandler(handler as (message: ShardMessage) => unknown);
-  },
-  async nextEvent<Value>({ signal }: ShardWaitOptions = {}) {
-    const message = await currentMessages("nextEvent").receiving.nextEvent(signal);
-    return message as ShardMessage<Value>;
-  },
-  tryNextEvent<Value>() {
-    return currentMessages("tryNextEvent").receiving.tryNextEvent() as ShardMessage<Value> | undefined;
-  },
-  async *messages<Value>(options: ShardWaitOptions = {}) {
-    for (;;) {
-      const message = await nextOrEnd<Value>(options);
-      if (message === undefined) return;
-      yield message;
-    }
-  },
-  addHot(to, tag, amount = 1) {
-    currentMessages("addHot").sending.addHot(to, tag, amount);
-  },
-  async nextHotCount(tag, { signal } = {}) {
-    checkHotTag("nextHotCount", tag);
-    return currentMessages("nextHotCount").hot.next(tag, signal);
-  },
-  tryTakeHotCount(tag) {
-    checkHotTag("tryTakeHotCount", tag);
-    return currentMessages("tryTakeHotCount").hot.tryTake(tag);
-  },
-};
+export const shard: CurrentShard = new ThisShard();
 
-/** The ticket itself, which nobody has to wait for; what is wrong at once is a rejection that somebody should handle. */
-function ticketOf(send: () => Promise<void>): Promise<void> {
+/** The promise itself, a ticket for instance, which nobody has to wait for; what is wrong at once is a rejection that somebody should handle. */
+function promiseOf<Result>(begin: () => Promise<Result>): Promise<Result> {
   try {
-    return send();
+    return begin();
   } catch (error) {
     return Promise.reject(error);
   }

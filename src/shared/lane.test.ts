@@ -27,12 +27,12 @@ describe("Lane", () => {
       sender.push(value, 10 + value);
     }
     sender.flush();
-    assert.deepEqual([sender.room, sender.hasTaken(positions[0]!)], [0, false]);
+    assert.deepEqual([sender.roomFor(1), sender.hasTaken(positions[0]!)], [0, false]);
     receiver.next();
     receiver.next();
-    assert.equal(sender.room, 0, "taken and not released");
+    assert.equal(sender.roomFor(1), 0, "taken and not released");
     receiver.release();
-    assert.equal(sender.room, 2);
+    assert.equal(sender.roomFor(1), 2);
     assert.deepEqual(
       positions.map((position) => sender.hasTaken(position)),
       [true, true, false, false],

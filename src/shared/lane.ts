@@ -8,7 +8,7 @@
  * at most `capacity` messages are between them, which is less than 2^indexBits, and neither word is ever the expected value of a compare-and-swap.
  *
  * - *publish*: the cells are written plainly, then `tail` is stored. It pairs with the receiver's load of `tail`.
- * - *release*: `head` is stored after the cells were copied out. It pairs with the sender's load of `head` when the lane looks full, and with the one in {@link LaneSender.flush}.
+ * - *release*: `head` is stored after the cells were copied out. It pairs with the sender's load of `head` when the lane looks full, and with the one in {@link LaneSender.hadTakenAll}.
  * - *the doorbell*: the sender stores `tail`, then loads `head`; the receiver stores `head`, then loads `tail` and sleeps only if nothing is there ({@link LaneReceiver.isIdle}).
  *   Of two such pairs, at least one load sees the other's store: the sender rings, or the receiver does not sleep.
  *
@@ -51,6 +51,8 @@ export class LaneSender {
   #tail: number;
   /** The tail that the receiver can see. */
   #published: number;
+  /** The tail that it could see before. */
+  #before: number;
   /** The receiver's head when it was last looked at; the real one is the same or further. */
   #headSeen: number;
 
@@ -61,6 +63,7 @@ export class LaneSender {
     this.#indexMask = indexMaskOf(words, shape);
     this.#tail = words.load(shape.base + TAIL);
     this.#published = this.#tail;
+    this.#before = this.#tail;
     this.#headSeen = words.load(shape.base + HEAD);
   }
 
@@ -74,10 +77,10 @@ export class LaneSender {
     return this.#tail;
   }
 
-  /** Messages for which there is certainly room now. */
-  get room(): number {
-    this.look();
-    return this.#capacity - ((this.#tail - this.#headSeen) & this.#indexMask);
+  /** Messages for which there is certainly room. Looks at the receiver's head only when what was known of it leaves less than `wanted`: to fetch that word from the other core costs more than all else of a send. */
+  roomFor(wanted: number): number {
+    if (this.#room < wanted) this.look();
+    return this.#room;
   }
 
   /** Looks how far the receiver has released. Pairs with {@link LaneReceiver.release}. */
@@ -117,6 +120,20 @@ export class LaneSender {
     return true;
   }
 
+  /** The same for the first `count` messages of an array of words, all of them or none. */
+  pushMany(words: Int32Array, count: number): boolean {
+    if (this.roomFor(count) < count) return false;
+    let tail = this.#tail;
+    for (let index = 0; index < 2 * count; index += 2) {
+      const cell = this.#cellOf(tail);
+      this.#words.write(cell, words[index]!);
+      this.#words.write(cell + 1, words[index + 1]!);
+      tail = (tail + 1) & this.#indexMask;
+    }
+    this.#tail = tail;
+    return true;
+  }
+
   /**
    * Like {@link push}, but adds `amount` to the newest message when that one is not yet flushed and has the same first word: one message then carries the sum of both.
    * A sum that would exceed 2^32 - 1 is left, and a message of its own made. `amount` is 0 to 2^32 - 1.
@@ -138,12 +155,26 @@ export class LaneSender {
 
   /** Lets the receiver see all that was pushed. True when it had taken everything before: then it may be asleep, and its doorbell must be rung. */
   flush(): boolean {
+    return this.publish() && this.hadTakenAll();
+  }
+
+  /** The first half of {@link flush}. False when nothing was pushed. */
+  publish(): boolean {
     if (this.#tail === this.#published) return false;
-    const before = this.#published;
+    this.#before = this.#published;
     this.#published = this.#tail;
     this.#words.store(this.#base + TAIL, this.#tail);
-    this.#headSeen = this.#words.load(this.#base + HEAD);
-    return this.#headSeen === before;
+    return true;
+  }
+
+  /** The other half, which who knows that the receiver will look again may leave out: it fetches the receiver's word from the other core, and makes that one fetch it back when it releases. */
+  hadTakenAll(): boolean {
+    this.look();
+    return this.#headSeen === this.#before;
+  }
+
+  get #room(): number {
+    return this.#capacity - ((this.#tail - this.#headSeen) & this.#indexMask);
   }
 
   /** Messages from that number to the next one, as an unsigned number. */

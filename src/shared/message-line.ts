@@ -36,10 +36,15 @@ export class MessageLine {
     this.#dropped = this.#droppedSeen;
   }
 
-  /** Lets the receiver see what was pushed, and gives the slot whose thread must be rung; below 0 for none. */
+  /** Lets the receiver see what was pushed, and gives the slot of its thread; below 0 for none, who has nothing to be told. The thread must be rung if it {@link hadTakenAll}, unless its doorbell is rung already. */
   publish(): number {
     // Behind the lane's tail: who becomes the receiver later looks at the lane later.
-    return this.lane.flush() ? this.#space.receiverOf(this.shard) : -1;
+    return this.lane.publish() ? this.#space.receiverOf(this.shard) : -1;
+  }
+
+  /** Whether all was taken that was published before the last time. */
+  hadTakenAll(): boolean {
+    return this.lane.hadTakenAll();
   }
 
   /** The number of the message whose release this end has asked to hear of. */

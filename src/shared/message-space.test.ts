@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { HotCounterReceiver, HotCounterSender } from "./hot-counter.js";
 import { LaneReceiver } from "./lane.js";
+import { MessageInlets } from "./message-inlet.js";
 import { MessageLine } from "./message-line.js";
 import {
   CLOSED,
@@ -53,7 +54,6 @@ describe("MessageSpace", () => {
         [2, () => space.setWanted(slot, 1, { position: 7 })],
         [2, () => space.setWanted(slot, 1, { position: 7, kind: "hot" })],
         [1, () => space.markHot(slot, 1, 3)],
-        [slot === 0 ? 1 : 0, () => space.useHot(1)],
       ] as const) {
         const before = Array.from({ length: words.length }, (_, index) => words.read(index));
         change();
@@ -62,6 +62,41 @@ describe("MessageSpace", () => {
         for (const index of changed) own("control", index, 1);
       }
     }
+    for (let shard = 0; shard < SHAPE.shards; shard++) {
+      const before = Array.from({ length: words.length }, (_, index) => words.read(index));
+      for (let slot = 0; slot < space.slots; slot++) space.use(slot, shard, slot % 2 === 0 ? "usual" : "hot");
+      const changed = before.flatMap((value, index) => (words.read(index) === value ? [] : [index]));
+      assert.equal(changed.length, space.useWords);
+      for (const index of changed) own(`uses of shard ${shard}`, index, 1);
+    }
+  });
+
+  it("knows which lanes were used, with many shards too", () => {
+    const space = spaceOf({ ...SHAPE, shards: 20 });
+    assert.equal(space.useWords, 3, "80 lanes to each shard");
+    const inlets = new MessageInlets(space, 7);
+    assert.equal(inlets.open(), false);
+    space.use(16, 7);
+    space.use(15, 7, "hot");
+    space.use(39, 7, "hot");
+    space.use(39, 6);
+    assert.deepEqual(
+      [space.uses(16, 7), space.uses(16, 7, "hot"), space.uses(15, 7, "hot"), space.uses(39, 7), space.uses(39, 6)],
+      [true, false, true, false, true],
+    );
+    assert.equal(inlets.open(), true);
+    assert.deepEqual(
+      inlets.opened.map(({ slot, from }) => [slot, from]),
+      [
+        [15, 7],
+        [16, 8],
+        [39, 19],
+      ],
+    );
+    space.use(15, 7, "hot");
+    assert.equal(inlets.open(), false);
+    space.use(0, 7);
+    assert.deepEqual([inlets.open(), inlets.opened.at(-1)?.slot], [true, 0]);
   });
 
   it("has one receiver for a shard at a time, until it is closed", () => {
@@ -84,7 +119,8 @@ describe("MessageSpace", () => {
 
   it("says whether a sender waits for what was released, also where the numbers wrap", () => {
     const space = spaceOf();
-    const wants = (position: number, kind: LaneKind = "usual") => space.wantsBefore(4, 1, { position, kind });
+    const wants = (position: number, kind: LaneKind = "usual") =>
+      space.wantsBefore(space.wantedWords(4, 1, kind), position);
     assert.equal(wants(100), false);
     space.setWanted(4, 1, { position: 5 });
     assert.deepEqual(

@@ -1,13 +1,13 @@
 /**
  * The shared words of messages between shards: who receives for each shard, and a *line* from each sending thread to each shard.
  *
- *     [receiver of each shard] [HOT_IN_USE of each shard] [wake of each slot] [ring of each slot] [bell of each slot]
+ *     [receiver of each shard] [IN_USE of each shard] [wake of each slot] [ring of each slot] [bell of each slot]
  *     then slots × shards lines: [control][counters][lane][hot lane]   then a region of values for each slot
  *
  * A *slot* is the place of one thread; each shard has several, because in a rolling restart its old thread still sends while the new one does. One thread at a time *receives* for a shard:
  *
  *     receiver   0 nobody, slot + 1, or CLOSED. A thread claims it by compare-and-swap from 0, and gives it back itself; for a dead thread the supervisor does, behind what it mends
- *     HOT_IN_USE 1 when somebody has opened a hot lane to the shard. Written by senders, never taken back
+ *     IN_USE     a bit for each lane to the shard that somebody has opened. Set by the sender before it publishes there first, never taken back: the receiver need not look at the others
  *     wake       which of its doorbells reaches the thread of a slot. Written by that thread
  *     ring       1 + the descriptor of the io_uring of the slot's thread, 0 for none. Written by that thread, and by the supervisor when it is dead
  *     WANTS      1 while the sender waits for its messages to be released. Written by the sender
@@ -16,9 +16,9 @@
  *     DROPPED    number behind the messages that went down with a receiver. Written by the supervisor
  *     HOT_WANTS, HOT_WANTED, HOT_DROPPED   the same of the hot lane
  *
- * - *send*: publish in the lane, load `receiver`, ring who that is. *Become the receiver*: store `receiver`, then look into all lanes. One of the two sees the other's store, so no message waits for
+ * - *send*: publish in the lane, load `receiver`, and ring who that is, unless its doorbell is rung already or, loaded last, the lane's head shows that it has yet to take what came before. *Become the receiver*: store `receiver`, then look into all lanes. One of the two sees the other's store, so no message waits for
  *   a receiver that has not looked. In the same way `wake` is stored before the lanes are looked at once more.
- * - *open a hot lane*: HOT_IN_USE := 1, then publish in it. A receiver that is rung for that message loads HOT_IN_USE behind the ring, so it never misses the lane.
+ * - *open a lane*: set its bit in IN_USE, then publish in it. A receiver that is rung for that message loads IN_USE behind the ring, so it never misses the lane.
  * - *tell by ring*: publish in the lane, load `receiver` and that one's `ring`, submit a message to it. Who gives its ring up stores 0 in `ring` and looks into its lanes once more: it finds the message, or the sender finds no ring.
  *   A descriptor that means something else by then refuses the message, or wakes a thread for nothing.
  * - *ticket*: WANTED := its number, WANTS := 1, load the lane's head. *Release*: store the head, load WANTS and WANTED, ring. One of the two sees the other's store; one that sees an older WANTED rings once too often.
@@ -35,6 +35,8 @@ import type { Words } from "./words.js";
 const LINE_WORDS = 16;
 /** Hot counters of a line: one bit each in its word HOT. */
 export const HOT_TAGS = 32;
+/** Lanes of a word of IN_USE. */
+export const LANES_PER_WORD = 32;
 /** No thread receives for a shard. */
 export const NOBODY = -1;
 /** The shard receives nothing any more. */
@@ -68,6 +70,12 @@ export interface MessageShape {
 /** Which lane of a line. */
 export type LaneKind = "usual" | "hot";
 
+/** The words by which a sender asks to be rung. */
+export interface WantedWords {
+  readonly wants: number;
+  readonly wanted: number;
+}
+
 /** A message by its number in a lane. */
 export interface Wanted {
   readonly position: number;
@@ -85,6 +93,8 @@ export class MessageSpace {
   readonly words: Words;
   readonly shape: MessageShape;
   readonly slots: number;
+  /** Words of {@link usesOf}. */
+  readonly useWords: number;
 
   constructor(words: Words, shape: MessageShape) {
     assert(shape.base % LINE_WORDS === 0, "messages begin on a cache line");
@@ -92,6 +102,7 @@ export class MessageSpace {
     this.words = words;
     this.shape = shape;
     this.slots = shape.shards * shape.slotsPerShard;
+    this.useWords = useWordsOf(shape);
   }
 
   shardOf(slot: number): number {
@@ -110,15 +121,23 @@ export class MessageSpace {
     return kind === "usual" ? { base, capacity } : { base: base + laneSpan(capacity), capacity: hotCapacity };
   }
 
-  /** A hot lane to the shard is about to be used. */
-  useHot(shard: number): void {
-    const index = hotUseOffset(this.shape) + shard;
-    if (this.words.load(index) === 0) this.words.store(index, 1);
+  /** The lane is about to be used: to be called before anything is published in it. */
+  use(slot: number, shard: number, kind: LaneKind = "usual"): void {
+    const number = laneNumber(slot, kind);
+    const index = useOffset(this.shape) + shard * this.useWords + Math.floor(number / LANES_PER_WORD);
+    const bit = 1 << (number % LANES_PER_WORD);
+    if ((this.words.load(index) & bit) === 0) this.words.or(index, bit);
   }
 
-  /** Whether anybody has used a hot lane to the shard. */
-  usesHot(shard: number): boolean {
-    return this.words.load(hotUseOffset(this.shape) + shard) !== 0;
+  /** Which of {@link LANES_PER_WORD} lanes to the shard anybody has used, as bits: those with {@link laneNumber} from there on. */
+  usesOf(shard: number, word: number): number {
+    return this.words.load(useOffset(this.shape) + shard * this.useWords + word);
+  }
+
+  /** Whether anybody has used that lane. */
+  uses(slot: number, shard: number, kind: LaneKind = "usual"): boolean {
+    const number = laneNumber(slot, kind);
+    return (this.usesOf(shard, Math.floor(number / LANES_PER_WORD)) & (1 << (number % LANES_PER_WORD))) !== 0;
   }
 
   /** Index of a hot counter. */
@@ -203,11 +222,17 @@ export class MessageSpace {
     return this.words.load(this.#line(slot, shard) + (kind === "usual" ? WANTS : HOT_WANTS)) !== 0;
   }
 
+  /** Where the sender says so, for {@link wantsBefore}. */
+  wantedWords(slot: number, shard: number, kind: LaneKind): WantedWords {
+    const line = this.#line(slot, shard);
+    return kind === "usual"
+      ? { wants: line + WANTS, wanted: line + WANTED }
+      : { wants: line + HOT_WANTS, wanted: line + HOT_WANTED };
+  }
+
   /** Whether it waits for a message in front of `position`: all of those were released just now. */
-  wantsBefore(slot: number, shard: number, { position, kind = "usual" }: Wanted): boolean {
-    if (!this.wants(slot, shard, kind)) return false;
-    const wanted = this.words.load(this.#line(slot, shard) + (kind === "usual" ? WANTED : HOT_WANTED));
-    return ((position - wanted) | 0) > 0;
+  wantsBefore({ wants, wanted }: WantedWords, position: number): boolean {
+    return this.words.load(wants) !== 0 && ((position - this.words.load(wanted)) | 0) > 0;
   }
 
   /** The number behind the messages that were dropped last. */
@@ -261,12 +286,21 @@ export class MessageSpace {
   }
 }
 
-function hotUseOffset({ base, shards }: MessageShape): number {
+/** The number of a lane among those to one shard: two for each slot, the usual one first. */
+export function laneNumber(slot: number, kind: LaneKind): number {
+  return 2 * slot + (kind === "usual" ? 0 : 1);
+}
+
+function useWordsOf({ shards, slotsPerShard }: MessageShape): number {
+  return Math.ceil((2 * shards * slotsPerShard) / LANES_PER_WORD);
+}
+
+function useOffset({ base, shards }: MessageShape): number {
   return base + wholeLines(shards);
 }
 
 function wakesOffset(shape: MessageShape): number {
-  return hotUseOffset(shape) + wholeLines(shape.shards);
+  return useOffset(shape) + wholeLines(shape.shards * useWordsOf(shape));
 }
 
 function ringsOffset(shape: MessageShape): number {

@@ -10,6 +10,7 @@ import { completedWith } from "../task/turn-budget.js";
 import { closedError, invalidArgument, type WaitingOptions, type WaitOptions } from "../task/wait-errors.js";
 import { checkedForm } from "../task/wait-limits.js";
 import { WaitList } from "../task/wait-list.js";
+import { iterationOf } from "./iteration.js";
 
 /**
  * Makes a broadcast that keeps the last `capacity` values for those that have not received them.
@@ -159,12 +160,7 @@ export class Subscription<Value> implements Selectable<Value>, AsyncIterable<Val
 
   /** Iterates over what is received. The options are those of each wait. */
   values(options?: WaitOptions): AsyncIterableIterator<Value, undefined> {
-    const iterator: AsyncIterableIterator<Value, undefined> = {
-      next: () => this.next(options),
-      return: () => Promise.resolve({ done: true, value: undefined }),
-      [Symbol.asyncIterator]: () => iterator,
-    };
-    return iterator;
+    return iterationOf(this, options);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Value, undefined> {

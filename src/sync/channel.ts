@@ -11,6 +11,7 @@ import { completed, completedWith } from "../task/turn-budget.js";
 import { closedError, invalidArgument, type WaitingOptions, type WaitOptions } from "../task/wait-errors.js";
 import { checkedForm } from "../task/wait-limits.js";
 import { type Waiter, WaitList } from "../task/wait-list.js";
+import { iterationOf } from "./iteration.js";
 import { RingBuffer } from "./ring-buffer.js";
 
 /**
@@ -201,12 +202,7 @@ export class Channel<Value> implements Sender<Value>, Receiver<Value>, Disposabl
   }
 
   values(options?: WaitOptions): AsyncIterableIterator<Value, undefined> {
-    const iterator: AsyncIterableIterator<Value, undefined> = {
-      next: () => this.next(options),
-      return: () => Promise.resolve(end()),
-      [Symbol.asyncIterator]: () => iterator,
-    };
-    return iterator;
+    return iterationOf(this, options);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Value, undefined> {

@@ -6,6 +6,7 @@ import { RING_BUSY, RING_ENDED, type RingShape, ringCells, ValueRing } from "../
 import { type Selectable, type SelectWaiter, selectable } from "../task/selectable.js";
 import { completedWith } from "../task/turn-budget.js";
 import { invalidArgument, type WaitOptions } from "../task/wait-errors.js";
+import { iterationOf } from "./iteration.js";
 import { cellsBytes, SharedCells } from "./shared-cells.js";
 import { checkInteger, openShared, type SharedOptions, type SharedPlace, waitingMaxOf } from "./shared-open.js";
 import { SharedWaiters } from "./shared-waiters.js";
@@ -198,12 +199,7 @@ export class SharedChannel<Value> implements Selectable<Value>, AsyncIterable<Va
 
   /** Iterates over what is received until the channel is closed and empty. Leaving the loop does not close it. The options are those of each wait. */
   values(options?: WaitOptions): AsyncIterableIterator<Value, undefined> {
-    const iterator: AsyncIterableIterator<Value, undefined> = {
-      next: () => this.next(options),
-      return: () => Promise.resolve(end()),
-      [Symbol.asyncIterator]: () => iterator,
-    };
-    return iterator;
+    return iterationOf(this, options);
   }
 
   /**

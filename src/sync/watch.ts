@@ -5,6 +5,7 @@ import { completedWith } from "../task/turn-budget.js";
 import { closedError, type WaitingOptions, type WaitOptions } from "../task/wait-errors.js";
 import { checkedForm } from "../task/wait-limits.js";
 import { WaitList } from "../task/wait-list.js";
+import { iterationOf } from "./iteration.js";
 
 /**
  * Makes a watched value.
@@ -136,12 +137,7 @@ export class Watcher<Value> implements Selectable<Value>, AsyncIterable<Value, u
 
   /** Iterates over the changes; what changed while the loop was busy is seen once, as it is then. The options are those of each wait. */
   values(options?: WaitOptions): AsyncIterableIterator<Value, undefined> {
-    const iterator: AsyncIterableIterator<Value, undefined> = {
-      next: () => this.next(options),
-      return: () => Promise.resolve({ done: true, value: undefined }),
-      [Symbol.asyncIterator]: () => iterator,
-    };
-    return iterator;
+    return iterationOf(this, options);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Value, undefined> {

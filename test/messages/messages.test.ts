@@ -270,6 +270,8 @@ describe("messages between shards", { skip }, () => {
     }
     await assert.rejects(shard.send(0, 1), { code: "ERR_RINGLOOM_WRONG_THREAD" });
     await assert.rejects(shard.nextEvent(), { code: "ERR_RINGLOOM_WRONG_THREAD" });
+    await assert.rejects(shard.nextEvents(), { code: "ERR_RINGLOOM_WRONG_THREAD" });
+    assert.throws(() => shard.tryNextEvents(), { code: "ERR_RINGLOOM_WRONG_THREAD" });
   });
 
   test("wait in the lane until somebody asks for them: nextEvent() in turn, messages() one by one", async () => {
@@ -285,6 +287,57 @@ describe("messages between shards", { skip }, () => {
       // The one that was given up takes nothing away.
       await shards.call(0, "sendNoWait", 1, 1, "f");
       assert.deepEqual(values([await shards.call(1, "next")]), ["f"]);
+    });
+  });
+
+  test("that are there come together from nextEvents() and tryNextEvents(), each once and in order, and their tickets with them", async () => {
+    await withShards({ messagesMax: 64 }, async (shards) => {
+      const sent = Array.from({ length: 50 }, (_, index) => (index % 3 === 0 ? { index } : index));
+      const ticket = shards.call(0, "sendMany", 1, sent);
+      await shards.until<number>((count) => count >= 50, 0, "sentCount");
+      await shards.call(2, "sendNoWait", 1, 9, "other");
+      const first = await shards.call<ShardMessage[]>(1, "nextMany", 7);
+      assert.equal(first.length, 7);
+      const rest = await shards.call<ShardMessage[]>(1, "nextMany");
+      assert.equal(rest.length, 44, "all of the others");
+      await ticket;
+      const all = [...first, ...rest];
+      assert.deepEqual(values(all.filter(({ from }) => from === 0)), sent);
+      assert.deepEqual(values(all.filter(({ from }) => from === 2)), ["other"]);
+      assert.ok(all.findIndex(({ from }) => from === 2) <= 17, "no more than 16 in a row from one sender");
+      assert.deepEqual(await shards.call(1, "takeMany"), []);
+      // The cells are the sender's again.
+      await Promise.all([shards.call(0, "sendMany", 1, sent), shards.call(1, "nextMany", 50)]);
+      await shards.call(1, "takeMany");
+    });
+  });
+
+  test("go to those that wait for one or for several in their turn", async () => {
+    await withShards({}, async (shards) => {
+      const waited = shards.call<{ outcome: string; values: unknown[][] }>(1, "waitInTurn");
+      for (let value = 0; value < 4; value++) {
+        await new Promise((resolve) => setTimeout(resolve, value === 0 ? 100 : 20));
+        await shards.call(0, "sendNoWait", 1, 1, value);
+      }
+      const { outcome, values: got } = await waited;
+      assert.equal(outcome, "ERR_RINGLOOM_ABORTED");
+      assert.ok(
+        got.every((batch) => batch.length > 0),
+        "nobody gets nothing",
+      );
+      assert.deepEqual(got.flat(), [0, 1, 2, 3].slice(0, got.flat().length), "the first waits first");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const late = await shards.call<ShardMessage[]>(1, "takeMany");
+      assert.deepEqual([...got.flat(), ...values(late)], [0, 1, 2, 3], "none is lost");
+    });
+  });
+
+  test("that never end leave the event loop its turn, in batches too, and batches of no size are refused", async () => {
+    await withShards({}, async (shards) => {
+      const most = await shards.call<number>(1, "longestBatches", 4_000, 100);
+      assert.ok(most < 1_000, `${most} messages in one turn`);
+      const refusals = await shards.call<string[]>(2, "batchRefusals");
+      assert.deepEqual(refusals, new Array<string>(12).fill("ERR_RINGLOOM_INVALID_OPTION"));
     });
   });
 

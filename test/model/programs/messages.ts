@@ -6,7 +6,7 @@
  */
 import { Bell } from "../../../src/shared/bell.js";
 import { HotCounterReceiver, HotCounterSender } from "../../../src/shared/hot-counter.js";
-import { LaneReceiver } from "../../../src/shared/lane.js";
+import { MessageInlet, MessageInlets } from "../../../src/shared/message-inlet.js";
 import { MessageLine } from "../../../src/shared/message-line.js";
 import { type MessageShape, MessageSpace, messageLength } from "../../../src/shared/message-space.js";
 import type { Words } from "../../../src/shared/words.js";
@@ -30,7 +30,7 @@ const SUM = 3;
 const RING_OPEN = 4;
 
 /** What a program leaves out. */
-type Omission = "look" | "release" | "wants" | "bits" | "dropped" | "successor" | "use";
+type Omission = "told" | "look" | "release" | "wants" | "bits" | "dropped" | "successor" | "use";
 
 function bellOf(words: Words, space: MessageSpace, slot: number): Bell {
   return new Bell(words, space.bellOf(slot));
@@ -40,6 +40,14 @@ function bellOf(words: Words, space: MessageSpace, slot: number): Bell {
 function ring(words: Words, space: MessageSpace, slot: number): void {
   const bell = bellOf(words, space, slot);
   if (bell.ring()) bell.notify();
+}
+
+/** What `MessageSending` does when it publishes. With "told", it asks whether the doorbell is rung before that. */
+function publish(words: Words, space: MessageSpace, line: MessageLine, omission?: Omission): void {
+  const isRungEarly = omission === "told" && bellOf(words, space, FIRST).isRung;
+  const receiver = line.publish();
+  if (receiver < 0 || (omission === "told" ? isRungEarly : bellOf(words, space, receiver).isRung)) return;
+  if (line.hadTakenAll()) ring(words, space, receiver);
 }
 
 /** `LoopBell.next`, one round of it. */
@@ -58,8 +66,7 @@ function sending(count: number, isWaiting: boolean, omission?: Omission): ModelT
     const line = new MessageLine(space, SENDER, { shard: TO });
     for (let number = 1; number <= count; number++) {
       line.lane.push(number, -number);
-      const receiver = line.publish();
-      if (receiver >= 0) ring(words, space, receiver);
+      publish(words, space, line, omission);
     }
     if (!isWaiting) return;
     if (omission !== "wants") line.setWanted((line.lane.position - 1) | 0);
@@ -76,32 +83,32 @@ function sending(count: number, isWaiting: boolean, omission?: Omission): ModelT
 }
 
 /** Takes what is there, as `MessageReceiving` does. With `isKept`, it keeps the cells. */
-function take(words: Words, space: MessageSpace, lane: LaneReceiver, isKept = false): void {
+function take(words: Words, space: MessageSpace, inlet: MessageInlet, isKept = false): void {
+  const { lane } = inlet;
   while (lane.next()) {
     const number = words.load(TAKEN) + 1;
     if (lane.first !== number || lane.second !== -number) throw new Error(`message ${lane.first} came, not ${number}`);
     words.store(TAKEN, number);
     if (isKept) continue;
-    lane.release();
-    if (space.wantsBefore(SENDER, TO, { position: lane.position })) ring(words, space, SENDER);
+    if (inlet.release()) ring(words, space, SENDER);
   }
 }
 
-function openLane(words: Words, space: MessageSpace): LaneReceiver {
-  return new LaneReceiver(words, space.lane(SENDER, TO));
+function openLane(space: MessageSpace): MessageInlet {
+  return new MessageInlet(space, TO, { slot: SENDER, kind: "usual" });
 }
 
 /** Becomes the receiver when nobody is, and sleeps until `count` messages were taken by anyone. With "look", it looks into its lane before it has the role. */
 function receiving(slot: number, count: number, omission?: Omission): ModelThread {
   return (words) => {
     const space = new MessageSpace(words, SHAPE);
-    let lane: LaneReceiver | undefined;
+    let lane: MessageInlet | undefined;
     for (;;) {
       if (lane === undefined) {
-        const early = omission === "look" ? openLane(words, space) : undefined;
-        const isThere = early?.next() ?? true;
+        const early = omission === "look" ? openLane(space) : undefined;
+        const isThere = early?.lane.next() ?? true;
         if (space.claim(slot)) {
-          lane = openLane(words, space);
+          lane = openLane(space);
           if (isThere) take(words, space, lane);
         }
       } else take(words, space, lane);
@@ -114,9 +121,9 @@ function receiving(slot: number, count: number, omission?: Omission): ModelThrea
 /** Becomes the receiver when the first one is dead, and takes until the sender's ticket is settled. */
 const succeeding: ModelThread = (words) => {
   const space = new MessageSpace(words, SHAPE);
-  let lane: LaneReceiver | undefined;
+  let lane: MessageInlet | undefined;
   for (;;) {
-    if (lane === undefined && space.claim(SECOND)) lane = openLane(words, space);
+    if (lane === undefined && space.claim(SECOND)) lane = openLane(space);
     if (lane !== undefined) take(words, space, lane);
     if (words.load(SEEN_TAKEN) + words.load(SEEN_LOST) > 0) return;
     sleep(words, space, SECOND);
@@ -126,7 +133,7 @@ const succeeding: ModelThread = (words) => {
 /** Has the role from the start, and sleeps until it has taken one message. */
 const takingOne: ModelThread = (words) => {
   const space = new MessageSpace(words, SHAPE);
-  const lane = openLane(words, space);
+  const lane = openLane(space);
   for (;;) {
     take(words, space, lane);
     if (words.load(TAKEN) === 1) return;
@@ -134,11 +141,31 @@ const takingOne: ModelThread = (words) => {
   }
 };
 
+/** Has the role from the start, and takes what is there together, as `nextEvents` does: the cells go back at the end. With "wants", it asks whether the sender waits before that. */
+function takingTogether(count: number, omission?: Omission): ModelThread {
+  return (words) => {
+    const space = new MessageSpace(words, SHAPE);
+    const inlet = openLane(space);
+    for (;;) {
+      for (;;) {
+        const before = inlet.lane.position;
+        take(words, space, inlet, true);
+        if (inlet.lane.position === before) break;
+        const isWanted = space.wantsBefore(space.wantedWords(SENDER, TO, "usual"), inlet.lane.position);
+        const isWantedBehind = inlet.release();
+        if (omission === "wants" ? isWanted : isWantedBehind) ring(words, space, SENDER);
+      }
+      if (words.load(TAKEN) === count) return;
+      sleep(words, space, FIRST);
+    }
+  };
+}
+
 /** Has the role from the start, takes what is there once, and gives the role back. With "release", before the cells. */
 function handingOver(omission?: Omission): ModelThread {
   return (words) => {
     const space = new MessageSpace(words, SHAPE);
-    const lane = openLane(words, space);
+    const lane = openLane(space);
     take(words, space, lane, omission === "release");
     space.retire(FIRST);
     ring(words, space, SECOND);
@@ -148,7 +175,7 @@ function handingOver(omission?: Omission): ModelThread {
 /** Has the role from the start, takes what is there once, and closes. */
 const closing: ModelThread = (words) => {
   const space = new MessageSpace(words, SHAPE);
-  take(words, space, openLane(words, space));
+  take(words, space, openLane(space));
   space.close(FIRST);
   if (space.wants(SENDER, TO)) ring(words, space, SENDER);
 };
@@ -168,7 +195,7 @@ const telling: ModelThread = (words) => {
 function endingRing(omission?: Omission): ModelThread {
   return (words) => {
     const space = new MessageSpace(words, SHAPE);
-    const lane = openLane(words, space);
+    const lane = openLane(space);
     words.store(RING_OPEN, 0);
     if (omission === "look") take(words, space, lane);
     space.setRing(FIRST, -1);
@@ -184,25 +211,24 @@ function endingRing(omission?: Omission): ModelThread {
 function sendingHot(count: number, omission?: Omission): ModelThread {
   return (words) => {
     const space = new MessageSpace(words, HOT_SHAPE);
-    if (omission !== "use") space.useHot(TO);
+    if (omission !== "use") space.use(SENDER, TO, "hot");
     const line = new MessageLine(space, SENDER, { shard: TO, kind: "hot" });
     for (let number = 1; number <= count; number++) {
       line.lane.push(number, -number);
-      const receiver = line.publish();
-      if (receiver >= 0) ring(words, space, receiver);
+      publish(words, space, line);
     }
-    if (omission === "use") space.useHot(TO);
+    if (omission === "use") space.use(SENDER, TO, "hot");
   };
 }
 
-/** Has the role from the start, opens the hot lane when it is in use, and sleeps until `count` messages were taken. */
+/** Has the role from the start, opens the lanes that are in use, and sleeps until `count` messages were taken. */
 function receivingHot(count: number): ModelThread {
   return (words) => {
     const space = new MessageSpace(words, HOT_SHAPE);
-    let lane: LaneReceiver | undefined;
+    const inlets = new MessageInlets(space, TO);
     for (;;) {
-      if (lane === undefined && space.usesHot(TO)) lane = new LaneReceiver(words, space.lane(SENDER, TO, "hot"));
-      if (lane !== undefined) take(words, space, lane);
+      inlets.open();
+      for (const inlet of inlets.opened) take(words, space, inlet);
       if (words.load(TAKEN) === count) return;
       sleep(words, space, FIRST);
     }
@@ -317,6 +343,13 @@ const programs: readonly ModelProgram[] = [
     mustFail: /lost wake-up/,
   },
   {
+    name: "messages: planted bug, asking whether the receiver is told before there is anything to tell",
+    length: LENGTH,
+    threads: [sending(2, false, "told"), receiving(FIRST, 2)],
+    finish: expect(TAKEN, 2, "messages taken"),
+    mustFail: /lost wake-up/,
+  },
+  {
     name: "messages: telling by a ring that is given up",
     length: LENGTH,
     setup: withRing,
@@ -360,6 +393,21 @@ const programs: readonly ModelProgram[] = [
     threads: [sending(1, false), handingOver("release"), receiving(SECOND, 1)],
     finish: expect(TAKEN, 1, "messages taken"),
     mustFail: /came, not/,
+  },
+  {
+    name: "messages: a ticket for messages that are taken together",
+    length: LENGTH,
+    setup: withReceiver,
+    threads: [sending(2, true), takingTogether(2)],
+    finish: expect(SEEN_TAKEN, 1, "tickets"),
+  },
+  {
+    name: "messages: planted bug, asking whether the sender waits before what was taken together is released",
+    length: LENGTH,
+    setup: withReceiver,
+    threads: [sending(2, true), takingTogether(2, "wants")],
+    finish: expect(SEEN_TAKEN, 1, "tickets"),
+    mustFail: /lost wake-up/,
   },
   {
     name: "messages: a ticket, and a receiver that may die and has a successor",
