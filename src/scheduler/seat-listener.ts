@@ -9,6 +9,7 @@
  */
 import type { Doorbell } from "../driver/contract.js";
 import { LoopBell } from "./loop-bell.js";
+import { promisesRun } from "./promises-run.js";
 import type { Seat } from "./seat.js";
 
 /** How to listen. */
@@ -50,11 +51,6 @@ export async function listenForSettled(seat: Seat, options: ListenOptions): Prom
       turnedMs = performance.now();
     }
   }
-}
-
-/** Resolves when all that waited for promises has run, and what that has resolved in turn; without a turn of the event loop. */
-function promisesRun(): Promise<void> {
-  return new Promise((resolve) => process.nextTick(resolve));
 }
 
 function hasMuchInFlight(seat: Seat): boolean {
