@@ -26,6 +26,7 @@ import { Receivers } from "./receivers.js";
 import { Ringer } from "./ringer.js";
 import { FIGURE_WORDS, type SchedulerAssignment, viewScheduler } from "./scheduler-memory.js";
 import { checkTaskOptions } from "./task-checks.js";
+import { aborted, timedOut } from "./task-errors.js";
 import { GROUPED, type RunningTask, SCOPED, scopedTask } from "./task-scope.js";
 import { TaskValues } from "./task-values.js";
 import { privateCopy } from "./value-ports.js";
@@ -613,22 +614,11 @@ function closed(message: string): RingloomError {
   return new RingloomError("ERR_RINGLOOM_CLOSED", message, { operation: "spawn" });
 }
 
-function aborted(cause: unknown): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_ABORTED", "The task was given up.", { operation: "task", cause });
-}
-
 /** The task above was given up, or its time is over. */
 function abandoned(parent: RunningTask): RingloomError {
   if (parent.remainingMs > 0) return aborted(undefined);
   return new RingloomError("ERR_RINGLOOM_TIMEOUT", "The time of the task that called it is over.", {
     operation: "task",
-  });
-}
-
-function timedOut(timeoutMs: number): RingloomError {
-  return new RingloomError("ERR_RINGLOOM_TIMEOUT", `The task took longer than ${timeoutMs} ms.`, {
-    operation: "task",
-    details: { timeoutMs },
   });
 }
 
