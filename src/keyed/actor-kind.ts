@@ -2,6 +2,7 @@
 
 import { log } from "../observe/log.js";
 import { monotonicMs } from "../observe/monotonic.js";
+import { runIsolated } from "../runtime/isolated.js";
 import { toShardError } from "../runtime/shard-error.js";
 import { ActorCell, type ActorMessage, type ActorOutcome, type CellHost } from "./actor-cell.js";
 import type { ActorBounds, ActorOptions, EvictionReason } from "./actor-options.js";
@@ -80,7 +81,8 @@ export class ActorKind implements CellHost {
 
   async evicted(instance: object, key: string, reason: EvictionReason): Promise<void> {
     try {
-      await this.parts.options.evicted?.(instance, { key, reason });
+      // Outside of the context of whoever called last.
+      await runIsolated("RINGLOOM_ACTOR", () => this.parts.options.evicted?.(instance, { key, reason }));
     } catch (error) {
       log.error("the evicted hook of an actor failed", {
         actor: this.parts.name,

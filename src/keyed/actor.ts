@@ -82,7 +82,8 @@ export function actor<Instance extends object>(
   return (key, callOptions = {}) => {
     if (typeof key !== "string")
       throw new TypeError(`Cannot call the actor ${name}: the key is ${typeof key}, not a string`);
-    const how = { timeoutMs: bounds.timeoutMs, ...callOptions };
+    const { signal, timeoutMs = bounds.timeoutMs } = callOptions;
+    const how = { timeoutMs, signal };
     const handle: Record<string, unknown> = Object.create(null);
     for (const method of methods) {
       handle[method] = (...args: readonly unknown[]) => call({ actor: name, key, method, args }, how);
@@ -106,7 +107,7 @@ function methodsOf(prototype: object): ReadonlySet<string> {
 
 async function call(
   target: Omit<ActorCall, "deadlineMs">,
-  { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal },
+  { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
 ): Promise<unknown> {
   if (!(timeoutMs >= 0))
     throw failed(target, "ERR_RINGLOOM_INVALID_OPTION", `timeoutMs is ${timeoutMs}, not 0 or more`);

@@ -42,7 +42,7 @@ export const CACHE_COUNTS = {
 export interface PutOptions {
   /** 0 is for ever. */
   readonly ttlMs: number;
-  /** Puts it in only if nothing has made the bucket's values invalid since its stamp was this. */
+  /** Puts it in only if nothing has made the key's value invalid since its stamp was this. */
   readonly stamp: number | undefined;
 }
 
@@ -104,15 +104,9 @@ export class CacheEntries {
     }
   }
 
-  /** What {@link PutOptions.stamp} is compared with. */
+  /** What {@link PutOptions.stamp} is compared with: a number that each deletion of the key changes, and each value that is put in without a stamp; of the other keys few do. */
   stampOf(key: string): number {
-    const { segment, bucket } = this.#locate(key, this.#keyScratch);
-    return this.table.stampOf(segment, bucket);
-  }
-
-  /** A number that changes whenever the key is deleted, and not for what is put in, or for the other keys of its bucket. */
-  deletionsOf(key: string): number {
-    return this.table.deletionsOf(this.#numberOf(this.#locate(key, this.#keyScratch)));
+    return this.table.stampOf(this.#numberOf(this.#locate(key, this.#keyScratch)));
   }
 
   /** Puts a value in. False when there is no room for it; what the key had is gone then too. Throws `ERR_RINGLOOM_NOT_CLONEABLE` for what cannot be encoded. */
@@ -146,8 +140,7 @@ export class CacheEntries {
     const located = this.#locate(key, this.#keyScratch);
     const { segment, bucket } = located;
     const place = { segment, bucket, way: 0 };
-    this.table.stamp(segment, bucket);
-    this.table.noteDeletion(this.#numberOf(located));
+    this.table.stamp(this.#numberOf(located));
     for (;;) {
       const entry = this.#find(located, place);
       if (entry === 0) return false;
@@ -159,12 +152,13 @@ export class CacheEntries {
   }
 
   #write(located: Located, end: number, { ttlMs, stamp }: PutOptions): boolean {
-    const { segment, bucket, tag, scratch } = located;
+    const { segment, tag, scratch } = located;
     const { table } = this;
+    const number = this.#numberOf(located);
     if (!table.lock(segment)) return false;
     try {
-      if (stamp === undefined) table.stamp(segment, bucket);
-      else if (table.stampOf(segment, bucket) !== stamp) return false;
+      if (stamp === undefined) table.stamp(number);
+      else if (table.stampOf(number) !== stamp) return false;
       const place = this.#placeFor(located);
       const room = table.reserve(segment, Math.ceil((HEADER_BYTES + end) / (UNIT_WORDS * 4)));
       if (room === undefined) return false;
@@ -172,7 +166,7 @@ export class CacheEntries {
       this.#bytes.set(scratch.bytes.subarray(0, end), (room.word + HEADER_WORDS) * 4);
       table.publish(place, tag, room);
       // A deletion that did not see the entry has changed the stamp before this looks.
-      if (stamp !== undefined && table.stampOf(segment, bucket) !== stamp) {
+      if (stamp !== undefined && table.stampOf(number) !== stamp) {
         table.clear(place);
         return false;
       }
@@ -220,7 +214,7 @@ export class CacheEntries {
     return true;
   }
 
-  /** Where its deletions are counted. The tag's bits are not those that have chosen the bucket. */
+  /** Where its stamp is. The tag's bits are not those that have chosen the bucket. */
   #numberOf({ segment, bucket, tag }: Located): SlotPlace {
     return { segment, bucket, way: tag % this.table.shape.ways };
   }

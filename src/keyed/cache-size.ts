@@ -29,7 +29,7 @@ const SPARE_SHARE = 16;
 export interface SharedCacheOptions {
   /** Memory for keys and values, 16 KiB to 1 GiB. Default 64 MiB. It is reserved at once and touched when used. */
   readonly maxBytes?: number;
-  /** Entries, 8 to 8,388,608; each takes 13 bytes more. Default: one for each 256 bytes. */
+  /** Entries, 8 to 8,388,608; each takes 12 bytes more. Default: one for each 256 bytes. */
   readonly maxEntries?: number;
   /** How long an entry lives unless it says otherwise, in milliseconds; 0 is for as long as there is room, the default. */
   readonly ttlMs?: number;

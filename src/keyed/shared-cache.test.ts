@@ -22,6 +22,16 @@ function pair(options: { maxBytes: number; maxEntries?: number }) {
   };
 }
 
+/** Keys of the same bucket whose number is another one: of eight numbers each has an eighth of the keys. */
+function keysBeside(key: string, options: { maxBytes: number; maxEntries: number }): string[] {
+  const { first } = pair(options);
+  return Array.from({ length: 100 }, (_, n) => `other${n}`).filter((other) => {
+    const stamp = first.stampOf(key);
+    first.delete(other);
+    return first.stampOf(key) === stamp;
+  });
+}
+
 /** A small generator with a seed: xorshift. */
 function random(seed: number): () => number {
   let state = seed | 1;
@@ -179,7 +189,9 @@ describe("SharedCache", () => {
 
   test("getOrLoad() loads once while other keys of its bucket are set and deleted", async () => {
     // One bucket.
-    const cache = sharedCache<number>("crowded", { maxBytes: 16 * 2 ** 10, maxEntries: 8 });
+    const options = { maxBytes: 16 * 2 ** 10, maxEntries: 8 };
+    const cache = sharedCache<number>("crowded", options);
+    const others = keysBeside("key", options);
     let loads = 0;
     let go: (value: number) => void = () => undefined;
     const load = (): Promise<number> => {
@@ -189,8 +201,9 @@ describe("SharedCache", () => {
       });
     };
     const waiting = [cache.getOrLoad("key", load)];
-    for (let n = 0; n < 20; n++) {
-      cache.set(`other${n}`, n);
+    for (const other of others.slice(0, 20)) {
+      cache.set(other, 1);
+      cache.delete(other);
       waiting.push(cache.getOrLoad("key", load));
       await sleep(1);
     }
@@ -221,6 +234,58 @@ describe("SharedCache", () => {
     goes[0]?.("old");
     assert.equal(await before, "old");
     assert.equal(cache.get("key"), "new", "what was begun before the deletion is not kept");
+  });
+});
+
+describe("SharedCache.getOrLoad()", () => {
+  test("gives the same kinds of values whether they are loaded or found", async () => {
+    const cache = sharedCache("loaded kinds");
+    const bytes = Buffer.from("abc");
+    for (const value of [bytes, { deep: [bytes] }, new Map([["key", bytes]]), bytes.subarray(1), 7n, null]) {
+      cache.clear();
+      const [first, joined] = await Promise.all([cache.getOrLoad("key", () => value), cache.getOrLoad("key", () => 0)]);
+      assert.deepStrictEqual(first, value);
+      assert.deepStrictEqual(joined, value);
+      assert.notEqual(first === joined, typeof value === "object" && value !== null);
+      assert.deepStrictEqual(await cache.getOrLoad("key", () => 0), value);
+    }
+    // Too large for the cache, so it is handed over and not kept.
+    const large = Buffer.alloc(2 ** 22, 1);
+    assert.deepStrictEqual(await cache.getOrLoad("large", () => large), large);
+    assert.equal(cache.get("large"), undefined);
+  });
+
+  test("keeps what was loaded while other keys of the bucket are set", async () => {
+    // One bucket; of the keys in it only those that share one of its eight numbers are in each other's way.
+    const cache = sharedCache<number>("neighbours", { maxBytes: 16 * 2 ** 10, maxEntries: 8 });
+    let kept = 0;
+    for (let n = 0; n < 40; n++) {
+      await cache.getOrLoad(`key${n}`, () => {
+        cache.set("other", n);
+        return n;
+      });
+      if (cache.get(`key${n}`) === n) kept += 1;
+    }
+    assert.ok(kept >= 20 && kept < 40, `${kept} of 40`);
+  });
+
+  test("does not join what was begun before a later set() of the key, when that is gone again", async () => {
+    const cache = sharedCache<string>("outlived");
+    let go: (value: string) => void = () => undefined;
+    let isLoading = false;
+    const before = cache.getOrLoad("key", () => {
+      isLoading = true;
+      return new Promise((resolve) => {
+        go = resolve;
+      });
+    });
+    while (!isLoading) await sleep(1);
+    cache.set("key", "brief", { ttlMs: 1 });
+    while (cache.get("key") !== undefined) await sleep(1);
+    assert.equal(await cache.getOrLoad("key", () => "new", { timeoutMs: 10_000 }), "new");
+    go("old");
+    assert.equal(await before, "old");
+    assert.equal(cache.get("key"), "new");
   });
 });
 

@@ -9,6 +9,7 @@ import type { CacheAnswer } from "./cache-desk.js";
 import { CACHE_COUNTS, CacheEntries, type PutOptions } from "./cache-entries.js";
 import { noteCache, type SharedCacheCounts } from "./cache-figures.js";
 import { type CacheBounds, checkCacheOptions, invalidCache, type SharedCacheOptions } from "./cache-size.js";
+import { decodeValue, encodeValue } from "./cache-value.js";
 import { sendToDesk } from "./desk-line.js";
 import { OnceLine } from "./once-line.js";
 import { within } from "./within.js";
@@ -93,14 +94,8 @@ export class SharedCache<Value> {
   /** Takes everything out. */
   clear(): void {
     const { table } = this.#entries;
-    const { segments, buckets } = table.shape;
-    for (let segment = 0; segment < segments; segment++) {
-      for (let bucket = 0; bucket < buckets; bucket++) table.stamp(segment, bucket);
-    }
-    for (const place of this.#places()) {
-      table.noteDeletion(place);
-      table.clear(place);
-    }
+    for (const place of this.#places()) table.stamp(place);
+    for (const place of this.#places()) table.clear(place);
   }
 
   /**
@@ -122,8 +117,8 @@ export class SharedCache<Value> {
       throw this.#failed("ERR_RINGLOOM_INVALID_OPTION", `timeoutMs is ${timeoutMs}, not 0 or more`);
     if (signal?.aborted === true) throw this.#failed("ERR_RINGLOOM_ABORTED", "it was given up", signal.reason);
     const stamp = this.#entries.stampOf(key);
-    // Who asks after a deletion does not get what was begun to load before it. Not by the stamp, which other keys of the bucket change: each change would begin one more load.
-    const flight = `${this.name}\0${key}\0${this.#entries.deletionsOf(key)}`;
+    // Who asks after a deletion, or after a `set` that is gone again, does not get what was begun to load before it.
+    const flight = `${this.name}\0${key}\0${stamp}`;
     const value = flights.value(flight, () => this.#load(key, load, { ttlMs, stamp }));
     const loaded = await within(value, {
       signal,
@@ -131,8 +126,8 @@ export class SharedCache<Value> {
       timedOut: () => this.#failed("ERR_RINGLOOM_TIMEOUT", `it took longer than ${timeoutMs} ms`),
       aborted: (reason) => this.#failed("ERR_RINGLOOM_ABORTED", "it was given up", reason),
     });
-    // The promise is shared by all that wait on this thread. The cast is safe as long as a cache's name has one meaning.
-    return structuredClone(loaded) as Value;
+    // The casts are safe because all flights carry that, and as long as a cache's name has one meaning.
+    return decodeValue(loaded as ArrayBuffer) as Value;
   }
 
   /** What all threads did with it. Counts the entries, so it is not for every request; {@link counts} is. */
@@ -159,17 +154,18 @@ export class SharedCache<Value> {
     };
   }
 
-  async #load(key: string, load: (key: string) => Value | Promise<Value>, options: PutOptions): Promise<Value> {
+  async #load(key: string, load: (key: string) => Value | Promise<Value>, options: PutOptions): Promise<ArrayBuffer> {
     const entries = this.#entries;
     // Another shard may have loaded it between the miss and now.
     const found = entries.get(key);
-    if (found !== undefined) return found as Value;
+    if (found !== undefined) return encodeValue(found);
     entries.table.count(CACHE_COUNTS.loads);
     const value = await load(key);
-    if (value === undefined) return value;
-    const isIn = entries.put(key, value, options);
-    entries.table.count(isIn ? CACHE_COUNTS.sets : CACHE_COUNTS.refused);
-    return value;
+    if (value !== undefined) {
+      const isIn = entries.put(key, value, options);
+      entries.table.count(isIn ? CACHE_COUNTS.sets : CACHE_COUNTS.refused);
+    }
+    return encodeValue(value);
   }
 
   #ttlOf({ ttlMs = this.#ttlMs }: CacheEntryOptions): number {

@@ -1,5 +1,8 @@
 /**
  * What a compute thread runs: tasks, until it is terminated. It sleeps in `Atomics.wait` when nothing of its own can happen meanwhile, and else in its event loop.
+ *
+ * Of what a task has left behind without waiting for it, Node tells handles, timers and requests, but neither promises nor jobs of libuv's pool (zlib, crypto). So promises run before each sleep in `Atomics.wait`, and the event loop turns after it; a sleep
+ * is no longer than the thread has been idle, and a second at most: a job that takes a while is seen after as long again.
  */
 import { readlinkSync } from "node:fs";
 import { setPriority } from "node:os";
@@ -8,6 +11,7 @@ import { openDeskLine } from "./desk-message.js";
 import type { Executor } from "./executor.js";
 import { LoopBell } from "./loop-bell.js";
 import { allowParking } from "./park-until.js";
+import { promisesRun } from "./promises-run.js";
 import type { SchedulerAssignment } from "./scheduler-memory.js";
 import { Seat, setSeat } from "./seat.js";
 import { Spin } from "./spin.js";
@@ -28,6 +32,8 @@ const TURN_MS = 10;
 const YIELD_MS = 1;
 /** Looks for work between two looks at the clock, which costs as much as one of them. */
 const LOOKS = 4;
+/** The longest sleep on the word, in milliseconds. */
+const FROZEN_MS_MAX = 1_000;
 /** How often a thread that is loading a module looks whether others have taken what it has left to them, in milliseconds. */
 const LEFT_MS = 1;
 
@@ -55,6 +61,8 @@ async function work(runner: Executor): Promise<never> {
   let turnedMs = performance.now();
   let yieldedMs = turnedMs;
   let isTurnDue = false;
+  /** When there was something to do last. */
+  let busyMs = turnedMs;
   runner.keepsSearch = true;
   for (;;) {
     const count = runner.runMany(TASKS_PER_ROUND, TURN_MS) + seat.drainSettled();
@@ -66,10 +74,11 @@ async function work(runner: Executor): Promise<never> {
     // Promises of this round go on here.
     await undefined;
     yieldedMs = performance.now();
+    if (count > 0 || !isQuiet(runner)) busyMs = yieldedMs;
     isTurnDue ||= runner.runningNow > 0 || yieldedMs - turnedMs > TURN_MS;
     // What comes while the thread still looks for work is not held up by a turn.
     if (runner.hasLeft) isTurnDue = await pause();
-    else if (count === 0 || hasLooked) isTurnDue = (await park(runner, hasLooked)) || isTurnDue;
+    else if (count === 0 || hasLooked) isTurnDue = (await park(runner, { hasLooked, busyMs })) || isTurnDue;
     // Who was woken to search does so first: meanwhile nobody else is woken, and what the event loop does next may take long.
     if (isTurnDue && !runner.isWoken) {
       await turn();
@@ -85,9 +94,13 @@ function isQuiet(runner: Executor): boolean {
 }
 
 /** Announce, recheck, sleep. False if the thread has found work before it slept. */
-async function park(runner: Executor, hasLooked: boolean): Promise<boolean> {
+async function park(
+  runner: Executor,
+  { hasLooked, busyMs }: { readonly hasLooked: boolean; readonly busyMs: number },
+): Promise<boolean> {
   const { idle, self } = seat.segment;
   if (!hasLooked && findsWorkSoon(runner)) return false;
+  await promisesRun();
   const isFrozen = isQuiet(runner) && isAtRest();
   if (!idle.announce(self, isFrozen ? "word" : "loop")) return true;
   if (hasWork(runner)) {
@@ -96,7 +109,8 @@ async function park(runner: Executor, hasLooked: boolean): Promise<boolean> {
     return true;
   }
   if (isFrozen) {
-    runner.isWoken = idle.sleep(self);
+    const idleMs = Math.max(1, performance.now() - busyMs);
+    runner.isWoken = idle.sleep(self, Math.min(idleMs, FROZEN_MS_MAX));
     runner.askInboxFirst();
   } else {
     await bell.next();

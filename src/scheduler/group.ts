@@ -9,10 +9,13 @@ import { RingloomError } from "../errors.js";
 import { onAbort } from "./abort-listeners.js";
 import type { Membership } from "./call-options.js";
 import { waitBegun, waitOver } from "./open-waits.js";
+import { promisesRun } from "./promises-run.js";
 import { callOf } from "./task-calls.js";
-import { checkCount, checkTimeout, invalid } from "./task-checks.js";
+import { checkCount, checkTaskOptions, checkTimeout, invalid } from "./task-checks.js";
+import { aborted as callAborted } from "./task-errors.js";
 import type { GroupOptions, TaskGroup } from "./task-group.js";
 import { scopedTask } from "./task-scope.js";
+import { type CallLimits, WaitingCall } from "./waiting-call.js";
 
 /**
  * Makes a group, on any thread; for `run` it must be one that may call tasks. A group that is made inside of a task is given up with that task; one that is made inside of a function of another group takes that function's signal.
@@ -75,15 +78,8 @@ const CAUSES_MAX = 16;
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-/** Starts a task of a group. */
-type Start = (membership: Membership) => Promise<unknown>;
-
-/** A call that waits for its turn. */
-interface Waiting {
-  readonly begin: () => Promise<unknown>;
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: unknown) => void;
-}
+/** Starts a task of a group; `timeoutMs` is what is left of its time, 0 for ever. */
+type Start = (membership: Membership, timeoutMs: number) => Promise<unknown>;
 
 /** What {@link group} makes, and the scheduler's side of it. */
 export class Group implements TaskGroup, Membership {
@@ -94,7 +90,7 @@ export class Group implements TaskGroup, Membership {
   /** The signals that cancel it. */
   readonly #above: readonly AbortSignal[];
   /** Oldest first. A set, so that taking the oldest costs the same at any length. */
-  readonly #waiting = new Set<Waiting>();
+  readonly #waiting = new Set<WaitingCall>();
   /** Of each call since the last join; of one that failed, undefined. */
   #results: unknown[] = [];
   /** By the index of the result: those that were given up too. */
@@ -154,7 +150,7 @@ export class Group implements TaskGroup, Membership {
 
   spawn<Result>(run: (signal: AbortSignal) => Result | PromiseLike<Result>): Promise<Result> {
     if (typeof run !== "function") throw invalid("run", run, "a function is needed");
-    return this.#admit(() => this.#runHere(run), true) as Promise<Result>;
+    return this.#admit(() => this.#runHere(run)) as Promise<Result>;
   }
 
   defer(cleanup: () => unknown): void {
@@ -164,12 +160,12 @@ export class Group implements TaskGroup, Membership {
   }
 
   /** A call that has this group among its options. */
-  start(start: Start): Promise<unknown> {
-    return this.#admit(start, false);
+  start(start: Start, limits: CallLimits): Promise<unknown> {
+    return this.#admit(start, limits);
   }
 
-  /** `isHere`: a function of this thread, which has ended when its promise is settled. */
-  #admit(start: Start, isHere: boolean): Promise<unknown> {
+  /** Without limits it is a function of this thread, which has ended when its promise is settled. */
+  #admit(start: Start, limits?: CallLimits): Promise<unknown> {
     // Nobody would see this one at a join.
     if (this.#isClosed) return Promise.reject(closed());
     const { concurrency = Number.POSITIVE_INFINITY, waitingMax = WAITING_MAX_DEFAULT } = this.#options;
@@ -177,11 +173,26 @@ export class Group implements TaskGroup, Membership {
     // The timer may have been cleared in between.
     if (this.#endMs !== NEVER && performance.now() >= this.#endMs) this.#timeOut();
     if (this.tasksSignal.aborted) return this.#note(Promise.reject(aborted(this.tasksSignal.reason)));
-    if (this.#running < concurrency) return this.#note(start(this), isHere);
+    if (this.#running < concurrency) return this.#note(start(this, limits?.timeoutMs ?? 0), limits === undefined);
     if (this.#waiting.size >= waitingMax) return this.#note(Promise.reject(overloaded(waitingMax)));
+    return this.#note(this.#wait(start, limits));
+  }
+
+  #wait(start: Start, limits: CallLimits | undefined): Promise<unknown> {
+    try {
+      checkTaskOptions(limits ?? {});
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const { signal } = limits ?? {};
+    if (signal?.aborted === true) return Promise.reject(callAborted(signal.reason));
     // It belongs to the task that calls now, not to the one that makes room.
-    const begin = AsyncResource.bind(() => (isHere ? this.#telling(start(this)) : start(this)));
-    return this.#note(new Promise((resolve, reject) => this.#waiting.add({ begin, resolve, reject })));
+    const begin = AsyncResource.bind((timeoutMs: number) =>
+      limits === undefined ? this.#telling(start(this, 0)) : start(this, timeoutMs),
+    );
+    const waiting = new WaitingCall(begin, limits ?? {}, (call) => this.#waiting.delete(call));
+    this.#waiting.add(waiting);
+    return waiting.outcome;
   }
 
   taskBegun(): void {
@@ -199,8 +210,11 @@ export class Group implements TaskGroup, Membership {
   }
 
   async join(): Promise<unknown[]> {
-    await this.#allEnded();
-    return this.tryJoin() ?? [];
+    for (;;) {
+      const results = this.tryJoin();
+      if (results !== undefined) return results;
+      await this.#nextEnd();
+    }
   }
 
   tryJoin(): unknown[] | undefined {
@@ -213,7 +227,7 @@ export class Group implements TaskGroup, Membership {
   }
 
   async joinSettled(): Promise<PromiseSettledResult<unknown>[]> {
-    await this.#allEnded();
+    while (this.size > 0) await this.#nextEnd();
     const { results, rejections } = this.#takeOutcomes();
     return results.map((value, index) =>
       rejections.has(index) ? { status: "rejected", reason: rejections.get(index) } : { status: "fulfilled", value },
@@ -222,7 +236,7 @@ export class Group implements TaskGroup, Membership {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.cancel();
-    await this.#allEnded();
+    while (this.size > 0) await this.#nextEnd();
     this.#isClosed = true;
     this.#takeOutcomes();
     const errors = await this.#cleanUp();
@@ -278,8 +292,9 @@ export class Group implements TaskGroup, Membership {
     return outcomes;
   }
 
-  #allEnded(): Promise<void> {
-    return this.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#whenEnded.push(resolve));
+  /** Resolves when all have ended, and those who waited for them have heard of it: they may have begun something by then. */
+  #nextEnd(): Promise<void> {
+    return new Promise<void>((resolve) => this.#whenEnded.push(resolve)).then(promisesRun);
   }
 
   /** Keeps the outcome of a call for the next join. */
@@ -312,8 +327,10 @@ export class Group implements TaskGroup, Membership {
   }
 
   #failed(error: unknown): void {
-    // Those that were given up with the group have not failed by themselves.
-    if (this.tasksSignal.aborted && comesFrom(error, this.tasksSignal.reason)) return;
+    this.#lookAbove();
+    // Those that were given up with the group have not failed by themselves. Who has a signal that is above the group as well may have heard it first.
+    const given = [this.tasksSignal, ...this.#above];
+    if (given.some((one) => one.aborted && comesFrom(error, one.reason))) return;
     if (this.#isJoined) {
       this.#failureCount += 1;
       if (this.#failures.length < GROUP_FAILURES_MAX) this.#failures.push(error);
@@ -327,7 +344,7 @@ export class Group implements TaskGroup, Membership {
     for (const waiting of this.#waiting) {
       if (this.#running >= concurrency) return;
       this.#waiting.delete(waiting);
-      waiting.begin().then(waiting.resolve, waiting.reject);
+      waiting.begin();
     }
   }
 
@@ -383,7 +400,7 @@ export class Group implements TaskGroup, Membership {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     this.#controller.abort(reason);
-    for (const { reject } of waiting) reject(aborted(this.tasksSignal.reason));
+    for (const one of waiting) one.giveUp(aborted(this.tasksSignal.reason));
   }
 }
 

@@ -31,7 +31,7 @@ export function allowParking(): void {
  * Asks again and again until there is an answer, and frees the thread for other tasks meanwhile. For what has no promise and no callback of its own; a loop that asks without a pause would keep the thread, and with it everybody else's tasks.
  *
  * Only in tasks on compute threads and on those for tasks that block: an I/O shard would spend the time of its sockets on asking.
- * @param poll Gives the answer, or `undefined` or `null` while there is none. Called at once, and then from the event loop of this thread: behind a task that burns CPU, it is late by that much.
+ * @param poll Gives the answer, which is no promise, or `undefined` or `null` while there is none. Called at once, and then from the event loop of this thread: behind a task that burns CPU, it is late by that much.
  * @throws RingloomError `ERR_RINGLOOM_WRONG_THREAD`, `ERR_RINGLOOM_INVALID_OPTION`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`; what `poll` throws.
  * @example
  * ```ts
@@ -58,11 +58,22 @@ export async function parkUntil<Answer>(
     if (signal?.aborted === true) throw givenUp(signal.reason);
     if (own.aborted) throw givenUp(own.reason);
     const answer = poll();
+    if (isThenable(answer)) throw noAnswer(answer);
     if (answer !== undefined && answer !== null) return answer;
     const leftMs = endMs - performance.now();
     if (leftMs <= 0) throw timedOut(timeoutMs);
     await pause(Math.min(pollMs, Math.ceil(leftMs)), signal === undefined ? [own] : [own, signal]);
   }
+}
+
+function isThenable(answer: unknown): answer is PromiseLike<unknown> {
+  return typeof answer === "object" && answer !== null && typeof Reflect.get(answer, "then") === "function";
+}
+
+function noAnswer(promise: PromiseLike<unknown>): RingloomError {
+  // Nobody else hears how it ends.
+  promise.then(undefined, () => undefined);
+  return invalid("poll", promise, "its answer is a promise: who has one awaits it, there is nothing to ask again");
 }
 
 /** Ends early when a signal is aborted. */

@@ -9,6 +9,7 @@
  */
 import type { Doorbell } from "../driver/contract.js";
 import { LoopBell } from "./loop-bell.js";
+import { promisesRun } from "./promises-run.js";
 import type { Seat } from "./seat.js";
 import { Spin } from "./spin.js";
 
@@ -66,11 +67,6 @@ export async function listenForSettled(seat: Seat, options: ListenOptions): Prom
       turnedMs = performance.now();
     }
   }
-}
-
-/** Resolves when all that waited for promises has run, and what that has resolved in turn; without a turn of the event loop. */
-function promisesRun(): Promise<void> {
-  return new Promise((resolve) => process.nextTick(resolve));
 }
 
 /** How fast tasks are settled, as the thread sees it that waits for them. What those say who run them is not enough for a nap: when one of them had to give up its core for some milliseconds, its last tasks seem that long. */

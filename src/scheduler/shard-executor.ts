@@ -8,6 +8,7 @@
  * cannot say, it counts as asleep whenever it has no round due, and those who wake it wake the next one too (`ringer.ts`).
  */
 import type { IdleHooks } from "../driver/contract.js";
+import { runAtRoot } from "../runtime/isolated.js";
 import type { Executor } from "./executor.js";
 import type { Seat } from "./seat.js";
 
@@ -71,7 +72,7 @@ export class ShardExecutor implements IdleHooks {
 
   /** After {@link retire}, now and then: what was begun goes on. */
   continueBegun(): void {
-    this.#runner.continueBegun();
+    runAtRoot(() => this.#runner.continueBegun());
   }
 
   /** Whether nothing waits here that was placed here, and nobody is sending something. After true, {@link retire} follows at once. */
@@ -93,8 +94,12 @@ export class ShardExecutor implements IdleHooks {
     this.#work();
   }
 
+  /** Outside of any request: what wakes this thread may be a request, or a task, that has nothing to do with the tasks that run now. */
   #work(): void {
-    if (this.#isRetired) return;
+    if (!this.#isRetired) runAtRoot(() => this.#runTasks());
+  }
+
+  #runTasks(): void {
     this.#leavePark();
     const count = this.#runner.runMany(TASKS_PER_ROUND, ROUND_MS) + this.#seat.drainSettled();
     if (count > 0) this.#seat.publishFigures(this.#runner.figures);

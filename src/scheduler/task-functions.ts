@@ -49,19 +49,34 @@ export class TaskFunctions {
       );
     }
     const module = await importModule(new URL(found.module));
-    const run = exportedFunction(module, found);
+    const run = functionOf(module, found.name);
+    if (run === undefined) {
+      const names = module.names.filter((name) => functionOf(module, name) !== undefined);
+      this.#table.foundAll(found.module, names);
+      throw noSuchFunction(module, found);
+    }
+    this.#table.found(number);
     this.#known[number] = run;
     return run;
   }
 }
 
 /** A function among a module's exports. Throws `ERR_RINGLOOM_NO_SUCH_FUNCTION`. */
-export function exportedFunction(module: LoadedFunctions, { module: url, name }: TaskFunctionName): TaskFunction {
+export function exportedFunction(module: LoadedFunctions, wanted: TaskFunctionName): TaskFunction {
+  const run = functionOf(module, wanted.name);
+  if (run === undefined) throw noSuchFunction(module, wanted);
+  return run;
+}
+
+function functionOf(module: LoadedFunctions, name: string): TaskFunction | undefined {
   const exported = name === "default" ? module.defaultExport : module.named(name);
   // The cast is safe because arguments are the caller's affair.
-  if (typeof exported === "function") return exported as TaskFunction;
+  return typeof exported === "function" ? (exported as TaskFunction) : undefined;
+}
+
+function noSuchFunction(module: LoadedFunctions, { module: url, name }: TaskFunctionName): RingloomError {
   const functions = module.names.join(", ") || "nothing";
-  throw new RingloomError(
+  return new RingloomError(
     "ERR_RINGLOOM_NO_SUCH_FUNCTION",
     `Cannot run ${name} of ${url}: it is no exported function (exported: ${functions}).`,
     { operation: "run task", details: { module: url, name } },

@@ -148,7 +148,7 @@ const storage = new AsyncLocalStorage<RunningTask>();
 /** The task whose function is on the stack. */
 let current: RunningTask | undefined;
 
-/** Calls a task's function, in an async context of its own. */
+/** Calls a task's function, in an async context of its own, which inherits the caller's: rounds run in none. */
 export function callTask(
   task: RunningTask,
   run: (...args: readonly unknown[]) => unknown,

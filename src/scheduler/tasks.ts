@@ -82,7 +82,10 @@ function taskFunction(module: string, name: string, options: TaskOptions): (...a
         known = seat;
       }
       if (given.group === undefined) return seat.spawn(number, args, given);
-      return groupOf(given.group).start((membership) => seat.spawn(number, args, { ...given, membership }));
+      return groupOf(given.group).start(
+        (membership, timeoutMs) => seat.spawn(number, args, { ...given, timeoutMs, membership }),
+        given,
+      );
     } catch (error) {
       return Promise.reject(error);
     }

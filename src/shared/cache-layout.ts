@@ -1,7 +1,7 @@
 /**
  * Where everything is in the memory of a shared cache, in words.
  *
- *     for each thread a line: [pin, counters …] | for each segment: [lock | head, used | stamps | deletions | slots | marks | ring]
+ *     for each thread a line: [pin, counters …] | for each segment: [lock | head, used | stamps | slots | marks | ring]
  *
  * A *slot* is one word: 0, or the tag of a key and where its entry begins in the segment's ring: `tag << 20 | unit + 1`. An *entry* is a whole number of units of four words:
  * `[slot + 1, units, …]`, where slot 0 is filler up to the end of the ring; the rest is its user's.
@@ -45,7 +45,6 @@ export interface SegmentLayout {
   readonly head: number;
   readonly used: number;
   readonly stamps: number;
-  readonly deletions: number;
   readonly slots: number;
   readonly marks: number;
   readonly ring: number;
@@ -72,8 +71,7 @@ export function segmentLayout(shape: CacheShape, segment: number): SegmentLayout
   const { buckets, ways } = shape;
   const lock = shape.base + shape.threads * LINE_WORDS + segment * segmentLength(shape);
   const stamps = lock + 2 * LINE_WORDS;
-  const deletions = stamps + toLines(buckets);
-  const slots = deletions + toLines(buckets * ways);
+  const slots = stamps + toLines(buckets * ways);
   const marks = slots + toLines(buckets * ways);
   // What writers write under the lock is on a line of its own.
   return {
@@ -81,7 +79,6 @@ export function segmentLayout(shape: CacheShape, segment: number): SegmentLayout
     head: lock + LINE_WORDS,
     used: lock + LINE_WORDS + 1,
     stamps,
-    deletions,
     slots,
     marks,
     ring: marks + toLines(buckets * ways),
@@ -104,7 +101,7 @@ export function tagOf(slot: number): number {
 }
 
 function segmentLength({ buckets, ways, ringUnits }: CacheShape): number {
-  return 2 * LINE_WORDS + toLines(buckets) + 3 * toLines(buckets * ways) + toLines(ringUnits * UNIT_WORDS);
+  return 2 * LINE_WORDS + 3 * toLines(buckets * ways) + toLines(ringUnits * UNIT_WORDS);
 }
 
 function toLines(words: number): number {

@@ -125,24 +125,14 @@ export class CacheTable {
     return this.#words.load(this.#at(place.segment).slots + this.#indexOf(place)) !== 0;
   }
 
-  /** A number that changes whenever a value of the bucket is made invalid. */
-  stampOf(segment: number, bucket: number): number {
-    return this.#words.load(this.#at(segment).stamps + bucket);
+  /** A number that changes whenever a value of a key of this place's number is made invalid. There are as many numbers as slots, so another key has the same one seldom. */
+  stampOf(place: SlotPlace): number {
+    return this.#words.load(this.#at(place.segment).stamps + this.#indexOf(place));
   }
 
-  /** Makes invalid what was read from elsewhere for keys of this bucket. */
-  stamp(segment: number, bucket: number): void {
-    this.#words.add(this.#at(segment).stamps + bucket, 1);
-  }
-
-  /** Counts deletions of the keys that share this place's number: as many numbers as slots, so another key has the same one seldom. */
-  deletionsOf({ segment, bucket, way }: SlotPlace): number {
-    return this.#words.load(this.#at(segment).deletions + bucket * this.shape.ways + way);
-  }
-
-  /** A key of this place's number is deleted. */
-  noteDeletion({ segment, bucket, way }: SlotPlace): void {
-    this.#words.add(this.#at(segment).deletions + bucket * this.shape.ways + way, 1);
+  /** Makes invalid what was read from elsewhere for keys of this place's number. */
+  stamp(place: SlotPlace): void {
+    this.#words.add(this.#at(place.segment).stamps + this.#indexOf(place), 1);
   }
 
   // --- writing, one thread at a time in each segment

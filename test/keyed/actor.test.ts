@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -259,6 +260,20 @@ describe("actor()", () => {
     });
   });
 
+  test("puts instances away outside of the context of whoever called", async () => {
+    const storage = new AsyncLocalStorage<string>();
+    const seen: (string | undefined)[] = [];
+    class Seen {
+      note() {
+        seen.push(storage.getStore());
+      }
+    }
+    const notes = actor("notes", Seen, { idleMs: 1, evicted: () => void seen.push(storage.getStore()) });
+    await storage.run("caller", () => notes("a").note());
+    while (seen.length < 2) await sleep(5);
+    assert.deepEqual(seen, [undefined, undefined]);
+  });
+
   test("works on the main thread of a program without shards", async () => {
     class Counter {
       readonly key: string;
@@ -278,6 +293,8 @@ describe("actor()", () => {
       "b3",
     ]);
     await assert.rejects(counters("a").add((() => 1) as never), { code: "ERR_RINGLOOM_NOT_CLONEABLE" });
+    const unset = { timeoutMs: undefined } as object;
+    assert.equal(await counters("a", unset).add(1), "a4");
     await assert.rejects(counters("a", { timeoutMs: -1 }).add(1), { code: "ERR_RINGLOOM_INVALID_OPTION" });
     await assert.rejects(counters("a", { signal: AbortSignal.abort() }).add(1), { code: "ERR_RINGLOOM_ABORTED" });
     assert.throws(() => counters(1 as never), TypeError);

@@ -227,6 +227,68 @@ describe("TaskGroup", () => {
       await assert.rejects(all.join(), withCode("ERR_RINGLOOM_ABORTED"));
     }));
 
+  for (const [what, limit, code] of [
+    ["signal", () => ({ signal: AbortSignal.timeout(20) }), "ERR_RINGLOOM_ABORTED"],
+    ["time", () => ({ timeoutMs: 20 }), "ERR_RINGLOOM_TIMEOUT"],
+  ] as const) {
+    test(`gives up a call that waits for a place by that call's own ${what}, at once`, () =>
+      withScheduler({ compute: 1 }, async (folder) => {
+        const path = join(folder, "go");
+        const all = group({ concurrency: 1, onFailure: "continue" });
+        const first = all.run(work.burnUntilFile, path);
+        const waiting = work.with({ group: all, ...limit() }).writeLater(join(folder, "never"), 0);
+        await assert.rejects(waiting, withCode(code));
+        assert.equal(all.size, 1, "the first one still runs");
+        writeFileSync(path, "");
+        assert.equal(await first, true);
+        await assert.rejects(all.join(), AggregateError);
+        assert.equal(existsSync(join(folder, "never")), false);
+      }));
+  }
+
+  test("leaves a call that has waited for a place what is left of its time", () =>
+    withScheduler({ compute: 1 }, async (folder) => {
+      const path = join(folder, "go");
+      const all = group({ concurrency: 1 });
+      const first = all.run(work.burnUntilFile, path);
+      const second = work.with({ group: all, timeoutMs: 60_000 }).remaining();
+      const endMs = performance.now() + 300;
+      await until(() => performance.now() > endMs);
+      writeFileSync(path, "");
+      await first;
+      const [here] = await second;
+      assert.ok(here > 0 && here <= 59_700, `${here} ms`);
+    }));
+
+  test("refuses options that no call can have before it waits", () =>
+    withScheduler({ compute: 1 }, async () => {
+      const all = group({ concurrency: 1, onFailure: "continue" });
+      const first = all.run(work.later, 20, 0);
+      for (const options of [{ timeoutMs: -1 }, { signal: {} as AbortSignal }]) {
+        const call = work.with({ group: all, ...options }).later(1, 0);
+        await assert.rejects(call, withCode("ERR_RINGLOOM_INVALID_OPTION"));
+      }
+      const aborted = work.with({ group: all, signal: AbortSignal.abort() }).later(1, 0);
+      await assert.rejects(aborted, withCode("ERR_RINGLOOM_ABORTED"));
+      assert.equal(all.size, 1);
+      await first;
+    }));
+
+  test("is given up, and has not failed, by a signal that its calls have too", () =>
+    withScheduler({ compute: 1 }, async (folder) => {
+      for (const isTold of ["group first", "call first"]) {
+        const path = join(folder, isTold);
+        const controller = new AbortController();
+        const { signal } = controller;
+        const all = group({ signal });
+        if (isTold === "group first") void all.spawn(() => undefined);
+        void work.with({ group: all, signal }).waitForSignal(path);
+        await until(() => existsSync(`${path}.begun`));
+        controller.abort();
+        await assert.rejects(all.join(), withCode("ERR_RINGLOOM_ABORTED"));
+      }
+    }));
+
   test("goes on when calls are refused before they begin", () =>
     withScheduler({ compute: 1 }, async () => {
       const all = group({ concurrency: 1, onFailure: "continue" });

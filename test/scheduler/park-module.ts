@@ -61,3 +61,7 @@ export async function parkAndFail(): Promise<number> {
 export async function parkWith(pollMs: number): Promise<number> {
   return parkUntil(() => 1, { pollMs });
 }
+
+export async function parkForPromise(): Promise<unknown> {
+  return parkUntil(async () => undefined);
+}

@@ -52,5 +52,6 @@ describe("parkUntil()", () => {
         withCode("ERR_RINGLOOM_WRONG_THREAD"),
       );
       await assert.rejects(work.parkWith(0), withCode("ERR_RINGLOOM_INVALID_OPTION"));
+      await assert.rejects(work.parkForPromise(), withCode("ERR_RINGLOOM_INVALID_OPTION"));
     }));
 });

@@ -48,6 +48,21 @@ describe("a task", () => {
       assert.equal(scheduler.stats.deaths, 0);
     }));
 
+  test("goes on with what it has left behind, although its thread has nothing else to do", () =>
+    withScheduler({ compute: 1 }, async () => {
+      const folder = mkdtempSync(join(tmpdir(), "ringloom-left-"));
+      try {
+        await work.leavePoolJobs(join(folder, "jobs"), 3);
+        await until(() => existsSync(join(folder, "jobs")));
+        for (let round = 0; round < 10; round++) {
+          await work.leavePromises(join(folder, `${round}`), 5_000);
+          await until(() => existsSync(join(folder, `${round}`)));
+        }
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    }));
+
   test("is seen done by the task that waits for it, on a thread that sleeps in its event loop", () =>
     withScheduler({ compute: 1 }, async () => {
       assert.equal(await work.with({ timeoutMs: 10_000 }).nestedLater(20, "late"), "late");

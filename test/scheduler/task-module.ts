@@ -2,7 +2,8 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { existsSync, writeFileSync } from "node:fs";
 import { threadId } from "node:worker_threads";
-import { taskSignal } from "../../src/scheduler/task-scope.js";
+import { gzip } from "node:zlib";
+import { taskSignal, timeRemaining } from "../../src/scheduler/task-scope.js";
 import { tasks } from "../../src/scheduler/tasks.js";
 
 const self = tasks<typeof import("./task-module.js")>(new URL(import.meta.url));
@@ -24,6 +25,11 @@ export function add(a: number, b: number): number {
 export async function later<Value>(ms: number, value: Value): Promise<Value> {
   await new Promise((resolve) => setTimeout(resolve, ms));
   return value;
+}
+
+/** No other test calls it. */
+export function calledLast(): string {
+  return "last";
 }
 
 export function thread(): number {
@@ -112,6 +118,46 @@ export function enterContext(value: string): string | undefined {
   const before = storage.getStore();
   storage.enterWith(value);
   return before;
+}
+
+/** Runs in a context of the caller's thread. */
+export const user = new AsyncLocalStorage<string>();
+
+/** Which user a task sees, at once and after a wait. */
+export async function seenUsers(): Promise<(string | undefined)[]> {
+  const before = user.getStore();
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  return [before, user.getStore()];
+}
+
+/** Behind a wait of its own, when no round runs on a shard: wakes the thread with a task of its own, and spawns one that is on its own. Says how much time that one has. */
+export async function wakeAndDetach(): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  const below = self.remainingLater();
+  const detached = await self.with({ detached: true }).remainingLater();
+  await below;
+  return detached;
+}
+
+export async function remainingLater(): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  return timeRemaining();
+}
+
+/** Leaves jobs behind for libuv's pool, one after the other, which no list of Node's names, and writes a file when the last one has ended. */
+export function leavePoolJobs(path: string, count: number): void {
+  gzip("text", () => {
+    if (count > 1) leavePoolJobs(path, count - 1);
+    else writeFileSync(path, "");
+  });
+}
+
+/** Leaves promises behind that wait for each other, and writes a file when the last one is settled. */
+export function leavePromises(path: string, count: number): void {
+  void (async () => {
+    for (let left = count; left > 0; left--) await undefined;
+    writeFileSync(path, "");
+  })();
 }
 
 /** Waits for a task that waits. */

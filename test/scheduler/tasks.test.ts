@@ -115,6 +115,22 @@ describe("tasks()", () => {
     assert.throws(() => tasks("./relative.js"), withCode("ERR_RINGLOOM_INVALID_OPTION"));
   });
 
+  test("goes on offering what a module has, whatever else is called", async () => {
+    // A function that nobody has called before, in a module that has been called before.
+    const other = tasks<Record<string, () => Promise<unknown>>>(new URL("./scope-module.js", import.meta.url));
+    const codes = new Set<unknown>();
+    for (let round = 0; round < 12; round++) {
+      const calls = Array.from({ length: 100 }, (_, n) => other[`invented${round}x${n}`]?.());
+      for (const outcome of await Promise.allSettled(calls)) {
+        codes.add(outcome.status === "rejected" && (outcome.reason as { code?: unknown }).code);
+      }
+    }
+    assert.deepEqual(codes, new Set(["ERR_RINGLOOM_NO_SUCH_FUNCTION", "ERR_RINGLOOM_OVERLOADED"]));
+    assert.deepEqual(await other["unscoped"]?.(), [false, false, true]);
+    assert.equal(await work.calledLast(), "last");
+    assertAtRest();
+  });
+
   test("is no promise, so that it can be returned from an async function", async () => {
     assert.equal(await (async () => work)(), work);
   });

@@ -137,6 +137,14 @@ for (const topology of TOPOLOGIES) {
         }
       }));
 
+    test("see nothing of the contexts in which they are called", () =>
+      withServer(options, async (server) => {
+        for (let shard = 0; shard < SHARDS; shard++) {
+          assert.deepEqual(await call(server, shard, "seenUsers"), Array(6).fill(undefined));
+          assert.equal(await call(server, shard, "wakeAndDetach"), Number.POSITIVE_INFINITY);
+        }
+      }));
+
     test("run where they are placed", () =>
       withServer(options, async (server) => {
         const { compute } = await statsOf(server);

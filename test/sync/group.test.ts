@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { RingloomError } from "../../src/errors.js";
 import { group } from "../../src/scheduler/group.js";
-import type { GroupOptions } from "../../src/scheduler/task-group.js";
+import type { GroupOptions, TaskGroup } from "../../src/scheduler/task-group.js";
 import { channel } from "../../src/sync/channel.js";
 import { withGroup } from "../../src/task/with-group.js";
 import { detectLeaks } from "../../src/testing/leaks.js";
@@ -75,6 +75,16 @@ describe("TaskGroup.spawn()", () => {
     const kept = all.spawn(() => setTimeout(5, "kept"));
     await assert.rejects(all.join(), hasFailures("at once", "first"));
     assert.equal(await kept, "kept");
+  });
+
+  test("is waited for when it begins in what follows on another one's end", async () => {
+    for (const join of ["join", "joinSettled"] as const) {
+      const all = group();
+      void all.spawn(() => 1).then(() => all.spawn(() => setTimeout(5, 2)));
+      const ended: readonly unknown[] = await all[join]();
+      assert.equal(all.size, 0);
+      assert.deepEqual(ended, join === "join" ? [1, 2] : [1, 2].map((value) => ({ status: "fulfilled", value })));
+    }
   });
 
   test("tells how each has ended", async () => {
@@ -206,6 +216,26 @@ describe("withGroup()", () => {
     });
     assert.ok(hasEnded);
     assert.equal(result, "result");
+  });
+
+  test("waits for what begins in what follows on another one's end, however late that is told", async () => {
+    const begun: string[] = [];
+    const ended: string[] = [];
+    async function follow(group: TaskGroup, ticks: number): Promise<void> {
+      await group.spawn(() => setTimeout(1));
+      for (let tick = 0; tick < ticks; tick++) await undefined;
+      begun.push(`${ticks}`);
+      await group.spawn((signal) => setTimeout(5, undefined, { signal }));
+      ended.push(`${ticks}`);
+    }
+    for (let ticks = 0; ticks < 4; ticks++) {
+      await withGroup((group) => {
+        follow(group, ticks).catch(() => undefined);
+      });
+      await setImmediate();
+    }
+    assert.equal(begun.length, 4);
+    assert.deepEqual(ended, begun);
   });
 
   test("throws what the function throws, after giving up the others", async () => {
