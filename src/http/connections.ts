@@ -274,7 +274,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const { parser } = this;
     this.#current = slot;
     this.#currentEnd = end;
-    const errno = parser.runFresh(at, end - at);
+    const errno = parser.runFresh(at, end - at, slot);
     this.#current = -1;
     if (errno === PARSER_OK) {
       if (parser.inMessage) this.#saveMessage(slot, at, end);
