@@ -223,9 +223,7 @@ export class SimpleHeadReader {
 
 function isVersionLine(view: DataView, at: number): boolean {
   return (
-    view.getInt32(at, true) === _HTT &&
-    view.getInt32(at + 4, true) === P_1_ &&
-    view.getInt32(at + 7, true) === _1_CRLF
+    view.getInt32(at, true) === _HTT && view.getInt32(at + 4, true) === P_1_ && view.getInt32(at + 7, true) === _1_CRLF
   );
 }
 
