@@ -196,5 +196,5 @@ function heapBytes(run: (batches: number) => void, batch: number): number {
 }
 
 const seconds = Number(process.argv[2] ?? 2);
-for (const item of CASES) measure(item, seconds);
+for (const item of CASES) if (process.argv[3] === undefined || process.argv[3] === item.name) measure(item, seconds);
 process.exit(0);

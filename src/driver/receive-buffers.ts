@@ -18,7 +18,8 @@ export class ReceiveBuffers {
     const start = ring.native.addressOf(slab.bytes.buffer as ArrayBuffer) + slab.bytes.byteOffset + slab.offset;
     const address = Math.ceil(start / RECEIVE_BUFFER_BYTES) * RECEIVE_BUFFER_BYTES;
     const skipped = address - start;
-    this.#offset = slab.offset + skipped;
+    // A difference of addresses is a float to V8, and every position in received bytes would be one from here on, converted and checked at each byte that is looked at.
+    this.#offset = (slab.offset + skipped) | 0;
     this.#ring = new BufferRing(ring, {
       address,
       bufferBytes: RECEIVE_BUFFER_BYTES,

@@ -21,8 +21,6 @@ import { abortRequest, clientGone } from "./client-gone.js";
 import {
   ConnectionTable,
   NEVER,
-  PAUSED_FOR_ANSWER,
-  PAUSED_FOR_BODY,
   PEER_ENDED,
   PHASE_BLOCKED,
   PHASE_BODY,
@@ -56,7 +54,7 @@ import { IncomingHeads } from "./incoming-heads.js";
 import type { HttpLimits } from "./limits.js";
 import { HttpParser, type ParserEvents, SCRATCH_BYTES } from "./llhttp.js";
 import { FLAG_CHUNKED, FLAG_CONTENT_LENGTH, PARSER_OK, PARSER_PAUSED } from "./llhttp-numbers.js";
-import { type PendingBytes, PendingPool } from "./pending-bytes.js";
+import { PipelinedBytes } from "./pipelined-bytes.js";
 import type { RequestBody } from "./request-body.js";
 import { checkHead, type HeadFindings } from "./request-checks.js";
 import type { RequestHead } from "./request-head.js";
@@ -91,13 +89,12 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   readonly #limits: HttpLimits;
   readonly #stats: HttpStats;
   readonly #heads: IncomingHeads;
-  readonly #pendingPool: PendingPool;
+  readonly #pipelined: PipelinedBytes;
   readonly #findings: HeadFindings = { expectsContinue: false };
   readonly #bodies: IncomingBodies;
   readonly #timeouts: ConnectionTimeouts;
-  /** By slot: the request that is not completely answered, and the bytes that wait for that. */
+  /** By slot: the request that is not completely answered. */
   readonly #exchanges: (Exchange | undefined)[] = [];
-  readonly #pending: (PendingBytes | undefined)[] = [];
   /** Who can go on when the parser is free, and who waits for the write pool. */
   readonly #ready = new SlotList();
   readonly #starved = new SlotList();
@@ -125,7 +122,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const answerDeadline = (exchange: Exchange): number => this.#timeouts.answerDeadline(exchange);
     const committed = (slot: number, count: number): void => this.committed(slot, count);
     this.#bodies = new IncomingBodies({ table, limits, after, answerDeadline, committed });
-    this.#pendingPool = new PendingPool(limits.pendingPoolBytesMax, stats);
+    const parse = (slot: number, start: number, end: number): number => this.#parse(slot, start, end);
+    this.#pipelined = new PipelinedBytes({ parser, table, stats, poolBytesMax: limits.pendingPoolBytesMax, parse });
   }
 
   /** Blocks of the large-body pool in use. */
@@ -136,6 +134,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   /** Connects the driver, which is made after this object because it needs its events and its receive slab. */
   attach(driver: Driver): void {
     this.#driver = driver;
+    this.#pipelined.attach(driver);
     const encoder = new ResponseEncoder(driver, this.#options.clock);
     this.#bodies.attach(driver, encoder);
     const { queuedBytesMax } = this.#limits;
@@ -147,10 +146,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   accepted(slot: number, _listener: number): void {
     if (this.table.count === 0) this.onFirst();
-    while (this.#exchanges.length <= slot) {
-      this.#exchanges.push(undefined);
-      this.#pending.push(undefined);
-    }
+    while (this.#exchanges.length <= slot) this.#exchanges.push(undefined);
+    this.#pipelined.grow(slot);
     this.#bodies.grow(slot);
     this.#stats.connectionsNow += 1;
     this.table.add(slot, this.#timeouts.after(this.#limits.headerTimeoutMs));
@@ -187,8 +184,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   ended(slot: number): void {
     const { table } = this;
     table.flags[slot] = table.flags[slot]! | PEER_ENDED;
-    if (this.#pending[slot] === undefined) this.#takeEnd(slot);
-    else this.#noticeEnd(slot);
+    if (this.#pipelined.waits(slot)) this.#noticeEnd(slot);
+    else this.#takeEnd(slot);
   }
 
   /** The peer's end has been reached in the stream of requests. */
@@ -274,7 +271,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     const { parser } = this;
     this.#current = slot;
     this.#currentEnd = end;
-    const errno = parser.runFresh(at, end - at);
+    const errno = parser.runFresh(at, end - at, slot);
     this.#current = -1;
     if (errno === PARSER_OK) {
       if (parser.inMessage) this.#saveMessage(slot, at, end);
@@ -403,43 +400,16 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     this.#answering.run(slot, head, flags | keepAlive | (head.minorVersion === 0 ? FLAG_HTTP_10 : 0));
   }
 
-  /** Keeps bytes that the connection cannot take now. More than one receive of them holds the peer back. */
+  /** Keeps bytes that the connection cannot take now, if it is one that may take them later. */
   #keepBytes(slot: number, offset: number, length: number): void {
-    const { table } = this;
-    if (table.phases[slot] !== PHASE_BLOCKED) return;
-    const before = this.#pending[slot];
-    const kept = this.#pendingPool.append(before, this.parser.bytes, offset, length);
-    if (kept === undefined) {
-      this.#stats.overloads += 1;
-      this.kill(slot);
-      return;
-    }
-    this.#pending[slot] = kept;
-    if (before === undefined || (table.flags[slot]! & PAUSED_FOR_ANSWER) !== 0) return;
-    table.flags[slot] = table.flags[slot]! | PAUSED_FOR_ANSWER;
-    this.#driver.pause(slot);
+    if (this.table.phases[slot] !== PHASE_BLOCKED || this.#pipelined.keep(slot, offset, length)) return;
+    this.#stats.overloads += 1;
+    this.kill(slot);
   }
 
   /** Goes on with the bytes of a connection that were kept. The connection is idle and the parser is free. */
   #continue(slot: number): void {
-    const { parser, table } = this;
-    for (let pending = this.#pending[slot]; pending !== undefined; pending = this.#pending[slot]) {
-      if (table.phases[slot] === PHASE_BLOCKED) return;
-      const piece = Math.min(pending.length, SCRATCH_BYTES);
-      pending.buffer.copy(parser.bytes, parser.scratchOffset, pending.start, pending.start + piece);
-      const stop = this.#parse(slot, parser.scratchOffset, parser.scratchOffset + piece);
-      if (this.#pending[slot] !== pending) return;
-      pending.start += stop - parser.scratchOffset;
-      if (pending.length > 0) continue;
-      this.#pending[slot] = undefined;
-      this.#pendingPool.release(pending);
-    }
-    const flags = table.flags[slot]!;
-    if ((flags & PAUSED_FOR_ANSWER) !== 0) {
-      table.flags[slot] = flags & ~PAUSED_FOR_ANSWER;
-      if ((flags & PAUSED_FOR_BODY) === 0) this.#driver.resume(slot);
-    }
-    if ((flags & PEER_ENDED) !== 0) this.#takeEnd(slot);
+    if (this.#pipelined.feed(slot) && (this.table.flags[slot]! & PEER_ENDED) !== 0) this.#takeEnd(slot);
   }
 
   #runReady(): void {
@@ -458,7 +428,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
     if ((flags & (FLAG_KEEP_ALIVE | FLAG_CLOSE)) !== FLAG_KEEP_ALIVE) return true;
     if (this.isDraining && this.#isLast(exchange)) return true;
     if (this.table.phases[slot] === PHASE_BODY) return this.#bodies.forcesClose(exchange);
-    return (this.table.flags[slot]! & PEER_ENDED) !== 0 && this.#pending[slot] === undefined;
+    return (this.table.flags[slot]! & PEER_ENDED) !== 0 && !this.#pipelined.waits(slot);
   }
 
   /**
@@ -467,8 +437,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
    */
   #isLast(exchange: Exchange): boolean {
     const { slot, head } = exchange;
-    if (slot !== this.#current) return this.#pending[slot] === undefined;
-    if (head === undefined || !this.parser.isLive(head) || this.#pending[slot] !== undefined) return false;
+    if (slot !== this.#current) return !this.#pipelined.waits(slot);
+    if (head === undefined || !this.parser.isLive(head) || this.#pipelined.waits(slot)) return false;
     if (this.table.phases[slot] !== PHASE_IDLE) return false;
     return this.parser.bytes.indexOf("\r\n\r\n", head.end(), "latin1") + 4 === this.#currentEnd;
   }
@@ -587,7 +557,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   /** Lets a connection go on with what has arrived meanwhile. False when nothing has. */
   #goOn(slot: number): boolean {
-    if (this.#pending[slot] === undefined && (this.table.flags[slot]! & PEER_ENDED) === 0) return false;
+    if (!this.#pipelined.waits(slot) && (this.table.flags[slot]! & PEER_ENDED) === 0) return false;
     this.#ready.add(slot, this.#driver.generations[slot]!);
     if (!this.parser.isRunning) this.#root.runInAsyncScope(this.#runReady, this);
     return true;
@@ -661,11 +631,7 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   /** Lets go of everything that was kept for the requests to come. */
   #releaseInput(slot: number, errno: number): void {
     this.#heads.release(slot);
-    const pending = this.#pending[slot];
-    if (pending !== undefined) {
-      this.#pending[slot] = undefined;
-      this.#pendingPool.release(pending);
-    }
+    this.#pipelined.release(slot);
     this.#bodies.fail(slot, () => clientGone(errno === 0 ? undefined : errnoError("receive", errno)));
   }
 

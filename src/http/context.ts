@@ -161,7 +161,7 @@ export class Context<Params extends string = string> implements Exchange, Answer
    */
   param(name: Params): string {
     const head = this.liveHead();
-    const index = head.paramNames.indexOf(name);
+    const index = indexOfName(head.paramNames, name);
     if (index < 0)
       throw new TypeError(`Cannot read parameter ${JSON.stringify(name)}: the route has none of that name`);
     return paramText(head, index);
@@ -452,6 +452,14 @@ export class Context<Params extends string = string> implements Exchange, Answer
 const OWN_PLACE = new Set(["connection", "content-length", "content-type"]);
 /** What frames a message, or is the server's to know. */
 const SERVER_FIELDS = new Set(["date", "keep-alive", "transfer-encoding", "trailer", "upgrade"]);
+
+/** `Array.prototype.indexOf` is a call, and a route has a name or two. */
+function indexOfName(names: readonly string[], name: string): number {
+  for (let index = 0; index < names.length; index++) {
+    if (names[index] === name) return index;
+  }
+  return -1;
+}
 
 function paramText(head: RequestHead, index: number): string {
   const text = head.param(index);

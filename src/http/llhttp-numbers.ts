@@ -9,6 +9,7 @@ export const HPE_INVALID_VERSION = 9;
 export const HPE_PAUSED_H2_UPGRADE = 23;
 
 /** Bits of {@link HttpParser.flags}, llhttp's own. */
+export const FLAG_CONNECTION_KEEP_ALIVE = 1;
 export const FLAG_CONNECTION_CLOSE = 1 << 1;
 export const FLAG_CHUNKED = 1 << 3;
 export const FLAG_CONTENT_LENGTH = 1 << 5;

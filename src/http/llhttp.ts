@@ -17,13 +17,14 @@ import { RingloomError } from "../errors.js";
 import type { HttpLimits } from "./limits.js";
 import {
   FLAG_CONNECTION_CLOSE,
+  FLAG_CONNECTION_KEEP_ALIVE,
   FLAG_CONTENT_LENGTH,
   HPE_INVALID_VERSION,
   HPE_PAUSED_H2_UPGRADE,
   PARSER_OK,
   PARSER_PAUSED,
 } from "./llhttp-numbers.js";
-import { METHOD_CONNECT } from "./methods.js";
+import { METHOD_CONNECT, METHOD_GET } from "./methods.js";
 import { emptyHead, RequestHead, SPAN_NAME, SPAN_NONE, SPAN_VALUE, SPAN_WORDS } from "./request-head.js";
 import { SimpleHeadReader } from "./simple-head.js";
 import { withMemoryPages } from "./wasm-memory.js";
@@ -131,6 +132,8 @@ export class HttpParser {
   /** Runs for which the short cut rests, and misses in a row, which decide how long it rests. */
   #simpleRest = 0;
   #simpleMisses = 0;
+  /** Whose bytes the fresh run parses. */
+  #slot = 0;
   /** Added to a position in memory, it gives the position in the bytes of `head`. */
   #shift = 0;
   readonly #headersMax: number;
@@ -166,11 +169,12 @@ export class HttpParser {
   }
 
   /**
-   * Parses `length` bytes of `bytes` at `offset` as the start of a message, with the shared state. Returns {@link PARSER_OK},
+   * Parses `length` bytes of `bytes` at `offset` as the start of a message of the connection `slot`, with the shared state. Returns {@link PARSER_OK},
    * {@link PARSER_PAUSED} ({@link HttpParser.stoppedAt} then tells where), or llhttp's error number.
    */
-  runFresh(offset: number, length: number): number {
+  runFresh(offset: number, length: number, slot: number): number {
     this.head = this.#live;
+    this.#slot = slot;
     this.#shift = 0;
     this.inMessage = false;
     const end = offset + length;
@@ -202,7 +206,7 @@ export class HttpParser {
     this.isRunning = true;
     try {
       while (at < end) {
-        const next = this.#simple.read(at, end);
+        const next = this.#simple.read(at, end, this.#slot);
         if (next < 0 || head.targetLength > this.#urlBytesMax || next - 4 - head.targetStart > this.#headerBytesMax) {
           this.#simpleMisses = Math.min(this.#simpleMisses + 1, SIMPLE_MISSES_MAX);
           this.#simpleRest = (1 << this.#simpleMisses) - 1;
@@ -391,7 +395,10 @@ export class HttpParser {
     if (head.method !== METHOD_CONNECT) bytes[pointer + OFFSET_UPGRADE] = 0;
     const status = this.#events.headComplete();
     this.inBody = true;
-    return status === 0 ? 0 : this.#refuse(status);
+    if (status !== 0) return this.#refuse(status);
+    const isPlain = head === this.#live && head.method === METHOD_GET && head.minorVersion === 1 && this.keepAlive;
+    if (isPlain && (this.flags & ~FLAG_CONNECTION_KEEP_ALIVE) === 0) this.#simple.learn(this.#slot);
+    return 0;
   }
 
   #onTrailer(isValue: boolean, offset: number, length: number): number {

@@ -30,7 +30,7 @@ function check(text: string): { status: number; path: string; query: string; aut
   const limits = { headersMax: 10, urlBytesMax: 1000, headerBytesMax: 2000, parserStatesMax: 1 };
   const parser = new HttpParser({ slabBytes: 4096, limits }, events);
   parser.bytes.latin1Write(text, parser.receiveSlab.offset, text.length);
-  parser.runFresh(parser.receiveSlab.offset, text.length);
+  parser.runFresh(parser.receiveSlab.offset, text.length, 0);
   return result;
 }
 

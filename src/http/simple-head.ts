@@ -4,9 +4,10 @@
  *
  * It accepts a strict subset of what llhttp accepts, and refuses nothing: whatever is not of that subset, be it unusual or wrong, is parsed by llhttp from its
  * first byte, as if this file did not exist. So it can only be as strict, and `simple-head.test.ts` holds the two against each other.
- * Left to llhttp: every other method, any header that speaks of the connection or of a body (but `Connection: keep-alive`), bytes outside ASCII,
+ * What llhttp has read is taken at its word when the same fields come again (`known-fields.ts`). Left to llhttp: every other method, any header that speaks of the connection or of a body (but `Connection: keep-alive`), bytes outside ASCII,
  * empty values, folded lines, a missing or repeated Host.
  */
+import { KnownFields } from "./known-fields.js";
 import { METHOD_GET } from "./methods.js";
 import { isHostValue } from "./request-checks.js";
 import { LOWER_CASE, type RequestHead, SPAN_VALUE, SPAN_WORDS } from "./request-head.js";
@@ -20,6 +21,9 @@ const _HTT = 0x5454_4820; // " HTT"
 const P_1_ = 0x2e31_2f50; // "P/1."
 const _1_CRLF = 0x0a0d_312e; // ".1\r\n"
 const CRLF = 0x0a0d;
+const CRLF_CRLF = 0x0a0d_0a0d;
+/** ` HTTP/1.1` and the end of the line. */
+const VERSION_BYTES = 11;
 const HOST = 0x7473_6f68; // "host"
 /** `GET / HTTP/1.1` and an empty line. */
 const SHORTEST_BYTES = 18;
@@ -66,25 +70,51 @@ export class SimpleHeadReader {
   /** The last Host that was checked and found valid; most requests of a server name the same one. */
   readonly #knownHost = new DataView(new ArrayBuffer(KNOWN_HOST_BYTES_MAX));
   #knownHostLength = 0;
+  readonly #known: KnownFields;
 
   /** `view` is over the same memory as the bytes of `head`. */
   constructor(head: RequestHead, view: DataView) {
     this.#head = head;
     this.#bytes = head.bytes;
     this.#view = view;
+    this.#known = new KnownFields(head, view);
   }
 
   /**
-   * Reads the head that starts at `start`. Returns where the next message would start, or -1 when the bytes up to `end` do not begin with a
-   * simple and whole head; the {@link RequestHead} then holds nothing of use.
+   * Reads the head that starts at `start`, of the connection `slot`. Returns where the next message would start, or -1 when the bytes up to `end` do not begin with
+   * a whole head that is simple, or whose fields are known; the {@link RequestHead} then holds nothing of use.
    */
-  read(start: number, end: number): number {
+  read(start: number, end: number, slot: number): number {
     const view = this.#view;
     if (end - start < SHORTEST_BYTES || view.getInt32(start, true) !== GET_ || view.getUint8(start + 4) !== SLASH)
       return -1;
     const limit = end - start > SIMPLE_HEAD_BYTES_MAX ? start + SIMPLE_HEAD_BYTES_MAX : end;
     const afterTarget = this.#readTarget(start + 4, limit);
-    return afterTarget < 0 ? -1 : this.#readFields(afterTarget, limit);
+    if (afterTarget < 0) return -1;
+    const known = this.#known.find(afterTarget, end, slot);
+    if (known >= 0) return known;
+    const next = this.#readFields(afterTarget, limit);
+    if (next >= 0) this.#known.learn(afterTarget, next, slot);
+    return next;
+  }
+
+  /**
+   * llhttp has read a head that arrived whole on the connection `slot`, of a GET without anything that the short cut would have to know: its fields are known from now on,
+   * however long they are.
+   */
+  learn(slot: number): void {
+    const head = this.#head;
+    const view = this.#view;
+    const targetEnd = head.targetStart + head.targetLength;
+    const start = targetEnd + VERSION_BYTES;
+    const end = head.end();
+    if (head.headerCount === 0 || head.spanKind !== SPAN_VALUE || end <= start) return;
+    if (!isVersionLine(view, targetEnd) || view.getInt32(end, true) !== CRLF_CRLF) return;
+    const { spans } = head;
+    const words = head.headerCount << SPAN_SHIFT;
+    // A field without a value has no position for it.
+    for (let at = 0; at < words; at += SPAN_WORDS) if (spans[at + 2]! < start) return;
+    if (spans[0] === start) this.#known.learn(start, end + 4, slot);
   }
 
   /** Returns the position behind the request line, or -1. */
@@ -103,8 +133,7 @@ export class SimpleHeadReader {
       if (byte === PERCENT) isEscaped ||= query < 0;
       else if (query < 0) query = at;
     }
-    if (at + 11 > limit || view.getInt32(at, true) !== _HTT) return -1;
-    if (view.getInt32(at + 4, true) !== P_1_ || view.getInt32(at + 7, true) !== _1_CRLF) return -1;
+    if (at + VERSION_BYTES > limit || !isVersionLine(view, at)) return -1;
     head.method = METHOD_GET;
     head.minorVersion = 1;
     head.targetStart = start;
@@ -115,7 +144,7 @@ export class SimpleHeadReader {
     head.pathLength = (query < 0 ? at : query) - start;
     head.queryStart = query < 0 ? -1 : query + 1;
     head.queryLength = query < 0 ? 0 : at - query - 1;
-    return at + 11;
+    return at + VERSION_BYTES;
   }
 
   /** Returns the position behind the head, or -1. */
@@ -190,6 +219,12 @@ export class SimpleHeadReader {
     this.#knownHostLength = length;
     return true;
   }
+}
+
+function isVersionLine(view: DataView, at: number): boolean {
+  return (
+    view.getInt32(at, true) === _HTT && view.getInt32(at + 4, true) === P_1_ && view.getInt32(at + 7, true) === _1_CRLF
+  );
 }
 
 /**

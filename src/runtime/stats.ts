@@ -113,11 +113,11 @@ export class RuntimeView {
     if (this.#source === undefined) return;
     this.#counters.publish({
       heapUsedBytes: getHeapStatistics().used_heap_size,
-      ...prefixed("loop", this.#monitor?.stats() ?? NO_LOOP),
-      ...prefixed("driver", this.#source.driver()),
-      ...prefixed("service", this.#source.service()),
-      ...prefixed("tasks", this.#source.tasks()),
-      ...prefixed("messages", this.#source.messages()),
+      loop: this.#monitor?.stats() ?? NO_LOOP,
+      driver: this.#source.driver(),
+      service: this.#source.service(),
+      tasks: this.#source.tasks(),
+      messages: this.#source.messages(),
     });
   }
 
@@ -180,14 +180,6 @@ export function runtimeStats(): RuntimeStats {
       operation: "runtimeStats",
     },
   );
-}
-
-function prefixed(prefix: string, record: object): Record<string, number> {
-  const result: Record<string, number> = {};
-  for (const [name, value] of Object.entries(record)) {
-    if (typeof value === "number") result[`${prefix}.${name}`] = value;
-  }
-  return result;
 }
 
 /** Before the first sample. All keys must be there from the first record on. */
