@@ -8,7 +8,8 @@
  *
  * An idle socket is this object and nothing else: what a frame in pieces, a message in fragments or a busy handler need is made when they do.
  */
-import { WRITE_BLOCK_BYTES_MAX } from "../constants.js";
+import { assert } from "../assert.js";
+import { WRITE_BLOCK_BYTES_MAX, WRITE_BLOCK_BYTES_MIN } from "../constants.js";
 import { Fifo } from "../messages/fifo.js";
 import {
   CLOSE_ABNORMAL,
@@ -121,7 +122,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     if (typeof message !== "string" && !(message instanceof Uint8Array))
       throw new TypeError("Cannot send: a message is a string or a Uint8Array");
     const before = this.#transport.queuedBytes(this.#slot);
-    if (before > 0 && before + message.length > this.#hub.limits.sendBytesMax) return this.#drop();
+    if (before > 0 && !this.#mayQueue(message.length)) return this.#drop();
     const isSent = typeof message === "string" ? this.#sendText(message) : this.#sendFrame(OPCODE_BINARY, message);
     if (!isSent) return this.#state === OPEN ? this.#drop() : "closed";
     this.#transport.stats.webSocketMessagesSent += 1;
@@ -555,10 +556,16 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     return "dropped";
   }
 
+  /** Has `drained` called when something has changed: the peer has taken what waits, or, where nothing does, there may be room in the write pool. */
   #wantDrained(): void {
     if ((this.#flags & WANTS_DRAINED) !== 0) return;
     this.#flags |= WANTS_DRAINED;
-    this.#transport.requestDrained(this.#slot);
+    if (this.#transport.queuedBytes(this.#slot) > 0) this.#transport.requestDrained(this.#slot);
+    else this.#transport.requestRoom(this.#slot);
+  }
+
+  #mayQueue(length: number): boolean {
+    return this.#transport.mayQueue(this.#slot, length, this.#hub.limits.sendBytesMax);
   }
 
   #sendClose(code: number, reason: string): void {
@@ -602,10 +609,11 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     return 1;
   }
 
-  /** False when there is no room for it. A frame of more than one write block that finds none on its way cuts the connection: the peer could make nothing of the rest. */
+  /** False when there is no room for the whole of it: the peer could make nothing of a part. */
   #sendFrame(opcode: number, payload: Uint8Array): boolean {
     const transport = this.#transport;
     const header = headerBytes(payload.length);
+    if (payload.length > WRITE_BLOCK_BYTES_MIN && !this.#mayQueue(header + payload.length)) return false;
     const firstPiece = Math.min(payload.length, WRITE_BLOCK_BYTES_MAX - header);
     const offset = transport.reserve(this.#slot, header + firstPiece);
     if (offset < 0) return false;
@@ -615,10 +623,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection {
     for (let sent = firstPiece; sent < payload.length; ) {
       const piece = Math.min(payload.length - sent, WRITE_BLOCK_BYTES_MAX);
       const at = transport.reserve(this.#slot, piece);
-      if (at < 0) {
-        this.#cut();
-        return false;
-      }
+      assert(at >= 0, "what the pool has room for can be reserved");
       transport.out.set(payload.subarray(sent, sent + piece), at);
       transport.commit(this.#slot, piece);
       sent += piece;
