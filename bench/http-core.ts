@@ -17,12 +17,14 @@ class NullDriver implements Driver, OutboxOwner {
   readonly generations = new Int32Array(1).fill(1);
   readonly stats = newDriverStats();
   readonly writeBytes: Uint8Array;
+  readonly writeRoomBytes: number;
   readonly #outbox: Outbox;
   #sentLength = 0;
   bytesSent = 0;
 
   constructor(options: DriverOptions) {
     const pool = new WritePool(options.writePoolBytes);
+    this.writeRoomBytes = pool.roomBytes;
     this.#outbox = new Outbox(pool, 1, this);
     this.writeBytes = pool.bytes;
   }

@@ -28,7 +28,8 @@
  * and it does not survive the current synchronous run. What one turn commits for one connection leaves in as few sends as its blocks allow.
  * `commitShared(slot, shared)` queues bytes that `shareBytes` has copied once for many connections.
  * Bytes leave in commit order, or the connection is closed. `queuedBytes(slot)` is what has not reached the kernel.
- * `requestDrained(slot)` asks for one `drained(slot)`, delivered when `queuedBytes` is at or below `DRAIN_LOW_WATER_BYTES`.
+ * `requestDrained(slot)` asks for one `drained(slot)`, delivered in a later turn when `queuedBytes` is at or below `DRAIN_LOW_WATER_BYTES`. It says nothing of the
+ * write pool: who found that exhausted tries again at `turnEnded` or later, and would with `requestDrained` ask for one turn behind the other.
  *
  * CLOSING: `end(slot)` half-closes after what is queued; when the peer has ended too, the driver closes. `close(slot)` is at once: what is queued is dropped. `closeAfterFlush(slot)`
  * sends what is queued, half-closes, discards what still arrives (RFC 9112, section 9.6: an early close would reset the
@@ -257,6 +258,8 @@ export interface Driver {
   readonly generations: Int32Array;
   /** The memory that `reserve` gives room in. */
   readonly writeBytes: Uint8Array;
+  /** Bytes of the write pool in whole blocks of 64 KiB that nobody has. As many 64 KiB can be reserved one behind the other, whoever asks. */
+  readonly writeRoomBytes: number;
   readonly operations: Operations;
   readonly stats: DriverStats;
 

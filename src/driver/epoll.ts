@@ -9,7 +9,6 @@
  */
 
 import { assert } from "../assert.js";
-import { DRAIN_LOW_WATER_BYTES } from "../constants.js";
 import { errnoError } from "../errors.js";
 import { checkNative, type NativeAddon, requireNative } from "../native.js";
 import { mayInvert } from "../ring/loop.js";
@@ -45,8 +44,6 @@ class EpollDriver extends SocketDriver implements OperationsOwner {
   readonly #set: EpollSet;
   /** Where our part of the slab starts. */
   readonly #slabOffset: number;
-  /** Pairs of a slot and its generation for which `drained` is due in the next turn. */
-  #drained: number[] = [];
 
   constructor(native: NativeAddon, options: DriverOptions, events: DriverEvents) {
     const slots = new SlotTable(options.connectionsMax);
@@ -179,24 +176,6 @@ class EpollDriver extends SocketDriver implements OperationsOwner {
     else this.closeWith(slot, -result);
   }
 
-  /** The flush finds out about it, after this turn's events: so the event is one of the next turn. */
-  outboxDrained(slot: number): void {
-    this.#drained.push(slot, this.generations[slot]!);
-  }
-
-  #deliverDrained(): void {
-    if (this.#drained.length === 0) return;
-    const due = this.#drained;
-    this.#drained = [];
-    for (let index = 0; index < due.length; index += 2) {
-      const slot = due[index]!;
-      if (this.generations[slot] !== due[index + 1] || !this.isAudible(slot)) continue;
-      // More may have been committed since.
-      if (this.outbox.queuedBytes(slot) > DRAIN_LOW_WATER_BYTES) this.outbox.requestDrained(slot);
-      else this.events.drained(slot);
-    }
-  }
-
   // --- closing
 
   protected letGo(slot: number): void {
@@ -222,7 +201,6 @@ class EpollDriver extends SocketDriver implements OperationsOwner {
     this.#runRecords();
     this.#set.emptyRecords();
     this.operations.deliver();
-    this.#deliverDrained();
   }
 
   /** Handlers' exceptions are contained, so that each record is run. */
@@ -262,7 +240,6 @@ class EpollDriver extends SocketDriver implements OperationsOwner {
       for (let index = 0; index < count; index++)
         this.#sendEnded(this.#set.sendSlot(index), this.#set.sendResult(index));
     }
-    if (this.#drained.length > 0) this.wake();
   }
 
   protected watchBackend(): void {

@@ -96,7 +96,6 @@ interface Connection {
   /** The peer's FIN has arrived. */
   peerEnded: boolean;
   finSent: boolean;
-  wantsDrained: boolean;
   sending: { readonly offset: number; readonly length: number } | undefined;
   /** Set when the connection is to be closed in the next turn. */
   closing: number | undefined;
@@ -152,7 +151,6 @@ export class MemoryDriver implements Driver, OutboxOwner {
       isSilent: false,
       peerEnded: false,
       finSent: false,
-      wantsDrained: false,
       sending: undefined,
       closing: undefined,
     };
@@ -170,6 +168,8 @@ export class MemoryDriver implements Driver, OutboxOwner {
     for (const connection of this.#accepted.splice(0))
       isBusy = this.#emit(() => this.#events.accepted(connection.peer.slot, 0));
     for (const connection of [...this.#connections.values()]) isBusy = this.#turnOf(connection) || isBusy;
+    isBusy ||= this.#outbox.hasDrained;
+    this.#outbox.deliverDrained();
     if (this.#stopped) {
       this.#stopped = false;
       isBusy = this.#emit(() => this.#events.listenerStopped(0));
@@ -221,6 +221,10 @@ export class MemoryDriver implements Driver, OutboxOwner {
     const offset = this.#outbox.reserve(slot, size);
     if (offset < 0) this.stats.writeStarved += 1;
     return offset;
+  }
+
+  get writeRoomBytes(): number {
+    return this.#pool.roomBytes;
   }
 
   commit(slot: number, length: number): void {
@@ -357,8 +361,7 @@ export class MemoryDriver implements Driver, OutboxOwner {
   outboxEmptied(): void {}
 
   outboxDrained(slot: number): void {
-    const connection = this.#connections.get(slot);
-    if (connection !== undefined) connection.wantsDrained = true;
+    if (this.#connections.get(slot)?.isSilent === false) this.#emit(() => this.#events.drained(slot));
   }
 
   outboxDirty(): void {
@@ -369,10 +372,6 @@ export class MemoryDriver implements Driver, OutboxOwner {
     const { slot } = connection.peer;
     if (connection.closing !== undefined) return this.#finish(connection, connection.closing);
     let isBusy = this.#completeSend(connection);
-    if (connection.wantsDrained && !connection.isSilent) {
-      connection.wantsDrained = false;
-      isBusy = this.#emit(() => this.#events.drained(slot));
-    }
     if (connection.inbound.length > 0 && (!connection.isPaused || connection.isSilent)) {
       isBusy = true;
       const chunk = connection.inbound.shift();

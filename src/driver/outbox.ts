@@ -18,6 +18,8 @@ const UNIT_SHIFT = 9;
 const SENDING = 1;
 const DIRTY = 2;
 const WANTS_DRAINED = 4;
+/** Listed to be told, in a later turn, that it has drained. */
+const DRAINED_DUE = 8;
 
 /** What a driver does for its outbox. */
 export interface OutboxOwner {
@@ -25,9 +27,9 @@ export interface OutboxOwner {
   startSend(slot: number, offset: number, length: number): void;
   /** Everything committed for `slot` has been sent. */
   outboxEmptied(slot: number): void;
-  /** `requestDrained` has its answer. */
+  /** `requestDrained` has its answer. Only {@link Outbox.deliverDrained} calls it. */
   outboxDrained(slot: number): void;
-  /** The first connection of this turn has something to send. */
+  /** The first connection of this turn has something to send, or is to be told that it has drained. */
   outboxDirty(): void;
 }
 
@@ -49,6 +51,7 @@ export class Outbox {
   readonly #blockLength: Int32Array;
   #dirty: Int32Array;
   #dirtyCount = 0;
+  #drained: number[] = [];
   #reservedSlot = NONE;
   #reservedSize = 0;
 
@@ -159,7 +162,7 @@ export class Outbox {
     return (this.#flags[slot]! & SENDING) !== 0;
   }
 
-  /** Asks for one `outboxDrained`, in this flush if little enough is queued already. */
+  /** Asks for one `outboxDrained`, due from this flush on if little enough is queued already. */
   requestDrained(slot: number): void {
     const flags = this.#flags[slot]! | WANTS_DRAINED;
     this.#flags[slot] = flags;
@@ -168,20 +171,43 @@ export class Outbox {
 
   /** Starts a send for each connection that has something new. Called once, at the end of a turn. */
   flush(): void {
-    // The list may grow while it is walked: an owner's callback may commit more.
     for (let index = 0; index < this.#dirtyCount; index++) {
       const slot = this.#dirty[index]!;
       const flags = this.#flags[slot]! & ~DIRTY;
       this.#flags[slot] = flags;
       if ((flags & SENDING) !== 0) continue;
       if (this.#queued[slot]! > 0) this.#startHead(slot);
-      else if ((flags & WANTS_DRAINED) !== 0) this.#answerDrained(slot);
+      else if ((flags & WANTS_DRAINED) !== 0) this.#drainedDue(slot);
     }
     this.#dirtyCount = 0;
   }
 
+  /**
+   * Tells those that have drained since the last call. Once a turn, and never while the lists are walked: somebody who finds the write pool exhausted and asks again at
+   * once would be told again at once, and the thread would do nothing else.
+   */
+  deliverDrained(): void {
+    if (this.#drained.length === 0) return;
+    const due = this.#drained;
+    this.#drained = [];
+    for (const slot of due) {
+      const flags = this.#flags[slot]!;
+      if ((flags & DRAINED_DUE) === 0) continue; // Dropped meanwhile.
+      this.#flags[slot] = flags & ~DRAINED_DUE;
+      // More may have been committed since.
+      if (this.#queued[slot]! > DRAIN_LOW_WATER_BYTES) this.requestDrained(slot);
+      else this.#owner.outboxDrained(slot);
+    }
+  }
+
+  /** A flush has something to send, or to look at. */
   get hasDirty(): boolean {
     return this.#dirtyCount !== 0;
+  }
+
+  /** Somebody is to be told by {@link deliverDrained}. */
+  get hasDrained(): boolean {
+    return this.#drained.length !== 0;
   }
 
   /** The kernel took `count` bytes of the head block. What is left of it, or the next block, leaves with the next flush. */
@@ -203,7 +229,7 @@ export class Outbox {
     }
     const flags = this.#flags[slot]!;
     if (queued > 0 && (flags & DIRTY) === 0) this.#markDirty(slot, flags);
-    if ((flags & WANTS_DRAINED) !== 0 && queued <= DRAIN_LOW_WATER_BYTES) this.#answerDrained(slot);
+    if ((flags & WANTS_DRAINED) !== 0 && queued <= DRAIN_LOW_WATER_BYTES) this.#drainedDue(slot);
     if (this.#queued[slot] === 0) this.#owner.outboxEmptied(slot);
   }
 
@@ -231,9 +257,12 @@ export class Outbox {
     this.#owner.startSend(slot, start + sent, this.#blockLength[head >>> UNIT_SHIFT]! - sent);
   }
 
-  #answerDrained(slot: number): void {
-    this.#flags[slot] = this.#flags[slot]! & ~WANTS_DRAINED;
-    this.#owner.outboxDrained(slot);
+  #drainedDue(slot: number): void {
+    const flags = this.#flags[slot]!;
+    this.#flags[slot] = (flags & ~WANTS_DRAINED) | DRAINED_DUE;
+    if ((flags & DRAINED_DUE) !== 0) return;
+    this.#drained.push(slot);
+    if (this.#drained.length === 1) this.#owner.outboxDirty();
   }
 
   #append(slot: number, tier: number, size: number): number {

@@ -110,8 +110,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   readonly #sockets: (SlotSocket | undefined)[] = [];
   readonly #lingering: LingerQueue;
   readonly #releases = new Map<number, Release>();
-  /** Pairs of a slot and its generation for which `drained`, or a held `ended` and `closed`, is due in the next turn. */
-  #drained: number[] = [];
+  /** Pairs of a slot and its generation for which a held `ended` and `closed` are due in the next turn. */
   #held: number[] = [];
   readonly #stats: DriverStats = newDriverStats();
   readonly #doorbell: AtomicsDoorbell | undefined;
@@ -208,6 +207,10 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     const offset = this.#outbox.reserve(slot, size);
     if (offset === -1) this.#stats.writeStarved += 1;
     return offset;
+  }
+
+  get writeRoomBytes(): number {
+    return this.#pool.roomBytes;
   }
 
   commit(slot: number, length: number): void {
@@ -427,8 +430,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   }
 
   outboxDrained(slot: number): void {
-    this.#drained.push(slot, this.generations[slot]!);
-    this.scheduleTurn();
+    if ((this.#flags[slot]! & AUDIBLE) !== 0) this.#events.drained(slot);
   }
 
   outboxDirty(): void {
@@ -455,14 +457,14 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#stats.turns += 1;
     this.operations.deliver();
     this.#doorbell?.deliver(this.#stats);
-    this.#deliverDrained();
+    this.#outbox.deliverDrained();
     this.#deliverHeld();
     this.#events.turnEnded();
     // Until here a turn counts as scheduled, because what these events committed leaves with the flush below.
     this.#isTurnScheduled = false;
     this.#outbox.flush();
-    const hasHeld = this.#drained.length > 0 || this.#held.length > 0;
-    if (this.operations.hasFinished || hasHeld || this.#doorbell?.isDue) this.scheduleTurn();
+    const isDue = this.#outbox.hasDrained || this.#held.length > 0;
+    if (this.operations.hasFinished || isDue || this.#doorbell?.isDue) this.scheduleTurn();
   }
 
   #take(slot: number, socket: Socket, flags: number): void {
@@ -529,17 +531,6 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   #deliverConnected(slot: number, errno: number): void {
     this.scheduleTurn();
     this.#events.connected(slot, errno);
-  }
-
-  #deliverDrained(): void {
-    if (this.#drained.length === 0) return;
-    const due = this.#drained;
-    this.#drained = [];
-    for (let index = 0; index < due.length; index += 2) {
-      const slot = due[index]!;
-      if (this.generations[slot] !== due[index + 1] || (this.#flags[slot]! & AUDIBLE) === 0) continue;
-      this.#events.drained(slot);
-    }
   }
 
   #deliverLater(slot: number): void {

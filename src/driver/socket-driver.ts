@@ -150,7 +150,6 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   abstract connectPath(path: string): number;
   /** Hands bytes of the write pool to the kernel. */
   abstract startSend(slot: number, offset: number, length: number): void;
-  abstract outboxDrained(slot: number): void;
   /** Makes a descriptor that is not ours yet fit for this driver. Throws what is wrong with it. */
   protected abstract prepareAdopted(descriptor: number): void;
   /** The socket stands in the tables: makes it known to whatever brings its events. */
@@ -227,6 +226,10 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     const offset = this.outbox.reserve(slot, size);
     if (offset < 0) this.counters.writeStarved += 1;
     return offset;
+  }
+
+  get writeRoomBytes(): number {
+    return this.#pool.roomBytes;
   }
 
   commit(slot: number, length: number): void {
@@ -357,6 +360,10 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     if ((flags & RELEASING) !== 0) this.#beginRelease(slot);
     else if ((flags & CLOSE_AFTER_FLUSH) !== 0) this.#linger(slot);
     else this.#sendEnd(slot);
+  }
+
+  outboxDrained(slot: number): void {
+    if (this.isAudible(slot)) this.events.drained(slot);
   }
 
   outboxDirty(): void {
@@ -591,12 +598,13 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     this.#isInTurn = true;
     this.counters.turns += 1;
     this.runCompletions();
+    this.outbox.deliverDrained();
     this.#watch?.deliver(this.counters);
     this.#deferred.run();
     this.events.turnEnded();
     this.flush();
     this.#isInTurn = false;
-    if (!this.#deferred.isEmpty || this.outbox.hasDirty) this.wake();
+    if (!this.#deferred.isEmpty || this.outbox.hasDirty || this.outbox.hasDrained) this.wake();
     if (this.#onShutdown !== undefined) this.#tryShutdown();
   }
 

@@ -254,10 +254,6 @@ class UringDriver extends SocketDriver {
     this.closeWith(slot, -result);
   }
 
-  outboxDrained(slot: number): void {
-    if (this.isAudible(slot)) this.events.drained(slot);
-  }
-
   // --- closing
 
   protected letGo(slot: number): void {

@@ -31,6 +31,7 @@ export class WritePool {
   readonly bytes: Uint8Array;
   /** Blocks that are taken now. */
   blocksNow = 0;
+  #chunksTaken = 0;
 
   readonly #chunkCount: number;
   readonly #chunkTier: Uint8Array;
@@ -84,6 +85,7 @@ export class WritePool {
     }
     const taken = this.#chunkTaken[chunk]! + 1;
     this.#chunkTaken[chunk] = taken;
+    if (taken === 1) this.#chunksTaken += 1;
     if (taken === 1 << (WRITE_TIERS - 1 - tier)) this.#unlink(tier, chunk);
     assert(this.#taken[block >>> UNIT_SHIFT] === 0, "an acquired block was free");
     this.#taken[block >>> UNIT_SHIFT] = 1;
@@ -103,6 +105,7 @@ export class WritePool {
     this.#chunkFreeHead[chunk] = block;
     const taken = this.#chunkTaken[chunk]! - 1;
     this.#chunkTaken[chunk] = taken;
+    if (taken === 0) this.#chunksTaken -= 1;
     if (taken === (1 << (WRITE_TIERS - 1 - tier)) - 1) {
       // The empty chunk that the tier may have kept is not its only one with room any more.
       const head = this.#tierHead[tier]!;
@@ -112,6 +115,11 @@ export class WritePool {
     // An empty chunk stays with its tier while it is the only one with room, else one block taken and released would open and close it each time.
     if (taken === 0 && (this.#tierHead[tier] !== chunk || this.#chunkNext[chunk] !== NONE))
       this.#closeChunk(tier, chunk);
+  }
+
+  /** Bytes in the chunks of which nothing is taken. */
+  get roomBytes(): number {
+    return (this.#chunkCount - this.#chunksTaken) << CHUNK_SHIFT;
   }
 
   /** Bytes in `block`. */

@@ -269,7 +269,8 @@ export class File {
   }
 
   /**
-   * Closes the file when what runs on it has ended; reads that wait for a peer are given up. Later calls reject with `ERR_RINGLOOM_CLOSED`; closing again does nothing. Rejects with
+   * Closes the file when what runs on it has ended. A read that waits for a peer, as of a pipe, is given up on `uring`; on `epoll` and `portable`, where a thread of libuv's pool sits in it,
+   * the file closes when the peer writes or leaves. Later calls reject with `ERR_RINGLOOM_CLOSED`; closing again does nothing. Rejects with
    * what the kernel says of writes that failed late; the file is closed all the same.
    */
   close(): Promise<void> {

@@ -1,4 +1,5 @@
 /** Looks for connections whose time is up: a few at each tick, so that a tick stays short however many there are. */
+import { takenBytesMin } from "../io/write-timeouts.js";
 import {
   type ConnectionTable,
   NEVER,
@@ -37,6 +38,7 @@ export class ConnectionTimeouts {
   readonly #table: ConnectionTable;
   readonly #clock: CoarseClock;
   readonly #limits: HttpLimits;
+  readonly #takenBytesMin: number;
   readonly #stats: HttpStats;
 
   constructor(
@@ -52,6 +54,7 @@ export class ConnectionTimeouts {
     this.#table = options.table;
     this.#clock = options.clock;
     this.#limits = options.limits;
+    this.#takenBytesMin = takenBytesMin(options.limits.writeTimeoutMs);
     this.#stats = options.stats;
   }
 
@@ -89,7 +92,7 @@ export class ConnectionTimeouts {
     }
   }
 
-  /** Whether bytes wait for the peer and it has taken none for too long. */
+  /** Whether bytes wait for the peer and it has taken next to none for too long. */
   #hasStoppedReading(slot: number): boolean {
     const table = this.#table;
     const { writeTimeoutMs } = this.#limits;
@@ -100,7 +103,7 @@ export class ConnectionTimeouts {
     }
     // The kernel takes nothing for seconds while a slow peer empties a full buffer, so what that has acknowledged counts.
     const taken = table.committed[slot]! - queued - this.#control.unacknowledgedBytes(slot);
-    if (taken === table.taken[slot] && table.writeDeadlines[slot] !== NEVER) {
+    if (taken - table.taken[slot]! < this.#takenBytesMin && table.writeDeadlines[slot] !== NEVER) {
       return this.#clock.nowMs >= table.writeDeadlines[slot]!;
     }
     table.taken[slot] = taken;

@@ -638,7 +638,8 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
   #feedStarved(): void {
     this.#starved.takeEach(this.#driver.generations, (slot) => {
       this.table.flags[slot] = this.table.flags[slot]! & ~STARVED;
-      this.#exchanges[slot]?.extras?.outgoing?.continue();
+      if (this.table.phases[slot] === PHASE_UPGRADED) this.#upgraded.at(slot)?.drained();
+      else this.#exchanges[slot]?.extras?.outgoing?.continue();
     });
   }
 

@@ -157,7 +157,8 @@ export const HTTP_LIMITS: { readonly [Name in keyof HttpLimits]: HttpLimitDefini
     fallback: 5_000,
     min: 0,
     max: DAY_MS,
-    description: "Without the peer taking a byte of an answer that waits. Then the connection closes. 0 is no limit.",
+    description:
+      "Without the peer taking at least 240 bytes a second of an answer that waits. Then the connection closes. 0 is no limit.",
   },
   handlerTimeoutMs: {
     fallback: 0,

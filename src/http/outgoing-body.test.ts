@@ -163,3 +163,17 @@ test("OutgoingBody.fail() reports the error and ends it", async () => {
   assert.equal(body.write(Buffer.from("x")), true);
   assert.equal(rig.sent, "");
 });
+
+test("OutgoingBody waits for room or to be drained, never for both: a connection without bytes is drained at once, each time it is asked", () => {
+  const { rig, body } = create(true, 10);
+  rig.room = false;
+  assert.equal(body.write(Buffer.from("abc")), false);
+  body.continue();
+  body.end();
+  body.continue();
+  assert.deepEqual([rig.wanted, rig.starvedTimes], [0, 3]);
+  rig.room = true;
+  rig.queued = 20;
+  body.continue();
+  assert.deepEqual([rig.wanted, rig.starvedTimes], [1, 3]);
+});

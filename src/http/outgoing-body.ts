@@ -73,9 +73,7 @@ export class OutgoingBody implements BodySink {
       this.#pending === undefined ? bytes : Buffer.concat([this.#pending.subarray(this.#pendingStart), bytes]);
     this.#pendingStart = 0;
     this.#push();
-    if (this.#pending === undefined && this.#owner.queuedBytes(this.slot) <= this.#highWaterBytes) return true;
-    this.#owner.wantDrained(this.slot);
-    return false;
+    return this.#pending === undefined && this.#hasDrained();
   }
 
   drained(): Promise<void> {
@@ -110,13 +108,8 @@ export class OutgoingBody implements BodySink {
   continue(): void {
     if (this.#isOver) return;
     this.#push();
-    if (this.#endText !== undefined) {
-      this.#finish();
-      return;
-    }
-    if (this.#pending !== undefined || this.#owner.queuedBytes(this.slot) > this.#highWaterBytes)
-      this.#owner.wantDrained(this.slot);
-    else this.#wake();
+    if (this.#endText !== undefined) this.#finish();
+    else if (this.#pending === undefined && this.#hasDrained()) this.#wake();
   }
 
   /** The connection is gone. */
@@ -131,10 +124,18 @@ export class OutgoingBody implements BodySink {
     for (const listener of listeners) listener();
   }
 
+  /** Whether little enough is queued. If not, it is told when it is. */
+  #hasDrained(): boolean {
+    if (this.#owner.queuedBytes(this.slot) <= this.#highWaterBytes) return true;
+    this.#owner.wantDrained(this.slot);
+    return false;
+  }
+
+  /** Hands over what there is room for. What stays pending has asked for what it waits for: that the connection drains, or room in the write pool, never both. */
   #push(): void {
     let bytes = this.#pending;
     while (bytes !== undefined) {
-      if (this.#owner.queuedBytes(this.slot) > this.#highWaterBytes) return;
+      if (!this.#hasDrained()) return;
       const start = this.#pendingStart;
       const length = Math.min(bytes.length - start, PIECE_BYTES_MAX);
       const written = this.#chunked
@@ -154,10 +155,7 @@ export class OutgoingBody implements BodySink {
   }
 
   #finish(): void {
-    if (this.#pending !== undefined) {
-      this.#owner.wantDrained(this.slot);
-      return;
-    }
+    if (this.#pending !== undefined) return;
     if (this.#endText !== undefined && this.#endText !== "") {
       const written = this.#encoder.raw(this.slot, this.#endText);
       if (written === NO_ROOM) {

@@ -1,5 +1,6 @@
 /** The connections of a server that another protocol has taken over, and what their sockets use of the server. */
 import type { Driver } from "../driver/contract.js";
+import { mayQueue } from "../io/write-share.js";
 import { MessagePool } from "../ws/message-pool.js";
 import type { SocketTransport, UpgradedConnection } from "../ws/transport.js";
 import { type ReceiveMemory, type Unmasker, unmaskerOf } from "../ws/unmasker.js";
@@ -12,6 +13,7 @@ export interface UpgradedOwner {
   committed(slot: number, count: number): void;
   setUpgradedTimeout(slot: number, ms: number): void;
   wantDrained(slot: number): void;
+  starved(slot: number): void;
   remoteAddress(slot: number): string | undefined;
   close(slot: number): void;
   kill(slot: number): void;
@@ -99,8 +101,16 @@ export class UpgradedConnections implements SocketTransport {
     return this.#driver.queuedBytes(slot);
   }
 
+  mayQueue(slot: number, length: number, max: number): boolean {
+    return mayQueue(this.#driver, { queued: this.#driver.queuedBytes(slot), length, max });
+  }
+
   requestDrained(slot: number): void {
     this.#owner.wantDrained(slot);
+  }
+
+  requestRoom(slot: number): void {
+    this.#owner.starved(slot);
   }
 
   pause(slot: number): void {

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
+import type { RingloomError } from "../errors.js";
 import { BufferedReader } from "./buffered-reader.js";
 
 const pieces = fc.array(fc.uint8Array({ maxLength: 12 }), { maxLength: 20 });
@@ -247,4 +248,36 @@ describe("BufferedReader's ends", () => {
     for await (const line of reader.lines()) if (line === "") break;
     assert.equal(String(await reader.readAll()), "body");
   });
+});
+
+test("BufferedReader.skip() that is given up says how far it came, and the next read goes on there", async () => {
+  const tap = new Tap();
+  const reader = new BufferedReader(tap);
+  const skipping = reader.skip(100, { timeoutMs: 20 });
+  tap.give("x".repeat(60));
+  await assert.rejects(skipping, (error: RingloomError) => {
+    assert.deepEqual([error.code, error.details?.skippedBytes], ["ERR_RINGLOOM_TIMEOUT", 60]);
+    return true;
+  });
+  const rest = reader.skip(40);
+  tap.give(`${"x".repeat(40)}y`);
+  await rest;
+  assert.equal((await reader.readExact(1)).toString(), "y");
+});
+
+test("BufferedReader.lines() ends with its signal, also while lines are there", async () => {
+  const control = new AbortController();
+  const reader = new BufferedReader([Buffer.from("a\nb\nc\n")]);
+  const seen: string[] = [];
+  await assert.rejects(
+    async () => {
+      for await (const line of reader.lines({ signal: control.signal })) {
+        seen.push(line);
+        if (line === "b") control.abort();
+      }
+    },
+    { code: "ERR_RINGLOOM_ABORTED" },
+  );
+  assert.deepEqual(seen, ["a", "b"]);
+  assert.equal(await reader.readLine(), "c");
 });

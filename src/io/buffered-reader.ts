@@ -125,14 +125,22 @@ export class BufferedReader implements AsyncIterable<Buffer> {
     return this.#bytes.subarray(this.#start, this.#start + length);
   }
 
-  /** Passes over `length` bytes, however many. @throws RingloomError `ERR_RINGLOOM_UNEXPECTED_END`, and as {@link read}. */
+  /**
+   * Passes over `length` bytes, however many. What came is gone even when the rest does not come: `details.skippedBytes` of the error says how many that were.
+   * @throws RingloomError `ERR_RINGLOOM_UNEXPECTED_END`, and as {@link read}.
+   */
   async skip(length: number, options?: WaitOptions): Promise<void> {
     checkBytes("length", length);
     return this.#alone(async () => {
       const wait = new Wait("skip", options);
-      for (let left = length; left > 0; ) {
-        if (!(await this.#atLeast(1, wait))) throw unexpectedEnd(`${left} of ${length} bytes to skip were missing`);
-        left -= this.#take(Math.min(left, this.bufferedBytes)).length;
+      let left = length;
+      try {
+        while (left > 0) {
+          if (!(await this.#atLeast(1, wait))) throw unexpectedEnd(`${left} of ${length} bytes to skip were missing`);
+          left -= this.#take(Math.min(left, this.bufferedBytes)).length;
+        }
+      } catch (error) {
+        throw error instanceof RingloomError ? afterSkipping(error, length - left) : error;
       }
     });
   }
@@ -255,6 +263,8 @@ export class BufferedReader implements AsyncIterable<Buffer> {
   /** The next line, if all of it is there. */
   #lineNow(options: PieceOptions): string | undefined {
     this.#checkAlone();
+    // The slow way says so.
+    if (options.signal?.aborted === true) return undefined;
     const found = this.#filled().indexOf(NEWLINE_BYTE, this.#start);
     if (found < 0) return undefined;
     const bytesMax = checkBytes("bytesMax", options.bytesMax ?? this.bytesMax);
@@ -402,4 +412,8 @@ function unexpectedEnd(what: string): RingloomError {
   return new RingloomError("ERR_RINGLOOM_UNEXPECTED_END", `Cannot read: ${what} when the source ended`, {
     operation: "read",
   });
+}
+
+function afterSkipping({ code, message, details, cause }: RingloomError, skippedBytes: number): RingloomError {
+  return new RingloomError(code, message, { operation: "skip", details: { ...details, skippedBytes }, cause });
 }

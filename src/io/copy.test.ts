@@ -299,6 +299,34 @@ describe("Web streams", () => {
     await assert.rejects(async () => failing.write(Buffer.from("x")), /refused/);
   });
 
+  test("copy() into a sink that fails after the call has ended rejects once, and leaves no rejection that nobody handles", async () => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): unknown => unhandled.push(error);
+    process.on("unhandledRejection", note);
+    try {
+      const control = new AbortController();
+      const aborting = {
+        write(): never {
+          control.abort();
+          throw new Error("the sink has failed");
+        },
+      };
+      const ended = { code: "ERR_RINGLOOM_ABORTED" };
+      await assert.rejects(copy([Buffer.from("x")], aborting, { signal: control.signal }), ended);
+      const slow = {
+        write(): never {
+          for (const end = performance.now() + 30; performance.now() < end; );
+          throw new Error("the sink has failed");
+        },
+      };
+      await assert.rejects(copy([Buffer.from("x")], slow, { timeoutMs: 10 }), { code: "ERR_RINGLOOM_TIMEOUT" });
+      await new Promise(setImmediate);
+      assert.deepEqual(unhandled, []);
+    } finally {
+      process.removeListener("unhandledRejection", note);
+    }
+  });
+
   test("toWebReadable() reads only what is asked for, and cancelling it closes the source", async () => {
     let given = 0;
     let closed = 0;

@@ -394,10 +394,10 @@ export class DriverSocket extends Duplex implements TimedSocket, WritingSocket {
   }
 
   #push(): void {
-    const { driver, writeBuffer, queuedBytesMax } = this.#owner;
+    const { driver, writeBuffer } = this.#owner;
     const slot = this.#slot;
     for (let bytes = this.#unsent[0]; bytes !== undefined; bytes = this.#unsent[0]) {
-      const room = queuedBytesMax - driver.queuedBytes(slot);
+      const room = this.#owner.queuedBytesMax - driver.queuedBytes(slot);
       const length = Math.min(bytes.length - this.#unsentStart, WRITE_BLOCK_BYTES_MAX, room);
       if (length > 0) {
         const at = driver.reserve(slot, length);

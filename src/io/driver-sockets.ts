@@ -5,14 +5,11 @@ import { RingloomError } from "../errors.js";
 import { DriverSocket, type SocketAddress, type SocketOwner } from "./driver-socket.js";
 import { ReceiveCopies } from "./receive-copies.js";
 import { type Deadline, SocketTimeouts } from "./socket-timeouts.js";
+import { QUEUED_BYTES_MAX, writeShare } from "./write-share.js";
 import { WriteTimeouts } from "./write-timeouts.js";
 
 /** How long a write waits for room in the write pool when no turn of the driver comes before, in milliseconds. */
 const STARVED_RETRY_MS = 5;
-/** The part of the write pool that one connection may fill, within bounds: peers that do not read can hold all of it only when there are many of them. */
-const POOL_PARTS = 1_024;
-const QUEUED_BYTES_MIN = 32 * 1024;
-const QUEUED_BYTES_MAX = 256 * 1024;
 
 /** Who uses the sockets. */
 export interface DriverSocketsOptions {
@@ -45,7 +42,6 @@ export class DriverSockets implements DriverEvents, SocketOwner {
   readonly #writeTimeouts: WriteTimeouts<DriverSocket>;
   #driver: Driver | undefined;
   #writeBuffer: Buffer = Buffer.alloc(0);
-  #queuedBytesMax = QUEUED_BYTES_MIN;
 
   constructor(options: DriverSocketsOptions) {
     this.#options = options;
@@ -61,7 +57,6 @@ export class DriverSockets implements DriverEvents, SocketOwner {
     this.#driver = driver;
     const { buffer, byteOffset, byteLength } = driver.writeBytes;
     this.#writeBuffer = Buffer.from(buffer, byteOffset, byteLength);
-    this.#queuedBytesMax = Math.max(QUEUED_BYTES_MIN, Math.min(QUEUED_BYTES_MAX, Math.floor(byteLength / POOL_PARTS)));
   }
 
   get driver(): Driver {
@@ -74,7 +69,7 @@ export class DriverSockets implements DriverEvents, SocketOwner {
   }
 
   get queuedBytesMax(): number {
-    return this.#queuedBytesMax;
+    return writeShare(this.driver, QUEUED_BYTES_MAX);
   }
 
   /** The sockets whose connections are not gone. */

@@ -25,6 +25,8 @@ export class Wait {
    * @throws RingloomError `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`.
    */
   async for<Value>(value: Promise<Value>): Promise<Value> {
+    // Where the call has ended already, nobody hears of it any more: its failure must not end the process.
+    value.catch(ignore);
     const options = this.remaining();
     if (options.signal === undefined && options.timeoutMs === undefined) return value;
     return unlessGivenUp(value, options, { operation: this.#operation, wholeMs: this.#timeoutMs });
@@ -48,3 +50,5 @@ export class Wait {
     return Math.max(1, this.#endsAtMs - performance.now());
   }
 }
+
+function ignore(): void {}

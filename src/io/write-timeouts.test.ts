@@ -60,13 +60,13 @@ test("WriteTimeouts cuts a peer that takes nothing, not before the time and at m
   });
 });
 
-test("WriteTimeouts leaves alone who takes a byte now and then, or all of it, however much is written meanwhile", () => {
+test("WriteTimeouts leaves alone who takes 240 bytes a second, or all of it, however much is written meanwhile", () => {
   withClock((advance) => {
     const [slow, quick, stuck] = [new FakeSocket(), new FakeSocket(), new FakeSocket()];
     const timeouts = watching([slow, quick, stuck], 1_000);
-    for (const socket of [slow, stuck]) socket.committedBytes = 1_000;
+    for (const socket of [slow, stuck]) socket.committedBytes = 10_000;
     for (let round = 0; round < 10; round++) {
-      slow.sentBytes += 1;
+      slow.sentBytes += 240;
       quick.committedBytes += 10;
       advance(400);
       quick.sentBytes += 10;
@@ -74,6 +74,20 @@ test("WriteTimeouts leaves alone who takes a byte now and then, or all of it, ho
       advance(400);
     }
     assert.deepEqual([slow.isCut, quick.isCut, stuck.isCut], [false, false, true]);
+    timeouts.stop();
+  });
+});
+
+test("WriteTimeouts cuts who takes a byte now and then", () => {
+  withClock((advance) => {
+    const dripping = new FakeSocket();
+    const timeouts = watching([dripping], 4_000);
+    dripping.committedBytes = 100_000;
+    for (let round = 0; round < 12; round++) {
+      dripping.sentBytes += 1;
+      advance(500);
+    }
+    assert.equal(dripping.isCut, true);
     timeouts.stop();
   });
 });

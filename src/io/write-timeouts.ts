@@ -1,5 +1,5 @@
 /**
- * Finds the peers that take nothing of what waits for them. Bytes that wait lie in the write pool, which all connections share, so whoever never reads
+ * Finds the peers that take nothing of what waits for them, or so little that it comes to the same. Bytes that wait lie in the write pool, which all connections share, so whoever never reads
  * would in the end stop everybody. One sweep compares two numbers a connection: no write pays for it.
  */
 
@@ -7,6 +7,14 @@ const TICK_MS_MAX = 1_000;
 const TICK_MS_MIN = 5;
 /** A tick is this part of the timeout. */
 const TICK_PARTS = 4;
+
+/** A peer that takes less than this for the whole timeout, in bytes a second, holds on to memory rather than reads. */
+const TAKEN_BYTES_A_SECOND_MIN = 240;
+
+/** Bytes that a peer for which something waits has to take within `timeoutMs`. */
+export function takenBytesMin(timeoutMs: number): number {
+  return Math.ceil((timeoutMs / 1_000) * TAKEN_BYTES_A_SECOND_MIN);
+}
 
 /** The value of `takenBytes` while nothing waits. */
 export const NOTHING_WAITS = Number.NEGATIVE_INFINITY;
@@ -19,7 +27,7 @@ export interface WritingSocket {
   readonly committedBytes: number;
   /** Bytes that have reached the kernel and not the peer, as far as anybody knows. Asked only while something waits. */
   readonly unacknowledgedBytes: number;
-  /** How many the peer had taken when that last changed, as far as the sweep knows; {@link NOTHING_WAITS} while nothing waits. */
+  /** How many the peer had taken when it had last taken enough, as far as the sweep knows; {@link NOTHING_WAITS} while nothing waits. */
   takenBytes: number;
   /** When the sweep saw that, by `performance.now()`. */
   takenAtMs: number;
@@ -27,21 +35,23 @@ export interface WritingSocket {
 
 /** What {@link WriteTimeouts} needs. */
 export interface WriteTimeoutsOptions<Socket extends WritingSocket> {
-  /** How long a peer may take nothing, in milliseconds; 0 is for ever. */
+  /** How long a peer may take fewer than {@link takenBytesMin} bytes while some wait, in milliseconds; 0 is for ever. */
   readonly timeoutMs: number;
   /** All connections. */
   readonly sockets: () => Iterable<Socket>;
-  /** Ends a connection whose peer has taken nothing for so long, or up to two ticks longer. */
+  /** Ends a connection whose peer has taken next to nothing for so long, or up to two ticks longer. */
   readonly cut: (socket: Socket) => void;
 }
 
 /** The write timeouts of one thread's sockets. Its timer does not keep the thread alive. */
 export class WriteTimeouts<Socket extends WritingSocket> {
   readonly #options: WriteTimeoutsOptions<Socket>;
+  readonly #takenBytesMin: number;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: WriteTimeoutsOptions<Socket>) {
     this.#options = options;
+    this.#takenBytesMin = takenBytesMin(options.timeoutMs);
   }
 
   /** There is a connection. The sweep ends by itself when there is none. */
@@ -73,7 +83,9 @@ export class WriteTimeouts<Socket extends WritingSocket> {
     const { queuedBytes, committedBytes } = socket;
     // The kernel takes nothing for seconds while a slow peer empties a full buffer, so what that has acknowledged counts.
     const taken = queuedBytes === 0 ? NOTHING_WAITS : committedBytes - queuedBytes - socket.unacknowledgedBytes;
-    if (taken !== socket.takenBytes) {
+    // From or to NOTHING_WAITS it is infinite, or not a number.
+    const progress = Math.abs(taken - socket.takenBytes);
+    if (progress >= this.#takenBytesMin) {
       socket.takenBytes = taken;
       socket.takenAtMs = now;
       return false;

@@ -36,6 +36,8 @@ export interface ConnectionSink {
   ended(): void;
   /** The answer to `requestDrained`; without it the writing side goes on. */
   drained?(): void;
+  /** What it has committed itself, in bytes. */
+  readonly committedBytes?: number;
   closed(errno: number, error: Error | undefined): void;
 }
 
@@ -174,7 +176,7 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
   }
 
   get committedBytes(): number {
-    return this.outbound.committedBytes;
+    return this.outbound.committedBytes + (this.#sink?.committedBytes ?? 0);
   }
 
   get unacknowledgedBytes(): number {
@@ -189,6 +191,11 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
 
   get isClosed(): boolean {
     return this.#isClosing || this.#isGone;
+  }
+
+  /** `end` was called. */
+  get isEnding(): boolean {
+    return this.#ending !== undefined;
   }
 
   /** The peer will send no more. */
@@ -236,10 +243,21 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
     // A close at once answers what the peer still sends with a reset, which destroys what it has not got yet.
     if (!isQueued && this.#hasPeerAll()) return driver.close(slot);
     if (isQueued) {
+      clearTimeout(this.#flushTimer);
       this.#flushTimer = setTimeout(() => this.slot !== NONE && driver.close(this.slot), FLUSH_MS_MAX);
       this.#flushTimer.unref();
     }
     driver.closeAfterFlush(slot);
+  }
+
+  /** As {@link close}, but the writes that wait are sent, too. */
+  closeBehindWrites(): void {
+    if (this.isClosed) return;
+    if (!this.outbound.isPending) return this.close();
+    this.outbound.refuse(closedError("write"));
+    this.#flushTimer = setTimeout(() => this.destroy(unsentError(this.outbound.pendingBytes)), FLUSH_MS_MAX);
+    this.#flushTimer.unref();
+    this.outbound.whenIdle(() => this.close());
   }
 
   /** Whether the peer has acknowledged all that was sent. A driver that cannot tell knows it only where nothing was. */
@@ -308,6 +326,14 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
 /** The error of a call on a stream that this side has closed. */
 export function closedError(operation: string): RingloomError {
   return new RingloomError("ERR_RINGLOOM_CLOSED", `Cannot ${operation}: the stream is closed`, { operation });
+}
+
+function unsentError(pendingBytes: number): RingloomError {
+  return new RingloomError(
+    "ETIMEDOUT",
+    `Cannot close in order: the peer has not taken what was written in ${FLUSH_MS_MAX} ms, and ${pendingBytes} bytes of it were never sent`,
+    { operation: "close", details: { pendingBytes, timeoutMs: FLUSH_MS_MAX } },
+  );
 }
 
 function endedError(): RingloomError {

@@ -22,6 +22,8 @@ export function attachSocket(
   sink.socket = socket;
   if (rest.length > 0) socket.deliver(rest);
   if (connection.hasPeerEnded) socket.deliverEnd();
+  // Else its writes would wait for room for ever.
+  if (connection.isEnding) socket.end();
   return socket;
 }
 
@@ -31,6 +33,10 @@ class DuplexSink implements ConnectionSink {
 
   constructor(connection: Connection) {
     this.#connection = connection;
+  }
+
+  get committedBytes(): number {
+    return this.socket?.committedBytes ?? 0;
   }
 
   received(bytes: Uint8Array, offset: number, length: number): void {

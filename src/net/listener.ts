@@ -348,13 +348,22 @@ export class NetListener implements AsyncIterable<NetStream>, AsyncDisposable {
     options: { readonly connectionsMax?: number; readonly onError?: (error: unknown, stream: NetStream) => void } = {},
   ): Promise<void> {
     const { connectionsMax = Number.POSITIVE_INFINITY, onError } = options;
-    const running = new Set<Promise<void>>();
+    let runningNow = 0;
+    let wake = (): void => {};
+    // One waiter, not a race of all handlers: that would leave something with each long one, connection by connection.
+    const oneHasEnded = (): Promise<void> =>
+      new Promise((resolve) => {
+        wake = resolve;
+      });
     for await (const stream of this) {
-      const done = serveOne(stream, handler, onError).finally(() => running.delete(done));
-      running.add(done);
-      if (running.size >= connectionsMax) await Promise.race(running);
+      runningNow += 1;
+      void serveOne(stream, handler, onError).finally(() => {
+        runningNow -= 1;
+        wake();
+      });
+      if (runningNow >= connectionsMax) await oneHasEnded();
     }
-    await Promise.all(running);
+    while (runningNow > 0) await oneHasEnded();
   }
 
   /** Accepts no more. Connections that wait for `accept()` are closed, those that were accepted live on. Resolves when the socket is closed. */

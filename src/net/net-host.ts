@@ -4,13 +4,10 @@ import { RingloomError } from "../errors.js";
 import type { DriverSocket, SocketOwner } from "../io/driver-socket.js";
 import { ReceiveCopies } from "../io/receive-copies.js";
 import { type Deadline, SocketTimeouts } from "../io/socket-timeouts.js";
+import { QUEUED_BYTES_MAX, writeShare } from "../io/write-share.js";
 import { WriteTimeouts, type WritingSocket } from "../io/write-timeouts.js";
 import { type ThreadDriver, threadDriver } from "../runtime/thread-driver.js";
 
-/** The part of the write pool that one connection may fill, within bounds. */
-const POOL_PARTS = 128;
-const QUEUED_BYTES_MIN = 32 * 1024;
-const QUEUED_BYTES_MAX = 256 * 1024;
 /** How long a write waits for room in the write pool when no turn of the driver comes before, in milliseconds. */
 const STARVED_RETRY_MS = 5;
 /** A peer that takes none of what waits for it is cut after so long, in milliseconds: the write pool is everybody's. */
@@ -38,7 +35,6 @@ export class NetHost implements SocketOwner {
   readonly thread: ThreadDriver;
   readonly driver: Driver;
   readonly writeBuffer: Buffer;
-  readonly queuedBytesMax: number;
   readonly timeouts = new SocketTimeouts();
   readonly copies = new ReceiveCopies();
   readonly #connections = new Set<HostedConnection>();
@@ -52,7 +48,6 @@ export class NetHost implements SocketOwner {
     this.driver = thread.driver;
     const { buffer, byteOffset, byteLength } = thread.driver.writeBytes;
     this.writeBuffer = Buffer.from(buffer, byteOffset, byteLength);
-    this.queuedBytesMax = Math.max(QUEUED_BYTES_MIN, Math.min(QUEUED_BYTES_MAX, Math.floor(byteLength / POOL_PARTS)));
     this.#writeTimeouts = new WriteTimeouts({
       timeoutMs: STALL_MS_MAX,
       sockets: () => this.#connections,
@@ -61,6 +56,11 @@ export class NetHost implements SocketOwner {
     thread.onTurnEnd(() => {
       if (this.#starved.size > 0) this.#feedStarved();
     });
+  }
+
+  /** Bytes that one connection may have in the write pool now. */
+  get queuedBytesMax(): number {
+    return writeShare(this.driver, QUEUED_BYTES_MAX);
   }
 
   /** A connection begins. */

@@ -1,5 +1,6 @@
 /** A client's connection that is made anew when it is lost: the pull form of a push socket, with a bounded buffer. */
 import { RingloomError } from "../errors.js";
+import { Wait } from "../io/wait.js";
 import { abortedWait, type WaitOptions } from "../task/wait-errors.js";
 import { armWait, checkWait } from "../task/wait-limits.js";
 import { type ConnectOptions, type ConnectTarget, codeOf, connect } from "./connect.js";
@@ -104,6 +105,10 @@ export class Pipe implements AsyncDisposable {
   /** The connection that stands. Without one, another is being made, or the pipe was given up with an error. */
   #stream: NetStream | undefined;
   #failure: unknown;
+  /** The connection of which `read` has given bytes, and not the end. */
+  #readFrom: NetStream | undefined;
+  /** It has ended, and nobody has used the next one. */
+  #isEndDue = false;
   readonly #waiting = new Set<Waiting>();
 
   /** @internal */
@@ -125,8 +130,9 @@ export class Pipe implements AsyncDisposable {
     const stream = this.#stream;
     // A peer that has ended answers nothing any more.
     if (stream?.isEnded === true) stream.close();
-    else if (stream !== undefined && !stream.isClosed) return stream;
+    else if (stream !== undefined && !stream.isClosed) return this.#used(stream);
     if (stream !== undefined) this.#lost(stream);
+    this.#isEndDue = false;
     checkWait("wait for the connection", options);
     if (this.#ending.signal.aborted) throw closedError("wait for the connection");
     if (this.#failure !== undefined) throw this.#failure;
@@ -140,19 +146,44 @@ export class Pipe implements AsyncDisposable {
     });
   }
 
-  /** As `NetStream.read`. At the end of the peer's stream it resolves with undefined; the pipe then connects anew. */
+  /**
+   * As `NetStream.read`. When the peer ends while it waits, or behind bytes that it has given, it resolves with undefined, once, and the pipe connects anew; unless another call has used the
+   * new connection before: it is that call's answers that come then.
+   */
   async read(options?: WaitOptions): Promise<Buffer | undefined> {
-    return await (await this.stream(options)).read(options);
+    const wait = new Wait("read", options);
+    if (this.#stream?.isEnded === true) this.#leave(this.#stream);
+    if (this.#isEndDue) {
+      this.#isEndDue = false;
+      return undefined;
+    }
+    const stream = await this.stream(wait.remaining());
+    const bytes = await stream.read(wait.remaining());
+    this.#readFrom = bytes === undefined ? undefined : stream;
+    if (bytes === undefined) this.#isEndDue = false;
+    return bytes;
   }
 
-  /** As `NetStream.readExact`. */
+  /** As `NetStream.readExact`. When the peer has ended before so many bytes, what there is of them is lost with the connection. */
   async readExact(length: number, options?: WaitOptions): Promise<Buffer> {
-    return await (await this.stream(options)).readExact(length, options);
+    const wait = new Wait("read", options);
+    const stream = await this.stream(wait.remaining());
+    try {
+      return await stream.readExact(length, wait.remaining());
+    } catch (error) {
+      if (codeOf(error) === "ERR_RINGLOOM_UNEXPECTED_END") {
+        this.#readFrom = undefined;
+        this.#leave(stream);
+      }
+      throw error;
+    }
   }
 
   /** As `NetStream.writeAll`. */
   async writeAll(bytes: Uint8Array | string, options?: WaitOptions): Promise<void> {
-    await (await this.stream(options)).writeAll(bytes, options);
+    const wait = new Wait("write", options);
+    const stream = await this.stream(wait.remaining());
+    await stream.writeAll(bytes, wait.remaining());
   }
 
   /** Drops the connection with everything that is buffered, in both directions, and makes a new one at once. */
@@ -188,9 +219,22 @@ export class Pipe implements AsyncDisposable {
     });
   }
 
+  /** The peer has ended, and nobody will read what is left. */
+  #leave(stream: NetStream): void {
+    stream.close();
+    this.#lost(stream);
+  }
+
+  /** Somebody has got the connection. */
+  #used(stream: NetStream): NetStream {
+    this.#isEndDue = false;
+    return stream;
+  }
+
   #lost(stream: NetStream): void {
     if (this.#stream !== stream) return;
     this.#stream = undefined;
+    this.#isEndDue = connectionOf(stream).hasPeerEnded && this.#readFrom === stream;
     if (!this.#ending.signal.aborted) this.#reconnect(this.#settings.delayMs);
   }
 

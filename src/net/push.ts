@@ -86,6 +86,7 @@ export class PushSocket {
   readonly #connection: Connection;
   readonly #sink: PushSink;
   readonly #writeQueueBytes: number;
+  #isClosing = false;
 
   /** @internal */
   constructor(connection: Connection, handlers: PushHandlers, writeQueueBytes: number) {
@@ -131,12 +132,13 @@ export class PushSocket {
 
   /** Sends the end of this direction behind what was written. */
   end(): void {
-    this.#connection.end().catch(() => {});
+    if (!this.isClosed) this.#connection.end().catch(() => {});
   }
 
-  /** Closes behind what was taken; see `NetStream.close`. */
+  /** Closes behind what was written, queued writes included. A peer that has not taken them within 30 s is cut, and `onClose` told so. Nothing more is pushed. */
   close(): void {
-    this.#connection.close();
+    this.#isClosing = true;
+    this.#connection.closeBehindWrites();
   }
 
   /** Closes at once, and drops what was written. */
@@ -146,7 +148,7 @@ export class PushSocket {
 
   /** Whether this side has closed the socket, or the connection is gone. */
   get isClosed(): boolean {
-    return this.#connection.isClosed;
+    return this.#isClosing || this.#connection.isClosed;
   }
 }
 
@@ -163,7 +165,7 @@ class PushSink implements ConnectionSink {
   }
 
   deliver(bytes: Buffer): void {
-    if (!this.#connection.isClosed) this.#context.runInAsyncScope(this.#handlers.onData, this.#handlers, bytes);
+    if (!this.#socket.isClosed) this.#context.runInAsyncScope(this.#handlers.onData, this.#handlers, bytes);
   }
 
   received(bytes: Uint8Array, offset: number, length: number): void {
@@ -171,13 +173,14 @@ class PushSink implements ConnectionSink {
   }
 
   ended(): void {
-    if (this.#connection.isClosed) return;
+    if (this.#socket.isClosed) return;
     if (this.#handlers.onEnd === undefined) this.#socket.end();
     else this.#context.runInAsyncScope(this.#handlers.onEnd, this.#handlers);
   }
 
   writesTaken(): void {
-    if (this.#handlers.onDrain !== undefined) this.#context.runInAsyncScope(this.#handlers.onDrain, this.#handlers);
+    if (this.#socket.isClosed || this.#handlers.onDrain === undefined) return;
+    this.#context.runInAsyncScope(this.#handlers.onDrain, this.#handlers);
   }
 
   closed(_errno: number, error: Error | undefined): void {

@@ -108,6 +108,8 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
   #waiting: Datagram[] = [];
   #receivers: Receiver[] = [];
   #sendingNow = 0;
+  /** Gives up the calls that Node has not answered. */
+  readonly #unanswered = new Set<() => void>();
   #peer: UdpAddress | undefined;
   #error: Error | undefined;
   /** What the network has said while nobody received. */
@@ -127,7 +129,7 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
   /**
    * Resolves when the kernel has the datagram; whether it arrives nobody knows. Without `to` it goes to the peer of {@link connect}.
    *
-   * @throws RingloomError `ERR_RINGLOOM_BACKPRESSURE` when 1,024 sends are under way, `EMSGSIZE`, `ERR_RINGLOOM_CLOSED`. A TypeError for a host that is no IP address.
+   * @throws RingloomError `ERR_RINGLOOM_BACKPRESSURE` when 1,024 sends are under way (`sendMany` waits for them), `EMSGSIZE`, `ERR_RINGLOOM_CLOSED`. A TypeError for a host that is no IP address.
    */
   async send(bytes: Uint8Array | string, to?: UdpAddress): Promise<void> {
     this.#assertOpen("send");
@@ -139,20 +141,25 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
       });
     this.#sendingNow += 1;
     try {
-      await new Promise<void>((resolve, reject) => {
+      const sending = new Promise<void>((resolve, reject) => {
         const done = (error: Error | null): void =>
           error === null || error === undefined ? resolve() : reject(typed("send", error, to ?? this.#peer));
         if (to === undefined) this.#socket.send(bytes, done);
         else this.#socket.send(bytes, to.port, to.host, done);
       });
+      await this.#unlessClosed("send", sending);
     } finally {
       this.#sendingNow -= 1;
     }
   }
 
-  /** Sends several datagrams; resolves when the kernel has all of them. */
+  /** Sends several datagrams, as many at once as may be under way; resolves when the kernel has all of them. @throws as {@link send}. */
   async sendMany(pieces: readonly (Uint8Array | string)[], to?: UdpAddress): Promise<void> {
-    await Promise.all(pieces.map((bytes) => this.send(bytes, to)));
+    for (let at = 0; at < pieces.length; ) {
+      const end = at + Math.max(1, SENDING_MAX - this.#sendingNow);
+      await Promise.all(pieces.slice(at, end).map((bytes) => this.send(bytes, to)));
+      at = end;
+    }
   }
 
   /**
@@ -210,7 +217,10 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
     checkAddress("connect", to);
     if (this.#peer !== undefined) this.#socket.disconnect();
     this.#peer = undefined;
-    await settled("connect", { ...to }, this.#socket, (done) => this.#socket.connect(to.port, to.host, done));
+    const connecting = settled("connect", { ...to }, this.#socket, (done) =>
+      this.#socket.connect(to.port, to.host, done),
+    );
+    await this.#unlessClosed("connect", connecting);
     this.#peer = to;
   }
 
@@ -249,6 +259,7 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
     if (this.#error !== undefined) return;
     this.#error = closed("receive");
     this.#socket.close();
+    for (const giveUp of this.#unanswered) giveUp();
     const receivers = this.#receivers;
     this.#receivers = [];
     for (const { endLimits, reject } of receivers) {
@@ -282,6 +293,15 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
     if (receiver === undefined) this.#networkError = known;
     receiver?.endLimits?.();
     receiver?.reject(known);
+  }
+
+  /** Node forgets whom to call back when the socket is closed. */
+  #unlessClosed(operation: string, answer: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void => reject(closed(operation));
+      this.#unanswered.add(giveUp);
+      answer.then(resolve, reject).finally(() => this.#unanswered.delete(giveUp));
+    });
   }
 
   #assertOpen(operation: string): void {

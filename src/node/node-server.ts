@@ -41,7 +41,7 @@ export interface NodeServerOptions {
   readonly createDriver: (options: DriverOptions, events: DriverEvents) => Driver;
   /** Sizes other than the defaults. */
   readonly sizes?: Partial<HttpServerSizes>;
-  /** Without the peer taking a byte of what waits for it, in milliseconds; then the connection closes. 0 is no limit. Default 5,000, as in `HttpLimits`. */
+  /** Without the peer taking at least 240 bytes a second of what waits for it, in milliseconds; then the connection closes. 0 is no limit. Default 5,000, as in `HttpLimits`. */
   readonly writeTimeoutMs?: number;
   /** Gets each request that is over. @internal */
   readonly accessLog?: AccessLog;

@@ -22,7 +22,7 @@ export interface ServeNodeOptions {
   /** Let other processes share the port (SO_REUSEPORT). Default false. */
   readonly reusePort?: boolean;
   readonly sizes?: Partial<HttpServerSizes>;
-  /** Without the peer taking a byte of what waits for it, in milliseconds; then the connection closes. 0 is no limit. Default 5,000. */
+  /** Without the peer taking at least 240 bytes a second of what waits for it, in milliseconds; then the connection closes. 0 is no limit. Default 5,000. */
   readonly writeTimeoutMs?: number;
 }
 

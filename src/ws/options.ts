@@ -15,7 +15,7 @@ export interface WebSocketLimits {
   readonly concurrency: number;
   /** Messages that wait for a handler, in bytes: above it nothing more is read from that peer until half of them are done. Default 64 KiB. */
   readonly inboundBytesMax: number;
-  /** Messages on their way in, incomplete or waiting, of all sockets of a route; above it the socket that asks for more is closed with 1013. Default 64 MiB. */
+  /** Messages on their way in, incomplete or waiting, of all sockets of the server's shard, whatever their route; above it the socket that asks for more is closed with 1013. Default 64 MiB. */
   readonly inboundBytesTotalMax: number;
   /** What may wait for a peer that reads slowly; `send` above it answers `"dropped"` and sends nothing. Default 1 MiB. */
   readonly sendBytesMax: number;

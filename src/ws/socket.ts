@@ -9,7 +9,7 @@
  * An idle socket is this object and nothing else: what a frame in pieces, a message in fragments or a busy handler need is made when they do.
  */
 import { Buffer } from "node:buffer";
-import { WRITE_BLOCK_BYTES_MAX } from "../constants.js";
+import { WRITE_BLOCK_BYTES_MAX, WRITE_BLOCK_BYTES_MIN } from "../constants.js";
 import { Fifo } from "../messages/fifo.js";
 import {
   CLOSE_ABNORMAL,
@@ -31,6 +31,7 @@ import {
   BITS_OPCODE,
   BITS_RESERVED,
   CONTROL_BYTES_MAX,
+  headerBytes,
   OPCODE_BINARY,
   OPCODE_CLOSE,
   OPCODE_CONTINUATION,
@@ -133,7 +134,7 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection, Subscribe
     if (typeof message !== "string" && !(message instanceof Uint8Array))
       throw new TypeError("Cannot send: a message is a string or a Uint8Array");
     const before = this.#transport.queuedBytes(this.#slot);
-    if (before > 0 && before + message.length > this.#hub.limits.sendBytesMax) return this.#drop();
+    if (before > 0 && !this.#mayQueue(message.length)) return this.#drop();
     const isSent = typeof message === "string" ? this.#sendText(message) : this.#sendFrame(OPCODE_BINARY, message);
     if (!isSent) return this.#state === OPEN ? this.#drop() : "closed";
     this.#transport.stats.webSocketMessagesSent += 1;
@@ -606,9 +607,11 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection, Subscribe
 
   deliver(frame: PublishedFrame): void {
     if (this.#state !== OPEN) return;
-    const queued = this.#transport.queuedBytes(this.#slot);
-    const hasRoom = queued === 0 || queued + frame.bytes.length <= this.#hub.limits.sendBytesMax;
-    if (hasRoom && this.#isQueued(sendPublished(this.#transport, this.#slot, frame))) {
+    const isSmall = frame.bytes.length <= WRITE_BLOCK_BYTES_MIN && this.#transport.queuedBytes(this.#slot) === 0;
+    if (
+      (isSmall || this.#mayQueue(frame.bytes.length)) &&
+      this.#isQueued(sendPublished(this.#transport, this.#slot, frame))
+    ) {
       this.#transport.stats.webSocketMessagesSent += 1;
       return;
     }
@@ -640,10 +643,16 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection, Subscribe
     return "dropped";
   }
 
+  /** Has `drained` called when something has changed: the peer has taken what waits, or, where nothing does, there may be room in the write pool. */
   #wantDrained(): void {
     if ((this.#flags & WANTS_DRAINED) !== 0) return;
     this.#flags |= WANTS_DRAINED;
-    this.#transport.requestDrained(this.#slot);
+    if (this.#transport.queuedBytes(this.#slot) > 0) this.#transport.requestDrained(this.#slot);
+    else this.#transport.requestRoom(this.#slot);
+  }
+
+  #mayQueue(length: number): boolean {
+    return this.#transport.mayQueue(this.#slot, length, this.#hub.limits.sendBytesMax);
   }
 
   #sendClose(code: number, reason: string): void {
@@ -651,11 +660,18 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection, Subscribe
   }
 
   #sendText(text: string): boolean {
+    if (text.length > WRITE_BLOCK_BYTES_MIN && !this.#hasRoomFor(Buffer.byteLength(text))) return false;
     return this.#isQueued(sendText(this.#transport, this.#slot, text));
   }
 
   #sendFrame(opcode: number, payload: Uint8Array): boolean {
+    if (payload.length > WRITE_BLOCK_BYTES_MIN && !this.#hasRoomFor(payload.length)) return false;
     return this.#isQueued(sendFrame(this.#transport, this.#slot, opcode, payload));
+  }
+
+  /** Whether the whole of a frame finds room: the peer could make nothing of a part. */
+  #hasRoomFor(payloadBytes: number): boolean {
+    return this.#mayQueue(headerBytes(payloadBytes) + payloadBytes);
   }
 
   /** False when there was no room for a frame. One of more than one write block that finds none on its way cuts the connection. */

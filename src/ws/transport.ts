@@ -24,8 +24,12 @@ export interface SocketTransport {
   unshare(shared: number): void;
   /** Bytes that the kernel has not taken. */
   queuedBytes(slot: number): number;
-  /** Asks for one `drained`. */
+  /** Whether the write pool has room for a frame of `length` bytes, and what waits with it is at most `max`. Then its reservations succeed, one behind the other. */
+  mayQueue(slot: number, length: number, max: number): boolean;
+  /** Asks for one `drained`, when the peer has taken most of what waits. */
   requestDrained(slot: number): void;
+  /** Asks for one `drained`, when the write pool may have room. */
+  requestRoom(slot: number): void;
   pause(slot: number): void;
   resume(slot: number): void;
   /** When `timedOut` is due unless it is set anew; 0 is never. */
@@ -46,6 +50,7 @@ export interface UpgradedConnection {
   received(bytes: Buffer, view: DataView, start: number, end: number): void;
   /** The peer will send no more. */
   ended(): void;
+  /** The answer to `requestDrained` or `requestRoom`. */
   drained(): void;
   /** What was set with `setTimeout` is due. */
   timedOut(): void;

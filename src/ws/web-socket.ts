@@ -8,7 +8,7 @@ export type WebSocketMessage = string | Uint8Array;
 
 /**
  * What became of a message that was sent: the kernel takes it with this turn; it waits behind others and `drain` will tell when they have left; it was not sent, because
- * {@link WebSocketLimits.sendBytesMax} bytes wait already; or the socket is not open.
+ * {@link WebSocketLimits.sendBytesMax} bytes wait already or the shard's write pool is nearly full; or the socket is not open.
  * @experimental
  */
 export type SendStatus = "sent" | "backpressure" | "dropped" | "closed";
@@ -79,7 +79,7 @@ export interface WebSocketHandlers<Data = unknown> {
    * failure closes the socket with 1011.
    */
   message?(ws: WebSocket<Data>, message: WebSocketMessage): unknown;
-  /** What had made `send` answer `"backpressure"` or `"dropped"` has left. */
+  /** What had made `send` answer `"backpressure"` or `"dropped"` has left, or it is worth to try again. */
   drain?(ws: WebSocket<Data>): unknown;
   ping?(ws: WebSocket<Data>, payload: Uint8Array): unknown;
   pong?(ws: WebSocket<Data>, payload: Uint8Array): unknown;

@@ -253,6 +253,34 @@ for (const under of driverVariants) {
       });
     });
 
+    test("drained() that asks again comes once a turn, also when a peer that does not read holds the whole write pool", async () => {
+      await withRig(under, { writePoolBytes: 2 * WRITE_BLOCK_BYTES_MAX }, async (rig) => {
+        const silent = await rig.open();
+        const other = await rig.open();
+        silent.peer.socket.pause();
+        const whole = pattern(11, 0, 2 * WRITE_BLOCK_BYTES_MAX);
+        // What the kernel takes makes room again, until its own buffers are full.
+        for (let calm = 0; calm < 50; calm = rig.send(silent.life.slot, whole) > 0 ? 0 : calm + 1) await turns(1);
+        let inThisTurn = 0;
+        let most = 0;
+        let drained = 0;
+        rig.handlers.turnEnded = () => {
+          inThisTurn = 0;
+        };
+        rig.handlers.drained = (slot) => {
+          drained += 1;
+          inThisTurn += 1;
+          most = Math.max(most, inThisTurn);
+          assert.equal(rig.driver.reserve(slot, 1), -1, "the pool has no room");
+          // Without an end, a driver that answers at once would hang the test.
+          if (drained < 1_000) rig.driver.requestDrained(slot);
+        };
+        rig.driver.requestDrained(other.life.slot);
+        await rig.signal.until("the last drained()", () => drained === 1_000);
+        assert.equal(most, 1);
+      });
+    });
+
     test("drained() waits for what is committed after it was asked for", async () => {
       await withRig(under, {}, async (rig) => {
         let queued = -1;

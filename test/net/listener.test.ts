@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs"
 import { connect as connectNode } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { after, mock, test } from "node:test";
 import { connect, listen } from "../../src/net/index.js";
 import { configureLog, logSettings } from "../../src/observe/log.js";
 import { closeThreadDriver } from "../../src/runtime/thread-driver.js";
@@ -75,4 +75,53 @@ test("closeThreadDriver() ends who waits for a connection", async () => {
   await within("those that wait", Promise.all([accepting, connecting]));
   await assert.rejects(listener.accept(), { code: "ERR_RINGLOOM_CLOSED" });
   await Promise.all([listener.close(), other.close()]);
+});
+
+test("NetListener.serve() leaves nothing behind at a handler that runs long, however many connections come at capacity", async () => {
+  const listener = await listen({ port: 0 });
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let first = true;
+  const then = Promise.prototype.then;
+  /** How often somebody has asked each promise for its result. */
+  const asked = new WeakMap<object, number>();
+  let most = 0;
+  const spy = mock.method(
+    Promise.prototype,
+    "then",
+    function (this: Promise<unknown>, ...args: Parameters<typeof then>) {
+      const count = (asked.get(this) ?? 0) + 1;
+      asked.set(this, count);
+      most = Math.max(most, count);
+      return then.apply(this, args);
+    },
+  );
+  try {
+    const serving = listener.serve(
+      async (stream) => {
+        if (!first) {
+          await stream.writeAll("done");
+          return;
+        }
+        first = false;
+        await held;
+      },
+      { connectionsMax: 2 },
+    );
+    const holding = await connect({ port: listener.port });
+    for (let round = 0; round < 50; round++) {
+      const stream = await connect({ port: listener.port });
+      assert.equal((await stream.readExact(4)).toString(), "done");
+      stream.close();
+    }
+    assert.ok(most < 10, `one promise was asked ${most} times`);
+    release();
+    holding.close();
+    await listener.close();
+    await within("the handlers", serving);
+  } finally {
+    spy.mock.restore();
+  }
 });

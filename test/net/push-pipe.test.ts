@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Socket } from "node:net";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import type { RingloomError } from "../../src/errors.js";
 import { connect, connectPush, listen, type NetStream, openPipe, pushSocket } from "../../src/net/index.js";
 import { until, unusedPort, withNodeServer, withPair } from "./net-rig.js";
@@ -280,6 +281,108 @@ test("The limits of a pipe cover onConnect, and its signal ends the attempts", a
       await assert.rejects(pipe.writeAll("x"), { code: "ERR_RINGLOOM_ABORTED" });
       await assert.rejects(pipe.reset(), { code: "ERR_RINGLOOM_ABORTED" });
       assert.deepEqual([sockets.length, pipe.connections], [2, 1]);
+      pipe.close();
+    },
+  );
+});
+
+test("PushSocket.close() sends what was queued before it closes, and pushes nothing more", async () => {
+  const pieces = 16;
+  const piece = Buffer.alloc(64 * 1024, "x");
+  let received = 0;
+  await withNodeServer(
+    (socket) => {
+      // Whatever comes at the close is too late.
+      socket.on("data", (bytes) => (received += bytes.length)).on("end", () => socket.end("late"));
+      socket.pause();
+      setImmediate(() => socket.resume());
+    },
+    async (port) => {
+      let closed: Error | undefined | "not yet" = "not yet";
+      let pushed = 0;
+      const socket = await connectPush(
+        { port },
+        { onData: () => pushed++, onDrain: () => pushed++, onClose: (error) => (closed = error) },
+      );
+      let isQueued = false;
+      for (let index = 0; index < pieces; index++) isQueued = !socket.write(piece) || isQueued;
+      assert.ok(isQueued, "more than the write pool takes at once");
+      socket.close();
+      assert.equal(socket.isClosed, true);
+      assert.throws(() => socket.write("late"), { code: "ERR_RINGLOOM_CLOSED" });
+      socket.end();
+      socket.close();
+      await until("the close", () => closed !== "not yet");
+      assert.equal(closed, undefined);
+      await until("all of it", () => received === pieces * piece.length);
+      assert.equal(pushed, 0);
+    },
+  );
+});
+
+test("Pipe connects anew when the peer ends within what readExact() wants", async () => {
+  const greetings = ["hel", "world"];
+  await withNodeServer(
+    (socket) => socket.end(greetings.shift() ?? ""),
+    async (port) => {
+      const pipe = await openPipe({ port }, { delayMs: 1 });
+      await assert.rejects(pipe.readExact(5), { code: "ERR_RINGLOOM_UNEXPECTED_END" });
+      assert.equal(pipe.isConnected, false);
+      assert.equal((await pipe.readExact(5, { timeoutMs: 10_000 })).toString(), "world");
+      assert.equal(pipe.connections, 2);
+      pipe.close();
+    },
+  );
+});
+
+test("Pipe.read() tells of the peer's end once, before it gives what the next connection brings", async () => {
+  const greetings = ["hel", "new", "last"];
+  await withNodeServer(
+    (socket) => socket.end(greetings.shift() ?? ""),
+    async (port) => {
+      const pipe = await openPipe({ port }, { delayMs: 1 });
+      const told: (string | undefined)[] = [];
+      while (told.length < 6) {
+        told.push((await pipe.read({ timeoutMs: 10_000 }))?.toString());
+        // Both ways to hear of it: the end is there when it is asked for, and it comes while a read waits.
+        if (told.length === 1) await setTimeout(20);
+      }
+      assert.deepEqual(told, ["hel", undefined, "new", undefined, "last", undefined]);
+      pipe.close();
+    },
+  );
+});
+
+test("Pipe.read() gives the answer to what was written since the peer ended, and no old end", async () => {
+  let accepted = 0;
+  await withNodeServer(
+    (socket) => {
+      accepted += 1;
+      if (accepted === 1) socket.end();
+      else socket.on("data", (bytes) => socket.write(`answer to ${bytes.toString()}`));
+    },
+    async (port) => {
+      const pipe = await openPipe({ port }, { delayMs: 1 });
+      await until("the second connection", () => pipe.connections === 2);
+      await pipe.writeAll("ping");
+      assert.equal((await pipe.read({ timeoutMs: 10_000 }))?.toString(), "answer to ping");
+      pipe.close();
+    },
+  );
+});
+
+test("Pipe counts the wait for the connection and for the answer as one", async () => {
+  let accepted = 0;
+  await withNodeServer(
+    (socket) => {
+      accepted += 1;
+      if (accepted === 1) socket.destroy();
+      else setTimeout(250).then(() => socket.write("too late"));
+    },
+    async (port) => {
+      const pipe = await openPipe({ port }, { delayMs: 200 });
+      await until("the first connection to be lost", () => !pipe.isConnected);
+      await assert.rejects(pipe.read({ timeoutMs: 300 }), { code: "ERR_RINGLOOM_TIMEOUT" });
       pipe.close();
     },
   );

@@ -5,18 +5,19 @@ import { connect, connectMany, listen } from "../../src/net/index.js";
 import { closeThreadDriver, configureThreadDriver, threadDriver } from "../../src/runtime/thread-driver.js";
 import { within } from "../support/signal.js";
 
-const CONNECTIONS = 12;
-const BYTES = 1024 * 1024;
+/** More than a pool of one block of 64 KiB has smallest blocks. */
+const CONNECTIONS = 140;
+const BYTES = 16 * 1024;
 
 test("NetStream.writeAll() goes on when the write pool has room again, on each connection", {
   timeout: 60_000,
 }, async () => {
-  configureThreadDriver({ writePoolBytes: 128 * 1024 });
+  configureThreadDriver({ writePoolBytes: 64 * 1024 });
   const listener = await listen({ port: 0 });
   const accepting = Promise.all(Array.from({ length: CONNECTIONS }, () => listener.accept()));
   const clients = await connectMany(Array.from({ length: CONNECTIONS }, () => ({ port: listener.port })));
   const servers = await accepting;
-  const sent = clients.map((_, index) => Buffer.alloc(BYTES, index + 1));
+  const sent = clients.map((_, index) => Buffer.alloc(BYTES, index % 251));
   const writing = clients.map(async (client, index) => {
     await client.writeAll(sent[index]!);
     await client.end();

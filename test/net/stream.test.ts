@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { connect, type ListenTarget, listen, type NetListener, type NetStream } from "../../src/net/index.js";
+import { connectionOf } from "../../src/net/stream.js";
 import { within } from "../support/signal.js";
 
 const folder = mkdtempSync(join(tmpdir(), "ringloom-net-"));
@@ -153,4 +154,27 @@ test("listen() replaces the file of a server that died, and not that of one that
   assert.ok(existsSync(path));
   const second = await listen({ path });
   await second.close();
+});
+
+test("NetStream.toDuplex() after end() gives a stream that reads, whose writes are refused", async () => {
+  const { listener, client, server } = await pair("TCP");
+  await client.end();
+  const duplex = client.toDuplex();
+  const refused = within("the refusal", new Promise((resolve) => duplex.on("error", () => {}).write("x", resolve)));
+  assert.equal(((await refused) as NodeJS.ErrnoException).code, "ERR_STREAM_WRITE_AFTER_END");
+  duplex.destroy();
+  server.destroy();
+  await listener.close();
+});
+
+test("NetStream.toDuplex(): what it writes counts for the sweep that cuts who does not read", async () => {
+  const { listener, client, server } = await pair("TCP");
+  await client.writeAll("12345");
+  const duplex = client.toDuplex();
+  await new Promise<void>((resolve, reject) => duplex.write("67890", (error) => (error ? reject(error) : resolve())));
+  assert.equal((await server.readExact(10)).toString(), "1234567890");
+  assert.equal(connectionOf(client).committedBytes, 10);
+  duplex.destroy();
+  server.destroy();
+  await listener.close();
 });

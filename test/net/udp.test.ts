@@ -4,6 +4,7 @@ import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { bindUdp, type UdpSocket } from "../../src/net/index.js";
+import { within } from "../support/signal.js";
 import { until } from "./net-rig.js";
 
 async function withSockets(body: (one: UdpSocket, other: UdpSocket) => Promise<void>): Promise<void> {
@@ -137,5 +138,29 @@ test("bindUdp() that fails leaves no descriptor behind", {
     // A socket is closed in a later turn.
     for (let turns = 0; turns < 1_000 && openNow() > before + 5; turns++) await setTimeout(1);
     assert.ok(openNow() <= before + 5, `${openNow()} descriptors, ${before} before`);
+  });
+});
+
+test("UdpSocket.close() gives up the sends and the connect that Node has not answered", {
+  timeout: 20_000,
+}, async () => {
+  await withSockets(async (one, other) => {
+    const sending = Promise.all([
+      assert.rejects(one.send("late", other.address), { code: "ERR_RINGLOOM_CLOSED" }),
+      assert.rejects(other.connect(one.address), { code: "ERR_RINGLOOM_CLOSED" }),
+    ]);
+    one.close();
+    other.close();
+    await within("both to be given up", sending);
+  });
+});
+
+test("UdpSocket.sendMany() sends more than may be under way at once", { timeout: 20_000 }, async () => {
+  await withSockets(async (one, other) => {
+    await one.sendMany(
+      Array.from({ length: 3_000 }, () => "x"),
+      other.address,
+    );
+    await until("some to come", () => other.dropped > 0);
   });
 });
