@@ -4,12 +4,10 @@
  *     npm test                         all tests
  *     npm test -- src/ring cli         only files whose path contains one of these words
  *     npm test -- --test-name-pattern=drain    options go to `node --test`
- *     npm test -- --chosen-driver      only files that run over one driver, and not over each by themselves: those have run over every driver in `npm test`
  *
  * RINGLOOM_DRIVER chooses the driver, as everywhere. Node 20 expands no globs after `--test`, so the files are listed here,
  * from the sources: what was deleted there cannot run from an old `dist`.
  */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { buildNative } from "./build-native.js";
@@ -22,8 +20,6 @@ import { listFiles, root, runLoudly } from "./lib/project.js";
  */
 const CONCURRENCY = 3;
 
-const CHOSEN_DRIVER = "--chosen-driver";
-
 process.exitCode = await main(process.argv.slice(2));
 
 /**
@@ -31,12 +27,11 @@ process.exitCode = await main(process.argv.slice(2));
  * @returns {Promise<number>}
  */
 async function main(args) {
-  const options = args.filter((arg) => arg.startsWith("-") && arg !== CHOSEN_DRIVER);
+  const options = args.filter((arg) => arg.startsWith("-"));
   const words = args.filter((arg) => !arg.startsWith("-"));
   const all = ["src", "test", "bench"].flatMap((folder) => listFiles(folder, /\.test\.ts$/));
   const wanted = words.map((word) => word.replace(/^(\.\/)?(dist\/)?/, "").replace(/\.js$/, ".ts"));
-  const named = wanted.length === 0 ? all : all.filter((path) => wanted.some((word) => path.includes(word)));
-  const chosen = args.includes(CHOSEN_DRIVER) ? named.filter((path) => !runsOverEachDriver(path)) : named;
+  const chosen = wanted.length === 0 ? all : all.filter((path) => wanted.some((word) => path.includes(word)));
   if (chosen.length === 0) {
     console.error(`No test file has ${words.map((word) => JSON.stringify(word)).join(" or ")} in its path.`);
     return 2;
@@ -59,12 +54,4 @@ async function main(args) {
     ...options,
   ];
   return runLoudly(process.execPath, [...runner, ...files]);
-}
-
-/**
- * @param {string} path
- * @returns {boolean}
- */
-function runsOverEachDriver(path) {
-  return /\b(driversUnderTest|driverVariants|describeOverDrivers)\b/.test(readFileSync(join(root, path), "utf8"));
 }

@@ -5,11 +5,12 @@
  * It is announced as asleep only when it has nothing at all to do: who has a task for it then need not ask whether its event loop is busy.
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { setSeat } from "./current-seat.js";
 import { openDeskLine } from "./desk-message.js";
 import { LoopBell } from "./loop-bell.js";
 import { allowParking } from "./park-until.js";
 import { BLOCKING_IDLE_CODE, type SchedulerAssignment } from "./scheduler-memory.js";
-import { Seat, setSeat } from "./seat.js";
+import { Seat } from "./seat.js";
 
 /** What a blocking thread is given at birth (`workerData`). */
 export interface BlockingAssignment extends SchedulerAssignment {

@@ -7,13 +7,14 @@
 import { readlinkSync } from "node:fs";
 import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
+import { setSeat } from "./current-seat.js";
 import { openDeskLine } from "./desk-message.js";
 import type { Executor } from "./executor.js";
 import { LoopBell } from "./loop-bell.js";
 import { allowParking } from "./park-until.js";
 import { promisesRun } from "./promises-run.js";
 import type { SchedulerAssignment } from "./scheduler-memory.js";
-import { Seat, setSeat } from "./seat.js";
+import { Seat } from "./seat.js";
 import { Spin } from "./spin.js";
 
 /** What a compute thread is given at birth (`workerData`). */

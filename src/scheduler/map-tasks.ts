@@ -1,7 +1,7 @@
 /** Tasks over many items, a bounded number at a time: nothing is read, called or kept ahead of what the reader of the results takes. */
 import { onAbort } from "./abort-listeners.js";
+import { currentSpawner } from "./current-seat.js";
 import { unjoinedGroup } from "./group.js";
-import { currentSpawner } from "./seat.js";
 import { callOf, findCall, type TaskCall } from "./task-calls.js";
 import { checkCount, invalid } from "./task-checks.js";
 import type { TaskGroup } from "./task-group.js";

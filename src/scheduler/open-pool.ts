@@ -4,7 +4,8 @@ import type { WorkerOptions } from "node:worker_threads";
 import type { DriverName } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import { type ComputeMain, ComputePool, type RunningShards } from "./compute-pool.js";
-import { type Seat, setDefaultSeat, withdrawSeat } from "./seat.js";
+import { setDefaultSeat, withdrawSeat } from "./current-seat.js";
+import type { Seat } from "./seat.js";
 import { BLOCKING_IDLE_MS, blockingDefault } from "./task-options.js";
 import { EXECUTORS_MAX, type TopologyOptions, taskThreads } from "./topology.js";
 

@@ -5,8 +5,9 @@ import { PORT_MIB_DEFAULT, PORT_MIB_MAX, TASK_SLOTS_PER_THREAD_DEFAULT } from ".
 import { RingloomError } from "../errors.js";
 import { rejectUnknownOptions } from "../runtime/option.js";
 import { ComputePool, type SchedulerTuning } from "./compute-pool.js";
+import { closedSeat, setDefaultSeat, setSeat } from "./current-seat.js";
 import type { ComputeFigures } from "./figures.js";
-import { closedSeat, type Seat, setDefaultSeat, setSeat } from "./seat.js";
+import type { Seat } from "./seat.js";
 import { invalid, TIMEOUT_MS_MAX } from "./task-checks.js";
 import { BLOCKING_IDLE_MS, BLOCKING_MAX, blockingDefault, NICE_MAX, TASKS_MAX } from "./task-options.js";
 import { COMPUTE_MAX } from "./topology.js";

@@ -1,7 +1,8 @@
 /** A shard's seat in the scheduler: told of settled tasks by the shard's driver. A shard that only spawns opens it when its module first needs one; a shard that runs tasks, at its birth. */
 import type { DriverWake } from "../driver/contract.js";
+import { setDefaultSeat, setSeat } from "./current-seat.js";
 import type { SchedulerAssignment } from "./scheduler-memory.js";
-import { Seat, type SeatCounts, setDefaultSeat, setSeat } from "./seat.js";
+import { Seat, type SeatCounts } from "./seat.js";
 import { ShardExecutor } from "./shard-executor.js";
 
 /** How often tasks are looked for while the shard has no driver, in milliseconds: a module may spawn tasks while it loads, and in its hooks after the drain. */

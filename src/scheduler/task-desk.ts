@@ -5,9 +5,9 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import { isCloneRefusal, notCloneable } from "../errors.js";
+import { currentSeat } from "./current-seat.js";
 import { toThrownRecord } from "./error-codec.js";
 import { fromPortForm, toPortForm } from "./port-form.js";
-import { currentSeat } from "./seat.js";
 import type { TaskLineAnswer, TaskLineAsk } from "./task-line-messages.js";
 
 type Call = Extract<TaskLineAsk, { call: number }>;

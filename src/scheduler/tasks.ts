@@ -3,8 +3,8 @@ import { isAbsolute } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { RingloomError } from "../errors.js";
 import type { TaskOptions } from "./call-options.js";
+import { currentSpawner, type Spawner } from "./current-seat.js";
 import { groupOf } from "./group.js";
-import { currentSpawner, type Spawner } from "./seat.js";
 import { registerCall } from "./task-calls.js";
 
 /** The functions among a module's exports. */

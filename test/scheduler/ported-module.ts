@@ -1,7 +1,7 @@
 /** What the tests of values that go by port run as tasks. */
 import { existsSync, writeFileSync } from "node:fs";
 import type { MessagePort } from "node:worker_threads";
-import { currentSeat } from "../../src/scheduler/seat.js";
+import { currentSeat } from "../../src/scheduler/current-seat.js";
 import { tasks } from "../../src/scheduler/tasks.js";
 import { transfer } from "../../src/scheduler/transfer.js";
 import type { PortCounts } from "../../src/scheduler/value-ports.js";

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { MessageChannel } from "node:worker_threads";
 import { RingloomError } from "../../src/errors.js";
+import { currentSeat } from "../../src/scheduler/current-seat.js";
 import { pinned, roundRobin, stealable } from "../../src/scheduler/placement.js";
 import { type Scheduler, startScheduler } from "../../src/scheduler/scheduler.js";
-import { currentSeat } from "../../src/scheduler/seat.js";
 import { tasks } from "../../src/scheduler/tasks.js";
 import type * as PortedModule from "./ported-module.js";
 

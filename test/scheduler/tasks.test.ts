@@ -126,7 +126,7 @@ describe("tasks()", () => {
       }
     }
     assert.deepEqual(codes, new Set(["ERR_RINGLOOM_NO_SUCH_FUNCTION", "ERR_RINGLOOM_OVERLOADED"]));
-    assert.deepEqual(await other["unscoped"]?.(), [false, false, true]);
+    assert.deepEqual(await other.unscoped?.(), [false, false, true]);
     assert.equal(await work.calledLast(), "last");
     assertAtRest();
   });
