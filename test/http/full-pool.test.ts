@@ -62,7 +62,8 @@ for (const driver of driversUnderTest) {
         peer.send("GET /endless HTTP/1.1\r\nHost: x\r\n\r\n");
         silent.push(peer);
       }
-      const blocks = Math.min(POOL_BYTES / (64 * KIB), 2 * count);
+      // What the kernel took last may have left one of them with a single block.
+      const blocks = Math.min(POOL_BYTES / (64 * KIB), 2 * count - 1);
       for (let same = 0, sent = -1; same < 10; sent = server.driver.stats.sentBytes) {
         await setTimeout(10);
         const { sentBytes, writeBlocksNow } = server.driver.stats;
