@@ -41,8 +41,10 @@ before(() => {
     ["-xzf", join(project, entry.filename), "--strip-components=1", "-C", join(modules, manifest.name)],
     project,
   );
-  for (const name of Object.keys(manifest.dependencies))
+  for (const name of Object.keys(manifest.dependencies)) {
+    mkdirSync(dirname(join(modules, name)), { recursive: true });
     symlinkSync(join(root, "node_modules", name), join(modules, name));
+  }
 });
 
 after(() => rmSync(project, { recursive: true, force: true }));

@@ -115,6 +115,8 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   readonly #stats: DriverStats = newDriverStats();
   readonly #doorbell: AtomicsDoorbell | undefined;
   #isTurnScheduled = false;
+  /** Somebody has found the write pool exhausted since a write made room in it. */
+  #hasRefused = false;
   #isReferenced = true;
   #shutdown: Promise<void> | undefined;
   #shutdownStep: (() => void) | undefined;
@@ -205,7 +207,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   reserve(slot: number, size: number): number {
     if ((this.#flags[slot]! & SENDABLE) === 0) return -1;
     const offset = this.#outbox.reserve(slot, size);
-    if (offset === -1) this.#stats.writeStarved += 1;
+    if (offset === -1) this.#refused();
     return offset;
   }
 
@@ -231,7 +233,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
 
   shareBytes(bytes: Uint8Array): number {
     const shared = this.#outbox.share(bytes);
-    if (shared < 0) this.#stats.writeStarved += 1;
+    if (shared < 0) this.#refused();
     return shared;
   }
 
@@ -405,6 +407,15 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#writing[slot] = 0;
     this.#stats.sentBytes += length;
     this.#outbox.sent(slot, length);
+    if (!this.#hasRefused) return;
+    // Whoever found the pool exhausted looks again at the end of a turn, and node:net makes none when it has written.
+    this.#hasRefused = false;
+    this.scheduleTurn();
+  }
+
+  #refused(): void {
+    this.#stats.writeStarved += 1;
+    this.#hasRefused = true;
   }
 
   startSend(slot: number, offset: number, length: number): void {

@@ -215,9 +215,11 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     const flags = this.flags[slot]!;
     if (!this.isAudible(slot) || (flags & SENDABLE) === 0) return false;
     this.outbox.abandon(slot);
-    this.flags[slot] = (flags & ~SENDABLE) | RELEASING;
+    // Paused: what the peer sends while queued bytes leave stays in the kernel, for whoever gets the descriptor.
+    this.flags[slot] = (flags & ~SENDABLE) | RELEASING | PAUSED;
     this.#releases.set(slot, done);
     if (this.outbox.queuedBytes(slot) === 0) this.#beginRelease(slot);
+    else this.stopReceiving(slot);
     return true;
   }
 

@@ -100,6 +100,10 @@ async function passOn(c: Context, shard: number, { calls }: ActorSeat): Promise<
     throw new HttpError("ERR_RINGLOOM_UNSUPPORTED", 501, "Cannot place an upgrade: its connection stays on its shard");
   }
   const { url, method, remoteAddress, signal } = c;
+  // The owner's side parses the URL anew, and would route another path than the one that was judged here.
+  if (new URL(url).pathname !== c.path) {
+    throw new HttpError("ERR_RINGLOOM_BAD_PATH", 400, "Cannot place the request: its path is not in its normal form");
+  }
   const headers = [...c.headers()].filter(([name]) => !HOP_FIELDS.has(name));
   const body = await requestBody(c);
   const { port1: life, port2 } = new MessageChannel();
@@ -146,13 +150,24 @@ function answerWith(c: Context, { status, headers, body }: PlacedAnswer, done: (
   return body === null ? c.empty(status) : c.body(body, status);
 }
 
-/** The owner is told when the body has been sent, or nobody wants the rest. */
-async function* untilDone(body: ReadableStream<Uint8Array>, done: () => void): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body;
-  } finally {
-    done();
-  }
+/** The owner is told when the body has been sent, or nobody wants the rest. No generator: one that is ended before it began would tell nobody. */
+function untilDone(body: ReadableStream<Uint8Array>, done: () => void): AsyncIterable<Uint8Array> {
+  const reader = body.getReader();
+  return {
+    [Symbol.asyncIterator]: () => ({
+      async next() {
+        const { done: isOver, value } = await reader.read();
+        if (!isOver) return { done: false, value };
+        done();
+        return { done: true, value: undefined };
+      },
+      async return() {
+        done();
+        await reader.cancel();
+        return { done: true, value: undefined };
+      },
+    }),
+  };
 }
 
 /** The owner has not answered: it died, it stops, or it has too much to do. */

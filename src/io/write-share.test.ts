@@ -16,6 +16,13 @@ test("writeShare() is what keeps a fast peer busy while the pool is empty, and l
   assert.equal(writeShare(pool(16 * MIB, 0), 1_000), 1_000);
 });
 
+test("writeShare() gives half of the pool to whoever comes", () => {
+  assert.equal(writeShare(pool(4 * MIB, 0), MIB), MIB);
+  assert.equal(writeShare(pool(4 * MIB, MIB), MIB), MIB);
+  assert.equal(writeShare(pool(4 * MIB, 1.5 * MIB), MIB), MIB / 2);
+  assert.equal(writeShare(pool(4 * MIB, 2 * MIB), MIB), MIB / 32);
+});
+
 test("writeShare() keeps a quarter of the pool for smallest blocks, however many peers do not read", () => {
   const size = 16 * MIB;
   let taken = 0;

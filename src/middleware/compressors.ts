@@ -49,6 +49,11 @@ export const COMPRESSORS: Readonly<Partial<Record<Encoding, Compressor>>> = {
 export function compressed(source: AsyncIterable<unknown>, compressor: Compressor): AsyncIterable<Uint8Array> {
   const transform = compressor.stream();
   // Its failure destroys the transform, whose reader then sees it.
-  pipeline(Readable.from(source, { objectMode: false }), transform, () => {});
+  pipeline(Readable.from(ownChunks(source), { objectMode: false }), transform, () => {});
   return transform;
+}
+
+/** A source may fill the same buffer for its next chunk, which `Readable.from` asks for while the last one is still in the compressor. */
+async function* ownChunks(source: AsyncIterable<unknown>): AsyncGenerator<unknown> {
+  for await (const chunk of source) yield chunk instanceof Uint8Array ? Buffer.from(chunk) : chunk;
 }

@@ -121,6 +121,11 @@ class PartReader {
       // Whoever reads it gets the error; nobody may.
       stream.on("error", () => {});
       source.pipe(stream);
+      // Left early, by a `break` or a sink that failed: the parser goes on only when what is left of the file has gone through it.
+      stream.on("close", () => {
+        source.unpipe(stream);
+        source.resume();
+      });
       this.#found({ kind: "file", name, filename, contentType, stream });
     });
     parser.on("partsLimit", () => this.#end(tooLarge("it has too many parts")));

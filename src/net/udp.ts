@@ -108,6 +108,7 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
   #waiting: Datagram[] = [];
   #receivers: Receiver[] = [];
   #sendingNow = 0;
+  #waitingToSend: (() => void)[] = [];
   /** Gives up the calls that Node has not answered. */
   readonly #unanswered = new Set<() => void>();
   #peer: UdpAddress | undefined;
@@ -150,13 +151,21 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
       await this.#unlessClosed("send", sending);
     } finally {
       this.#sendingNow -= 1;
+      const waiting = this.#waitingToSend;
+      this.#waitingToSend = [];
+      for (const goOn of waiting) goOn();
     }
+  }
+
+  #sendEnded(): Promise<void> {
+    return new Promise((resolve) => this.#waitingToSend.push(resolve));
   }
 
   /** Sends several datagrams, as many at once as may be under way; resolves when the kernel has all of them. @throws as {@link send}. */
   async sendMany(pieces: readonly (Uint8Array | string)[], to?: UdpAddress): Promise<void> {
     for (let at = 0; at < pieces.length; ) {
-      const end = at + Math.max(1, SENDING_MAX - this.#sendingNow);
+      while (this.#sendingNow >= SENDING_MAX) await this.#sendEnded();
+      const end = at + SENDING_MAX - this.#sendingNow;
       await Promise.all(pieces.slice(at, end).map((bytes) => this.send(bytes, to)));
       at = end;
     }

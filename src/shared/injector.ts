@@ -56,14 +56,9 @@ export class Injector {
     });
   }
 
-  /** Adds a hint, and is done when everybody who looks finds it, or will find it when another thread is through with an insert that it has begun; see `SlotSet.insert`. */
+  /** Adds a hint, and is done when everybody who looks finds it. */
   insert(slot: number): void {
-    if (this.#shards[this.#own]!.insert(slot)) this.#announce(this.#own);
-  }
-
-  /** Adds a hint after the death of a thread, whatever that one has left undone. */
-  restore(slot: number): void {
-    this.#shards[this.#own]!.restore(slot);
+    this.#shards[this.#own]!.insert(slot);
     this.#announce(this.#own);
   }
 
@@ -92,6 +87,8 @@ export class Injector {
       this.#turn = shard + 1 === this.#shards.length ? 0 : shard + 1;
       const count = this.#shards[shard]!.takeMany(into, max);
       if (count === 0 || this.#shards[shard]!.isEmpty()) this.#withdraw(shard);
+      // Another taker may have found the shard empty while this one had cleared its root and not raised it again.
+      else this.#announce(shard);
       if (count > 0) return count;
     }
   }

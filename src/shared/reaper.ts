@@ -157,14 +157,14 @@ export class Reaper {
 
   #addHint(slot: number, state: number): void {
     const { inboxes, injector } = this.#segment;
-    if ((state & PINNED) !== 0) inboxes[threadOf(state)]!.restore(slot);
-    else injector.restore(slot);
+    if ((state & PINNED) !== 0) inboxes[threadOf(state)]!.insert(slot);
+    else injector.insert(slot);
   }
 
   /** Its bell rings with all others at the end. */
   #tell(slot: number): void {
     const { table, settled } = this.#segment;
     const origin = table.originOf(slot);
-    settled[origin]!.restore(slot - table.firstOf(origin));
+    settled[origin]!.insert(slot - table.firstOf(origin));
   }
 }

@@ -10,13 +10,11 @@
  * a compare-and-swap: adding is `or`, taking is `and`, and whoever takes a bit away has it.
  *
  * Any thread writes any word.
- * - {@link SlotSet.insert} sets the slot's bit, then each summary bit above it that is not set. It pairs with the loads of a taker, from the root down. A word that held something before is left at that: whoever put the first bit
- *   into it sets the summary bits, and wakes whom it has to wake after that, and nobody can have emptied the word meanwhile. So of many inserts all but one are one step.
+ * - {@link SlotSet.insert} sets the slot's bit, then each summary bit above it that is not set. It pairs with the loads of a taker, from the root down.
  * - A taker that empties a word clears the bit above it and *then looks at the word again*: an insert that found that bit still set has set its own before, so one of the two sees the other. Between
  *   the two steps the set can look empty to a third thread. That is why who takes from a shared set and leaves something behind wakes another thread (`docs/scheduler.md`).
  *
- * A thread that dies in an insert may leave a slot without its summary bit, and one that dies between clearing and looking again may hide a word. The reaper adds again what the table says, by {@link SlotSet.restore}, which trusts no
- * bit that it finds.
+ * A thread that dies in an insert may leave a slot without its summary bit, and one that dies between clearing and looking again may hide a word. The next insert into that word mends it, and the reaper adds again what the table says.
  * Order is by slot, not by arrival: each taker sweeps round from where it was, so that a slot waits for one sweep at most.
  */
 import { assert } from "../assert.js";
@@ -75,18 +73,11 @@ export class SlotSet {
     this.#root = shape.base;
   }
 
-  /** Adds a slot. True when its word was empty: then everybody who looks finds it from now on. False when the slot is found as soon as whoever was first is through with its own insert. */
-  insert(slot: number): boolean {
+  /** Adds a slot, and is done when everybody who looks finds it. The bits above are looked at even where the word had slots: a thread that died within its insert may have left them cleared. */
+  insert(slot: number): void {
     assert(slot >= 0 && slot < this.#capacity, "a slot is within the set");
-    const before = this.#words.or(this.#bases[0]! + (slot >>> this.#shift), 1 << (slot & this.#mask));
-    if (before !== 0) return false;
+    this.#words.or(this.#bases[0]! + (slot >>> this.#shift), 1 << (slot & this.#mask));
     this.#raise(1, slot >>> this.#shift);
-    return true;
-  }
-
-  /** Adds a slot after the death of a thread, and is done when everybody who looks finds it, whatever that thread has left undone. */
-  restore(slot: number): void {
-    if (!this.insert(slot)) this.#raise(1, slot >>> this.#shift);
   }
 
   /** Whether nothing is in it. Can be wrong for a moment while somebody takes; see the file's header. */

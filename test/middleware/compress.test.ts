@@ -32,6 +32,13 @@ function appWith(options?: CompressOptions): App {
     }
     return c.stream(pieces(), { contentType: "text/plain", contentLength: TEXT.length * 20 });
   });
+  app.get("/reused", (c) => {
+    const buffer = Buffer.alloc(100_000);
+    async function* pieces(): AsyncGenerator<Uint8Array> {
+      for (let piece = 0; piece < 10; piece++) yield buffer.fill(`${piece} is the piece. `);
+    }
+    return c.stream(pieces(), { contentType: "text/plain" });
+  });
   app.get("/broken", (c) => {
     async function* pieces(): AsyncGenerator<string> {
       yield TEXT;
@@ -63,7 +70,7 @@ describe("compress()", () => {
   }
 
   test("compresses text of every kind of answer, in the coding that was accepted", async () => {
-    for (const path of ["/text", "/late", "/response", "/stream"]) {
+    for (const path of ["/text", "/late", "/response", "/stream", "/reused"]) {
       const plain = await get(path, undefined);
       assert.equal(plain.headers["content-encoding"], undefined);
       assert.equal(plain.headers.vary, "accept-encoding");

@@ -25,6 +25,15 @@ function appWith(options?: MultipartOptions): App {
     for await (const part of multipart(c, options)) names.push(part.name);
     return c.json(names);
   });
+  app.post("/sniff", async (c) => {
+    const names: string[] = [];
+    for await (const part of multipart(c, options)) {
+      names.push(part.name);
+      if (part.name === "broken" && part.kind === "file") part.stream.destroy();
+      else if (part.kind === "file") for await (const _ of part.stream) break;
+    }
+    return c.json(names);
+  });
   return app;
 }
 
@@ -61,6 +70,12 @@ describe("multipart()", () => {
     assert.deepEqual(await unread.json(), ["one", "two", "three"]);
     const first = await appWith().request("/first", { method: "POST", body: body() });
     assert.equal(await first.text(), "one");
+  });
+
+  test("goes on behind a file that its reader leaves early", async () => {
+    const body = form({ one: FILE, broken: FILE, two: FILE, three: "3" });
+    const response = await appWith().request("/sniff", { method: "POST", body });
+    assert.deepEqual(await response.json(), ["one", "broken", "two", "three"]);
   });
 
   test("answers 413 to what is over a limit", async () => {
