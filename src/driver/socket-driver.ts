@@ -116,6 +116,8 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   /** Where the record lies whose socket is being accepted; -1 for none. */
   #accepting = -1;
   #isInTurn = false;
+  /** Somebody has found the write pool exhausted since a flush made room in it. */
+  #hasRefused = false;
   #isRefWanted = true;
   #isKeptAlive = true;
   #onShutdown: (() => void) | undefined;
@@ -226,8 +228,13 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   reserve(slot: number, size: number): number {
     if ((this.flags[slot]! & SENDABLE) === 0) return -1;
     const offset = this.outbox.reserve(slot, size);
-    if (offset < 0) this.counters.writeStarved += 1;
+    if (offset < 0) this.#refused();
     return offset;
+  }
+
+  #refused(): void {
+    this.counters.writeStarved += 1;
+    this.#hasRefused = true;
   }
 
   get writeRoomBytes(): number {
@@ -253,7 +260,7 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
 
   shareBytes(bytes: Uint8Array): number {
     const shared = this.outbox.share(bytes);
-    if (shared < 0) this.counters.writeStarved += 1;
+    if (shared < 0) this.#refused();
     return shared;
   }
 
@@ -604,9 +611,13 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     this.#watch?.deliver(this.counters);
     this.#deferred.run();
     this.events.turnEnded();
+    const { sentBytes } = this.counters;
     this.flush();
     this.#isInTurn = false;
-    if (!this.#deferred.isEmpty || this.outbox.hasDirty || this.outbox.hasDrained) this.wake();
+    // Whoever found the write pool exhausted looks again at the end of a turn, and `epoll` makes room behind that.
+    const hasNews = this.#hasRefused && this.counters.sentBytes !== sentBytes;
+    if (hasNews) this.#hasRefused = false;
+    if (hasNews || !this.#deferred.isEmpty || this.outbox.hasDirty || this.outbox.hasDrained) this.wake();
     if (this.#onShutdown !== undefined) this.#tryShutdown();
   }
 
