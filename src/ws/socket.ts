@@ -41,6 +41,7 @@ import {
 } from "./frame.js";
 import { type HandlerOutcome, runHandler, type WebSocketHub } from "./hub.js";
 import { announcedBytes, lengthEnd, PartialFrame } from "./partial-frame.js";
+import { kept, ownedPayload, type Payload, viewOf } from "./payload.js";
 import type { PublishedFrame } from "./published-frame.js";
 import { closePayload, FRAME, type FrameOutcome, sendFrame, sendPublished, sendText } from "./sending.js";
 import { textOf } from "./text.js";
@@ -68,14 +69,6 @@ const SHORT_BYTES_MAX = 512;
 const SHORT_BYTES_BEHIND = 7;
 /** What a message that waits costs beside its payload, roughly: empty ones must not be free. */
 const WAITING_BYTES = 128;
-
-/** The payload of a frame: lent with a view of the memory that it lies in, or the socket's own. */
-interface Payload {
-  readonly bytes: Buffer;
-  readonly view: DataView | undefined;
-  readonly start: number;
-  readonly length: number;
-}
 
 /** A message in fragments. */
 interface Assembly {
@@ -679,19 +672,6 @@ export class ServerWebSocket implements WebSocket, UpgradedConnection, Subscribe
     if (outcome === FRAME.torn) this.#cut();
     return outcome === FRAME.queued;
   }
-}
-
-function ownedPayload(bytes: Buffer): Payload {
-  return { bytes, view: undefined, start: 0, length: bytes.length };
-}
-
-/** The bytes of a payload for good: a copy of what is lent. */
-function kept({ bytes, view, start, length }: Payload): Buffer {
-  return view === undefined ? bytes : Buffer.from(bytes.subarray(start, start + length));
-}
-
-function viewOf(bytes: Buffer): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** More than any header has: the second byte is not there. */
