@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/sockios.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -385,6 +386,17 @@ static napi_value set_affinity(napi_env env, napi_callback_info info) {
   return rl_number(env, sched_setaffinity(0, sizeof set, &set) < 0 ? -errno : 0);
 }
 
+/* setMmapThreshold(bytes): from that size on, a block of the process's heap is a mapping of its own, which free(3) returns to the kernel at once (mallopt(3)). 0, or a negative error number: -ENOSYS where the C library has no such setting. */
+static napi_value set_mmap_threshold(napi_env env, napi_callback_info info) {
+  napi_value args[1];
+  if (!rl_args(env, info, 1, args)) return NULL;
+#ifdef M_MMAP_THRESHOLD
+  return rl_number(env, mallopt(M_MMAP_THRESHOLD, rl_int(env, args[0])) == 1 ? 0 : -EINVAL);
+#else
+  return rl_number(env, -ENOSYS);
+#endif
+}
+
 void rl_system_exports(napi_env env, napi_value exports) {
   rl_export(env, exports, "listenSocket", listen_socket);
   rl_export(env, exports, "isListening", is_listening);
@@ -409,4 +421,5 @@ void rl_system_exports(napi_env env, napi_value exports) {
   rl_export(env, exports, "readNow", read_now);
   rl_export(env, exports, "lockFile", lock_file);
   rl_export(env, exports, "setAffinity", set_affinity);
+  rl_export(env, exports, "setMmapThreshold", set_mmap_threshold);
 }

@@ -18,6 +18,7 @@ import { openComputePool } from "../scheduler/open-pool.js";
 import { taskThreads } from "../scheduler/topology.js";
 import { createCounters } from "./counters.js";
 import type { ServerHealth } from "./health.js";
+import { returnLargeBlocks } from "./large-blocks.js";
 import { Hooks } from "./lifecycle.js";
 import { Listeners } from "./listeners.js";
 import { computeHeapLimits, heapLimits } from "./memory-plan.js";
@@ -88,6 +89,7 @@ export class Supervisor {
     const choice = chooseDriver(options.driver);
     const facts = readMachineFacts();
     const sizing = sizeRuntime(facts, options, choice.name);
+    returnLargeBlocks(sizing.memory);
     const cpus = assignCpus(options.cpu, facts, sizing.shards);
     // Throws for what cannot be, while there is nothing to take back yet.
     taskThreads(options, sizing);
