@@ -7,7 +7,7 @@
 import { goVersion, type Need, peerVersion, programPath, tokioPath, tokioVersion } from "../harness/prepare.js";
 import type { ProgramSubject } from "../harness/programs.js";
 
-/** Threads that run tasks, in every subject. The submitter is the main thread on Node, and a task or goroutine on these threads in Tokio and Go. */
+/** Threads that run tasks, in every subject. The submitter is the main thread on Node, and a task or goroutine on these threads in `ringloom-nested`, Tokio and Go. */
 export const EXECUTORS = 2;
 
 /** All subjects. */
@@ -16,6 +16,12 @@ export const taskSubjects: readonly ProgramSubject[] = [
     "ringloom",
     () => `tasks(), ${EXECUTORS} compute threads, Node ${process.versions.node}`,
     "bench/apps/tasks.js",
+    ["ringloom"],
+  ),
+  pool(
+    "ringloom-nested",
+    () => `tasks() called in a task, ${EXECUTORS} compute threads, Node ${process.versions.node}`,
+    "bench/apps/tasks-nested.js",
     ["ringloom"],
   ),
   pool(
