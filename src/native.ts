@@ -126,6 +126,8 @@ export interface NativeAddon {
   /** flock(2), which waits only without LOCK_NB. */
   lockFile(fd: number, operation: number): number;
   setAffinity(cpus: readonly number[]): number;
+  /** Of the calling thread. Linux before 6.12 takes it and does nothing. */
+  setTimeSlice(micros: number): number;
   /** Of the whole process. -ENOSYS where the C library has no such setting (musl). */
   setMmapThreshold(bytes: number): number;
 }

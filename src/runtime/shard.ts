@@ -35,6 +35,7 @@ import { ShardSampler } from "./shard-sampler.js";
 import { RuntimeView, setRuntimeView } from "./stats.js";
 import { configureThreadDriver } from "./thread-driver.js";
 import { endWhatThreadStarted } from "./thread-end.js";
+import { SHARD_SLICE_MICROS, wantTimeSlice } from "./time-slice.js";
 
 /** What the service itself tells about its drain. */
 export type ServiceDrainReport = Omit<DrainReport, "hookFailures">;
@@ -82,6 +83,7 @@ export async function runShard(start: (assignment: ShardAssignment) => Promise<S
     if (assignment.cpu !== undefined) {
       checkNative(requireNative().setAffinity([assignment.cpu]), "set the CPU affinity", { cpu: assignment.cpu });
     }
+    wantTimeSlice(SHARD_SLICE_MICROS);
     if (assignment.unhandledRejections === "report") reportRejections(port, shard);
     // The view exists before the module is loaded, so that its top level may already ask for statistics.
     const view = new RuntimeView(assignment.counters, shard, assignment.facts);

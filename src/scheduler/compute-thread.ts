@@ -7,6 +7,7 @@
 import { readlinkSync } from "node:fs";
 import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
+import { COMPUTE_SLICE_MICROS, wantTimeSlice } from "../runtime/time-slice.js";
 import { setSeat } from "./current-seat.js";
 import { openDeskLine } from "./desk-message.js";
 import type { Executor } from "./executor.js";
@@ -41,6 +42,7 @@ const LEFT_MS = 1;
 // The cast is safe because the supervisor of the same build makes it.
 const assignment = workerData as ComputeAssignment;
 lowerPriority(assignment.nice);
+wantTimeSlice(COMPUTE_SLICE_MICROS);
 const seat = new Seat(assignment);
 setSeat(seat);
 allowParking();
