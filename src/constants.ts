@@ -23,9 +23,9 @@ export const WRITE_BLOCK_BYTES_MIN = 512;
 export const WRITE_BLOCK_BYTES_MAX = 65536;
 /** Tiers of the write pool: 512 B, 1, 2, 4, 8, 16, 32 and 64 KiB. */
 export const WRITE_TIERS = 8;
-/** Write pool of a shard unless told otherwise, in bytes. */
 /** Connections that may wait with a block that they share with others, counted for each such block. 1.5 MiB of address space. */
 export const SHARED_REFERENCES_MAX = 131_072;
+/** Write pool of a shard unless told otherwise, in bytes. */
 export const WRITE_POOL_BYTES_DEFAULT = 64 * 1024 * 1024;
 
 /** `requestDrained` is answered when this much or less is queued, in bytes. */

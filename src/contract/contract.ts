@@ -152,9 +152,12 @@ function partOf(c: Context, part: ContractIssue["in"]): unknown {
 
 function queryOf(c: Context): Record<string, string | string[]> {
   const record = Object.create(null) as Record<string, string | string[]>;
-  for (const name of Object.keys(c.queries())) {
-    const values = c.queries(name);
-    record[name] = values.length === 1 ? (values[0] ?? "") : values;
+  // In one pass: asked for each name by itself, a query of a thousand names would be read a thousand times.
+  for (const [name, value] of new URLSearchParams(c.queryString)) {
+    const before = record[name];
+    if (before === undefined) record[name] = value;
+    else if (typeof before === "string") record[name] = [before, value];
+    else before.push(value);
   }
   return record;
 }

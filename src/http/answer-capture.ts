@@ -87,7 +87,8 @@ export class AnswerCapture implements FetchExchange {
   #head(status: number, contentType: string | undefined, headers: readonly string[] = []): boolean {
     const c = this.#context;
     c.status(status);
-    for (let index = 0; index + 1 < headers.length; index += 2) c.appendHeader(headers[index]!, headers[index + 1]!);
+    // As they are, checked when the Response was read: what is sent without middleware, such as the Upgrade of a server behind this one, is sent with it too.
+    if (headers.length > 0) c.answerHeaders = [...(c.answerHeaders ?? []), ...headers];
     if (c.getHeader("content-type") !== undefined) return true;
     if (contentType !== undefined) c.setHeader("content-type", contentType);
     return contentType !== undefined;

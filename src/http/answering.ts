@@ -340,8 +340,12 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
 
   fail(exchange: Exchange, error: unknown): void {
     if (exchange.state !== STATE_OPEN) {
-      // A handler that gives up because its request was aborted is no late answer.
-      if (exchange.state === STATE_ABORTED) return;
+      // A handler that gives up because its request was aborted is no late answer. What it had recorded before that is not sent any more.
+      if (exchange.state === STATE_ABORTED) {
+        const isUnsent = exchange.extras?.outgoing === undefined;
+        if (isUnsent && exchange.answerKind === ANSWER_STREAM) letGo(exchange.answerBody);
+        return;
+      }
       // Middleware around a program that answers by itself: the answer is none of its business, but nobody else would tell of the failure.
       if ((exchange.flags & FLAG_HANDED_OVER) !== 0) this.#countFailure(exchange, error, 500);
       else this.countLate();

@@ -232,7 +232,11 @@ function answerTo(sent: ClientRequest, signal: AbortSignal): Promise<IncomingMes
     sent.once("response", resolve);
     // Also later, when the answer is there: an error without a listener would end the process.
     sent.on("error", (error) => reject(cutError(error.message, error)));
-    sent.once("close", () => signal.removeEventListener("abort", onAbort));
+    sent.once("close", () => {
+      signal.removeEventListener("abort", onAbort);
+      // A body that fails before the request has its socket ends it without an error. What is settled stays as it is.
+      reject(cutError("the request has ended"));
+    });
   });
 }
 

@@ -19,7 +19,7 @@ import { isThenable } from "./values.js";
 
 /**
  * Middleware that lets a route's requests be handled by the shard which owns their key: `sticky(key)`, the shard that the same key's actor lives on, or `pinned(number)`. What comes before it in the route runs on the connection's shard too, what
- * comes after it on the owner's alone.
+ * comes after it on the owner's alone. Of a header that both have set, the owner's lines are sent.
  *
  * Bodies flow both ways without being kept whole, and the handler's `c.signal` is aborted when the client goes. Trailers are not passed on, and WebSockets are refused with 501. When the owner is lost before it has answered, the answer is 503. Where there
  * are no shards, or one, it does nothing.
@@ -101,8 +101,8 @@ async function passOn(c: Context, shard: number, { calls }: ActorSeat): Promise<
   }
   const { url, method, remoteAddress, signal } = c;
   // The owner's side parses the URL anew, and would route another path than the one that was judged here.
-  if (new URL(url).pathname !== c.path) {
-    throw new HttpError("ERR_RINGLOOM_BAD_PATH", 400, "Cannot place the request: its path is not in its normal form");
+  if (!URL.canParse(url) || new URL(url).pathname !== c.path) {
+    throw new HttpError("ERR_RINGLOOM_BAD_PATH", 400, "Cannot place the request: its URL is not in its normal form");
   }
   const headers = [...c.headers()].filter(([name]) => !HOP_FIELDS.has(name));
   const body = await requestBody(c);
@@ -134,11 +134,16 @@ async function requestBody(c: Context): Promise<Uint8Array | ReadableStream<Uint
 function answerWith(c: Context, { status, headers, body }: PlacedAnswer, done: () => void): Answer {
   let length: number | undefined;
   let hasType = false;
+  // The middleware that comes before has run on the owner too: what it has set there takes the place of what it has set here. Twice, `Access-Control-Allow-Origin` for one is refused by browsers.
+  const seen = new Set<string>();
   for (const [name, value] of headers) {
     if (name === "content-type") hasType = true;
     if (name === "content-length") length = Number(value);
     if (name === "connection" && value === "close") c.setHeader(name, value);
-    if (!HOP_FIELDS.has(name) && !OWN_FIELDS.has(name)) c.appendHeader(name, value);
+    if (HOP_FIELDS.has(name) || OWN_FIELDS.has(name)) continue;
+    if (seen.has(name)) c.appendHeader(name, value);
+    else c.setHeader(name, value);
+    seen.add(name);
   }
   // A body without a type must not get the default one.
   if (!hasType) c.removeHeader("content-type");

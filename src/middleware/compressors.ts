@@ -53,7 +53,25 @@ export function compressed(source: AsyncIterable<unknown>, compressor: Compresso
   return transform;
 }
 
-/** A source may fill the same buffer for its next chunk, which `Readable.from` asks for while the last one is still in the compressor. */
-async function* ownChunks(source: AsyncIterable<unknown>): AsyncGenerator<unknown> {
-  for await (const chunk of source) yield chunk instanceof Uint8Array ? Buffer.from(chunk) : chunk;
+/**
+ * A source may fill the same buffer for its next chunk, which `Readable.from` asks for while the last one is still in the compressor. No generator: one that was not begun, or whose source has failed, would end without
+ * telling the source, and the file behind it would stay open.
+ */
+function ownChunks(source: AsyncIterable<unknown>): AsyncIterable<unknown> {
+  return {
+    [Symbol.asyncIterator]: () => {
+      const chunks = source[Symbol.asyncIterator]();
+      return {
+        async next() {
+          const { done, value } = await chunks.next();
+          if (done === true) return { done, value: undefined };
+          return { done: false, value: value instanceof Uint8Array ? Buffer.from(value) : value };
+        },
+        async return() {
+          await chunks.return?.();
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
 }

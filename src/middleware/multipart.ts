@@ -39,7 +39,7 @@ export interface FieldPart {
 export interface FilePart {
   readonly kind: "file";
   readonly name: string;
-  /** As the client says, without folders. Do not use it as a path. */
+  /** As the client says, without folders; empty where it says none. Do not use it as a path. */
   readonly filename: string;
   /** As the client says. */
   readonly contentType: string;
@@ -99,17 +99,25 @@ export async function* multipart(c: Context, options: MultipartOptions = {}): As
 class PartReader {
   readonly #source: Readable;
   readonly #parts: Part[] = [];
+  /** The file that was begun last. */
+  #file: PassThrough | undefined;
   #isEnded = false;
   #error: unknown;
   #wake: (() => void) | undefined;
 
   constructor(c: Context, options: MultipartOptions) {
     const parser = parserOf(c, options);
-    parser.on("field", (name, value, nameTruncated, valueTruncated) => {
-      if (nameTruncated || valueTruncated) this.#end(tooLarge(`field ${JSON.stringify(name)} is too long`));
+    parser.on("field", (name: string | undefined, value, nameTruncated, valueTruncated) => {
+      if (name === undefined) this.#end(nameless());
+      else if (nameTruncated || valueTruncated) this.#end(tooLarge(`field ${JSON.stringify(name)} is too long`));
       else this.#found({ kind: "field", name, value });
     });
-    parser.on("file", (name, source, filename, _encoding, contentType) => {
+    parser.on("file", (name: string | undefined, source, filename: string | undefined, _encoding, contentType) => {
+      if (name === undefined) {
+        source.on("error", () => {}).resume();
+        this.#end(nameless());
+        return;
+      }
       // Its own stream fails with errors that know no status.
       const stream = new PassThrough();
       const fail = (error: unknown): void => {
@@ -126,13 +134,14 @@ class PartReader {
         source.unpipe(stream);
         source.resume();
       });
-      this.#found({ kind: "file", name, filename, contentType, stream });
+      this.#file = stream;
+      this.#found({ kind: "file", name, filename: filename ?? "", contentType, stream });
     });
     parser.on("partsLimit", () => this.#end(tooLarge("it has too many parts")));
     parser.on("filesLimit", () => this.#end(tooLarge("it has too many files")));
     parser.on("fieldsLimit", () => this.#end(tooLarge("it has too many fields")));
     this.#source = Readable.from(c.request);
-    pipeline(this.#source, parser, (error) => this.#end(error == null ? undefined : asHttpError(error)));
+    pipeline(this.#source, parser, (error) => this.#fed(error == null ? undefined : asHttpError(error)));
   }
 
   async next(): Promise<Part | undefined> {
@@ -157,6 +166,12 @@ class PartReader {
     if (this.#isEnded) return;
     this.#parts.push(part);
     this.#wake?.();
+  }
+
+  /** The parser has everything, or gets no more: a client that goes is no news to the file that it was sending, and whoever reads that would wait for ever. */
+  #fed(error: Error | undefined): void {
+    if (error !== undefined && !this.#isEnded) this.#file?.destroy(error);
+    this.#end(error);
   }
 
   #end(error: unknown): void {
@@ -204,6 +219,11 @@ function asHttpError(error: unknown): Error {
   const { code } = error as { code?: unknown };
   if (error instanceof Error && typeof code === "string" && code.startsWith("ERR_RINGLOOM_")) return error;
   return malformed(error instanceof Error ? error.message : String(error), error);
+}
+
+/** RFC 7578, section 4.2. */
+function nameless(): HttpError {
+  return malformed("a part has no name", undefined);
 }
 
 function malformed(why: string, cause: unknown): HttpError {

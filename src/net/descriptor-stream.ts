@@ -147,7 +147,7 @@ export class DescriptorStream implements AsyncIterable<DescriptorMessage>, Async
     for (let message = await this.recv(); message !== undefined; message = await this.recv()) yield message;
   }
 
-  /** Sends the end of this direction. */
+  /** Sends the end of this direction, behind what waits to be sent. Later calls of `send` reject with `EPIPE`. */
   end(): void {
     this.#socket.end();
   }

@@ -6,7 +6,7 @@ import { errnoError, RingloomError } from "../errors.js";
 import { type NativeAddon, requireNative } from "../native.js";
 import type { WaitOptions } from "../task/wait-errors.js";
 import { armWait, checkWait } from "../task/wait-limits.js";
-import { EAGAIN, EMSGSIZE, ENOBUFS, SHUT_WR } from "../uapi.js";
+import { EAGAIN, EMSGSIZE, ENOBUFS, EPIPE, SHUT_WR } from "../uapi.js";
 import { DESCRIPTORS_MAX, Messages, type ReceivedMessage } from "./message-header.js";
 import { backpressure, PENDING_WRITES_MAX } from "./outbound.js";
 import { OwnedDescriptor } from "./owned-descriptor.js";
@@ -70,6 +70,7 @@ export class MessageSocket {
   #sends: PendingSend[] = [];
   #retry: NodeJS.Timeout | undefined;
   #retryMs = RETRY_MS_FIRST;
+  #isEnding = false;
 
   constructor(socket: number, options: MessageSocketOptions) {
     this.#native = requireNative();
@@ -133,6 +134,7 @@ export class MessageSocket {
     if (options !== undefined) checkWait("send", options);
     this.#assertOpen("send");
     checkSending(sending);
+    if (this.#isEnding) throw errnoError("send", EPIPE);
     if (this.#sends.length >= PENDING_WRITES_MAX) throw backpressure(this.#sends.length);
     return new Promise((resolve, reject) => {
       const send: PendingSend = { sending, sentBytes: 0, resolve, reject, endLimits: undefined };
@@ -142,15 +144,22 @@ export class MessageSocket {
         send.endLimits = armWait(options, "send", (error) => {
           this.#sends = this.#sends.filter((one) => one !== send);
           reject(withCount(error, send));
+          this.#endBehindSends();
         });
       this.#sends.push(send);
       this.#retryLater();
     });
   }
 
-  /** Sends the end of the stream. */
+  /** Sends the end of the stream, behind what waits to be sent. */
   end(): void {
-    if (this.#socket >= 0) this.#native.shutdownSocket(this.#socket, SHUT_WR);
+    this.#isEnding = true;
+    this.#endBehindSends();
+  }
+
+  #endBehindSends(): void {
+    const isDue = this.#isEnding && this.#sends.length === 0 && this.#socket >= 0;
+    if (isDue) this.#native.shutdownSocket(this.#socket, SHUT_WR);
   }
 
   /** Closes the socket. Who waits gets `ERR_RINGLOOM_CLOSED`. */
@@ -218,6 +227,7 @@ export class MessageSocket {
       });
       this.#retryMs = this.#sends.length < before ? RETRY_MS_FIRST : Math.min(RETRY_MS_MAX, this.#retryMs * 2);
       if (this.#sends.length > 0) this.#retryLater();
+      else this.#endBehindSends();
     }, this.#retryMs);
   }
 

@@ -44,6 +44,33 @@ function appOf(schemas: typeof ZOD | typeof VALIBOT): App {
 }
 
 describe("contract()", () => {
+  test("reads a query of many names once", async () => {
+    const Native = globalThis.URLSearchParams;
+    let reads = 0;
+    class Counted extends Native {
+      constructor(init?: string) {
+        super(init);
+        if (init?.startsWith("n0=") === true) reads += 1;
+      }
+    }
+    const app = new App();
+    app.get(
+      "/",
+      contract({ query: z.record(z.string(), z.union([z.string(), z.array(z.string())])) }, (c, { query }) =>
+        c.json([Object.keys(query).length, query.n0, query["a b"]]),
+      ),
+    );
+    const names = Array.from({ length: 500 }, (_, index) => `n${index}=${index}`).join("&");
+    globalThis.URLSearchParams = Counted as typeof URLSearchParams;
+    try {
+      const response = await app.request(`/?${names}&n0=again&n0=&a+b=%C3%A9`);
+      assert.deepEqual(await response.json(), [501, ["0", "again", ""], "é"]);
+      assert.equal(reads, 1);
+    } finally {
+      globalThis.URLSearchParams = Native;
+    }
+  });
+
   for (const [name, schemas] of [
     ["zod", ZOD],
     ["valibot", VALIBOT],

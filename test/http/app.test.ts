@@ -567,8 +567,14 @@ describe("the source of an answer that is not sent", () => {
       c.stream(source(ended, "unsent"));
       await gone;
     });
+    app.get("/thrown", async (c) => {
+      c.stream(source(ended, "thrown"));
+      await gone;
+      // As middleware does that asks a request which is over.
+      c.header("a");
+    });
     server = await MemoryServer.start(app, { inSlab: true });
-    for (const path of ["/late", "/unsent"]) {
+    for (const path of ["/late", "/unsent", "/thrown"]) {
       const peer = server.open();
       peer.send(Buffer.from(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`));
       await server.settle();
@@ -577,7 +583,7 @@ describe("the source of an answer that is not sent", () => {
     await server.settle();
     go();
     await server.settle();
-    assert.deepEqual(ended.sort(), ["late", "unsent"]);
+    assert.deepEqual(ended.sort(), ["late", "thrown", "unsent"]);
   });
 });
 

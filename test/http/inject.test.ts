@@ -117,6 +117,19 @@ test("app.request() streams both ways at once", async () => {
   assert.equal((await reader.read()).done, true);
 });
 
+test("app.request() rejects when its body fails before anything was sent", async () => {
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      controller.enqueue(new Uint8Array(4_000));
+      controller.error(new Error("the source broke"));
+    },
+  });
+  const init = { method: "POST", body, duplex: "half" } as RequestInit;
+  await assert.rejects(within("the end of the request", exampleApp().request("/stream", init)), {
+    code: "ERR_RINGLOOM_ABORTED",
+  });
+});
+
 test("app.request() holds an answer back that nobody reads", async () => {
   let produced = 0;
   const app = new App();

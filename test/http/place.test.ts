@@ -116,6 +116,15 @@ describe("a placed route", { skip: SKIP }, () => {
       assert.equal((await get("/typeless/eve")).headers["content-type"], undefined);
     }));
 
+  test("gets the header lines of middleware once, though that runs on both sides", () =>
+    fromBothShards(async () => {
+      const { headers } = await get("/twice/eve");
+      assert.equal(headers["access-control-allow-origin"], "*");
+      assert.deepEqual(headers["set-cookie"], ["before=1", "behind=1"]);
+      const { status } = await get("/where/eve", { headers: { host: "1.2.3.4.5" } });
+      assert.ok(status === 200 || status === 400, `answered ${status}`);
+    }));
+
   test("has bodies of any length flow both ways", () =>
     fromBothShards(async () => {
       const large = await get("/large/bob");

@@ -115,6 +115,43 @@ describe("compress()", () => {
     assert.equal((await get("/text", "gzip")).status, 200);
   });
 
+  test("leaves the header of a Response as it is without middleware", async () => {
+    for (const app of [new App(), new App().use(compress())]) {
+      app.get("/", () => new Response(TEXT, { headers: { upgrade: "h2c", "x-own": "1" } }));
+      const { status, headers } = await app.request("/");
+      assert.deepEqual([status, headers.get("upgrade"), headers.get("x-own")], [200, "h2c", "1"]);
+    }
+  });
+
+  test("ends a source that breaks, and one that nobody will read", async () => {
+    const ended: string[] = [];
+    const sourceOf = (name: string): AsyncIterable<string> => ({
+      [Symbol.asyncIterator]: () => ({
+        async next() {
+          if (name === "broken") throw new Error("the source broke");
+          return { done: false, value: TEXT };
+        },
+        async return() {
+          ended.push(name);
+          return { done: true, value: undefined };
+        },
+      }),
+    });
+    const app = new App();
+    app.use("/replaced", async (c, next) => {
+      await next();
+      return c.text("in its place");
+    });
+    app.use(compress({ encodings: ["gzip"] }));
+    for (const name of ["broken", "replaced"])
+      app.get(`/${name}`, async (c) => c.stream(sourceOf(name), { contentType: "text/plain" }));
+    const headers = { "accept-encoding": "gzip" };
+    await assert.rejects(async () => await (await app.request("/broken", { headers })).text());
+    assert.equal(await (await app.request("/replaced", { headers })).text(), "in its place");
+    for (let turn = 0; ended.length < 2 && turn < 1_000; turn++) await new Promise(setImmediate);
+    assert.deepEqual(ended, ["broken", "replaced"]);
+  });
+
   test("zstd is there where Node has it, and refused where not", async (t) => {
     if (!hasZstd) {
       assert.throws(() => compress({ encodings: ["zstd"] }), {

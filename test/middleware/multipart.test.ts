@@ -4,6 +4,7 @@ import { buffer, text } from "node:stream/consumers";
 import { describe, test } from "node:test";
 import { App } from "../../src/http/index.js";
 import { type MultipartOptions, multipart } from "../../src/middleware/index.js";
+import { within } from "../support/signal.js";
 
 /** Answers with what came: fields as they are, files as their name, type and length. */
 function appWith(options?: MultipartOptions): App {
@@ -99,10 +100,48 @@ describe("multipart()", () => {
       [raw("--x", "multipart/form-data"), 400],
       [raw('--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nend'), 400],
       [raw('--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\nend'), 400],
+      [raw("--x\r\nContent-Disposition: form-data\r\n\r\nnameless\r\n--x--\r\n"), 400],
+      [raw('--x\r\nContent-Disposition: form-data; filename="b"\r\n\r\nnameless\r\n--x--\r\n'), 400],
     ] as [RequestInit, number][]) {
       const response = await app.request("/", init);
       assert.equal(response.status, status, `${String(init.body)}: ${await response.text()}`);
     }
+  });
+
+  test("tells who reads a file that its client has gone", async () => {
+    const app = new App();
+    let begun = (): void => {};
+    const hasBegun = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const outcome = new Promise<unknown>((resolve) => {
+      app.post("/", async (c) => {
+        for await (const part of multipart(c)) {
+          if (part.kind !== "file") continue;
+          begun();
+          resolve(await buffer(part.stream).catch((error: unknown) => error));
+        }
+        return c.empty();
+      });
+    });
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        controller.enqueue(Buffer.from('--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\nbegin'));
+      },
+      async pull(controller) {
+        await hasBegun;
+        controller.error(new Error("the client goes"));
+      },
+    });
+    const headers = { "content-type": "multipart/form-data; boundary=x" };
+    await assert.rejects(app.request("/", { method: "POST", headers, body, duplex: "half" } as RequestInit));
+    assert.ok((await within("the end of the file", outcome)) instanceof Error);
+  });
+
+  test("a file that says no name has an empty one", async () => {
+    const head = 'Content-Disposition: form-data; name="a"\r\nContent-Type: application/octet-stream';
+    const response = await appWith().request("/", raw(`--x\r\n${head}\r\n\r\nbytes\r\n--x--\r\n`));
+    assert.deepEqual(await response.json(), [["a", "", "application/octet-stream", 5]]);
   });
 
   test("takes the folders off a file's name", async () => {

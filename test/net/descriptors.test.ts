@@ -210,6 +210,19 @@ describe("DescriptorStream", { skip, timeout: 60_000 }, () => {
     });
   });
 
+  test("ends behind what waits to be sent", async () => {
+    await withLine(async (one, other) => {
+      const bytes = Buffer.alloc(2_000_000, "x");
+      const sending = one.send(bytes);
+      one.end();
+      await assert.rejects(one.send("late"), { code: "EPIPE" });
+      let length = 0;
+      for await (const message of other) length += message.bytes.length;
+      assert.equal(length, bytes.length);
+      await sending;
+    });
+  });
+
   test("connects to nobody with typed errors, and gives up at a full queue", async () => {
     await assert.rejects(connectDescriptorStream(newPath()), { code: "ENOENT" });
     const path = newPath();
