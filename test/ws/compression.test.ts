@@ -60,6 +60,11 @@ for (const driver of driversUnderTest) {
       app.ws("/plain", any);
       app.ws("/each", { ...any, compression: { thresholdBytes: 32 } });
       app.ws("/contexts", { ...any, compression: { thresholdBytes: 0, ...contexts } });
+      app.ws("/many", {
+        ...any,
+        compression: { thresholdBytes: 0, ...contexts },
+        limits: { ...any.limits, concurrency: 4 },
+      });
       app.ws("/budget", { ...any, compression: { ...contexts, contextBytesMax: 65_536 } });
       server = await SocketServer.start(driver, app);
     });
@@ -234,6 +239,27 @@ for (const driver of driversUnderTest) {
       await end();
     });
 
+    test("handles nothing that waits behind a message that cannot be inflated", async () => {
+      const seen: string[] = [];
+      let release: () => void = () => undefined;
+      const gate = new Promise<void>((resolve) => (release = resolve));
+      const client = await open("/each", {
+        message: async (_ws, message) => {
+          seen.push(String(message));
+          await gate;
+        },
+      });
+      client.send({ opcode: TEXT, payload: "busy" }, { opcode: TEXT, reserved: DEFLATED, payload: "\xff\xff" });
+      client.send({ opcode: TEXT, payload: "behind" }, { opcode: PING, payload: "read" });
+      await client.received(1);
+      release();
+      assert.equal(await client.closeCode(), 1007);
+      assert.equal((await end())?.code, 1007);
+      await turns(5);
+      assert.deepEqual(seen, ["busy"]);
+      client.end();
+    });
+
     test("handles what had come before the peer's close, large or not", async () => {
       const seen: number[] = [];
       const client = await open("/each", { message: (_ws, message) => void seen.push(message.length) });
@@ -372,7 +398,7 @@ for (const driver of driversUnderTest) {
       for (const client of clients) client.end();
     });
 
-    /** Talks to `/contexts` or `/each`, and gives what was echoed and published between. */
+    /** Sends all at once, and gives what was echoed and published between. */
     async function talk(client: WsSocket | UndiciSocket, sent: readonly (string | Buffer)[]): Promise<unknown[]> {
       const got: unknown[] = [];
       client.binaryType = "arraybuffer";
@@ -419,7 +445,7 @@ for (const driver of driversUnderTest) {
     ];
     for (const perMessageDeflate of parameters) {
       test(`the client of ws talks with ${JSON.stringify(perMessageDeflate)}`, async () => {
-        for (const path of ["/contexts", "/each"]) {
+        for (const path of ["/contexts", "/each", "/many"]) {
           ends = [];
           route = mixed;
           const client = new WsSocket(`ws://127.0.0.1:${server.port}${path}`, {
@@ -434,7 +460,7 @@ for (const driver of driversUnderTest) {
     }
 
     test("undici's client talks", async () => {
-      for (const path of ["/contexts", "/each"]) {
+      for (const path of ["/contexts", "/each", "/many"]) {
         ends = [];
         route = mixed;
         const client = new UndiciSocket(`ws://127.0.0.1:${server.port}${path}`);
