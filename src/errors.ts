@@ -36,7 +36,8 @@ export type RingloomErrorCode =
   | "ERR_RINGLOOM_UNEXPECTED_END"
   | "ERR_RINGLOOM_LAGGED"
   | "ERR_RINGLOOM_LEAKED"
-  | "ERR_RINGLOOM_BROKEN_BARRIER";
+  | "ERR_RINGLOOM_BROKEN_BARRIER"
+  | "ERR_RINGLOOM_HANDSHAKE_FAILED";
 
 /**
  * What else an error says.

@@ -18,6 +18,7 @@ export type { GroupEvents, Replacement } from "../runtime/shard-group.js";
 export type { ShardTrouble } from "../runtime/shard-protocol.js";
 export type { ShardEnd } from "../runtime/shard-thread.js";
 export type { StopCause, StopPhases, StopReport } from "../runtime/stop-report.js";
+export type { WebSocketCompression } from "../ws/compression-options.js";
 export type { WebSocketLimits } from "../ws/options.js";
 export type {
   PublishStatus,

@@ -31,6 +31,7 @@ export interface UpgradedOptions {
 export class UpgradedConnections implements SocketTransport {
   readonly out: Buffer;
   readonly stats: HttpStats;
+  readonly isClient = false;
   readonly unmask: Unmasker;
   readonly messages = new MessagePool();
   readonly #driver: Driver;

@@ -1,9 +1,11 @@
 /** A route of WebSockets: the handshake as a handler, and what it hands the connection to. */
 
+import { resolveCompression, type WebSocketCompression } from "../ws/compression-options.js";
+import { parseExtensions } from "../ws/extensions.js";
 import { acceptKey, handshakeProblem, offeredProtocols, WEB_SOCKET_VERSION } from "../ws/handshake.js";
 import { WebSocketHub } from "../ws/hub.js";
 import { resolveSlowConsumer, resolveWebSocketLimits, type WebSocketLimits } from "../ws/options.js";
-import { ServerWebSocket } from "../ws/socket.js";
+import { FrameSocket } from "../ws/socket.js";
 import type { Topics } from "../ws/topics.js";
 import type { SlowConsumerPolicy, WebSocketHandlers } from "../ws/web-socket.js";
 import type { Answer, Context } from "./context.js";
@@ -27,6 +29,8 @@ export interface WebSocketRoute<Data = unknown, Params extends string = string> 
   readonly limits?: Partial<WebSocketLimits>;
   /** What becomes of a subscriber that reads too slowly for what is published. Default `drop`. */
   readonly slowConsumer?: SlowConsumerPolicy;
+  /** Compression of messages, for clients that offer it (permessage-deflate, RFC 7692). `true` is its defaults. Default: none. */
+  readonly compression?: WebSocketCompression | boolean;
 }
 
 /** The handler of such a route, whose sockets subscribe to `topics`. */
@@ -39,18 +43,23 @@ export function webSocketHandler<Data>(
     limits: resolveWebSocketLimits(route.limits),
     slowConsumer: resolveSlowConsumer(route.slowConsumer),
     topics,
+    compression: resolveCompression(route.compression),
   });
   return (c) => {
     const refused = refuse(c, route);
     if (refused !== undefined) return refused;
     const offered = offeredProtocols(c.header("sec-websocket-protocol"));
     if (offered === undefined) return c.text("The Sec-WebSocket-Protocol is no list of names\n", 400);
+    const extensions = c.header("sec-websocket-extensions");
+    if (hub.compression !== undefined && parseExtensions(extensions) === undefined)
+      return c.text("The Sec-WebSocket-Extensions is no list of extensions\n", 400);
     const protocol = offered.find((name) => route.protocols?.includes(name)) ?? "";
     const headers = ["Upgrade", "websocket", "Connection", "Upgrade"];
     headers.push("Sec-WebSocket-Accept", acceptKey(c.header("sec-websocket-key") ?? ""));
     if (protocol !== "") headers.push("Sec-WebSocket-Protocol", protocol);
     const data = route.upgrade?.(c);
-    const open = (value: unknown): Answer => (c.answered ? c : c.upgrade(upgradeTo({ hub, headers, protocol }, value)));
+    const open = (value: unknown): Answer =>
+      c.answered ? c : c.upgrade(upgradeTo({ hub, headers, protocol, extensions }, value));
     return isThenable(data) ? data.then(open) : open(data);
   };
 }
@@ -59,12 +68,18 @@ interface Agreement {
   readonly hub: WebSocketHub;
   readonly headers: readonly string[];
   readonly protocol: string;
+  /** What the client offers. */
+  readonly extensions: string | undefined;
 }
 
-function upgradeTo({ hub, headers, protocol }: Agreement, data: unknown): Parameters<Context["upgrade"]>[0] {
+function upgradeTo(agreement: Agreement, data: unknown): Parameters<Context["upgrade"]>[0] {
+  const { hub, headers, protocol, extensions } = agreement;
+  // Not before `upgrade` has taken its time: the room for windows is taken when the socket starts.
+  const accepted = hub.acceptDeflate(extensions);
+  const deflate = accepted?.agreement;
   return {
-    headers,
-    start: (slot, transport) => new ServerWebSocket({ hub, transport, slot, data, protocol }),
+    headers: accepted === undefined ? headers : [...headers, "Sec-WebSocket-Extensions", accepted.field],
+    start: (slot, transport) => new FrameSocket({ hub, transport, slot, data, protocol, deflate }),
   };
 }
 

@@ -67,9 +67,19 @@ export class ShardBroadcasts {
     else if (!this.#reader.isAttached) this.#reader.attach();
   }
 
-  /** Somebody has rung: hands out what there is, a bounded number, the rest in the next turn. */
+  /** Somebody has rung: hands out what there is, a bounded number, the rest in the next turn. What a listener throws is thrown, and costs it that record alone. */
   look(): void {
     if (this.#isContinuing) return;
+    try {
+      this.#handOut();
+    } catch (error) {
+      // Nobody rings for what was there when somebody did.
+      this.#continueLater();
+      throw error;
+    }
+  }
+
+  #handOut(): void {
     for (let count = 0; this.#listener !== undefined; count++) {
       if (count === BROADCASTS_PER_TURN_MAX) return this.#continueLater();
       const record = this.#reader.next();

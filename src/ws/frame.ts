@@ -22,8 +22,10 @@ export const OPCODE_PONG = 10;
 
 /** In the first byte: the last frame of its message. */
 export const BIT_FIN = 0x80;
-/** In the first byte: of extensions, and there are none. */
+/** In the first byte: of extensions. */
 export const BITS_RESERVED = 0x70;
+/** Of these: the message is compressed (RFC 7692, section 6). It stands in the first frame of a message alone. */
+export const BIT_DEFLATED = 0x40;
 /** In the first byte: what the frame is. */
 export const BITS_OPCODE = 0x0f;
 /** The bit of the opcode that control frames have. */
@@ -47,7 +49,7 @@ export function headerBytes(payloadBytes: number): number {
   return payloadBytes < LENGTH_16 ? 2 : payloadBytes < 0x1_0000 ? 4 : 10;
 }
 
-/** Writes the header of an unmasked, final frame. Returns the position behind it. */
+/** Writes the header of an unmasked, final frame; `opcode` may have reserved bits. Returns the position behind it. */
 export function writeHeader(out: Buffer, position: number, opcode: number, payloadBytes: number): number {
   out[position] = BIT_FIN | opcode;
   if (payloadBytes < LENGTH_16) {

@@ -1,4 +1,4 @@
-/** The opening handshake of a server: RFC 6455, sections 4.2.1 and 4.2.2. */
+/** The opening handshake as a server sees it: RFC 6455, sections 4.2.1 and 4.2.2. */
 import { createHash } from "node:crypto";
 
 /** RFC 6455, section 1.3. */
@@ -8,7 +8,7 @@ export const WEB_SOCKET_VERSION = "13";
 /** Sixteen bytes in base64. */
 const KEY_FORM = /^[A-Za-z0-9+/]{21}[AQgw]==$/;
 /** RFC 9110, section 5.6.2. */
-const TOKEN_FORM = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+export const TOKEN_FORM = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /** A request's fields that the handshake looks at. */
 export interface HandshakeRequest {
@@ -52,6 +52,7 @@ export function offeredProtocols(field: string | undefined): string[] | undefine
   return names.every((name) => TOKEN_FORM.test(name)) && new Set(names).size === names.length ? names : undefined;
 }
 
-function hasToken(field: string | undefined, token: string): boolean {
+/** Whether a field that is a list of names has this one, whatever their case. */
+export function hasToken(field: string | undefined, token: string): boolean {
   return (field ?? "").split(",").some((item) => item.trim().toLowerCase() === token);
 }

@@ -1,7 +1,11 @@
 /** What the WebSockets of one route share: handlers, limits and topics; and how handlers are run. */
 import { AsyncResource, executionAsyncId } from "node:async_hooks";
+import { assert } from "../assert.js";
 import { RingloomError } from "../errors.js";
+import type { CompressionSettings } from "./compression-options.js";
+import { type AcceptedDeflate, acceptDeflate, contextBytes, type DeflateAgreement } from "./deflate-agreement.js";
 import type { WebSocketLimits } from "./options.js";
+import { type SendingSocket, SocketDeflate } from "./socket-deflate.js";
 import type { Topics } from "./topics.js";
 import type { SlowConsumerPolicy, WebSocketHandlers } from "./web-socket.js";
 
@@ -18,12 +22,38 @@ export class WebSocketHub {
   readonly slowConsumer: SlowConsumerPolicy;
   /** Those of the app. */
   readonly topics: Topics;
+  /** Undefined is no compression. */
+  readonly compression: CompressionSettings | undefined;
+  /** What the windows of its sockets may take, in bytes. */
+  #contextBytesNow = 0;
 
   constructor(options: WebSocketHubOptions) {
     this.handlers = options.handlers;
     this.limits = options.limits;
     this.slowConsumer = options.slowConsumer;
     this.topics = options.topics;
+    this.compression = options.compression;
+  }
+
+  /** What a server agrees on with a client that offers these extensions; undefined is no compression. */
+  acceptDeflate(extensions: string | undefined): AcceptedDeflate | undefined {
+    const settings = this.compression;
+    if (settings === undefined) return undefined;
+    const hasRoom = (bytes: number): boolean => this.#contextBytesNow + bytes <= settings.contextBytesMax;
+    return acceptDeflate(extensions, { settings, hasRoom });
+  }
+
+  /** Compression for a socket that has agreed on it. The room for its windows is taken until {@link WebSocketHub.closeDeflate}. */
+  openDeflate(agreement: DeflateAgreement, socket: SendingSocket): SocketDeflate {
+    assert(this.compression !== undefined, "what was agreed on is what the hub has offered or accepted");
+    this.#contextBytesNow += contextBytes(agreement);
+    return new SocketDeflate(agreement, this.compression, socket);
+  }
+
+  /** The socket is over. */
+  closeDeflate(deflate: SocketDeflate): void {
+    deflate.clear();
+    this.#contextBytesNow -= contextBytes(deflate.agreement);
   }
 
   /** Throws `ERR_RINGLOOM_OVERLOADED` when a socket with so many topics may not have one more. */
@@ -41,6 +71,7 @@ export interface WebSocketHubOptions {
   readonly limits: WebSocketLimits;
   readonly slowConsumer: SlowConsumerPolicy;
   readonly topics: Topics;
+  readonly compression?: CompressionSettings | undefined;
 }
 
 function tooManyTopics(why: string, details: Readonly<Record<string, number>>): RingloomError {

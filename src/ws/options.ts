@@ -3,7 +3,7 @@ import { RingloomError } from "../errors.js";
 import type { SlowConsumerPolicy } from "./web-socket.js";
 
 /**
- * Limits of the WebSockets of one route. Sizes are bytes of payload, as they travel; times are milliseconds.
+ * Limits of the WebSockets of one route. Sizes are bytes of payload, as they travel; times are milliseconds. `messageBytesMax` holds for a compressed message as it travels and for what it becomes.
  * @experimental
  */
 export interface WebSocketLimits {

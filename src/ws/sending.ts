@@ -1,8 +1,8 @@
 /** Frames into the write tier of a connection. */
 import { Buffer } from "node:buffer";
 import { WRITE_BLOCK_BYTES_MAX } from "../constants.js";
-import { CLOSE_NO_STATUS, CLOSE_REASON_BYTES_MAX } from "./close-code.js";
 import { headerBytes, OPCODE_TEXT, writeHeader } from "./frame.js";
+import { maskedFrame } from "./masking.js";
 import type { PublishedFrame } from "./published-frame.js";
 import type { SocketTransport } from "./transport.js";
 
@@ -17,7 +17,7 @@ const NOT_ASCII = 0;
 
 /** Sends a text as one frame. */
 export function sendText(transport: SocketTransport, slot: number, text: string): FrameOutcome {
-  if (text.length <= LOOP_TEXT_MAX) {
+  if (text.length <= LOOP_TEXT_MAX && !transport.isClient) {
     const outcome = sendAscii(transport, slot, text);
     if (outcome !== NOT_ASCII) return outcome;
   }
@@ -46,6 +46,7 @@ function sendAscii(transport: SocketTransport, slot: number, text: string): Fram
 
 /** Sends a payload as one frame. */
 export function sendFrame(transport: SocketTransport, slot: number, opcode: number, payload: Uint8Array): FrameOutcome {
+  if (transport.isClient) return sendBytes(transport, slot, maskedFrame(opcode, payload), 0);
   const header = headerBytes(payload.length);
   const firstPiece = Math.min(payload.length, WRITE_BLOCK_BYTES_MAX - header);
   const offset = transport.reserve(slot, header + firstPiece);
@@ -80,14 +81,4 @@ function sendBytes(transport: SocketTransport, slot: number, bytes: Uint8Array, 
     sent += piece;
   }
   return FRAME.queued;
-}
-
-/** The payload of a close frame. */
-export function closePayload(code: number, reason: string): Uint8Array {
-  if (code === CLOSE_NO_STATUS) return new Uint8Array(0);
-  const text = Buffer.from(reason, "utf8").subarray(0, CLOSE_REASON_BYTES_MAX);
-  const payload = Buffer.alloc(2 + text.length);
-  payload.writeUInt16BE(code, 0);
-  text.copy(payload, 2);
-  return payload;
 }

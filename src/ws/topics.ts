@@ -171,8 +171,12 @@ class TopicSpace {
     const subscribers = this.#subscribers.get(name);
     if (subscribers === undefined) return;
     const frame = new PublishedFrame(bytes);
-    for (const one of subscribers) if (one !== except) one.deliver(frame);
-    frame.release();
+    try {
+      for (const one of subscribers) if (one !== except) one.deliver(frame);
+    } finally {
+      // Its blocks of the write pool are lost otherwise.
+      frame.release();
+    }
   }
 
   /** Another shard has published. */

@@ -1,4 +1,4 @@
-/** The connection under a WebSocket, as the HTTP server lends it. */
+/** The connection under a WebSocket: one that the HTTP server lends, or one that a client has made. */
 
 import type { MessagePool } from "./message-pool.js";
 import type { Unmasker } from "./unmasker.js";
@@ -7,6 +7,8 @@ import type { WebSocketStats } from "./web-socket.js";
 /** What sockets ask of the server's connections. All of it is by slot, and only while that slot is theirs. */
 export interface SocketTransport {
   readonly stats: WebSocketStats;
+  /** Whether this end is the client: it masks what it sends, and its peer does not. */
+  readonly isClient: boolean;
   /** Takes masks off in the memory that `received` lends. */
   readonly unmask: Unmasker;
   /** Where short messages are copied to. */

@@ -1,4 +1,4 @@
-/** WebSockets as programs see them: `socket.ts` is the server's. */
+/** WebSockets as programs see them: `socket.ts` is both the server's and the client's. */
 
 /**
  * A message as handlers get it: text as a string, binary as bytes that are theirs to keep.
@@ -28,17 +28,17 @@ export type PublishStatus = "sent" | "dropped" | "closed";
 export type SlowConsumerPolicy = "drop" | "close" | "disconnect";
 
 /**
- * One WebSocket of a server. The same object from `open` to `close`.
+ * One WebSocket, of a client or of a server. The same object from `open` to `close`.
  * @experimental
  */
-export interface WebSocket<Data = unknown> {
-  /** What `upgrade` gave it, for the program. */
+export interface ClientWebSocket<Data = unknown> {
+  /** What `upgrade` gave it, or the client's option `data`: for the program. */
   data: Data;
   /** The subprotocol that was agreed on; the empty string is none. */
   readonly protocol: string;
   /** Whether messages can be sent. */
   readonly isOpen: boolean;
-  /** Bytes that wait for the peer to read. */
+  /** Bytes that wait for the peer to read, those that wait to be compressed included. */
   readonly queuedBytes: number;
   /** The peer's IP address, or undefined when it is not known any more. */
   readonly remoteAddress: string | undefined;
@@ -53,6 +53,13 @@ export interface WebSocket<Data = unknown> {
   close(code?: number, reason?: string): void;
   /** Cuts the connection. */
   terminate(): void;
+}
+
+/**
+ * One WebSocket of a server: what a client's has, and topics. The same object from `open` to `close`.
+ * @experimental
+ */
+export interface WebSocket<Data = unknown> extends ClientWebSocket<Data> {
   /** The topics that it is subscribed to. */
   readonly topics: readonly string[];
   /**
@@ -68,23 +75,23 @@ export interface WebSocket<Data = unknown> {
 }
 
 /**
- * What happens on a WebSocket. `Data` is what `upgrade` gave it.
+ * What happens on a WebSocket, a server's unless `Socket` is another. `Data` is what `upgrade` gave it.
  * @experimental
  */
-export interface WebSocketHandlers<Data = unknown> {
+export interface WebSocketHandlers<Data = unknown, Socket = WebSocket<Data>> {
   /** The handshake is done. */
-  open?(ws: WebSocket<Data>): unknown;
+  open?(ws: Socket): unknown;
   /**
    * A message. When it returns a promise, the next message of that socket waits until the promise is settled, unless {@link WebSocketLimits.concurrency} allows more. A
    * failure closes the socket with 1011.
    */
-  message?(ws: WebSocket<Data>, message: WebSocketMessage): unknown;
+  message?(ws: Socket, message: WebSocketMessage): unknown;
   /** What had made `send` answer `"backpressure"` or `"dropped"` has left, or it is worth to try again. */
-  drain?(ws: WebSocket<Data>): unknown;
-  ping?(ws: WebSocket<Data>, payload: Uint8Array): unknown;
-  pong?(ws: WebSocket<Data>, payload: Uint8Array): unknown;
+  drain?(ws: Socket): unknown;
+  ping?(ws: Socket, payload: Uint8Array): unknown;
+  pong?(ws: Socket, payload: Uint8Array): unknown;
   /** The socket is closed: with the peer's code and reason, 1005 for a close frame without a code, 1006 for an end without a close frame. Called once. */
-  close?(ws: WebSocket<Data>, code: number, reason: string): unknown;
+  close?(ws: Socket, code: number, reason: string): unknown;
 }
 
 /**

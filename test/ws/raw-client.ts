@@ -45,6 +45,8 @@ export function closeFrame(code: number, reason = ""): Buffer {
 export interface ServerFrame {
   readonly opcode: number;
   readonly isFinal: boolean;
+  /** The bit of permessage-deflate. */
+  readonly isDeflated: boolean;
   readonly payload: Buffer;
 }
 
@@ -103,10 +105,12 @@ export class RawClient {
         short < 126 ? short : short === 126 ? bytes.readUInt16BE(at + 2) : Number(bytes.readBigUInt64BE(at + 2));
       if (start + length > bytes.length) break;
       const first = bytes[at]!;
-      if ((first & 0x70) !== 0) throw new Error("A server's frame has reserved bits");
+      const reserved = first & (/permessage-deflate/.test(this.head) ? 0x30 : 0x70);
+      if (reserved !== 0) throw new Error("A server's frame has reserved bits");
       frames.push({
         opcode: first & 0x0f,
         isFinal: (first & 0x80) !== 0,
+        isDeflated: (first & 0x40) !== 0,
         payload: bytes.subarray(start, start + length),
       });
       at = start + length;
