@@ -59,6 +59,7 @@ export async function withRawServer(
     sockets.add(socket);
     socket.on("error", () => {});
     socket.on("close", () => sockets.delete(socket));
+    socket.on("end", () => socket.end());
     const index = count;
     count += 1;
     // A client that has gone leaves the script waiting, which is no failure.

@@ -4,7 +4,7 @@ import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import { type AddressInfo, connect as connectNode, type Server } from "node:net";
+import { type AddressInfo, connect as connectNode, createServer, type Server } from "node:net";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
@@ -75,10 +75,10 @@ describe("https:", () => {
   });
 
   test("a handshake that does not go on runs into connectMs", async () => {
-    const { createServer } = await import("node:net");
     const sockets = new Set<unknown>();
     const silent = createServer((socket) => {
       sockets.add(socket);
+      socket.resume();
       socket.on("error", () => {});
       socket.on("close", () => sockets.delete(socket));
     });
