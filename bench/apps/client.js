@@ -55,7 +55,8 @@ async function run(durationSeconds) {
   let bytes = 0;
   const loop = async () => {
     while (performance.now() < endMs) {
-      bytes += await client.ask();
+      const length = await client.ask();
+      bytes += length;
       count++;
     }
   };

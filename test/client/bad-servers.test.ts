@@ -105,6 +105,7 @@ describe("an answer", () => {
           for (let at = 0; at <= answer.length; at++) {
             const response = await client.request(`${url}/${at}`);
             assert.equal(response.statusText, "Fine so", `cut at ${at}`);
+            assert.equal(response.headers.get("z"), "last", `cut at ${at}`);
             const fields = [...response.headers].map(([name, value]) => `${name}=${value}`);
             assert.deepEqual(fields, ["a=1", "empty=", "transfer-encoding=chunked", "z=last"], `cut at ${at}`);
             assert.equal(await response.text(), "abcde", `cut at ${at}`);
@@ -157,7 +158,7 @@ describe("an answer", () => {
           socket.write(evil);
         },
         async (url) => {
-          await withClient({}, async (client) => {
+          await withClient({ idleMs: 600_000 }, async (client) => {
             assert.equal(await (await client.request(url)).text(), "ok");
             await until("the connection to be closed", () => client.stats.open === 0);
             assert.equal(await (await client.request(url)).text(), "ok");
@@ -428,7 +429,7 @@ test("many requests that fail in many ways leave no descriptor and no listener",
     async (url) => {
       const round = (): Promise<void> =>
         withClient({ connectionsMax: 8 }, async (client) => {
-          const options = { timeouts: { totalMs: 100 } };
+          const options = { timeouts: { totalMs: 100 }, signal: new AbortController().signal };
           const asking = Array.from({ length: 50 }, async () => (await client.request(url, options)).text());
           const outcomes = await Promise.allSettled(asking);
           assert.ok(outcomes.some(({ status }) => status === "fulfilled"));
