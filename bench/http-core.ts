@@ -86,6 +86,7 @@ class NullDriver implements Driver, OutboxOwner {
   }
   setNoDelay(): void {}
   setKeepAlive(): void {}
+  setReferenced(): void {}
   connect(): number {
     return -1;
   }

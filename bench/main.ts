@@ -12,6 +12,7 @@ import { report } from "./harness/report.js";
 import { Notes, Results } from "./harness/rows.js";
 import type { Suite } from "./harness/suite.js";
 import { exitCodeOf } from "./harness/verdict.js";
+import { clientSuite } from "./suites/client.js";
 import { dbSuite } from "./suites/db.js";
 import { frameworksSuite } from "./suites/frameworks.js";
 import { fsSuite } from "./suites/fs.js";
@@ -40,6 +41,7 @@ const SUITES: readonly Suite[] = [
   netSuite,
   fsSuite,
   dbSuite,
+  clientSuite,
   syncSuite,
   syncSharedSuite,
   schedulerSuite,

@@ -62,6 +62,7 @@ const small: readonly Small[] = [
     rows: 2,
     need: "postgres",
   },
+  { suite: "client", subjects: "ringloom-portable,undici", cases: "get-c50", metric: "req/s", rows: 2 },
 ];
 
 /** Why a suite cannot run here. */

@@ -17,7 +17,7 @@ const LAYERS = [
   ["runtime", "scheduler", "messages", "keyed"],
   ["task", "sync", "time"],
   ["net", "fs", "dns", "signal", "process", "io"],
-  ["http", "ws", "node", "db"],
+  ["http", "ws", "node", "db", "client"],
   ["middleware", "contract"],
   ["cluster"],
   ["cli", "testing"],

@@ -331,6 +331,8 @@ export interface Driver {
   setNoDelay(slot: number, on: boolean): void;
   /** Whether the kernel asks an idle peer if it still lives (SO_KEEPALIVE), after `idleSeconds` for the first time; 0 is the system's default. */
   setKeepAlive(slot: number, on: boolean, idleSeconds: number): void;
+  /** Whether this connection keeps the event loop alive, as it does from the start. One that is idle in a pool need not. */
+  setReferenced(slot: number, isReferenced: boolean): void;
 
   /**
    * Lets the driver write into word 0 of `words`, from now on and at each turn, whether this thread is awake or asleep in the driver's own wait;

@@ -304,6 +304,8 @@ export class MemoryDriver implements Driver, OutboxOwner {
 
   setKeepAlive(): void {}
 
+  setReferenced(): void {}
+
   peerAddress(slot: number): { host: string; port: number } | undefined {
     const connection = this.#connections.get(slot);
     return connection === undefined ? undefined : { host: connection.host, port: 1000 + slot };

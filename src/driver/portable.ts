@@ -308,6 +308,14 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#sockets[slot]?.setKeepAlive(on, idleSeconds * 1_000);
   }
 
+  setReferenced(slot: number, isReferenced: boolean): void {
+    const socket = this.#sockets[slot];
+    if (socket === undefined || !this.#slots.isLive(slot)) return;
+    this.#slots.setReferenced(slot, isReferenced);
+    if (isReferenced && this.#isReferenced) socket.ref();
+    else socket.unref();
+  }
+
   ref(): void {
     this.#setReferenced(true);
   }
@@ -575,8 +583,9 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.operations.setReferenced(isReferenced);
     for (let index = 0; index < this.#slots.count; index++) {
       // During `closed` the slot is still taken and its socket gone.
-      const socket = this.#sockets[this.#slots.live[index]!];
-      if (isReferenced) socket?.ref();
+      const slot = this.#slots.live[index]!;
+      const socket = this.#sockets[slot];
+      if (isReferenced && this.#slots.isReferenced(slot)) socket?.ref();
       else socket?.unref();
     }
   }

@@ -71,3 +71,19 @@ test("SlotTable keeps to a model of a set under random acquires and releases", (
   });
   fc.assert(property, randomRun("SlotTable", 300));
 });
+
+test("SlotTable.setReferenced() counts slots out until they are released", () => {
+  const slots = new SlotTable(4);
+  const [first, second] = [slots.acquire(), slots.acquire()];
+  slots.setReferenced(first, false);
+  slots.setReferenced(first, false);
+  assert.equal(slots.referencedCount, 1);
+  slots.setReferenced(first, true);
+  assert.equal(slots.referencedCount, 2);
+  slots.setReferenced(second, false);
+  slots.release(second);
+  slots.setReferenced(second, false);
+  assert.equal(slots.referencedCount, 1);
+  assert.equal(slots.acquire(), second);
+  assert.equal(slots.referencedCount, 2);
+});

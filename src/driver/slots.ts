@@ -18,6 +18,7 @@ export class SlotTable {
   readonly #livePosition: Int32Array;
   /** Next free slot, plus one. */
   readonly #nextFree: Int32Array;
+  readonly #unreferenced = new Set<number>();
   #freeHead = 0;
   /** Slots from here on were never used. Their memory has not been touched yet. */
   #untouched = 0;
@@ -59,10 +60,26 @@ export class SlotTable {
     this.#livePosition[last] = position;
     this.#livePosition[slot] = 0;
     this.count -= 1;
+    if (this.#unreferenced.size > 0) this.#unreferenced.delete(slot);
     const generation = this.generations[slot]!;
     this.generations[slot] = generation === GENERATION_MAX ? 1 : generation + 1;
     this.#nextFree[slot] = this.#freeHead;
     this.#freeHead = slot + 1;
+  }
+
+  /** Whether the slot counts in {@link referencedCount}, as it does from the start. A slot that is free is ignored. */
+  setReferenced(slot: number, isReferenced: boolean): void {
+    if (isReferenced) this.#unreferenced.delete(slot);
+    else if (this.isLive(slot)) this.#unreferenced.add(slot);
+  }
+
+  isReferenced(slot: number): boolean {
+    return !this.#unreferenced.has(slot);
+  }
+
+  /** How many slots are taken and referenced. */
+  get referencedCount(): number {
+    return this.count - this.#unreferenced.size;
   }
 
   isLive(slot: number): boolean {

@@ -1,9 +1,8 @@
 /**
- * What the drivers on sockets of their own, `uring` and `epoll`, have in common: the life of a connection from its slot to `closed`, what a pause
- * holds back, the ends of both sides, and the order of a turn. A driver adds how bytes come and go, and how the kernel lets go of a socket.
+ * What the drivers on sockets of their own, `uring` and `epoll`, have in common: the life of a connection from its slot to `closed`, what a pause holds back, the ends of both sides, and the order of a turn. A driver
+ * adds how bytes come and go, and how the kernel lets go of a socket.
  *
- * All state is in typed arrays by slot; the thread of the driver alone touches it. A process has one driver as a rule, so the calls from here into
- * a driver have one target each and cost what a call within the driver would.
+ * All state is in typed arrays by slot; the thread of the driver alone touches it. A process has one driver as a rule, so the calls from here into a driver have one target each and cost what a call within it would.
  */
 import { errnoError } from "../errors.js";
 import { checkNative, type NativeAddon, type NativeAddress } from "../native.js";
@@ -44,6 +43,7 @@ import { type DeferredOwner, DeferredWork } from "./deferred-work.js";
 import { bellWords } from "./doorbell.js";
 import { newDriverStats } from "./driver-stats.js";
 import { HeldBytes } from "./held-bytes.js";
+import { ipAddress } from "./ip-address.js";
 import { LingerQueue } from "./linger-queue.js";
 import { type Acceptor, Listeners, type ListenersOwner } from "./listeners.js";
 import { Outbox, type OutboxOwner } from "./outbox.js";
@@ -327,6 +327,11 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     if (this.#hasSocket(slot)) this.native.setKeepAlive(this.fd[slot]!, on ? 1 : 0, idleSeconds);
   }
 
+  setReferenced(slot: number, isReferenced: boolean): void {
+    this.#slots.setReferenced(slot, isReferenced);
+    this.updateKeepAlive();
+  }
+
   unacknowledgedBytes(slot: number): number {
     return this.#hasSocket(slot) ? Math.max(0, this.native.sendQueueBytes(this.fd[slot]!)) : 0;
   }
@@ -571,7 +576,7 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
   }
 
   protected updateKeepAlive(): void {
-    const isBusy = this.#slots.count > 0 || this.operations.pendingNow > 0 || this.listeners.count > 0;
+    const isBusy = this.#slots.referencedCount > 0 || this.operations.pendingNow > 0 || this.listeners.count > 0;
     // What is being ended needs more turns, even where nothing else keeps the event loop alive.
     const isEnding = this.#onShutdown !== undefined || this.listeners.stoppingCount > 0;
     const keep = (this.#isRefWanted && isBusy) || isEnding;
@@ -692,9 +697,4 @@ export abstract class SocketDriver implements Driver, OutboxOwner, ListenersOwne
     this.startReceiving(slot);
     this.#lingering.add(slot);
   }
-}
-
-/** What the addon answered, if that is an IP address and a port. */
-function ipAddress(name: NativeAddress | number): NativeAddress | undefined {
-  return typeof name === "number" || name.path !== undefined ? undefined : name;
 }

@@ -41,9 +41,12 @@ const OFFSET_METHOD = 41;
 const OFFSET_MAJOR = 42;
 const OFFSET_MINOR = 43;
 const OFFSET_UPGRADE = 48;
-const OFFSET_FLAGS = 50;
-const STATE_BYTES = 64;
-const WASM_PAGE_BYTES = 65_536;
+/** Where llhttp's flags lie in a parser's state, 16 bits. */
+export const OFFSET_FLAGS = 50;
+/** What is copied of a parser's state. */
+export const STATE_BYTES = 64;
+/** A page of WebAssembly memory. */
+export const WASM_PAGE_BYTES = 65_536;
 /** Result of `#runSimple`: a message asked to stop. */
 const STOPPED = -1;
 /** The short cut rests for at most 2^5 - 1 runs. */
@@ -441,7 +444,7 @@ export class HttpParser {
 }
 
 /** Compiles the SIMD build, or the plain one where SIMD is missing, with `morePages` pages of memory besides its own. */
-function compileLlhttp(morePages: number): { readonly module: WebAssembly.Module; readonly ownPages: number } {
+export function compileLlhttp(morePages: number): { readonly module: WebAssembly.Module; readonly ownPages: number } {
   for (const build of ["llhttp_simd-wasm", "llhttp-wasm"]) {
     const { bytes, ownPages } = withMemoryPages(loadBuild(build), morePages);
     if (!WebAssembly.validate(bytes)) continue;
