@@ -21,7 +21,7 @@ import { isThenable } from "./values.js";
  * Middleware that lets a route's requests be handled by the shard which owns their key: `sticky(key)`, the shard that the same key's actor lives on, or `pinned(number)`. What comes before it in the route runs on the connection's shard too, what
  * comes after it on the owner's alone. Of a header that both have set, the owner's lines are sent.
  *
- * Bodies flow both ways without being kept whole, and the handler's `c.signal` is aborted when the client goes. Trailers are not passed on, and WebSockets are refused with 501. When the owner is lost before it has answered, the answer is 503. Where there
+ * Bodies flow both ways without being kept whole, and the handler's `c.signal` is aborted when the client goes. Trailers are not passed on, and WebSocket handshakes are refused with 501. When the owner is lost before it has answered, the answer is 503. Where there
  * are no shards, or one, it does nothing.
  *
  * @param select Says where; called on the connection's shard, and again on the owner's. It must give the same for the same request.
@@ -96,8 +96,13 @@ const HOP_FIELDS: ReadonlySet<string> = new Set([
 const OWN_FIELDS: ReadonlySet<string> = new Set(["date", "content-length"]);
 
 async function passOn(c: Context, shard: number, { calls }: ActorSeat): Promise<Answer> {
-  if (c.header("upgrade") !== undefined) {
-    throw new HttpError("ERR_RINGLOOM_UNSUPPORTED", 501, "Cannot place an upgrade: its connection stays on its shard");
+  // Any other protocol that a client offers may be passed over (RFC 9110, section 7.8).
+  if (/\bwebsocket\b/i.test(c.header("upgrade") ?? "")) {
+    throw new HttpError(
+      "ERR_RINGLOOM_UNSUPPORTED",
+      501,
+      "Cannot place a WebSocket: it stays on its connection's shard",
+    );
   }
   const { url, method, remoteAddress, signal } = c;
   // The owner's side parses the URL anew, and would route another path than the one that was judged here.

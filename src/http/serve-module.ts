@@ -41,7 +41,7 @@ export interface ModuleServer {
   readonly health: ServerHealth;
   /**
    * Stops in order: no new connections, begun requests are answered, and what the deadline (`drainMs`) leaves is cut. With `readyDelayMs` the server
-   * is first not ready for so long and serves as before.
+   * is first not ready for so long and serves as before. A further call changes nothing, unless its `readyDelayMs` ends sooner; to end a stop at once, call `cut`.
    */
   stop(options?: { readonly readyDelayMs?: number }): Promise<StopReport>;
   /** Ends a stop now: what is unfinished is cut. */

@@ -45,7 +45,7 @@ export interface Server extends AsyncDisposable {
   /** Which driver serves, and why. */
   readonly driver: { readonly name: string; readonly reason: string };
   readonly stats: HttpStats;
-  /** Stops in order, closes, and tells what it did. */
+  /** Stops in order, closes, and tells what it did. A further call gives the same report, and can only bring the deadline forward. */
   drain(options?: HttpDrainOptions): Promise<HttpDrainReport>;
   /** Stops at once. */
   close(): Promise<void>;

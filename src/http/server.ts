@@ -9,6 +9,7 @@ import type { Driver, DriverEvents, DriverOptions, ListenAddress, Listening } fr
 import { RingloomError } from "../errors.js";
 import { Listeners } from "../io/listeners.js";
 import type { AccessLog } from "../observe/access-log.js";
+import { EarliestTimer } from "../runtime/earliest-timer.js";
 import { AccessObserver } from "./access-observer.js";
 import { App } from "./app.js";
 import { Connections } from "./connections.js";
@@ -20,6 +21,7 @@ import { HttpStats } from "./stats.js";
 import { overrideWebGlobals } from "./web-globals.js";
 
 /** How often the clock ticks and timeouts are looked for, at most and at least, in milliseconds. */
+const DEADLINE_MS_DEFAULT = 30_000;
 const TICK_MS_MAX = 250;
 const TICK_MS_MIN = 5;
 /** Connections that one tick looks at: this many, or a quarter of them. */
@@ -105,6 +107,8 @@ export class HttpServer {
   #closedIdle = 0;
   #forced = 0;
   #drain: Promise<HttpDrainReport> | undefined;
+  /** When a drain cuts what is left. */
+  readonly #deadline = new EarliestTimer(() => this.cut());
   #closing: Promise<void> | undefined;
 
   /**
@@ -170,10 +174,14 @@ export class HttpServer {
 
   /**
    * Stops in order: accepts those who wait and no more; answers what has begun, with `Connection: close`; closes idle connections after
-   * the grace time; cuts the rest at the deadline. Resolves when no connection is left. Calling it again returns the same promise.
+   * the grace time; cuts the rest at the deadline. Resolves when no connection is left. Calling it again returns the same promise; a deadline of
+   * that call which comes sooner counts, its other options do not.
    */
   drain(options: HttpDrainOptions = {}): Promise<HttpDrainReport> {
+    const isFirst = this.#drain === undefined;
     this.#drain ??= this.#drainOnce(options);
+    const { deadlineMs = isFirst ? DEADLINE_MS_DEFAULT : undefined } = options;
+    if (deadlineMs !== undefined) this.#deadline.within(deadlineMs);
     return this.#drain;
   }
 
@@ -190,7 +198,7 @@ export class HttpServer {
   }
 
   async #drainOnce(options: HttpDrainOptions): Promise<HttpDrainReport> {
-    const { graceMs = 250, deadlineMs = 30_000 } = options;
+    const { graceMs = 250 } = options;
     const start = performance.now();
     const answersBefore = this.#stats.answers;
     const connections = this.#connections;
@@ -203,10 +211,10 @@ export class HttpServer {
     });
     // Not unref'd: the process must live until its last answer has left.
     const grace = setTimeout(() => (this.#closedIdle += connections.closeIdle()), graceMs);
-    const deadline = setTimeout(() => this.cut(), Math.max(0, deadlineMs - (performance.now() - start)));
+    this.#deadline.arm();
     await empty;
     clearTimeout(grace);
-    clearTimeout(deadline);
+    this.#deadline.clear();
     return {
       requestsFinished: this.#stats.answers - answersBefore,
       connectionsClosedIdle: this.#closedIdle,

@@ -18,6 +18,8 @@ const WAITING_MAX_DEFAULT = 1_024;
 const MODE_MAX = 0o777;
 /** How long a server at the same path has to answer before it counts as alive, in milliseconds. */
 const STALE_PROBE_MS = 1_000;
+/** Connections that are asked for their peers, a system call each, before one more is closed because too many wait. */
+const PROBES_MAX = 16;
 
 /**
  * Where to listen: a port of a host (an IP address; default: `127.0.0.1`, port 0 lets the system choose), the path of a Unix socket, or a descriptor that listens already.
@@ -163,10 +165,14 @@ class Accepting implements ListenerOwner {
   file: SocketFile | undefined;
   owned: OwnedDescriptor | undefined;
   isClosing = false;
+  /** Nobody reads from those that wait, so no driver hears that a peer has reset its connection. The system does not know the name of such a peer any more, which Unix sockets mostly do not have anyway. */
+  namesPeers = false;
   readonly host: NetHost;
   readonly #waitingMax: number;
   readonly #options: StreamOptions;
   #waiting: Connection[] = [];
+  /** Who is asked next whether its peer is there. */
+  #nextProbe = 0;
   #accepters: Accepter[] = [];
   #stopped: (() => void) | undefined;
   #isStopped = false;
@@ -178,8 +184,7 @@ class Accepting implements ListenerOwner {
   }
 
   get waitingNow(): number {
-    // Those whose peers have left wait for nobody.
-    if (this.#waiting.some(isGone)) this.#waiting = this.#waiting.filter((connection) => !isGone(connection));
+    this.#dropLeft(this.#waiting.length);
     return this.#waiting.length;
   }
 
@@ -211,7 +216,7 @@ class Accepting implements ListenerOwner {
   accept(options: WaitOptions | undefined): Promise<NetStream | undefined> {
     if (options !== undefined) checkWait("accept", options);
     for (let connection = this.#waiting.shift(); connection !== undefined; connection = this.#waiting.shift()) {
-      if (connection.isClosed) continue;
+      if (this.#hasLeft(connection)) continue;
       connection.resumeReceiving();
       return Promise.resolve(this.#streamOf(connection));
     }
@@ -235,7 +240,26 @@ class Accepting implements ListenerOwner {
   }
 
   #isFull(): boolean {
-    return this.#waiting.length >= this.#waitingMax && this.waitingNow >= this.#waitingMax;
+    if (this.#waiting.length < this.#waitingMax) return false;
+    this.#dropLeft(PROBES_MAX);
+    return this.#waiting.length >= this.#waitingMax;
+  }
+
+  /** Forgets those whose peers have left: they wait for nobody. Asks the system about so many, other ones each time. */
+  #dropLeft(probesMax: number): void {
+    if (this.#waiting.some(isGone)) this.#waiting = this.#waiting.filter((connection) => !isGone(connection));
+    for (let probes = Math.min(probesMax, this.#waiting.length); probes > 0; probes--) {
+      if (this.#nextProbe >= this.#waiting.length) this.#nextProbe = 0;
+      if (this.#hasLeft(this.#waiting[this.#nextProbe]!)) this.#waiting.splice(this.#nextProbe, 1);
+      else this.#nextProbe += 1;
+    }
+  }
+
+  /** Whether the connection is closed, or is now because its peer has reset it. */
+  #hasLeft(connection: Connection): boolean {
+    if (this.namesPeers && !connection.isClosed && this.host.driver.peerAddress(connection.slot) === undefined)
+      connection.destroy();
+    return connection.isClosed;
   }
 
   #giveUpAll(): void {
@@ -289,6 +313,7 @@ export class NetListener implements AsyncIterable<NetStream>, AsyncDisposable {
   constructor(accepting: Accepting, listening: Listening) {
     this.#accepting = accepting;
     this.#listening = listening;
+    accepting.namesPeers = listening.path === undefined;
   }
 
   /** Where it listens. */

@@ -123,6 +123,8 @@ export class ShardGroup implements ShardThreadEvents {
   /** When each phase of the stop began. */
   readonly #since = { leaving: 0, draining: 0, nobodyListens: 0 };
   #phaseTimer: NodeJS.Timeout | undefined;
+  /** When a server that is leaving begins to drain, as `performance.now()` counts. */
+  #drainsAtMs = 0;
   #deadline: NodeJS.Timeout | undefined;
   #listenersDeadline: NodeJS.Timeout | undefined;
   readonly #listening = new Set<ShardThread>();
@@ -200,14 +202,16 @@ export class ShardGroup implements ShardThreadEvents {
     else thread.addCaller(port);
   }
 
-  /** Begins a stop: not ready, then `readyDelayMs` later the drain. A further call changes nothing. */
-  stop(cause: StopCause, readyDelayMs = 0): void {
-    if (this.#phase !== "running" && this.#phase !== "starting") return;
-    this.#phase = "leaving";
-    this.#stopCause = cause;
-    this.#since.leaving = performance.now();
-    if (readyDelayMs > 0) this.#phaseTimer = setTimeout(() => this.#beginDraining(), readyDelayMs);
-    else this.#beginDraining();
+  /** Begins a stop: not ready, then `readyDelayMs` (0) later the drain. A further call changes nothing, unless its delay ends sooner. */
+  stop(cause: StopCause, readyDelayMs?: number): void {
+    if (this.#phase === "running" || this.#phase === "starting") {
+      this.#phase = "leaving";
+      this.#stopCause = cause;
+      this.#since.leaving = performance.now();
+      this.#drainIn(readyDelayMs ?? 0);
+    } else if (this.#phase === "leaving" && readyDelayMs !== undefined) {
+      if (performance.now() + readyDelayMs < this.#drainsAtMs) this.#drainIn(readyDelayMs);
+    }
   }
 
   /** Ends a stop now: what is unfinished is cut. */
@@ -491,6 +495,13 @@ export class ShardGroup implements ShardThreadEvents {
   #stopNow(cause: StopCause): void {
     if (this.#phase === "running") this.stop(cause);
     else if (this.#phase === "leaving") this.#beginDraining();
+  }
+
+  #drainIn(readyDelayMs: number): void {
+    clearTimeout(this.#phaseTimer);
+    if (readyDelayMs <= 0) return this.#beginDraining();
+    this.#drainsAtMs = performance.now() + readyDelayMs;
+    this.#phaseTimer = setTimeout(() => this.#beginDraining(), readyDelayMs);
   }
 
   #beginDraining(): void {

@@ -172,7 +172,7 @@ export class Supervisor {
   }
 
   /**
-   * Begins an orderly stop; a second call changes nothing. Resolves with the report.
+   * Begins an orderly stop; a second call changes nothing, unless its `readyDelayMs` ends sooner. Resolves with the report.
    *
    * @param options.readyDelayMs How long the server is not ready and still serves everybody, before it drains.
    */

@@ -9,9 +9,15 @@ export interface Spawner extends Pick<Seat, "functionNumber" | "spawn"> {
   readonly places: { readonly count: number };
 }
 
+/** The way of a thread that has no seat. */
+export interface Line extends Spawner {
+  /** Every call is refused, for ever. */
+  readonly isClosed: boolean;
+}
+
 let current: Seat | undefined;
 let openDefault: (() => Seat) | undefined;
-let line: Spawner | undefined;
+let line: Line | undefined;
 
 /** Makes `seat` this thread's. */
 export function setSeat(seat: Seat | undefined): void {
@@ -34,9 +40,9 @@ export function closedSeat(): never {
   throw closed("Cannot spawn: the scheduler is closed.");
 }
 
-/** Makes `next` this thread's way to tasks where it has no seat. False if it has one, or another line. */
-export function setLine(next: Spawner): boolean {
-  if (current !== undefined || openDefault !== undefined || line !== undefined) return false;
+/** Makes `next` this thread's way to tasks where it has no seat. False if it has one, or another line that is open. */
+export function setLine(next: Line): boolean {
+  if (current !== undefined || openDefault !== undefined || line?.isClosed === false) return false;
   line = next;
   return true;
 }

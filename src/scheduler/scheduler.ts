@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { isMainThread } from "node:worker_threads";
 import { PORT_MIB_DEFAULT, PORT_MIB_MAX, TASK_SLOTS_PER_THREAD_DEFAULT } from "../constants.js";
 import { RingloomError } from "../errors.js";
+import { EarliestTimer } from "../runtime/earliest-timer.js";
 import { rejectUnknownOptions } from "../runtime/option.js";
 import { ComputePool, type SchedulerTuning } from "./compute-pool.js";
 import { closedSeat, setDefaultSeat, setSeat } from "./current-seat.js";
@@ -49,6 +50,8 @@ export interface Scheduler {
   /**
    * Ends in order: refuses new tasks of the main thread, lets those that it has in flight end, or gives them up with `cancel`, and then ends all threads. What is left at the deadline is cut, as {@link Scheduler.close} cuts it. What tasks
    * have called is waited for with them, unless it is `detached`.
+   *
+   * A further call can only hasten that: a deadline of its own that comes sooner counts, and `cancel` gives up what is left. All of them resolve with the same report.
    * @throws RingloomError (rejects) `ERR_RINGLOOM_INVALID_OPTION`.
    */
   shutdown(options?: SchedulerShutdownOptions): Promise<SchedulerShutdownReport>;
@@ -63,7 +66,7 @@ export interface Scheduler {
 export interface SchedulerShutdownOptions {
   /** Give up what is in flight: calls reject with `ERR_RINGLOOM_ABORTED` at once, and tasks that run are asked to end. Default false: they are waited for. */
   readonly cancel?: boolean;
-  /** When what is left is cut, in milliseconds; 0 is at once. Default 30,000. */
+  /** When what is left is cut, in milliseconds from the call; 0 is at once. Default 30,000; of a further call, as it was. */
   readonly deadlineMs?: number;
 }
 
@@ -160,7 +163,9 @@ class ProcessScheduler implements Scheduler {
   readonly #pool: ComputePool;
   #closing: Promise<void> | undefined;
   #shutdown: Promise<SchedulerShutdownReport> | undefined;
-  /** Called when no task of the main thread is in flight any more. */
+  /** When a shutdown cuts what is left. */
+  readonly #deadline = new EarliestTimer(() => this.#whenIdle());
+  /** Called when no task of the main thread is in flight any more, and when a shutdown's time is over. */
   #whenIdle: () => void = () => undefined;
 
   constructor(options: SchedulerOptions, tuning?: SchedulerTuning) {
@@ -219,12 +224,15 @@ class ProcessScheduler implements Scheduler {
 
   async shutdown(options: SchedulerShutdownOptions = {}): Promise<SchedulerShutdownReport> {
     rejectUnknownOptions(options, ["cancel", "deadlineMs"]);
-    const { cancel = false, deadlineMs = SHUTDOWN_MS_DEFAULT } = options;
+    const isFirst = this.#shutdown === undefined;
+    const { cancel = false, deadlineMs = isFirst ? SHUTDOWN_MS_DEFAULT : TIMEOUT_MS_MAX } = options;
     if (typeof cancel !== "boolean") throw invalid("cancel", cancel, "true or false is needed");
     if (typeof deadlineMs !== "number" || !(deadlineMs >= 0 && deadlineMs <= TIMEOUT_MS_MAX)) {
       throw invalid("deadlineMs", deadlineMs, `a number of milliseconds from 0 to ${TIMEOUT_MS_MAX} is needed`);
     }
-    this.#shutdown ??= this.#shutdownOnce(cancel, deadlineMs);
+    this.#shutdown ??= this.#shutdownOnce();
+    if (cancel && this.#closing === undefined) this.seat.cancelAll();
+    this.#deadline.within(deadlineMs);
     return this.#shutdown;
   }
 
@@ -233,18 +241,16 @@ class ProcessScheduler implements Scheduler {
     return this.#closing;
   }
 
-  async #shutdownOnce(cancel: boolean, deadlineMs: number): Promise<SchedulerShutdownReport> {
+  async #shutdownOnce(): Promise<SchedulerShutdownReport> {
     const startedMs = performance.now();
     const inFlight = this.seat.liveCount;
     this.seat.refuse();
-    if (cancel) this.seat.cancelAll();
-    let timer: NodeJS.Timeout | undefined;
+    this.#deadline.arm();
     await new Promise<void>((resolve) => {
       this.#whenIdle = resolve;
-      timer = setTimeout(resolve, deadlineMs);
       if (this.seat.liveCount === 0) resolve();
     });
-    clearTimeout(timer);
+    this.#deadline.clear();
     const cut = this.seat.liveCount;
     await this.close();
     return { settled: inFlight - cut, cut, ms: performance.now() - startedMs };

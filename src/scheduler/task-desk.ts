@@ -3,11 +3,12 @@
  *
  * The main thread is there for as long as the process is, and every end of the scheduler reaches its own promises. So a thread that sleeps until it is answered is answered: when the threads for tasks are lost, when the server stops, and after that.
  */
-import type { MessagePort } from "node:worker_threads";
+import type { MessagePort, TransferListItem } from "node:worker_threads";
 import { isCloneRefusal, notCloneable } from "../errors.js";
 import { currentSeat } from "./current-seat.js";
 import { toThrownRecord } from "./error-codec.js";
-import { fromPortForm, toPortForm } from "./port-form.js";
+import { closeHandedOn, handedOn } from "./handed-on.js";
+import { fromPortForm, type PortForm, toPortForm } from "./port-form.js";
 import type { TaskLineAnswer, TaskLineAsk } from "./task-line-messages.js";
 
 type Call = Extract<TaskLineAsk, { call: number }>;
@@ -32,22 +33,32 @@ export function serveTaskLine(port: MessagePort): void {
     calls.set(ask.call, giveUp);
     try {
       const value = await spawn(ask, giveUp.signal);
-      post(ask.call, () => ({ call: ask.call, value: toPortForm(value) }));
+      postValue(ask.call, toPortForm(value));
     } catch (error) {
-      post(ask.call, () => ({ call: ask.call, thrown: toThrownRecord(error) }));
+      postError(ask.call, error);
     } finally {
       calls.delete(ask.call);
     }
   }
 
-  /** The message is there before the bell is: whoever wakes finds it. */
-  function post(call: number, make: () => TaskLineAnswer): void {
+  /** What the task has handed over to this thread goes on to the other one. */
+  function postValue(call: number, value: PortForm): void {
+    const list = handedOn(value.value);
     try {
-      port.postMessage(make());
+      post({ call, value }, list);
     } catch (error) {
-      const refusal = isCloneRefusal(error) ? notCloneable("task", error.message) : error;
-      port.postMessage({ call, thrown: toThrownRecord(refusal) } satisfies TaskLineAnswer);
+      closeHandedOn(list);
+      postError(call, isCloneRefusal(error) ? notCloneable("task", error.message) : error);
     }
+  }
+
+  function postError(call: number, error: unknown): void {
+    post({ call, thrown: toThrownRecord(error) }, []);
+  }
+
+  /** The message is there before the bell is: whoever wakes finds it. */
+  function post(answer: TaskLineAnswer, list: readonly TransferListItem[]): void {
+    port.postMessage(answer, list);
     if (bell === undefined) return;
     Atomics.add(bell, 0, 1);
     Atomics.notify(bell, 0);

@@ -10,7 +10,7 @@ import { isCloneRefusal, notCloneable, RingloomError } from "../errors.js";
 import { rejectUnknownOptions } from "../runtime/option.js";
 import { onAbort } from "./abort-listeners.js";
 import type { Membership, SpawnOptions } from "./call-options.js";
-import { type Spawner, setLine } from "./current-seat.js";
+import { type Line, setLine } from "./current-seat.js";
 import { fromThrownRecord } from "./error-codec.js";
 import type { TaskFunctionName } from "./function-table.js";
 import { fromPortForm, toPortForm } from "./port-form.js";
@@ -51,15 +51,16 @@ export interface JoinOptions {
 export interface AttachedTasks {
   /** Calls that are not answered, those included that were given up. */
   readonly inFlight: number;
-  /** Ends it: unanswered calls reject with `ERR_RINGLOOM_CLOSED` and are given up, and so does every further one. */
+  /** Ends it: unanswered calls reject with `ERR_RINGLOOM_CLOSED` and are given up, and so does every further one, until the thread attaches tasks again with another port. */
   close(): void;
 }
 
 /**
- * Lets this thread call tasks: {@link tasks} and what stands on it work here from now on, as on a shard. It is for threads that are none of Ringloom's, such as a `Worker` of the program's own.
+ * Lets this thread call tasks: {@link tasks} and what stands on it work here from now on, as on a shard. It is for threads that are none of Ringloom's, such as a `Worker` of the program's own. When that way was closed, or the server at
+ * its other end has stopped, it can be called again with a port of another `taskPort()`.
  *
  * @param port What `taskPort()` gave on the main thread, on a shard or in a task, handed over in `transferList`.
- * @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION`, and `ERR_RINGLOOM_WRONG_THREAD` on a thread that can call tasks already.
+ * @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION`, and `ERR_RINGLOOM_WRONG_THREAD` on a thread that can call tasks already. The port stays as it was then.
  * @example
  * ```ts
  * import { type MessagePort, workerData } from "node:worker_threads";
@@ -131,11 +132,13 @@ interface Call {
   outcome: { readonly value: unknown } | { readonly error: unknown } | undefined;
 }
 
+const CLOSED = "Cannot spawn: this thread's way to tasks is closed.";
+
 const calls = new WeakMap<Promise<unknown>, Call>();
 let opened: TaskLine | undefined;
 
 /** See the top of the file. */
-class TaskLine implements Spawner, AttachedTasks {
+class TaskLine implements Line, AttachedTasks {
   readonly places = { count: availableParallelism() };
   readonly #inFlightMax: number;
   readonly #bell = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
@@ -154,6 +157,10 @@ class TaskLine implements Spawner, AttachedTasks {
 
   get inFlight(): number {
     return this.#calls.size;
+  }
+
+  get isClosed(): boolean {
+    return this.#port === undefined;
   }
 
   open(port: MessagePort): void {
@@ -210,7 +217,7 @@ class TaskLine implements Spawner, AttachedTasks {
   }
 
   #checkRoom({ signal, membership }: SpawnOptions): void {
-    if (this.#port === undefined) throw closed("Cannot spawn: this thread's way to tasks is closed.");
+    if (this.#port === undefined) throw closed(CLOSED);
     for (const given of [signal, membership?.tasksSignal]) if (given?.aborted === true) throw aborted(given.reason);
     if (this.#calls.size < this.#inFlightMax) return;
     throw new RingloomError(
@@ -224,18 +231,23 @@ class TaskLine implements Spawner, AttachedTasks {
     const { placement, timeoutMs = 0, idempotent = false, blocking = false, transfer = [], membership } = options;
     const { module, name } = this.#functions[functionNumber]!;
     const list = transferList(transfer);
+    const form = toPortForm(args, new Set<object>(list));
+    // A getter of an argument may have given this call up, closed this way, or made other calls.
+    this.#checkRoom(options);
     const number = this.#nextCall++;
     this.#post(
       {
         call: number,
         module,
         name,
-        args: toPortForm(args, new Set<object>(list)),
+        args: form,
         options: { ...(placement === undefined ? {} : { placement }), timeoutMs, idempotent, blocking },
         transfer: list,
       },
       list,
     );
+    // What structured clone reads itself has getters, too, and nobody answers what went nowhere.
+    if (this.#port === undefined) throw closed(CLOSED);
     let call: Call | undefined;
     const promise = new Promise<unknown>((resolve, reject) => {
       const deadlineMs = timeoutMs === 0 ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs;
@@ -245,9 +257,9 @@ class TaskLine implements Spawner, AttachedTasks {
     });
     calls.set(promise, call!);
     membership?.taskBegun();
-    this.#watch(call!, options);
     this.#awaitedCount += 1;
     this.#keepAlive();
+    this.#watch(call!, options);
     return promise;
   }
 
@@ -261,13 +273,17 @@ class TaskLine implements Spawner, AttachedTasks {
 
   #watch(call: Call, { signal, timeoutMs = 0, membership }: SpawnOptions): void {
     const timer = timeoutMs > 0 ? setTimeout(() => this.#giveUp(call, timedOut(timeoutMs)), timeoutMs) : undefined;
-    const ends = [signal, membership?.tasksSignal].map((one) =>
-      one === undefined ? undefined : onAbort(one, () => this.#giveUp(call, aborted(one.reason))),
-    );
+    const signals = [signal, membership?.tasksSignal].filter((one) => one !== undefined);
+    const ends = signals
+      .filter((one) => !one.aborted)
+      .map((one) => onAbort(one, () => this.#giveUp(call, aborted(one.reason))));
     call.stopWatching = () => {
       clearTimeout(timer);
-      for (const end of ends) end?.();
+      for (const end of ends) end();
     };
+    // A getter that structured clone has read can have done it, and then there is no event any more.
+    const done = signals.find((one) => one.aborted);
+    if (done !== undefined) this.#giveUp(call, aborted(done.reason));
   }
 
   #giveUp(call: Call, error: RingloomError): void {

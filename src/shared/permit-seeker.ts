@@ -1,38 +1,39 @@
 /**
  * How one thread gets permits for its callers that wait: it waits once for all of them, and takes what it is offered or finds free.
  *
- * Whoever clears the thread's bit sends an offer, sooner or later. The thread may have got its permit in another way by then, or its caller may have given up; it is *owed* an offer as long, and must look whenever it is rung, to pass the
- * permit on. A thread that sleeps where it hears no bell must not be owed one.
+ * Whoever clears the thread's bit sends an offer, sooner or later, or dies. The thread may have got its permit in another way by then, or its caller may have given up; while an offer may still come it must look whenever it is rung, to pass
+ * the permit on. A thread that sleeps where it hears no bell must not be owed one. Whether one may come it reads from the intents of those who give (`permits.ts`) and does not count: of a count nobody could say which part of it a dead giver owed.
  */
 import { NO_PERMIT, type Permits } from "./permits.js";
 
 /** One thread's. */
 export class PermitSeeker {
   readonly #permits: Permits;
+  /** Whether this thread has set its bit. Somebody may have cleared it since. */
   #isEntered = false;
-  /** Bits cleared by others, less offers seen. */
-  #owed = 0;
-  /** When it last entered or rested: of those who died before, none can have cleared its bit since. */
-  #deathsSeen: number;
+  /** Whether a bit of this thread was cleared by another one since it last found that nobody intends an offer. */
+  #mayBeOwed = false;
 
   constructor(permits: Permits) {
     this.#permits = permits;
-    this.#deathsSeen = permits.gathering.deaths;
   }
 
-  /** Whether an offer will come that nobody here may want. */
+  /** Whether an offer may come that nobody here wants. As {@link rest} has found it. */
   get isOwed(): boolean {
-    return this.#owed > 0;
+    return this.#mayBeOwed;
   }
 
   /** A permit for a caller that waits. With {@link NO_PERMIT} the thread is rung when it should ask again. */
   seek(): number {
-    const offered = this.#takeOffered();
+    const offered = this.#permits.takeOffered();
     if (offered !== NO_PERMIT) return offered;
-    this.#noteCleared();
+    const { waiting, gathering } = this.#permits;
+    if (this.#isEntered && !waiting.has(gathering.self)) {
+      this.#isEntered = false;
+      this.#mayBeOwed = true;
+    }
     if (!this.#isEntered) {
-      this.#noteDeaths(this.#permits.gathering.deaths);
-      this.#permits.waiting.enter(this.#permits.gathering.self);
+      waiting.enter(gathering.self);
       this.#isEntered = true;
     }
     return this.#permits.tryTake();
@@ -42,33 +43,12 @@ export class PermitSeeker {
   rest(): void {
     if (this.#isEntered) {
       this.#isEntered = false;
-      if (!this.#permits.waiting.leave(this.#permits.gathering.self)) this.#owed += 1;
+      if (!this.#permits.waiting.leave(this.#permits.gathering.self)) this.#mayBeOwed = true;
     }
-    // Who cleared the bit may have died with the offer; if not, it comes all the same.
-    const { deaths } = this.#permits.gathering;
-    for (let permit = this.#takeOffered(); permit !== NO_PERMIT; permit = this.#takeOffered()) {
+    // Before the look for offers: who intends none any more has made it by then.
+    if (this.#mayBeOwed) this.#mayBeOwed = this.#permits.isOfferIntended;
+    for (let permit = this.#permits.takeOffered(); permit !== NO_PERMIT; permit = this.#permits.takeOffered()) {
       this.#permits.giveOn(permit, this.#permits.wasAbandoned);
     }
-    this.#noteDeaths(deaths);
-  }
-
-  #noteDeaths(deaths: number): void {
-    if (deaths !== this.#deathsSeen) this.#owed = 0;
-    this.#deathsSeen = deaths;
-  }
-
-  #takeOffered(): number {
-    const permit = this.#permits.takeOffered();
-    if (permit === NO_PERMIT) return NO_PERMIT;
-    this.#noteCleared();
-    // It may be one that was given up for lost because somebody had died.
-    if (this.#owed > 0) this.#owed -= 1;
-    return permit;
-  }
-
-  #noteCleared(): void {
-    if (!this.#isEntered || this.#permits.waiting.has(this.#permits.gathering.self)) return;
-    this.#isEntered = false;
-    this.#owed += 1;
   }
 }

@@ -12,13 +12,28 @@ import {
 } from "./permits.js";
 import { SharedWords } from "./words.js";
 
+/** Between two steps of a giver, others make theirs. */
+class InterruptedWords extends SharedWords {
+  /** Called once, behind the step that clears a bit. */
+  whenCleared: () => void = () => undefined;
+
+  override and(index: number, value: number): number {
+    const found = super.and(index, value);
+    const run = this.whenCleared;
+    this.whenCleared = () => undefined;
+    run();
+    return found;
+  }
+}
+
 function threads(permits: number) {
   const shape: PermitsShape = { base: 0, threads: 40, permits };
-  const words = new SharedWords(new SharedArrayBuffer(permitsLength(shape) * 4));
+  const words = new InterruptedWords(new SharedArrayBuffer(permitsLength(shape) * 4));
   for (let thread = 0; thread < shape.threads; thread++)
     joinGathering(words, permitsGathering(shape), { thread, life: thread + 1 });
   const all = Array.from({ length: shape.threads }, (_, thread) => new Permits(words, shape, thread));
   return {
+    words,
     all,
     first: all[0]!,
     second: all[1]!,
@@ -89,20 +104,53 @@ describe("Permits", () => {
 
 describe("PermitSeeker", () => {
   test("is owed an offer when its wait was answered and it has given up, and passes it on", () => {
-    const { first, second, third } = threads(1);
+    const { words, first, second, third } = threads(1);
     const seeker = new PermitSeeker(second);
     const permit = first.tryTake();
     assert.equal(seeker.seek(), NO_PERMIT);
     assert.equal(seeker.isOwed, false);
-    // The first half of a release: the bit is cleared, and the offer not yet made.
-    assert.equal(first.waiting.leave(1), true);
-    seeker.rest();
-    assert.equal(seeker.isOwed, true);
-    second.waiting.enter(1);
-    third.waiting.enter(2);
+    words.whenCleared = () => {
+      seeker.rest();
+      assert.equal(seeker.isOwed, true);
+      third.waiting.enter(2);
+    };
     first.release(permit);
     seeker.rest();
     assert.equal(seeker.isOwed, false);
     assert.equal(third.takeOffered(), permit);
+  });
+
+  test("is still owed it when somebody else has died meanwhile", () => {
+    const { words, first, second, third, bury } = threads(1);
+    const seeker = new PermitSeeker(second);
+    const permit = first.tryTake();
+    seeker.seek();
+    words.whenCleared = () => {
+      bury(3);
+      seeker.rest();
+      assert.equal(seeker.isOwed, true);
+    };
+    first.release(permit);
+    seeker.rest();
+    assert.equal(seeker.isOwed, false);
+    assert.equal(third.tryTake(), permit, "nobody has lost it");
+  });
+
+  test("is owed nothing any more by one that has died before its offer", () => {
+    const { words, first, second, third, bury } = threads(1);
+    const seeker = new PermitSeeker(second);
+    const permit = first.tryTake();
+    seeker.seek();
+    words.whenCleared = () => {
+      seeker.rest();
+      assert.equal(seeker.isOwed, true);
+      throw new Error("died");
+    };
+    assert.throws(() => first.release(permit), /died/);
+    bury(0);
+    seeker.rest();
+    assert.equal(seeker.isOwed, false);
+    assert.equal(third.tryTake(), permit);
+    assert.equal(third.wasAbandoned, true);
   });
 });

@@ -13,9 +13,13 @@
  * - from offered: the thread that it is offered to; and by compare-and-swap the one that offered it, when it finds that thread dead.
  * - of a dead thread: the reaper, who makes it REAPED, which no other one touches, and passes it on. Each reaper looks for all dead threads: one that dies behind its offer to one that was buried before cannot take it back.
  *
+ * And a thread's *intent*, which is whom it is about to offer a permit to, id + 1, or 0: written by that thread alone, and when it is dead by its reaper alone, who passes on in its place. It is set before that one's bit is cleared, and
+ * cleared behind the offer.
+ *
  * **Fair**: a permit goes from holder to holder and is free only when nobody waits, so nobody overtakes a thread that waits, but for the moment between its setting its bit and the other's looking at it, and but for `tryTake`.
  * **Stores and looks**: who waits sets its bit, then looks for a free permit; who gives back stores the permit free, then looks at the bits. One of them sees the other, so no permit is free for long while somebody waits.
- * **An offer that comes late**: a bit is cleared before the offer is stored, so a thread that gives up waiting and finds its bit cleared will get an offer that it has not seen yet. It must pass that on when it is rung.
+ * **An offer that comes late**: a bit is cleared before the offer is stored, so a thread that gives up waiting and finds its bit cleared may get an offer that it has not seen yet. Then somebody's intent names it, or the offer is there
+ * already: it reads the intents first and then looks for offers. While one names it, it must look whenever it is rung, and pass the offer on. It is rung behind each intent that is cleared, also when that one came to nothing.
  *
  * A thread may die at any point. What it held is ABANDONED and goes on; what it was offered or was passing on is not, because it was not inside. A releaser that dies before its permit's word has changed still held it.
  */
@@ -43,7 +47,7 @@ export interface PermitsShape {
 
 /** Words that it takes. */
 export function permitsLength({ threads, permits }: Omit<PermitsShape, "base">): number {
-  return gatheringLength(threads) + waitingLength(threads) + LINE_WORDS + permits;
+  return gatheringLength(threads) + waitingLength(threads) + intentsLength(threads) + LINE_WORDS + permits;
 }
 
 /** Where the threads of it meet. */
@@ -60,6 +64,7 @@ export class Permits {
   readonly #words: Words;
   readonly #count: number;
   readonly #self: number;
+  readonly #intents: number;
   readonly #abandoned: number;
   readonly #first: number;
   /** Where the next search begins: not where the others begin. */
@@ -73,7 +78,8 @@ export class Permits {
     this.#self = self;
     this.gathering = new Gathering(words, permitsGathering(shape), self);
     this.waiting = new WaitingThreads(words, waitingShape(shape));
-    this.#abandoned = waitingShape(shape).base + waitingLength(shape.threads);
+    this.#intents = waitingShape(shape).base + waitingLength(shape.threads);
+    this.#abandoned = this.#intents + intentsLength(shape.threads);
     this.#first = this.#abandoned + LINE_WORDS;
     this.#next = self % shape.permits;
   }
@@ -90,6 +96,14 @@ export class Permits {
       if ((this.#words.load(this.#first + permit) & HOLDER) === 0) count += 1;
     }
     return count;
+  }
+
+  /** Whether somebody is about to offer this thread a permit, or may be. What was offered before this look can be taken after it. */
+  get isOfferIntended(): boolean {
+    for (let thread = 0; thread < this.gathering.threads; thread++) {
+      if (this.#words.load(this.#intents + thread) === this.#self + 1) return true;
+    }
+    return false;
   }
 
   /** Takes a free permit, or none. */
@@ -134,6 +148,8 @@ export class Permits {
   /** The reaper's, with the id of a dead thread: takes what that one held or was offered, and what it offered to others that have died, and passes it on. */
   reap(): void {
     this.waiting.leave(this.#self);
+    // Of what it was about to do: the permit that it had in hand is found below, and a thread that counts on the offer is rung by who announces the death.
+    this.#words.store(this.#intents + this.#self, 0);
     for (let permit = 0; permit < this.#count; permit++) {
       const word = this.#first + permit;
       for (let found = this.#words.load(word); this.#isOfDead(found); found = this.#words.load(word)) {
@@ -173,11 +189,16 @@ export class Permits {
   #offer(word: number, thread: number, carried: number): boolean {
     const { gathering } = this;
     const life = gathering.lifeOf(thread);
-    if (!this.waiting.leave(thread)) return false;
+    const intent = this.#intents + this.#self;
+    // Before the bit is cleared: from there on that thread counts on the offer, or on hearing that its giver has died.
+    this.#words.store(intent, thread + 1);
+    const isClaimed = this.waiting.leave(thread);
     const offer = (thread + 1) | OFFERED | carried;
-    this.#words.store(word, offer);
-    // A successor whose bit was cleared in place of the dead one's has to set it again.
+    if (isClaimed) this.#words.store(word, offer);
+    this.#words.store(intent, 0);
+    // Whom the intent has kept from resting looks again, also when another one has cleared its bit; and a successor whose bit was cleared in place of the dead one's has to set it again.
     gathering.wake(thread);
+    if (!isClaimed) return false;
     if (life !== 0 && gathering.lifeOf(thread) === life) return true;
     // It has died; its reaper may have been there first.
     return this.#words.compareExchange(word, offer, this.#mine(carried)) !== offer;
@@ -199,4 +220,8 @@ export function buryPermitsThread(words: Words, shape: PermitsShape, thread: num
 
 function waitingShape({ base, threads }: PermitsShape): WaitingShape {
   return { base: base + gatheringLength(threads), threads };
+}
+
+function intentsLength(threads: number): number {
+  return Math.ceil(threads / LINE_WORDS) * LINE_WORDS;
 }

@@ -70,6 +70,7 @@ export class RateTable {
   readonly #seed: number;
   readonly #slots: number;
   readonly #setMask: number;
+  readonly #burst: number;
   readonly #burstTicks: number;
   readonly #clock: () => number;
 
@@ -85,6 +86,7 @@ export class RateTable {
     this.#seed = shape.base + seedOffset(shape.threads);
     this.#slots = this.#seed + LINE_WORDS;
     this.#setMask = shape.keys / SET_SLOTS - 1;
+    this.#burst = burst;
     this.#burstTicks = burst * PERMIT_TICKS;
     this.#clock = clock;
   }
@@ -95,8 +97,9 @@ export class RateTable {
     return found === 0 ? proposed : found;
   }
 
-  /** Takes `permits` of the key with these two hashes, or none. */
+  /** Takes `permits` of the key with these two hashes, or none. No more than a burst: they could never be had. */
   take(setHash: number, tagHash: number, permits: number): RateVerdict {
+    assert(permits <= this.#burst, "no more permits are asked for than there ever are");
     const slot = this.#find(setHash, tagHash | 1);
     const wanted = permits * PERMIT_TICKS;
     if (slot < 0) return verdict(true, 0, { burst: this.#burstTicks, isCounted: false });

@@ -100,10 +100,11 @@ export class SharedRateLimiter {
 
   /**
    * Takes permits of a key, or none of them.
-   * @param permits More than the burst are never allowed. Default 1.
+   * @param permits From 0 to the burst: no wait would be long enough for more. Default 1.
+   * @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION` for more permits than the burst, or for what is no number of permits.
    */
   take(key: string, permits = 1): RateLimitVerdict {
-    checkInteger("take permits", "permits", permits, [0, BURST_MAX]);
+    checkInteger("take permits", "permits", permits, [0, this.burst]);
     const digest = hash("sha1", `${this.#seed} ${key}`, "buffer");
     const verdict = this.#table.take(digest.readInt32LE(0), digest.readInt32LE(4), permits);
     if (!verdict.isCounted) this.#uncounted += 1;

@@ -842,6 +842,29 @@ for (const driver of driversUnderTest) {
         }
       });
 
+      test("a further drain can bring the deadline forward, and not put it off", async () => {
+        const { seen, release } = gate();
+        const app = helloApp();
+        let called = 0;
+        app.get("/slow", async (c) => {
+          called += 1;
+          seen.notify();
+          await release.promise;
+          return c.text("never");
+        });
+        await start(app);
+        const busy = await open();
+        busy.send(GET.replace("/ ", "/slow "));
+        await seen.until("the slow handler to run", () => called === 1);
+        const drains = [600_000, undefined, 1, 900_000].map((deadlineMs) =>
+          server.server.drain(deadlineMs === undefined ? {} : { deadlineMs }),
+        );
+        const reports = await Promise.all(drains);
+        release.resolve();
+        assert.equal(reports[0]?.connectionsForced, 1);
+        for (const report of reports) assert.equal(report, reports[0], "there is one report");
+      });
+
       test("a request that is not answered by the deadline is cut, and the report says so", async () => {
         const seen = new Signal();
         let called = 0;

@@ -164,6 +164,9 @@ describe("a placed route", { skip: SKIP }, () => {
       const upgrade = await get("/where/zoe", { headers: { connection: "upgrade", upgrade: "websocket" } });
       const body = await get("/where/zoe", { method: "GET", body: "x", headers: { "content-length": "1" } });
       assert.ok(upgrade.status === 501 || upgrade.body.toString() === JSON.stringify([owner, owner]));
+      // A server may pass over what a client offers to speak instead.
+      const offer = await get("/where/zoe", { headers: { connection: "upgrade", upgrade: "h2c" } });
+      assert.deepEqual(JSON.parse(offer.body.toString()), [owner, owner]);
       assert.ok(body.status === 501 || body.body.toString() === JSON.stringify([owner, owner]));
       for (const kind of ["range", "turn", "none", "text"]) assert.equal((await get(`/bad/${kind}`)).status, 500);
     }));

@@ -22,8 +22,15 @@ describe("sharedRateLimiter()", () => {
     assert.ok(refused.retryAfterMs > 3_000_000 && refused.retryAfterMs <= 3_600_000, String(refused.retryAfterMs));
     assert.ok(refused.resetMs > 2 * 3_000_000, String(refused.resetMs));
     assert.equal(limiter.take("b").isAllowed, true);
-    assert.equal(limiter.take("c", 3).isAllowed, false);
     assert.equal(limiter.take("c", 2).isAllowed, true);
+    assert.equal(limiter.take("c", 2).isAllowed, false);
+  });
+
+  test("refuses what could never be had, and takes nothing for it", () => {
+    const limiter = sharedRateLimiter("test too much", { limit: 24, windowMs: DAY_MS, burst: 2 });
+    const tooMuch = { code: "ERR_RINGLOOM_INVALID_OPTION", message: /permits is 3, not a whole number from 0 to 2/ };
+    assert.throws(() => limiter.take("a", 3), tooMuch);
+    assert.equal(limiter.take("a", 2).isAllowed, true);
   });
 
   test("gives permits back with time", async () => {

@@ -290,6 +290,26 @@ test("NetStream.close() gives up who waits, and what was written still arrives",
   });
 });
 
+test("NetListener gives no place to those whose peers have reset them while nobody reads", async () => {
+  const listener = await listen({ port: 0 }, { waitingMax: 2 });
+  try {
+    for (let round = 0; round < 3; round++) {
+      const sockets = [0, 1].map(() => connectNode(listener.port, "127.0.0.1").on("error", () => {}));
+      await until("two to wait", () => listener.waitingNow === 2);
+      for (const socket of sockets) socket.resetAndDestroy();
+      if (round < 2) await until("both to be forgotten", () => listener.waitingNow === 0);
+    }
+    const live = connectNode(listener.port, "127.0.0.1").on("error", () => {});
+    const stream = await listener.accept({ timeoutMs: 20_000 });
+    assert.equal(stream?.remoteAddress !== undefined && "port" in stream.remoteAddress, true);
+    assert.equal(listener.rejected, 0);
+    stream?.destroy();
+    live.destroy();
+  } finally {
+    await listener.close();
+  }
+});
+
 test("NetListener closes those that nobody accepts, and ends who waits", async () => {
   const listener = await listen({ port: 0 }, { waitingMax: 2 });
   const sockets = Array.from({ length: 5 }, () => connectNode(listener.port, "127.0.0.1").on("error", () => {}));

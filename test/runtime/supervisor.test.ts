@@ -209,6 +209,17 @@ test("Supervisor.stopped reports exit code 3 and tells shardLost when a shard di
   assert.match(lost[0]?.error?.message ?? "", /asked to die/);
 });
 
+test("Supervisor.stop() drains sooner when a further call says so, and not later", async () => {
+  const supervisor = await start();
+  void supervisor.stop({ readyDelayMs: 600_000 });
+  void supervisor.stop();
+  assert.equal(supervisor.health.phase, "leaving");
+  void supervisor.stop({ readyDelayMs: 1 });
+  void supervisor.stop({ readyDelayMs: 900_000 });
+  const { phases } = await supervisor.stopped;
+  assert.ok(phases.readyDelayMs < 600_000);
+});
+
 test("Supervisor.stop() cuts and reports exit code 1 when the deadline passes", async () => {
   const supervisor = await start({ behaviour: "holds", config: { drainMs: 100 } });
   const socket = await dial(supervisor);

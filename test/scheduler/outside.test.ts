@@ -15,7 +15,11 @@ const work = tasks<typeof TaskModule>(new URL("./task-module.js", import.meta.ur
 
 function start(scenario: string, options: Partial<OutsideData> = {}): Worker {
   const port = taskPort();
-  return new Worker(THREAD, { workerData: { path: "", ...options, port, scenario }, transferList: [port] });
+  const next = scenario === "attachesAgain" ? taskPort() : undefined;
+  return new Worker(THREAD, {
+    workerData: { path: "", ...options, port, scenario, next },
+    transferList: next === undefined ? [port] : [port, next],
+  });
 }
 
 /** What a scenario has posted, once its thread has ended by itself: nothing of ours keeps it alive. */
@@ -52,6 +56,31 @@ describe("a thread of the program's own that has attached tasks", () => {
     ],
     ["combines", "has groups, maps and chains", [[1, 2, 3], 8, [10, 12]]],
     ["closes", "can close its way to them", ["ERR_RINGLOOM_CLOSED", "ERR_RINGLOOM_CLOSED", 0]],
+    [
+      "attachesAgain",
+      "can attach them again once its way is closed",
+      [
+        [
+          "ERR_RINGLOOM_CLOSED",
+          "ERR_RINGLOOM_CLOSED",
+          "ERR_RINGLOOM_CLOSED",
+          "ERR_RINGLOOM_WRONG_THREAD",
+          "ERR_RINGLOOM_CLOSED",
+        ],
+        [3, 7, 0],
+        "ERR_RINGLOOM_CLOSED",
+      ],
+    ],
+    [
+      "getsWhatIsHandedOver",
+      "gets what a task hands over: ports, large buffers, open files",
+      [["awaited", "awaited too"], ["slept", "slept too"], 1 << 20, 1, true],
+    ],
+    [
+      "isInterrupted",
+      "hears that a getter of an argument has given its call up, or closed its way",
+      ["ERR_RINGLOOM_ABORTED", "ERR_RINGLOOM_ABORTED", "ERR_RINGLOOM_CLOSED", 0],
+    ],
     [
       "refuses",
       "is told what it may not do",

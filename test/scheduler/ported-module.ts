@@ -1,6 +1,7 @@
 /** What the tests of values that go by port run as tasks. */
 import { existsSync, writeFileSync } from "node:fs";
-import type { MessagePort } from "node:worker_threads";
+import { type FileHandle, open } from "node:fs/promises";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { currentSeat } from "../../src/scheduler/current-seat.js";
 import { tasks } from "../../src/scheduler/tasks.js";
 import { transfer } from "../../src/scheduler/transfer.js";
@@ -34,6 +35,29 @@ export async function raiseLater(bytes: Uint8Array): Promise<{ bytes: Uint8Array
 
 export function transferWrong(): unknown {
   return transfer({ a: 1 }, [{} as unknown as ArrayBuffer]);
+}
+
+/** Ports that lead to a text each. */
+export interface Greeting {
+  readonly port: MessagePort;
+  readonly others: ReadonlyMap<string, MessagePort>;
+}
+
+export function greet(text: string): Greeting {
+  const [port, other] = [leadingTo(text), leadingTo(`${text} too`)];
+  return transfer({ port, others: new Map([["other", other]]) }, [port, other]);
+}
+
+function leadingTo(text: string): MessagePort {
+  const { port1, port2 } = new MessageChannel();
+  port1.postMessage(text);
+  return port2;
+}
+
+/** This file, open. */
+export async function openSelf(): Promise<FileHandle> {
+  const file = await open(new URL(import.meta.url));
+  return transfer(file, [file]);
 }
 
 /** Adds to the first word, and gives the memory back. */

@@ -55,6 +55,35 @@ describe("Scheduler.shutdown()", () => {
     assert.match(String(Reflect.get((await outcome) as object, "code")), /^ERR_RINGLOOM_(THREAD_LOST|CLOSED)$/);
   });
 
+  test("a further call brings the deadline forward, and never puts it off", async () => {
+    const scheduler = startScheduler({ compute: 1 });
+    const path = join(folder, "hastened");
+    const outcome = work.burnUntil(path).catch((error: unknown) => error);
+    await until(() => existsSync(`${path}.begun`));
+    const first = scheduler.shutdown({ deadlineMs: 600_000 });
+    const calls = [first, scheduler.shutdown(), scheduler.shutdown({ deadlineMs: 20 })];
+    calls.push(scheduler.shutdown({ deadlineMs: 900_000 }));
+    const reports = await Promise.all(calls);
+    assert.deepEqual({ settled: reports[0]?.settled, cut: reports[0]?.cut }, { settled: 0, cut: 1 });
+    for (const report of reports) assert.equal(report, reports[0], "there is one report");
+    await outcome;
+  });
+
+  test("a further call with cancel gives up what is left", async () => {
+    const scheduler = startScheduler({ compute: 1 });
+    const path = join(folder, "given-up");
+    const running = work.with({ signal: new AbortController().signal }).noteWhenGivenUp(path);
+    const outcome = running.catch((error: unknown) => error);
+    await until(() => existsSync(`${path}.begun`));
+    const first = scheduler.shutdown();
+    const { settled, cut } = await scheduler.shutdown({ cancel: true });
+    assert.deepEqual({ settled, cut }, { settled: 1, cut: 0 });
+    assert.ok(withCode("ERR_RINGLOOM_ABORTED")(await outcome));
+    assert.ok(existsSync(`${path}.seen`), "it saw that it was given up");
+    await scheduler.shutdown({ cancel: true, deadlineMs: 0 });
+    assert.equal((await first).cut, 0);
+  });
+
   test("refuses options that are none", async () => {
     const scheduler = startScheduler({ compute: 1 });
     try {

@@ -98,6 +98,38 @@ function quitter(thread: number, shape: PermitsShape, isForgetful = false): Mode
   };
 }
 
+/** As a {@link quitter}, who takes its debt for settled when somebody has died, whoever that was. */
+function forgivingQuitter(words: Words): void {
+  const permits = new Permits(words, MUTEX, 1);
+  const { gathering, waiting } = permits;
+  const { deaths } = gathering;
+  waiting.enter(1);
+  const permit = permits.tryTake();
+  if (permit !== NO_PERMIT) permits.giveOn(permit, permits.wasAbandoned);
+  let isOwed = !waiting.leave(1);
+  while (isOwed) {
+    isOwed = gathering.deaths === deaths;
+    const offered = permits.takeOffered();
+    if (offered !== NO_PERMIT) return permits.giveOn(offered, permits.wasAbandoned);
+    if (isOwed) nextRing(words, MUTEX, 1, gathering.ownBell);
+  }
+}
+
+/** What everybody sees of the death of a thread that has to do with none of it. */
+function announcer(words: Words): void {
+  announceDeath(words, permitsGathering(MUTEX));
+}
+
+/** Does nothing with the permits, but to die where a program lets it. */
+function bystander(words: Words): void {
+  words.add(DONE + 2, 1);
+}
+
+/** Gives back one of two permits, which it holds from the beginning. */
+function pairHolder(thread: number): ModelThread {
+  return (words) => new Permits(words, PAIR, thread).release(thread);
+}
+
 /** Waits and gives up at once, when somebody has died before that who has to do with none of it. */
 function bereavedQuitter(words: Words): void {
   const permits = new Permits(words, MUTEX, 1);
@@ -157,6 +189,13 @@ function held(words: Words): void {
 function heldAndWaited(words: Words): void {
   held(words);
   new Permits(words, MUTEX, 1).waiting.enter(1);
+}
+
+/** Threads 0 and 1 hold the two permits. */
+function bothHeld(words: Words): void {
+  joined(PAIR)(words);
+  new Permits(words, PAIR, 0).tryTake();
+  new Permits(words, PAIR, 1).tryTake();
 }
 
 /** Waits from the beginning, and passes on what it is offered. */
@@ -249,6 +288,39 @@ const programs: readonly ModelProgram[] = [
   },
   {
     ...handed,
+    name: "permits: a mutex is given back while one gives up waiting and hears of a death",
+    threads: [holder, quitter(1, MUTEX), announcer],
+    finish: finish(MUTEX, 1),
+  },
+  {
+    ...handed,
+    name: "permits: a mutex is given back while one gives up waiting and a third thread dies",
+    threads: [holder, quitter(1, MUTEX), bystander],
+    mortal: [2],
+    reaper: reaper(MUTEX),
+    finish: finish(MUTEX, 1),
+    isDeep: true,
+  },
+  {
+    ...handed,
+    name: "permits: who gives a mutex back may die while the other one gives up waiting, or that one",
+    threads: [holder, quitter(1, MUTEX)],
+    mortal: [0, 1],
+    reaper: reaper(MUTEX),
+    finish: finish(MUTEX, 1),
+  },
+  {
+    ...pair,
+    setup: bothHeld,
+    name: "permits: two are given back while one gives up waiting, and either giver may die",
+    threads: [pairHolder(0), pairHolder(1), quitter(2, PAIR)],
+    mortal: [0, 1],
+    reaper: reaper(PAIR),
+    finish: finish(PAIR, 0),
+    isDeep: true,
+  },
+  {
+    ...handed,
     name: "permits: a mutex is given back while two threads wait and give up",
     threads: [holder, quitter(1, MUTEX), quitter(2, MUTEX)],
     finish: finish(MUTEX, 1),
@@ -332,6 +404,13 @@ const programs: readonly ModelProgram[] = [
     threads: [holder, quitter(1, MUTEX, true), user(2, use)],
     finish: finish(MUTEX, 1),
     mustFail: /lost wake-up/,
+  },
+  {
+    ...handed,
+    name: "permits, planted: a death cancels what a living thread still owes",
+    threads: [holder, forgivingQuitter, announcer],
+    finish: finish(MUTEX, 1),
+    mustFail: /a permit is gone/,
   },
   {
     ...handed,
