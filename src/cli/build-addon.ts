@@ -33,7 +33,8 @@ export async function buildAddon(args: readonly string[], terminal: Terminal): P
 
 async function build(force: boolean): Promise<ReturnType<BuildScript["buildNative"]>> {
   // dist/src/cli/build-addon.js: the package's folder is three levels up. The script is part of the package, and of no compilation.
-  const script = new URL("../../../scripts/build-native.js", import.meta.url);
+  const folder = new URL("../../../", import.meta.url);
+  const script = new URL("scripts/build-native.js", folder);
   const { buildNative } = (await import(script.href)) as BuildScript;
   try {
     return buildNative({ force });
