@@ -45,7 +45,7 @@ export function buildNative(options = {}) {
   const compiler = findCompiler();
   if (compiler === undefined) return skipped("no C compiler found (looked for $CC, cc, gcc, clang)");
   const include = includeFolder();
-  if (include === undefined) return skipped("node_api.h not found (install the package node-api-headers)");
+  if (include === undefined) return skipped("node_api.h is not there (npm install --save-dev node-api-headers)");
   const flags = [...COMMON_FLAGS, ...VARIANT_FLAGS[variant], `-I${include}`];
   if (options.check) return checkSources(compiler, flags, sources);
   return link(compiler, flags, sources, output);

@@ -27,9 +27,16 @@ export {
   boundary,
 } from "./runtime/boundary.js";
 export type { BoundaryContext } from "./runtime/boundary-server.js";
+export { callSignal } from "./runtime/call-signal.js";
 export type { MemoryBudget } from "./runtime/memory-plan.js";
 export type { RosterEntry, ShardCondition } from "./runtime/roster.js";
-export { type InvokeOptions, invokeOnShard, type ShardFunction, shardFunction } from "./runtime/shard-functions.js";
+export {
+  type InvokeOptions,
+  invokeOnShard,
+  pendingShardCalls,
+  type ShardFunction,
+  shardFunction,
+} from "./runtime/shard-functions.js";
 export { type RuntimeStats, runtimeStats, type ShardFigures, type ShardStats } from "./runtime/stats.js";
 export {
   type UnsafeCompletion,

@@ -134,6 +134,7 @@ export interface NativeAddon {
 
 let addon: NativeAddon | undefined;
 let problem: string | undefined;
+let fix = "";
 let wasTried = false;
 
 /** The addon, or undefined where there is none; {@link nativeProblem} then says why. */
@@ -146,13 +147,14 @@ export function loadNative(): NativeAddon | undefined {
   }
   const path = addonPath();
   if (!existsSync(path)) {
-    problem = "the addon is not built (a C compiler was not there at installation; npm run build:native builds it)";
+    notBuilt(path);
     return undefined;
   }
   try {
     addon = createRequire(import.meta.url)(path) as NativeAddon;
   } catch (error) {
     problem = `the addon does not load: ${error instanceof Error ? error.message.split("\n")[0] : String(error)}`;
+    fix = 'Build it on this machine: "npx ringloom build-addon --force".';
   }
   return addon;
 }
@@ -161,6 +163,31 @@ export function loadNative(): NativeAddon | undefined {
 export function nativeProblem(): string | undefined {
   loadNative();
   return problem;
+}
+
+/** What to do about {@link nativeProblem}, a sentence; empty where nothing can be done. */
+export function nativeFix(): string {
+  loadNative();
+  return fix;
+}
+
+/** A package that was installed has run no script; a checkout has, so there it was the compiler that failed or was not there. */
+function notBuilt(path: string): void {
+  if ((process.env.RINGLOOM_ADDON ?? "") !== "") {
+    problem = `there is no addon at ${path}, which RINGLOOM_ADDON names`;
+    fix = "Correct RINGLOOM_ADDON, or unset it.";
+  } else if (isCheckout()) {
+    problem = "the addon is not built (a C compiler was not there at installation; npm run build:native builds it)";
+    fix = 'Install a C compiler (Debian: "apt-get install gcc libc6-dev") and run "npm run build:native".';
+  } else {
+    problem = 'the addon is not built: installing the package runs no script, and "npx ringloom build-addon" builds it';
+    fix = 'Run "npx ringloom build-addon", which needs a C compiler (Debian: "apt-get install gcc libc6-dev").';
+  }
+}
+
+/** A published package has no TypeScript sources. */
+function isCheckout(): boolean {
+  return existsSync(new URL("../../src/native.ts", import.meta.url));
 }
 
 /** Where the addon is looked for: `RINGLOOM_ADDON` (a path, for a build with a sanitizer), else the build of this platform. */

@@ -2,7 +2,7 @@
  * The package as its users get it: packed, unpacked beside nothing but its dependencies, loaded from ESM, CommonJS and TypeScript.
  */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { type SpawnSyncReturns, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, normalize } from "node:path";
@@ -20,10 +20,30 @@ interface Manifest {
   readonly dependencies: Readonly<Record<string, string>>;
 }
 
+interface Doctor {
+  readonly driver: string;
+  readonly driverReason: string;
+  readonly checks: readonly {
+    readonly name: string;
+    readonly status: string;
+    readonly text: string;
+    readonly fix: string;
+  }[];
+}
+
 const manifest: Manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const entryPoints = Object.keys(manifest.exports)
   .filter((subpath) => !subpath.endsWith(".json"))
   .map((subpath) => `${manifest.name}${subpath.slice(1)}`);
+
+const hasCompiler = ["cc", "gcc", "clang"].some((name) => spawnSync(name, ["--version"]).status === 0);
+const hasHeaders = existsSync(join(dirname(process.execPath), "..", "include", "node", "node_api.h"));
+const noAddon =
+  process.platform !== "linux"
+    ? "the addon is for Linux"
+    : !hasCompiler
+      ? "no C compiler"
+      : !hasHeaders && "this Node came without node_api.h";
 
 /** A user's project: `node_modules` holds the unpacked package and links to its dependencies. */
 let project = "";
@@ -169,6 +189,31 @@ describe("package command", () => {
     );
     const help = succeed(process.execPath, [command, "--help"], project);
     for (const word of ["serve", "doctor"]) assert.match(help, new RegExp(`\\b${word}\\b`));
+  });
+
+  it("says after an installation, which runs no script, how the addon is built, and builds it", {
+    skip: noAddon,
+  }, () => {
+    const command = join(project, "node_modules", manifest.name, manifest.bin[manifest.name] ?? "");
+    const ringloom = (...args: string[]): SpawnSyncReturns<string> => {
+      const env = { ...process.env, RINGLOOM_ADDON: "", RINGLOOM_DRIVER: "auto" };
+      return spawnSync(process.execPath, [command, ...args], { cwd: project, encoding: "utf8", env });
+    };
+    const before = JSON.parse(ringloom("doctor", "--json").stdout) as Doctor;
+    assert.equal(before.driver, "portable");
+    assert.match(before.driverReason, /^The addon is not built: installing .* "npx ringloom build-addon" builds it\.$/);
+    const { text, fix } = before.checks.find(({ name }) => name === "addon") ?? { text: "", fix: "" };
+    assert.match(text, /npx ringloom build-addon/);
+    assert.match(fix, /^Run "npx ringloom build-addon", which needs a C compiler/);
+    assert.doesNotMatch(text + fix, /npm run|was not there/);
+
+    const built = ringloom("build-addon");
+    assert.equal(built.status, 0, built.stderr);
+    assert.match(built.stdout, /^addon: built node_modules\/ringloom\/build\/ringloom-linux-/);
+    const after = JSON.parse(ringloom("doctor", "--json").stdout) as Doctor;
+    assert.equal(after.checks.find(({ name }) => name === "addon")?.status, "good");
+    assert.match(ringloom("build-addon").stdout, /is current/);
+    assert.equal(ringloom("build-addon", "now").status, 2);
   });
 
   it("exists for every command that the README names", () => {

@@ -1,13 +1,16 @@
 /*
  * The subject c-io_uring of the suite `fs`: reads of 4 KiB from a file in the page cache, on one ring; the limit.
  *
- *     file-read CASE WARMUP_SECONDS SECONDS PATH
+ *     file-read [--fixed] CASE WARMUP_SECONDS SECONDS PATH
+ *
+ * --fixed registers the file and the buffers with the ring (READ_FIXED, IOSQE_FIXED_FILE): what they could give a program at most.
  *
  * files/main.js describes the cases. A read in sequence is an entry, an enter that waits for its completion, and the completion; 32 at once are 32 entries and one enter.
  */
 #include "ring.h"
 
 #include <fcntl.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #define BLOCK 4096
@@ -19,6 +22,7 @@
 static struct ring ring;
 static unsigned char *buffers;
 static int fd;
+static int is_fixed;
 
 static int64_t clock_ns(clockid_t id)
 {
@@ -33,13 +37,22 @@ static void fail(const char *what)
 	exit(1);
 }
 
+static void register_all(void)
+{
+	struct iovec vector = { .iov_base = buffers, .iov_len = WIDTH * BLOCK };
+	if (syscall(__NR_io_uring_register, ring.fd, IORING_REGISTER_BUFFERS, &vector, 1) < 0) die("register buffers");
+	if (syscall(__NR_io_uring_register, ring.fd, IORING_REGISTER_FILES, &fd, 1) < 0) die("register the file");
+}
+
 /* Reads `width` blocks from `first` on, all at once. */
 static void read_blocks(unsigned first, unsigned width)
 {
 	for (unsigned i = 0; i < width; i++) {
 		struct io_uring_sqe *sqe = ring_sqe(&ring);
-		sqe->opcode = IORING_OP_READ;
-		sqe->fd = fd;
+		sqe->opcode = is_fixed ? IORING_OP_READ_FIXED : IORING_OP_READ;
+		/* By their indexes: both are the first of their kind. */
+		sqe->flags = is_fixed ? IOSQE_FIXED_FILE : 0;
+		sqe->fd = is_fixed ? 0 : fd;
 		sqe->addr = (uint64_t)(uintptr_t)(buffers + i * BLOCK);
 		sqe->len = BLOCK;
 		sqe->off = (uint64_t)(first + i) * BLOCK;
@@ -78,13 +91,17 @@ static void run_for(int is_batched, double seconds, int64_t *count, int64_t *ns,
 int main(int argc, char **argv)
 {
 	int64_t count, ns, cpu, wall;
-	if (argc != 5) fail("usage: file-read CASE WARMUP_SECONDS SECONDS PATH");
+	is_fixed = argc > 1 && strcmp(argv[1], "--fixed") == 0;
+	argc -= is_fixed;
+	argv += is_fixed;
+	if (argc != 5) fail("usage: file-read [--fixed] CASE WARMUP_SECONDS SECONDS PATH");
 	int is_batched = strcmp(argv[1], "fs_read_throughput_4k_qd32") == 0;
 	fd = open(argv[4], O_RDONLY | O_CLOEXEC);
 	if (fd < 0) die(argv[4]);
 	buffers = aligned_alloc(4096, WIDTH * BLOCK);
 	if (buffers == NULL) abort();
 	ring_init(&ring, 64, 256);
+	if (is_fixed) register_all();
 	run_for(is_batched, atof(argv[2]), &count, &ns, &cpu, &wall);
 	run_for(is_batched, atof(argv[3]), &count, &ns, &cpu, &wall);
 	printf("{\"count\":%lld,\"ns\":%lld,\"cpuNs\":%lld,\"wallNs\":%lld}\n", (long long)count, (long long)ns, (long long)cpu, (long long)wall);

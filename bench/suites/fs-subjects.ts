@@ -46,6 +46,13 @@ export const fileSubjects: readonly ProgramSubject[] = [
     executable: programPath("file-read"),
     args: [],
   },
+  {
+    name: "c-io_uring-fixed",
+    about: () => "the same with a registered file and registered buffers (READ_FIXED): what they could save",
+    needs: ["file-read"],
+    executable: programPath("file-read"),
+    args: ["--fixed"],
+  },
 ];
 
 function node(name: string, about: string, module: string, needs: readonly Need[]): ProgramSubject {

@@ -264,7 +264,10 @@ class DevShard {
     this.#port = port;
     // One for each shard: what was made once was made by the module as it was.
     const desk = new Desk({ names: new SharedNames() });
-    if (compute !== undefined) compute.desk = (request) => desk.obey(request);
+    if (compute !== undefined) {
+      compute.desk = (request) => desk.obey(request);
+      compute.connect = (_shard, caller) => this.#thread.addCaller(caller);
+    }
     const startedMs = performance.now();
     let onReady: (isReady: boolean) => void;
     let onEnded: (end: ShardEnd) => void;

@@ -14,6 +14,7 @@ export function generalHelp(terminal: Terminal): string {
     "  serve <module>  Serve a module's default export on every core",
     "  dev <module>    Serve it on one shard, again after each change, with a debugger's way in",
     "  doctor          Say which driver this machine gets, why, and what to change",
+    "  build-addon     Compile the native part, which the uring and epoll drivers need",
     "",
     heading(terminal, "Options"),
     "  -h, --help      This text; with a command, that command's",
@@ -27,6 +28,7 @@ export function generalHelp(terminal: Terminal): string {
 /** `ringloom <command> --help`. */
 export function commandHelp(command: string, terminal: Terminal): string {
   if (command === "serve") return serveHelp(terminal);
+  if (command === "build-addon") return buildAddonHelp(terminal);
   return command === "dev" ? devHelp(terminal) : doctorHelp(terminal);
 }
 
@@ -86,6 +88,23 @@ function doctorHelp(terminal: Terminal): string {
     "",
     heading(terminal, "Exit codes"),
     "  0 servers run here, on whichever driver   1 the driver in RINGLOOM_DRIVER cannot run   2 wrong options",
+  ].join("\n");
+}
+
+function buildAddonHelp(terminal: Terminal): string {
+  return [
+    "Usage: ringloom build-addon [--force]",
+    "",
+    "Compiles the C sources of this package into its folder. Installing the package runs no script, so without this the portable driver",
+    'serves. It needs Linux, a C compiler (Debian: "apt-get install gcc libc6-dev") and node_api.h, which comes with Node or with the',
+    "package node-api-headers.",
+    "",
+    heading(terminal, "Options"),
+    "  --force",
+    "      Compile again, even if what is there is newer than the sources.",
+    "",
+    heading(terminal, "Exit codes"),
+    "  0 the addon is there and loads   1 it is not, and the message says why   2 wrong options",
   ].join("\n");
 }
 

@@ -1,6 +1,7 @@
 /** The command line: finds the command, prints help and versions, turns errors into messages and exit codes. */
 import { readFileSync } from "node:fs";
 import { nearest, UsageError } from "./arguments.js";
+import { buildAddon } from "./build-addon.js";
 import { dev } from "./dev.js";
 import { doctor } from "./doctor.js";
 import { commandHelp, generalHelp } from "./help.js";
@@ -21,6 +22,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[], terminal: Term
   serve,
   dev,
   doctor,
+  "build-addon": buildAddon,
 };
 
 /**

@@ -125,7 +125,7 @@ test("epollAvailability() needs Linux and the addon, and nothing of io_uring", (
   const bare = epollAvailability(machine({ addon: false }));
   assert.equal(bare.isAvailable, false);
   assert.match(bare.reason, /^The addon is not built\.$/);
-  assert.match(bare.fix, /npm run build:native/);
+  assert.match(bare.fix, /npx ringloom build-addon/);
 });
 
 test("chooseDriver() falls from uring to epoll to portable, and says why in one line", () => {

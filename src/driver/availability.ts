@@ -35,6 +35,8 @@ export interface DriverEnvironment {
   readonly probe: (() => RingProbe) | undefined;
   /** Why there is no addon. */
   readonly addonProblem: string | undefined;
+  /** What to do about that, a sentence. Default: to build it. */
+  readonly addonFix?: string | undefined;
   /** Opcodes that the uring driver uses, by name. */
   readonly opcodesNeeded: Readonly<Record<string, number>>;
 }
@@ -79,7 +81,7 @@ export function uringAvailability(environment: DriverEnvironment): UringAvailabi
   if (platform !== "linux") {
     return verdict("platform", `io_uring exists only on Linux, and this is ${platform}.`, PLATFORM_FIX);
   }
-  if (environment.probe === undefined) return verdict("addon", addonReason(environment), ADDON_FIX);
+  if (environment.probe === undefined) return verdict("addon", addonReason(environment), addonFix(environment));
   const probe = environment.probe();
   if (probe.errno !== 0) return refused(environment, probe.errno);
   if (probe.enterErrno !== 0) {
@@ -127,7 +129,7 @@ export function epollAvailability(environment: DriverEnvironment): EpollAvailabi
     return { isAvailable: false, reason, fix: PLATFORM_FIX };
   }
   if (environment.probe === undefined) {
-    return { isAvailable: false, reason: addonReason(environment), fix: ADDON_FIX };
+    return { isAvailable: false, reason: addonReason(environment), fix: addonFix(environment) };
   }
   return { isAvailable: true, reason: "", fix: "" };
 }
@@ -240,7 +242,11 @@ function refusedAsForbidden(environment: DriverEnvironment, name: string): Uring
 
 const PLATFORM_FIX = "Nothing: the portable driver is the one for this platform.";
 
-const ADDON_FIX = 'Install a C compiler (Debian: "apt-get install gcc libc6-dev") and run "npm run build:native".';
+const ADDON_FIX = 'Install a C compiler (Debian: "apt-get install gcc libc6-dev") and run "npx ringloom build-addon".';
+
+function addonFix(environment: DriverEnvironment): string {
+  return environment.addonFix || ADDON_FIX;
+}
 
 function addonReason({ addonProblem }: DriverEnvironment): string {
   return sentence(addonProblem ?? "the addon is not loaded");

@@ -1,7 +1,7 @@
 /** Chooses the driver once, with the exact reason, and creates it. */
 import { release } from "node:os";
 import { RingloomError } from "../errors.js";
-import { loadNative, type NativeAddon, nativeProblem } from "../native.js";
+import { loadNative, type NativeAddon, nativeFix, nativeProblem } from "../native.js";
 import * as uapi from "../uapi.js";
 import {
   type DriverEnvironment,
@@ -115,6 +115,7 @@ export function systemEnvironment(): DriverEnvironment {
     read: readTextFile,
     probe: addon === undefined ? undefined : () => probeRing(addon),
     addonProblem: nativeProblem(),
+    addonFix: nativeFix(),
     opcodesNeeded: URING_OPCODES,
   };
 }

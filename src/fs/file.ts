@@ -282,6 +282,25 @@ export class File {
     return this.close();
   }
 
+  /**
+   * Gives the descriptor back without closing it: for another thread, which makes a file of it with `adoptFile`, or another kind of reader. It is the caller's to close from then on, and this object is closed. Locks stay with the descriptor.
+   *
+   * @throws RingloomError `ERR_RINGLOOM_BUSY` while a call on the file has not ended, `ERR_RINGLOOM_CLOSED`.
+   */
+  release(): number {
+    this.#assertOpen("release");
+    if (this.#running > 0 || this.#ordered.isBusy || this.#streamWrites.isBusy)
+      throw new RingloomError("ERR_RINGLOOM_BUSY", `Cannot release: a call on ${this.path} has not ended`, {
+        operation: "release",
+        details: { path: this.path },
+      });
+    const descriptor = this.#descriptor;
+    this.#readsNow = false;
+    this.#descriptor = -1;
+    this.#closed = Promise.resolve();
+    return descriptor;
+  }
+
   async #close(): Promise<void> {
     this.#readsNow = false;
     for (const id of this.#reads) threadDriver().driver.operations.cancel(id);

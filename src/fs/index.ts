@@ -1,5 +1,6 @@
 /** `ringloom/fs`: files and folders. */
 export type { FileStat, FileType } from "../driver/file-stat.js";
+export { type AdoptOptions, adoptFile } from "./adopt.js";
 export type { CallOptions } from "./call.js";
 export {
   type CopyOptions,

@@ -8,6 +8,11 @@ export class TransferQueue {
   readonly #waiting = new Fifo<() => void>();
   #isBusy = false;
 
+  /** Whether a transfer is under way. */
+  get isBusy(): boolean {
+    return this.#isBusy;
+  }
+
   /** Runs the transfer, inside the call when none is under way. Its own options are to give it up once it has begun; those of `call` do until then. */
   async run<T>(call: Call, transfer: () => Promise<T>): Promise<T> {
     if (this.#isBusy) await this.#turn(call);

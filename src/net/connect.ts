@@ -9,7 +9,7 @@ import type { OwnedDescriptor } from "./owned-descriptor.js";
 import { type Attempt, race } from "./race.js";
 import { interleaveFamilies, type Resolver, systemResolver } from "./resolver.js";
 import { NetStream } from "./stream.js";
-import { connectionOptions, type StreamOptions } from "./stream-options.js";
+import { checkStreamOptions, connectionOptions, type StreamOptions } from "./stream-options.js";
 
 /** What RFC 8305, section 5, recommends, in milliseconds. */
 const ATTEMPT_DELAY_MS = 250;
@@ -100,7 +100,7 @@ export async function connectMany(
 /**
  * Makes a stream of a connected stream socket's descriptor (TCP or Unix), which is the stream's from then on. What a released stream had not read is read first.
  *
- * @throws RingloomError the kernel's code for a descriptor that is none, `ERR_RINGLOOM_OVERLOADED`.
+ * @throws RingloomError the kernel's code for a descriptor that is none, `ERR_RINGLOOM_OVERLOADED`; a TypeError or RangeError for options that are none. The descriptor is still the caller's then.
  *
  * ```ts
  * import { adoptStream } from "ringloom/net";
@@ -116,6 +116,7 @@ export function adoptStream(descriptor: number | OwnedDescriptor, options: Strea
   const connection = new Connection(host, connectionOptions("adopt", options, undefined));
   const isOwned = typeof descriptor !== "number";
   connection.open(host.thread.adopt(isOwned ? descriptor.number : descriptor, connection));
+  // From here on the driver will close it, so nobody else may.
   if (isOwned) {
     descriptor.take();
     connection.receivedBefore(descriptor.unread);
@@ -128,6 +129,7 @@ export function adoptStream(descriptor: number | OwnedDescriptor, options: Strea
 /** As {@link connect}, without the face for users. */
 export async function openConnection(target: ConnectTarget, options: ConnectOptions): Promise<Connection> {
   checkWait("connect", options);
+  checkStreamOptions("connect", options);
   const { attemptDelayMs = ATTEMPT_DELAY_MS } = options;
   if (!(attemptDelayMs >= 0))
     throw new RangeError(`Cannot connect: an attemptDelayMs of ${attemptDelayMs} is not a time`);
@@ -229,7 +231,7 @@ function begin(to: Endpoint, options: ConnectOptions): Attempt<Connection> {
   return { outcome: connected, abandon: () => connection.destroy() };
 }
 
-/** Options of the socket that are not as they are from the start. */
+/** Options of the socket that are not as they are from the start. They were checked before there was one, so nothing here throws for them. */
 export function configure(stream: NetStream, { noDelay, keepAlive, keepAliveIdleMs }: StreamOptions): void {
   if (noDelay === false) stream.setNoDelay(false);
   if (keepAlive === true || keepAliveIdleMs !== undefined) stream.setKeepAlive(keepAlive ?? true, keepAliveIdleMs);

@@ -10,7 +10,7 @@ import type { WaitOptions } from "../task/wait-errors.js";
 import { armWait, checkWait } from "../task/wait-limits.js";
 import { AF_UNIX, EAGAIN, SOCK_STREAM } from "../uapi.js";
 import { MessageSocket } from "./message-socket.js";
-import { type OwnedDescriptor, takeDescriptor } from "./owned-descriptor.js";
+import type { OwnedDescriptor } from "./owned-descriptor.js";
 import { type MessageSendOptions, messageLimits, numbersOf } from "./unix-datagram.js";
 
 /** How often a connect finds the listener's queue full before it looks again, in milliseconds. */
@@ -53,7 +53,13 @@ export async function connectDescriptorStream(
   const native = requireNative();
   const address = checkNative<ArrayBuffer>(native.socketAddress(path, -1), "connect", { path });
   const descriptor = checkNative<number>(native.openSocket(AF_UNIX, SOCK_STREAM), "connect");
-  const socket = new MessageSocket(descriptor, { isStream: true, ...limits });
+  let socket: MessageSocket;
+  try {
+    socket = new MessageSocket(descriptor, { isStream: true, ...limits });
+  } catch (error) {
+    native.closeDescriptor(descriptor);
+    throw error;
+  }
   let failure: Error | undefined;
   const endLimits = armWait(options, "connect", (error) => {
     failure = error;
@@ -78,6 +84,8 @@ export async function connectDescriptorStream(
 /**
  * Makes a stream with descriptors of a connected Unix socket's descriptor: one that the parent process has left open, or that `listenDescriptors` and `NetStream.release` gave. It is the stream's from then on.
  *
+ * @throws RingloomError the kernel's code for a descriptor that cannot be watched, `ERR_RINGLOOM_DRIVER_UNAVAILABLE` without the addon; a RangeError for options that are none. The descriptor is still the caller's then.
+ *
  * ```ts
  * import { adoptDescriptorStream } from "ringloom/net";
  *
@@ -91,7 +99,10 @@ export function adoptDescriptorStream(
   options: DescriptorStreamOptions = {},
 ): DescriptorStream {
   const limits = messageLimits("adopt", options);
-  return new DescriptorStream(new MessageSocket(takeDescriptor(descriptor), { isStream: true, ...limits }));
+  const isOwned = typeof descriptor !== "number";
+  const socket = new MessageSocket(isOwned ? descriptor.number : descriptor, { isStream: true, ...limits });
+  if (isOwned) descriptor.take();
+  return new DescriptorStream(socket);
 }
 
 /**

@@ -32,6 +32,7 @@ const OWNED = 3;
 const SEGMENTS = 4;
 
 const NOTHING = new Uint8Array(0);
+const NO_TARGETS: readonly Uint8Array[] = [];
 
 /** The reads of one connection. */
 export class Inbound {
@@ -43,7 +44,11 @@ export class Inbound {
   #error: Error | undefined;
   #mode: number = NOBODY;
   #target: Uint8Array = NOTHING;
+  /** Of that target. */
   #filled = 0;
+  /** Of a read into several targets all of them, and which one it is at. */
+  #targets = NO_TARGETS;
+  #targetIndex = 0;
   #handler: SegmentHandler | undefined;
   // Whether it takes a count, a buffer or nothing depends on the mode that set it.
   #resolve: ((value: never) => void) | undefined;
@@ -139,6 +144,24 @@ export class Inbound {
     return true;
   }
 
+  tryReadMany(targets: readonly Uint8Array[]): number {
+    this.assertFree("read");
+    let count = 0;
+    for (const target of targets) {
+      count += this.#queue.moveTo(target, 0, target.length);
+      if (this.#queue.length === 0) break;
+    }
+    if (this.#isPaused) this.#taken();
+    return count;
+  }
+
+  tryReadExactMany(targets: readonly Uint8Array[]): boolean {
+    this.assertFree("read");
+    if (this.#queue.length < bytesOf(targets)) return false;
+    this.tryReadMany(targets);
+    return true;
+  }
+
   // --- reading what comes
 
   read(options: WaitOptions | undefined): Promise<Buffer | undefined> {
@@ -154,7 +177,17 @@ export class Inbound {
     if (target.length === 0) throw new RangeError("Cannot read: the buffer has no room");
     const count = this.tryReadSome(target);
     if (count > 0 || this.#hasEnded) return Promise.resolve(count);
-    this.#target = target;
+    this.#aim(target, NO_TARGETS);
+    return this.#wait(SOME, "read", options);
+  }
+
+  readMany(targets: readonly Uint8Array[], options: WaitOptions | undefined): Promise<number> {
+    this.#begin("read", options);
+    const [first] = targets;
+    if (first === undefined || bytesOf(targets) === 0) throw new RangeError("Cannot read: the buffers have no room");
+    const count = this.tryReadMany(targets);
+    if (count > 0 || this.#hasEnded) return Promise.resolve(count);
+    this.#aim(first, targets);
     return this.#wait(SOME, "read", options);
   }
 
@@ -163,9 +196,19 @@ export class Inbound {
     if (this.tryReadExact(target)) return Promise.resolve(target);
     if (this.#hasEnded) return Promise.reject(unexpectedEnd(target.length, this.#queue.length));
     if (this.#error !== undefined) return Promise.reject(this.#error);
-    this.#filled = this.#queue.moveTo(target, 0, target.length);
-    if (this.#isPaused) this.#taken();
-    this.#target = target;
+    this.#aim(target, NO_TARGETS);
+    this.#pourHeld();
+    return this.#wait(EXACT, "read", options);
+  }
+
+  readExactMany(targets: readonly Uint8Array[], options: WaitOptions | undefined): Promise<void> {
+    this.#begin("read", options);
+    const [first] = targets;
+    if (first === undefined || this.tryReadExactMany(targets)) return Promise.resolve();
+    if (this.#hasEnded) return Promise.reject(unexpectedEnd(bytesOf(targets), this.#queue.length));
+    if (this.#error !== undefined) return Promise.reject(this.#error);
+    this.#aim(first, targets);
+    this.#pourHeld();
     return this.#wait(EXACT, "read", options);
   }
 
@@ -202,7 +245,12 @@ export class Inbound {
   }
 
   #giveUp(error: Error): void {
-    if (this.#mode === EXACT && this.#filled > 0) this.#queue.unshift(this.#target.subarray(0, this.#filled));
+    if (this.#mode === EXACT) {
+      const filled = this.#targets.slice(0, this.#targetIndex);
+      const last = this.#target.subarray(0, this.#filled);
+      const taken = filled.length === 0 ? last : Buffer.concat([...filled, last]);
+      if (taken.length > 0) this.#queue.unshift(taken);
+    }
     this.#fail(error);
   }
 
@@ -222,6 +270,7 @@ export class Inbound {
     assert(this.#mode !== NOBODY, "only a read that waits can settle");
     this.#mode = NOBODY;
     this.#target = NOTHING;
+    this.#targets = NO_TARGETS;
     this.#filled = 0;
     this.#handler = undefined;
     this.#resolve = undefined;
@@ -235,27 +284,66 @@ export class Inbound {
   #settleAtEnd(): void {
     if (this.#mode === NOBODY || (!this.#hasEnded && this.#error === undefined)) return;
     if (this.#error !== undefined) return this.#giveUp(this.#error);
-    if (this.#mode === EXACT) return this.#giveUp(unexpectedEnd(this.#target.length, this.#filled));
+    if (this.#mode === EXACT) return this.#giveUp(this.#cutShort());
     this.#finish(this.#mode === SOME ? 0 : undefined);
   }
 
   // --- where bytes go
 
+  /** What is read next goes to `target`, or to several of which that is the first. */
+  #aim(target: Uint8Array, targets: readonly Uint8Array[]): void {
+    this.#target = target;
+    this.#targets = targets;
+    this.#targetIndex = 0;
+    this.#filled = 0;
+  }
+
+  /** Goes on with the next target, if there is one. */
+  #advance(): boolean {
+    const next = this.#targets[this.#targetIndex + 1];
+    if (next === undefined) return false;
+    this.#targetIndex += 1;
+    this.#target = next;
+    this.#filled = 0;
+    return true;
+  }
+
+  /** Puts bytes into the targets, and returns how many found room. The target is full afterwards only where it was the last one. */
+  #pour(bytes: Uint8Array, offset: number, length: number): number {
+    let poured = 0;
+    for (;;) {
+      const target = this.#target;
+      const count = Math.min(length - poured, target.length - this.#filled);
+      target.set(bytes.subarray(offset + poured, offset + poured + count), this.#filled);
+      this.#filled += count;
+      poured += count;
+      if (this.#filled < target.length || !this.#advance()) return poured;
+    }
+  }
+
+  /** The same of what waits, which is less than there is room for. */
+  #pourHeld(): void {
+    do this.#filled += this.#queue.moveTo(this.#target, this.#filled, this.#target.length - this.#filled);
+    while (this.#filled === this.#target.length && this.#advance());
+    if (this.#isPaused) this.#taken();
+  }
+
   #fill(bytes: Uint8Array, offset: number, length: number): void {
-    const target = this.#target;
-    const count = Math.min(length, target.length - this.#filled);
-    target.set(bytes.subarray(offset, offset + count), this.#filled);
-    this.#filled += count;
-    if (this.#filled < target.length) return;
-    this.#finish(target);
+    const count = this.#pour(bytes, offset, length);
+    if (this.#filled < this.#target.length) return;
+    this.#finish(this.#targets.length === 0 ? this.#target : undefined);
     if (count < length) this.#keep(bytes, offset + count, length - count);
   }
 
   #giveSome(bytes: Uint8Array, offset: number, length: number): void {
-    const count = Math.min(length, this.#target.length);
-    this.#target.set(bytes.subarray(offset, offset + count));
+    const count = this.#pour(bytes, offset, length);
     this.#finish(count);
     if (count < length) this.#keep(bytes, offset + count, length - count);
+  }
+
+  #cutShort(): RingloomError {
+    if (this.#targets.length === 0) return unexpectedEnd(this.#target.length, this.#filled);
+    return unexpectedEnd(bytesOf(this.#targets), bytesOf(this.#targets.slice(0, this.#targetIndex)) + this.#filled);
   }
 
   #handle(segment: Uint8Array): void {
@@ -287,6 +375,12 @@ export class Inbound {
       });
     if (this.#error !== undefined && this.#queue.length === 0) throw this.#error;
   }
+}
+
+function bytesOf(targets: readonly Uint8Array[]): number {
+  let bytes = 0;
+  for (const { length } of targets) bytes += length;
+  return bytes;
 }
 
 function unexpectedEnd(wanted: number, readBytes: number): RingloomError {

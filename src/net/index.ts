@@ -1,5 +1,6 @@
 /** `ringloom/net`: TCP and Unix stream sockets on this thread's driver, UDP, Unix datagrams and descriptors passed over Unix sockets. Everything here is experimental. */
 export type { WaitOptions } from "../task/wait-errors.js";
+export { adoptSocket } from "./adopt-socket.js";
 export { adoptStream, type ConnectOptions, type ConnectTarget, connect, connectMany } from "./connect.js";
 export { DescriptorListener, type DescriptorListenOptions, listenDescriptors } from "./descriptor-listener.js";
 export {
@@ -18,11 +19,12 @@ export { connectPush, type PushHandlers, type PushOptions, PushSocket, pushSocke
 export type { Resolver } from "./resolver.js";
 export { type NetAddress, NetStream } from "./stream.js";
 export type { StreamOptions } from "./stream-options.js";
-export { bindUdp, type Datagram, type UdpAddress, type UdpOptions, UdpSocket } from "./udp.js";
+export { bindUdp, type Datagram, type DatagramInto, type UdpAddress, type UdpOptions, UdpSocket } from "./udp.js";
 export {
   bindUnixDatagram,
   type MessageSendOptions,
   type UnixDatagram,
+  type UnixDatagramInto,
   type UnixDatagramOptions,
   UnixDatagramSocket,
 } from "./unix-datagram.js";

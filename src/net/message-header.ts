@@ -16,7 +16,7 @@ const NAME = 72;
 const NAME_BYTES = 112;
 const CONTROL = NAME + NAME_BYTES;
 const CONTROL_HEADER_BYTES = 16;
-const HEADER_BYTES = CONTROL + CONTROL_HEADER_BYTES + 4 * (DESCRIPTORS_MAX + 1);
+const HEADER_BYTES = CONTROL + CONTROL_HEADER_BYTES + 4 * DESCRIPTORS_MAX;
 /** The family in front of a path. */
 const PATH = 2;
 const NOTHING = new Uint8Array(8);
@@ -102,7 +102,10 @@ export class Messages {
   }
 }
 
-/** CMSG_SPACE(3): rounded up to 8 bytes. */
+/**
+ * CMSG_LEN(3), not CMSG_SPACE: the kernel fills whatever room there is (scm_max_fds), and what rounding up to 8 bytes adds to an odd number would be room for one more than was asked for.
+ * Nothing follows this header, so nothing needs the padding.
+ */
 function controlBytes(descriptors: number): number {
-  return CONTROL_HEADER_BYTES + Math.ceil((4 * descriptors) / 8) * 8;
+  return CONTROL_HEADER_BYTES + 4 * descriptors;
 }

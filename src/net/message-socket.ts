@@ -7,7 +7,7 @@ import { type NativeAddon, requireNative } from "../native.js";
 import type { WaitOptions } from "../task/wait-errors.js";
 import { armWait, checkWait } from "../task/wait-limits.js";
 import { EAGAIN, EMSGSIZE, ENOBUFS, EPIPE, SHUT_WR } from "../uapi.js";
-import { DESCRIPTORS_MAX, Messages, type ReceivedMessage } from "./message-header.js";
+import { DESCRIPTORS_MAX, Messages } from "./message-header.js";
 import { backpressure, PENDING_WRITES_MAX } from "./outbound.js";
 import { OwnedDescriptor } from "./owned-descriptor.js";
 
@@ -24,6 +24,15 @@ export interface Received {
   readonly bytes: Buffer;
   readonly from: string | undefined;
   readonly descriptors: readonly OwnedDescriptor[];
+}
+
+/** What has come into memory of the caller. */
+export interface ReceivedInto {
+  readonly count: number;
+  readonly from: string | undefined;
+  /** None of a message that was cut off. */
+  readonly descriptors: readonly OwnedDescriptor[];
+  readonly isTruncated: boolean;
 }
 
 /** What is to be sent. */
@@ -44,7 +53,9 @@ export interface MessageSocketOptions {
 }
 
 interface Receiver {
-  readonly resolve: (message: Received) => void;
+  /** Takes what is there; undefined when nothing is. */
+  readonly take: () => unknown;
+  readonly resolve: (message: never) => void;
   readonly reject: (error: unknown) => void;
   endLimits: (() => void) | undefined;
 }
@@ -95,15 +106,24 @@ export class MessageSocket {
 
   /** The next message; of a stream the next bytes, none of them at its end. */
   receive(options: WaitOptions | undefined): Promise<Received> {
+    return this.#receive(() => this.tryReceive(), options);
+  }
+
+  /** As {@link receive}, into `target`: what is longer is cut off, and the message says so. */
+  receiveInto(target: Uint8Array, options: WaitOptions | undefined): Promise<ReceivedInto> {
+    return this.#receive(() => this.tryReceiveInto(target), options);
+  }
+
+  #receive<Message>(take: () => Message | undefined, options: WaitOptions | undefined): Promise<Message> {
     if (options !== undefined) checkWait("receive", options);
     this.#assertOpen("receive");
     if (this.#receivers.length === 0 && this.#receivesNow < RECEIVES_PER_TURN_MAX) {
-      const message = this.tryReceive();
+      const message = take();
       this.#receivesNow += 1;
       if (message !== undefined) return Promise.resolve(message);
     }
     return new Promise((resolve, reject) => {
-      const receiver: Receiver = { resolve, reject, endLimits: undefined };
+      const receiver: Receiver = { take, resolve, reject, endLimits: undefined };
       if (options !== undefined)
         receiver.endLimits = armWait(options, "receive", (error) => {
           this.#receivers = this.#receivers.filter((one) => one !== receiver);
@@ -117,16 +137,27 @@ export class MessageSocket {
 
   /** What is there, or undefined. */
   tryReceive(): Received | undefined {
+    const found = this.tryReceiveInto(this.#target);
+    if (found === undefined) return undefined;
+    const { count, from, descriptors, isTruncated } = found;
+    if (isTruncated) throw truncated(this.#options, count);
+    return { bytes: Buffer.from(this.#target.subarray(0, count)), from, descriptors };
+  }
+
+  /** What is there, in `target`, or undefined. Descriptors that came with a message that was cut off are closed. */
+  tryReceiveInto(target: Uint8Array): ReceivedInto | undefined {
     this.#assertOpen("receive");
-    const found = this.#messages.receive(this.#socket, this.#target, this.#options.descriptorsMax);
-    if (found.count === -EAGAIN) return undefined;
-    if (found.count < 0) throw errnoError("receive", -found.count);
-    const descriptors = found.descriptors.map((descriptor) => new OwnedDescriptor(descriptor));
-    if (found.isTruncated) {
-      for (const descriptor of descriptors) descriptor.close();
-      throw truncated(this.#options, found);
-    }
-    return { bytes: Buffer.from(this.#target.subarray(0, found.count)), from: found.from, descriptors };
+    const { count, from, descriptors, isTruncated } = this.#messages.receive(
+      this.#socket,
+      target,
+      this.#options.descriptorsMax,
+    );
+    if (count === -EAGAIN) return undefined;
+    if (count < 0) throw errnoError("receive", -count);
+    const owned = descriptors.map((descriptor) => new OwnedDescriptor(descriptor));
+    if (!isTruncated) return { count, from, descriptors: owned, isTruncated };
+    for (const descriptor of owned) descriptor.close();
+    return { count, from, descriptors: [], isTruncated };
   }
 
   /** Resolves when the kernel has the message. Its memory and its descriptors must stay until then. */
@@ -183,10 +214,10 @@ export class MessageSocket {
     for (let receiver = this.#receivers[0]; receiver !== undefined; receiver = this.#receivers[0]) {
       if (this.#receivesNow >= RECEIVES_PER_TURN_MAX) break;
       this.#receivesNow += 1;
-      let message: Received | undefined;
+      let message: unknown;
       let error: unknown;
       try {
-        message = this.tryReceive();
+        message = receiver.take();
         if (message === undefined) break;
       } catch (cause) {
         error = cause;
@@ -194,7 +225,7 @@ export class MessageSocket {
       this.#receivers.shift();
       receiver.endLimits?.();
       if (message === undefined) receiver.reject(error);
-      else receiver.resolve(message);
+      else receiver.resolve(message as never);
     }
     this.#receivesNow = 0;
     if (this.#receivers.length > 0) this.#native.armWatch(this.#watch, 1);
@@ -242,8 +273,8 @@ function checkSending({ bytes, descriptors }: Sending): void {
     throw new RangeError(`Cannot send: ${descriptors.length} descriptors are more than ${DESCRIPTORS_MAX}`);
 }
 
-function truncated({ bytesMax, descriptorsMax }: MessageSocketOptions, found: ReceivedMessage): RingloomError {
-  return errnoError("receive", EMSGSIZE, { bytes: found.count, bytesMax, descriptorsMax });
+function truncated({ bytesMax, descriptorsMax }: MessageSocketOptions, bytes: number): RingloomError {
+  return errnoError("receive", EMSGSIZE, { bytes, bytesMax, descriptorsMax });
 }
 
 function withCount(error: RingloomError, { sentBytes, sending }: PendingSend): RingloomError {

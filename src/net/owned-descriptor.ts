@@ -70,11 +70,6 @@ export class OwnedDescriptor {
   }
 }
 
-/** The number behind either form; `take` for who becomes its owner. */
-export function takeDescriptor(descriptor: number | OwnedDescriptor): number {
-  return typeof descriptor === "number" ? descriptor : descriptor.take();
-}
-
 function closeQuietly(descriptor: number): void {
   try {
     closeSync(descriptor);

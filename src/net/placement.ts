@@ -4,18 +4,18 @@
  *     serve → release → (descriptor, unread bytes, claim) by a call of a function there → adopt → handler
  *
  * CLAIM: one shared word for each hand-over, so that exactly one side closes the descriptor whatever fails in between. It is 0 while it is the giver's, 1 when the taker has it, 2 when the giver has taken it back. Both leave 0 by
- * compare-and-exchange, and whoever fails to does nothing more with the descriptor. A taker that could not adopt puts 0 back before it answers. If the giver's thread dies between, the descriptor stays open until the process ends.
+ * compare-and-exchange, and whoever fails to does nothing more with the descriptor. A taker that could not adopt puts 0 back before it answers, unless a stream has the descriptor. If the giver's thread dies between, the descriptor stays open until the process ends.
  */
 import { RingloomError } from "../errors.js";
 import { shard } from "../messages/shard.js";
 import { type InvokeOptions, invokeOnShard, type ShardFunction, shardFunction } from "../runtime/shard-functions.js";
 import type { WaitOptions } from "../task/wait-errors.js";
 import { checkWait } from "../task/wait-limits.js";
-import { adoptStream, type ConnectTarget, connect } from "./connect.js";
+import { adoptStream, type ConnectTarget, configure, connect } from "./connect.js";
 import { serveOne } from "./listener.js";
 import { OwnedDescriptor } from "./owned-descriptor.js";
 import type { NetStream } from "./stream.js";
-import type { StreamOptions } from "./stream-options.js";
+import { checkStreamOptions, type StreamOptions } from "./stream-options.js";
 
 const GIVERS = 0;
 const TAKERS = 1;
@@ -147,8 +147,11 @@ function takeHere<Args extends readonly unknown[]>(
   try {
     stream = adoptStream(owned, options);
   } catch (error) {
-    if (!owned.isClosed) owned.take();
-    Atomics.store(claim, 0, GIVERS);
+    // What a stream has taken stays the stream's, and this shard's.
+    if (!owned.isClosed) {
+      owned.take();
+      Atomics.store(claim, 0, GIVERS);
+    }
     throw error;
   }
   void run(stream, args);
@@ -171,10 +174,15 @@ async function give<Args extends readonly unknown[]>(
   args: Args,
 ): Promise<Gone> {
   checkWait("place a connection", options);
+  const streamOptions = streamOptionsOf(options);
+  // Before the stream gives its descriptor away: a shard that refuses them would be one that has it already.
+  checkStreamOptions("place a connection", streamOptions);
   const shards = shardsFor(options.placement, placed.turns);
   const own = ownShard();
-  if (shards[0] === own) return { shard: own, handled: placed.run(stream, args) };
-  const streamOptions = streamOptionsOf(options);
+  if (shards[0] === own) {
+    configure(stream, streamOptions);
+    return { shard: own, handled: placed.run(stream, args) };
+  }
   const owned = await stream.release(options);
   try {
     for (const [index, to] of shards.entries()) {
@@ -206,6 +214,7 @@ async function connectThere<Args extends readonly unknown[]>(
   args: Args,
 ): Promise<number> {
   checkWait("connect", options);
+  checkStreamOptions("connect", options);
   const to = shardsFor(options.placement, placed.turns)[0] ?? ownShard();
   const { timeoutMs = 0 } = options;
   const streamOptions = streamOptionsOf(options);

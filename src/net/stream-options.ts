@@ -5,6 +5,8 @@ import type { ConnectionOptions, Endpoint } from "./connection.js";
 export const READ_BUFFER_BYTES_DEFAULT = 256 * 1024;
 const READ_BUFFER_BYTES_MIN = 4 * 1024;
 const READ_BUFFER_BYTES_MAX = 1024 * 1024 * 1024;
+/** The longest idle time before the first keep-alive probe, in milliseconds: what the kernel takes. */
+const KEEP_ALIVE_MS_MAX = 32_767_000;
 
 /**
  * How a stream behaves.
@@ -24,13 +26,25 @@ export interface StreamOptions {
   readonly readBufferBytes?: number | undefined;
 }
 
-/** What the connection of a stream is made with. Throws a RangeError. */
+/**
+ * What the connection of a stream is made with. All options are checked here, before there is a socket: what is applied to one later cannot fail for what it was given, and leave the socket to nobody, or to two.
+ * Throws a RangeError or TypeError.
+ */
 export function connectionOptions(
   operation: string,
   options: StreamOptions,
   peer: Endpoint | undefined,
 ): ConnectionOptions {
-  const { readBufferBytes = READ_BUFFER_BYTES_DEFAULT } = options;
+  checkStreamOptions(operation, options);
+  return { readBufferBytes: options.readBufferBytes ?? READ_BUFFER_BYTES_DEFAULT, peer };
+}
+
+/** Throws a RangeError or TypeError for options that no stream can have. */
+export function checkStreamOptions(operation: string, options: StreamOptions): void {
+  const { noDelay, keepAlive, keepAliveIdleMs, readBufferBytes = READ_BUFFER_BYTES_DEFAULT } = options;
+  checkSwitch(operation, "noDelay", noDelay);
+  checkSwitch(operation, "keepAlive", keepAlive);
+  if (keepAliveIdleMs !== undefined) checkKeepAliveIdle(operation, keepAliveIdleMs);
   const isValid =
     Number.isSafeInteger(readBufferBytes) &&
     readBufferBytes >= READ_BUFFER_BYTES_MIN &&
@@ -39,5 +53,17 @@ export function connectionOptions(
     throw new RangeError(
       `Cannot ${operation}: readBufferBytes ${readBufferBytes} is not between ${READ_BUFFER_BYTES_MIN} and ${READ_BUFFER_BYTES_MAX}`,
     );
-  return { readBufferBytes, peer };
+}
+
+/** Throws a RangeError for a time that the kernel does not take. */
+export function checkKeepAliveIdle(operation: string, idleMs: number): void {
+  if (idleMs >= 0 && idleMs <= KEEP_ALIVE_MS_MAX) return;
+  throw new RangeError(
+    `Cannot ${operation}: a keep-alive time of ${idleMs} ms is not between 0 and ${KEEP_ALIVE_MS_MAX}`,
+  );
+}
+
+function checkSwitch(operation: string, name: string, value: unknown): void {
+  if (value === undefined || typeof value === "boolean") return;
+  throw new TypeError(`Cannot ${operation}: ${name} is neither true nor false`);
 }

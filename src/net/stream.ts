@@ -7,9 +7,7 @@ import type { Connection, Endpoint } from "./connection.js";
 import { openDuplex } from "./duplex.js";
 import type { SegmentHandler } from "./inbound.js";
 import type { OwnedDescriptor } from "./owned-descriptor.js";
-
-/** The longest idle time before the first keep-alive probe, in milliseconds: what the kernel takes. */
-const KEEP_ALIVE_MS_MAX = 32_767_000;
+import { checkKeepAliveIdle } from "./stream-options.js";
 
 /**
  * An end of a connection: host and port of TCP, the path of a Unix socket.
@@ -89,6 +87,31 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
     }
   }
 
+  /**
+   * Puts what has arrived into several buffers, one after the other, and resolves with how many bytes that was: 0 at the end of the stream. One call and one promise for a batch: `targets` and what is in it are the call's until then.
+   */
+  readMany(targets: readonly Uint8Array[], options?: WaitOptions): Promise<number> {
+    try {
+      checkTargets(targets);
+      return this.#connection.inbound.readMany(targets, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Fills all of the buffers, one after the other: frames of a known size in one call. Rejects with `ERR_RINGLOOM_UNEXPECTED_END` when the stream ends before. What a call that is given up has taken, whole buffers included, goes back, for the
+   * next read.
+   */
+  readExactMany(targets: readonly Uint8Array[], options?: WaitOptions): Promise<void> {
+    try {
+      checkTargets(targets);
+      return this.#connection.inbound.readExactMany(targets, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
   /** As {@link read} without waiting: undefined when nothing is there (or never will be: {@link isEnded}). */
   tryRead(bytesMax = Number.MAX_SAFE_INTEGER): Buffer | undefined {
     return this.#connection.inbound.tryRead(bytesMax);
@@ -107,6 +130,18 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
   tryReadExact(target: Uint8Array): boolean {
     checkBytes("read", target);
     return this.#connection.inbound.tryReadExact(target);
+  }
+
+  /** As {@link readMany} without waiting: 0 when nothing is there. */
+  tryReadMany(targets: readonly Uint8Array[]): number {
+    checkTargets(targets);
+    return this.#connection.inbound.tryReadMany(targets);
+  }
+
+  /** Fills all of the buffers if so many bytes are there already, else takes nothing and returns false. */
+  tryReadExactMany(targets: readonly Uint8Array[]): boolean {
+    checkTargets(targets);
+    return this.#connection.inbound.tryReadExactMany(targets);
   }
 
   /**
@@ -251,8 +286,7 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
 
   /** Whether the kernel asks an idle peer if it still lives, after `idleMs` milliseconds for the first time (whole seconds; 0 is the system's default). */
   setKeepAlive(on = true, idleMs = 0): this {
-    if (!(idleMs >= 0 && idleMs <= KEEP_ALIVE_MS_MAX))
-      throw new RangeError(`Cannot set keep-alive: ${idleMs} ms is not between 0 and ${KEEP_ALIVE_MS_MAX}`);
+    checkKeepAliveIdle("set keep-alive", idleMs);
     const { slot, driver } = this.#connection;
     if (slot >= 0) driver.setKeepAlive(slot, on, Math.ceil(idleMs / 1_000));
     return this;
@@ -325,4 +359,9 @@ function newBuffer(length: number): Buffer {
 
 function checkBytes(operation: string, bytes: unknown): void {
   if (!(bytes instanceof Uint8Array)) throw new TypeError(`Cannot ${operation}: a Uint8Array is needed`);
+}
+
+function checkTargets(targets: unknown): void {
+  if (!Array.isArray(targets)) throw new TypeError("Cannot read: an array of Uint8Arrays is needed");
+  for (const target of targets) checkBytes("read", target);
 }

@@ -7,6 +7,7 @@ import { isIP } from "node:net";
 import { errnoError, RingloomError } from "../errors.js";
 import type { WaitOptions } from "../task/wait-errors.js";
 import { armWait, checkWait } from "../task/wait-limits.js";
+import { checkBuffers } from "./target-buffers.js";
 
 const WAITING_MAX_DEFAULT = 1_024;
 /** Sends of one socket that may be under way. */
@@ -28,6 +29,18 @@ export interface UdpAddress {
 export interface Datagram {
   readonly bytes: Buffer;
   readonly from: UdpAddress;
+}
+
+/**
+ * A datagram that came into a buffer of the caller.
+ * @experimental
+ */
+export interface DatagramInto {
+  /** How much of the buffer it has filled, in bytes. */
+  readonly length: number;
+  readonly from: UdpAddress;
+  /** It was longer than the buffer: the rest is lost. */
+  readonly isTruncated: boolean;
 }
 
 /**
@@ -204,6 +217,20 @@ export class UdpSocket implements AsyncIterable<Datagram>, AsyncDisposable {
   async recvMany(countMax: number, options?: WaitOptions): Promise<Datagram[]> {
     if (!(countMax >= 1)) throw new RangeError(`Cannot receive: ${countMax} is not a number of datagrams`);
     return [await this.recv(options), ...this.#waiting.splice(0, countMax - 1)];
+  }
+
+  /**
+   * As many datagrams as there are buffers, each in one: waits for the first, and takes what else has come. What is longer than its buffer is cut off and says so. (Underneath, `node:dgram` makes memory for each datagram all the same.)
+   *
+   * @throws as {@link recv}; a TypeError or RangeError for buffers that are none.
+   */
+  async recvManyInto(buffers: readonly Uint8Array[], options?: WaitOptions): Promise<DatagramInto[]> {
+    checkBuffers(buffers);
+    const datagrams = await this.recvMany(buffers.length, options);
+    return datagrams.map(({ bytes, from }, index) => {
+      const length = bytes.copy(buffers[index]!);
+      return { length, from, isTruncated: length < bytes.length };
+    });
   }
 
   /** The datagrams that come, until the socket is closed. */

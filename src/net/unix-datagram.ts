@@ -5,8 +5,9 @@ import { checkNative, type NativeAddon, requireNative } from "../native.js";
 import type { WaitOptions } from "../task/wait-errors.js";
 import { AF_UNIX, EADDRINUSE, ECONNREFUSED, SOCK_DGRAM } from "../uapi.js";
 import { DESCRIPTORS_MAX } from "./message-header.js";
-import { closed, MessageSocket } from "./message-socket.js";
+import { closed, MessageSocket, type ReceivedInto } from "./message-socket.js";
 import { OwnedDescriptor } from "./owned-descriptor.js";
+import { checkBuffers } from "./target-buffers.js";
 import { removeSocketFile, type SocketFile, socketFile } from "./unix-path.js";
 
 const BYTES_MAX_DEFAULT = 64 * 1024;
@@ -24,6 +25,20 @@ export interface UnixDatagram {
   readonly from: string | undefined;
   /** The receiver's to take or to close. */
   readonly descriptors: readonly OwnedDescriptor[];
+}
+
+/**
+ * A message that came into a buffer of the caller.
+ * @experimental
+ */
+export interface UnixDatagramInto {
+  /** How much of the buffer it has filled, in bytes. */
+  readonly length: number;
+  readonly from: string | undefined;
+  /** The receiver's to take or to close; none of a message that was cut off. */
+  readonly descriptors: readonly OwnedDescriptor[];
+  /** It was longer than the buffer, or had more descriptors than may be: the rest is lost. */
+  readonly isTruncated: boolean;
 }
 
 /**
@@ -148,6 +163,8 @@ export class UnixDatagramSocket implements AsyncIterable<UnixDatagram>, AsyncDis
   readonly #file: SocketFile | undefined;
   readonly #addresses = new Map<string, ArrayBuffer>();
   #isConnected = false;
+  /** Why a message behind others of a batch was refused: the next receive says so. */
+  #refusal: unknown;
 
   /** @internal */
   constructor(socket: MessageSocket, path: string | undefined, file: SocketFile | undefined) {
@@ -183,12 +200,47 @@ export class UnixDatagramSocket implements AsyncIterable<UnixDatagram>, AsyncDis
    * `ERR_RINGLOOM_CLOSED`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`.
    */
   async recv(options?: WaitOptions): Promise<UnixDatagram> {
+    this.#throwRefusal();
     return await this.#socket.receive(options);
   }
 
   /** A message that waits, or undefined. Throws as {@link recv}. */
   tryRecv(): UnixDatagram | undefined {
+    this.#throwRefusal();
     return this.#socket.tryReceive();
+  }
+
+  /** Up to `countMax` messages: waits for the first, and takes what else has come. One that is refused ends the batch: as the first it rejects the call, as {@link recv} does, and behind others the next call. */
+  async recvMany(countMax: number, options?: WaitOptions): Promise<UnixDatagram[]> {
+    if (!(countMax >= 1)) throw new RangeError(`Cannot receive: ${countMax} is not a number of messages`);
+    const messages = [await this.recv(options)];
+    try {
+      while (messages.length < countMax && !this.#socket.isClosed) {
+        const message = this.#socket.tryReceive();
+        if (message === undefined) break;
+        messages.push(message);
+      }
+    } catch (error) {
+      this.#refusal = error;
+    }
+    return messages;
+  }
+
+  /**
+   * As many messages as there are buffers, each in one, without memory of its own: waits for the first, and takes what else has come. What is longer than its buffer is cut off and says so. The buffers are the call's until it settles.
+   *
+   * @throws RingloomError `ERR_RINGLOOM_CLOSED`, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`; a TypeError or RangeError for buffers that are none.
+   */
+  async recvManyInto(buffers: readonly Uint8Array[], options?: WaitOptions): Promise<UnixDatagramInto[]> {
+    const first = checkBuffers(buffers);
+    this.#throwRefusal();
+    const messages = [intoOf(await this.#socket.receiveInto(first, options))];
+    for (const buffer of buffers.slice(1)) {
+      const message = this.#socket.isClosed ? undefined : this.#socket.tryReceiveInto(buffer);
+      if (message === undefined) break;
+      messages.push(intoOf(message));
+    }
+    return messages;
   }
 
   /** The messages that come, until the socket is closed. */
@@ -225,6 +277,12 @@ export class UnixDatagramSocket implements AsyncIterable<UnixDatagram>, AsyncDis
     this.close();
   }
 
+  #throwRefusal(): void {
+    const refusal = this.#refusal;
+    this.#refusal = undefined;
+    if (refusal !== undefined) throw refusal;
+  }
+
   /** Most sockets send to one path or to few. */
   #addressOf(path: string): ArrayBuffer {
     const known = this.#addresses.get(path);
@@ -239,3 +297,7 @@ export class UnixDatagramSocket implements AsyncIterable<UnixDatagram>, AsyncDis
 
 /** Addresses that one socket remembers. */
 const ADDRESSES_MAX = 64;
+
+function intoOf({ count, from, descriptors, isTruncated }: ReceivedInto): UnixDatagramInto {
+  return { length: count, from, descriptors, isTruncated };
+}

@@ -8,6 +8,8 @@
 import { MessageChannel, type MessagePort, type TransferListItem } from "node:worker_threads";
 import { isCloneRefusal, notCloneable, RingloomError } from "../errors.js";
 import { TransferredValue, transferList } from "../scheduler/transfer.js";
+import { RunningCall } from "./call-signal.js";
+import { ShardChoice } from "./shard-choice.js";
 import { fromShardError, type ShardError, toShardError } from "./shard-error.js";
 
 /** How the names of functions of ours begin. */
@@ -33,10 +35,14 @@ export interface ShardFunction<Args extends readonly unknown[], Result> {
  * @experimental
  */
 export interface InvokeOptions {
-  /** The shard's number, from 0. */
-  readonly shard: number;
-  /** Gives up waiting; the function itself runs on. */
-  readonly signal?: AbortSignal;
+  /**
+   * The shard's number, from 0; or `"least-pending"`, the one that has the fewest unanswered calls of this thread, in turns where several have. One that was lost a moment ago is left out.
+   */
+  readonly shard: number | "least-pending";
+  /** With `"least-pending"`: the shard that is taken where none has fewer calls than that one. */
+  readonly preferred?: number | undefined;
+  /** Gives up waiting; the function itself runs on, unless it looks at its `callSignal()`. */
+  readonly signal?: AbortSignal | undefined;
   /** When the call rejects, in milliseconds; 0 is never. Default 30,000. */
   readonly timeoutMs?: number;
   /** What of the arguments is handed over in place of a copy: ports, buffers. */
@@ -48,6 +54,12 @@ interface CallMessage {
   readonly call: number;
   readonly name: string;
   readonly args: readonly unknown[];
+}
+
+/** What follows a call whose caller has given up, and the code of why. */
+interface GivenUpMessage {
+  readonly givenUp: number;
+  readonly code: string;
 }
 
 /** What comes back; `isOurs` tells what we refuse from what the function throws, `retired` says that this thread takes no new calls because another serves as the shard now. */
@@ -87,8 +99,9 @@ export function shardFunction<Args extends readonly unknown[], Result>(
 }
 
 /**
- * Calls a registered function on a shard and resolves with what it returns there. Arguments and result are structured clones; what the function returns by `transfer()` is handed over.
- * @throws RingloomError `ERR_RINGLOOM_WRONG_THREAD` where no shard runs, `ERR_RINGLOOM_INVALID_OPTION` for a shard that does not exist,
+ * Calls a registered function on a shard and resolves with what it returns there. Arguments and result are structured clones; what the function returns by `transfer()` is handed over. Shards call it, and the tasks of their server on
+ * whatever thread they run.
+ * @throws RingloomError `ERR_RINGLOOM_WRONG_THREAD` where there are no shards to call, `ERR_RINGLOOM_INVALID_OPTION` for a shard that does not exist,
  * `ERR_RINGLOOM_NO_SUCH_FUNCTION`, `ERR_RINGLOOM_CALL_FAILED` with what the function threw as its cause,
  * `ERR_RINGLOOM_NOT_CLONEABLE` for an argument or a result that cannot be copied, `ERR_RINGLOOM_THREAD_LOST` when the shard ended before it answered, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_OVERLOADED` when it has not
  * answered 10,000 calls of this thread, those that were given up included.
@@ -99,13 +112,29 @@ export async function invokeOnShard<Args extends readonly unknown[], Result>(
   options: InvokeOptions,
   ...args: Args
 ): Promise<Result> {
-  if (calls === undefined) {
-    throw new RingloomError("ERR_RINGLOOM_WRONG_THREAD", "Cannot call a shard: this thread is no shard.", {
-      operation: "invokeOnShard",
-    });
-  }
   // The cast is safe because the name was registered together with the function's type.
-  return (await calls.invoke(target.name, options, args)) as Result;
+  return (await ownCalls("call a shard").invoke(target.name, options, args)) as Result;
+}
+
+/**
+ * How many calls of this thread each shard has not answered, by its number; those that were given up and still run there included. It is what `"least-pending"` chooses by.
+ * @throws RingloomError `ERR_RINGLOOM_WRONG_THREAD` where there are no shards to call.
+ * @example
+ * ```ts
+ * import { pendingShardCalls } from "ringloom";
+ * export const busiest = () => Math.max(...pendingShardCalls());
+ * ```
+ * @experimental
+ */
+export function pendingShardCalls(): number[] {
+  return ownCalls("count the calls").pending();
+}
+
+function ownCalls(what: string): ShardCalls {
+  if (calls !== undefined) return calls;
+  throw new RingloomError("ERR_RINGLOOM_WRONG_THREAD", `Cannot ${what}: this thread is no shard, and of no server.`, {
+    operation: "invokeOnShard",
+  });
 }
 
 let calls: ShardCalls | undefined;
@@ -135,18 +164,35 @@ export class ShardCalls {
   readonly #shardCount: number;
   readonly #connect: (shard: number, port: MessagePort) => void;
   readonly #lines = new Map<number, Line>();
+  readonly #choice: ShardChoice;
+  readonly #closesIdleLines: boolean;
   #nextCall = 0;
 
-  /** @param connect Passes the other end of a new port to the thread that serves as the shard. */
-  constructor(shardCount: number, connect: (shard: number, port: MessagePort) => void) {
+  /**
+   * @param connect Passes the other end of a new port to the thread that serves as the shard.
+   * @param options `closesIdleLines`: for a thread that runs for long without a turn of its event loop, and would meanwhile not hear that a shard retires, which waits for its callers.
+   */
+  constructor(
+    shardCount: number,
+    connect: (shard: number, port: MessagePort) => void,
+    options: { readonly closesIdleLines?: boolean } = {},
+  ) {
     this.#shardCount = shardCount;
     this.#connect = connect;
+    this.#choice = new ShardChoice(shardCount);
+    this.#closesIdleLines = options.closesIdleLines ?? false;
+  }
+
+  /** Unanswered calls, by shard. */
+  pending(): number[] {
+    return Array.from({ length: this.#shardCount }, (_, shard) => this.#pendingOf(shard));
   }
 
   /** See {@link invokeOnShard}. */
   async invoke(name: string, options: InvokeOptions, args: readonly unknown[]): Promise<unknown> {
-    const { shard, signal, timeoutMs = CALL_TIMEOUT_MS_DEFAULT, transfer = [] } = options;
-    this.#check(shard, timeoutMs);
+    const { signal, timeoutMs = CALL_TIMEOUT_MS_DEFAULT, transfer = [] } = options;
+    this.#check(options, timeoutMs);
+    const shard = this.#shardFor(options);
     if (signal?.aborted === true) throw aborted(name, shard, signal.reason);
     const line = this.#lines.get(shard) ?? this.#open(shard);
     if (line.pending.size >= CALLS_MAX) throw overloaded(name, shard);
@@ -158,8 +204,13 @@ export class ShardCalls {
       return await new Promise<unknown>((resolve, reject) => {
         send(line.port, { call, name, args }, transfer);
         line.pending.set(call, { resolve, reject });
-        if (timeoutMs > 0) timer = setTimeout(() => reject(timeout(name, shard, timeoutMs)), timeoutMs);
-        onAbort = () => reject(aborted(name, shard, signal?.reason));
+        const giveUp = (error: RingloomError): void => {
+          if (line.pending.has(call))
+            line.port.postMessage({ givenUp: call, code: error.code } satisfies GivenUpMessage);
+          reject(error);
+        };
+        if (timeoutMs > 0) timer = setTimeout(() => giveUp(timeout(name, shard, timeoutMs)), timeoutMs);
+        onAbort = () => giveUp(aborted(name, shard, signal?.reason));
         signal?.addEventListener("abort", onAbort, { once: true });
       });
     } finally {
@@ -167,6 +218,7 @@ export class ShardCalls {
       if (line.pending.has(call)) line.pending.set(call, undefined);
       line.waiting -= 1;
       if (line.isRetired) closeIfDone(line);
+      else this.#closeIfIdle(shard, line);
       clearTimeout(timer);
       if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
     }
@@ -177,14 +229,25 @@ export class ShardCalls {
     for (const { port } of this.#lines.values()) port.close();
   }
 
-  #check(shard: number, timeoutMs: number): void {
-    const isShard = Number.isInteger(shard) && shard >= 0 && shard < this.#shardCount;
-    if (isShard && Number.isFinite(timeoutMs) && timeoutMs >= 0) return;
-    const what = isShard ? `timeoutMs ${timeoutMs}` : `shard ${shard} of ${this.#shardCount}`;
-    throw new RingloomError("ERR_RINGLOOM_INVALID_OPTION", `Cannot call: there is no ${what}.`, {
-      operation: "invokeOnShard",
-      details: { shard, timeoutMs },
-    });
+  #check({ shard, preferred }: InvokeOptions, timeoutMs: number): void {
+    const isAny = shard === "least-pending";
+    if (!isAny && !this.#isShard(shard)) throw invalidCall(`shard ${shard} of ${this.#shardCount}`, { shard });
+    if (preferred !== undefined && !isAny) throw invalidCall("choice where a shard is named", { shard, preferred });
+    if (preferred !== undefined && !this.#isShard(preferred))
+      throw invalidCall(`shard ${preferred} of ${this.#shardCount} to prefer`, { shard, preferred });
+    if (!Number.isFinite(timeoutMs) || timeoutMs < 0) throw invalidCall(`timeoutMs ${timeoutMs}`, { shard, timeoutMs });
+  }
+
+  #isShard(shard: number): boolean {
+    return Number.isInteger(shard) && shard >= 0 && shard < this.#shardCount;
+  }
+
+  #shardFor({ shard, preferred }: InvokeOptions): number {
+    return shard === "least-pending" ? this.#choice.pick((one) => this.#pendingOf(one), preferred) : shard;
+  }
+
+  #pendingOf(shard: number): number {
+    return this.#lines.get(shard)?.pending.size ?? 0;
   }
 
   #open(shard: number): Line {
@@ -194,9 +257,11 @@ export class ShardCalls {
     port1.on("message", (reply: ReplyMessage) => {
       if ("retired" in reply) this.#retired(shard, line);
       else settle(line, reply);
+      this.#closeIfIdle(shard, line);
     });
     port1.on("close", () => {
       this.#forget(shard, line);
+      if (!line.isRetired) this.#choice.lost(shard);
       for (const pending of line.pending.values()) pending?.reject(lost(shard));
       line.pending.clear();
     });
@@ -213,6 +278,11 @@ export class ShardCalls {
     closeIfDone(line);
   }
 
+  #closeIfIdle(shard: number, line: Line): void {
+    if (this.#closesIdleLines && !line.isRetired && line.waiting === 0 && line.pending.size === 0)
+      this.#retired(shard, line);
+  }
+
   #forget(shard: number, line: Line): void {
     if (this.#lines.get(shard) === line) this.#lines.delete(shard);
   }
@@ -226,12 +296,24 @@ export class ShardCallee {
 
   accept(port: MessagePort): void {
     this.#ports.add(port);
-    port.on("message", (message: CallMessage) => {
-      const work = answer(port, message);
+    const calls = new Map<number, RunningCall>();
+    port.on("message", (message: CallMessage | GivenUpMessage) => {
+      if ("givenUp" in message) {
+        calls.get(message.givenUp)?.giveUp(message.code);
+        return;
+      }
+      const call = new RunningCall();
+      calls.set(message.call, call);
+      const work = answer(port, message, call);
       this.#running.add(work);
-      void work.finally(() => this.#running.delete(work));
+      void work.finally(() => {
+        calls.delete(message.call);
+        this.#running.delete(work);
+      });
     });
     port.on("close", () => {
+      // The caller's thread is gone, or has given all of them up.
+      for (const call of calls.values()) call.giveUp("ERR_RINGLOOM_THREAD_LOST");
       this.#ports.delete(port);
       if (this.#ports.size === 0) this.#onAllGone();
     });
@@ -250,7 +332,7 @@ export class ShardCallee {
   }
 }
 
-async function answer(port: MessagePort, { call, name, args }: CallMessage): Promise<void> {
+async function answer(port: MessagePort, { call, name, args }: CallMessage, running: RunningCall): Promise<void> {
   try {
     const run = registered.get(name);
     if (run === undefined) {
@@ -263,7 +345,7 @@ async function answer(port: MessagePort, { call, name, args }: CallMessage): Pro
       port.postMessage({ call, error: toShardError(missing), isOurs: true } satisfies ReplyMessage);
       return;
     }
-    reply(port, call, await run(...args));
+    reply(port, call, await running.run(() => run(...args)));
   } catch (error) {
     port.postMessage({ call, error: toShardError(error), isOurs: false } satisfies ReplyMessage);
   }
@@ -310,6 +392,13 @@ function callFailed(cause: unknown): RingloomError {
   return new RingloomError("ERR_RINGLOOM_CALL_FAILED", `The call failed: ${what}`, {
     operation: "invokeOnShard",
     cause,
+  });
+}
+
+function invalidCall(what: string, details: Readonly<Record<string, unknown>>): RingloomError {
+  return new RingloomError("ERR_RINGLOOM_INVALID_OPTION", `Cannot call: there is no ${what}.`, {
+    operation: "invokeOnShard",
+    details,
   });
 }
 

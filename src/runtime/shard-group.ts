@@ -67,6 +67,8 @@ export interface GroupEvents {
 export interface ShardTasks {
   /** Where the threads that run tasks ask for what they share with others by its name. */
   desk: (request: DeskRequest) => void;
+  /** How those threads reach the functions of a shard. */
+  connect: (shard: number, caller: MessagePort) => void;
   /** Starts the threads that run tasks, unless they were. */
   start(): void;
   /** The thread with that id is gone; `isReplaced` says whether another one will serve as the same shard. */
@@ -138,7 +140,10 @@ export class ShardGroup implements ShardThreadEvents {
   constructor(parts: GroupParts) {
     this.#parts = parts;
     this.#desk = new Desk({ spareBytes: parts.spareBytes });
-    if (parts.compute !== undefined) parts.compute.desk = (request) => this.#desk.obey(request);
+    if (parts.compute !== undefined) {
+      parts.compute.desk = (request) => this.#desk.obey(request);
+      parts.compute.connect = (shard, caller) => this.connect(shard, caller);
+    }
     this.seats = Array.from({ length: parts.shardCount }, (_, shard) => new Seat(shard));
     this.#roster = new Roster(parts.roster);
     const { restartsMax, restartWindowMs: windowMs, restartBackoffMs: backoffMs } = parts.options;

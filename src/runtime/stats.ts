@@ -10,6 +10,7 @@ import { viewFigures } from "../scheduler/scheduler-memory.js";
 import { type CounterRecord, Counters } from "./counters.js";
 import type { MemoryBudget } from "./memory-plan.js";
 import { Roster, type RosterEntry } from "./roster.js";
+import { hasThreadDriver, threadDriver } from "./thread-driver.js";
 
 /**
  * What one shard counts, or all of them together.
@@ -17,6 +18,8 @@ import { Roster, type RosterEntry } from "./roster.js";
  */
 export interface ShardFigures {
   readonly heapUsedBytes: number;
+  /** Operations of the shard's own sockets, files and timers (`ringloom/net`, `ringloom/fs`, `unsafeSubmit`) that have not completed. */
+  readonly operationsNow: number;
   /** The driver's counters: see `DriverStats`. */
   readonly driver: Readonly<Record<string, number>>;
   /** The counters of what the shard serves; for HTTP see `HttpStats`. */
@@ -113,6 +116,7 @@ export class RuntimeView {
     if (this.#source === undefined) return;
     this.#counters.publish({
       heapUsedBytes: getHeapStatistics().used_heap_size,
+      operationsNow: hasThreadDriver() ? threadDriver().driver.operations.pendingNow : 0,
       loop: this.#monitor?.stats() ?? NO_LOOP,
       driver: this.#source.driver(),
       service: this.#source.service(),
@@ -211,7 +215,8 @@ function divide(record: CounterRecord): ShardFigures {
     else if (name.startsWith("tasks.")) tasks[name.slice("tasks.".length)] = value;
     else if (name.startsWith("messages.")) messages[name.slice("messages.".length)] = value;
   }
-  return { heapUsedBytes: record.heapUsedBytes ?? 0, driver, service, tasks, messages };
+  const { heapUsedBytes = 0, operationsNow = 0 } = record;
+  return { heapUsedBytes, operationsNow, driver, service, tasks, messages };
 }
 
 function computeFigures(buffer: SharedArrayBuffer, count: number): ComputeFigures[] {

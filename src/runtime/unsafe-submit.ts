@@ -23,7 +23,7 @@ export interface UnsafeCompletion {
  */
 export interface UnsafeSubmitOptions {
   /** Cancels the submission. The promise settles with its last completion all the same, which has -ECANCELED as a rule. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Told of each completion that has more behind it (`IORING_CQE_F_MORE`), of multishot operations for instance. */
   readonly onCompletion?: (completion: UnsafeCompletion) => void;
 }

@@ -11,6 +11,7 @@ import { LoopBell } from "./loop-bell.js";
 import { allowParking } from "./park-until.js";
 import { BLOCKING_IDLE_CODE, type SchedulerAssignment } from "./scheduler-memory.js";
 import { Seat } from "./seat.js";
+import { openShardLine } from "./shard-line.js";
 
 /** What a blocking thread is given at birth (`workerData`). */
 export interface BlockingAssignment extends SchedulerAssignment {
@@ -30,6 +31,7 @@ let ring: Promise<true> | undefined;
 // Keeps the thread alive while it sleeps.
 parentPort?.on("message", () => undefined);
 if (parentPort !== null) openDeskLine(parentPort);
+if (parentPort !== null) openShardLine(parentPort, assignment.callableShards);
 parentPort?.postMessage("ready");
 
 do {

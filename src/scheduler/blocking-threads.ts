@@ -5,13 +5,14 @@
  *
  * Those that end before they are ready use up the budget that compute threads have for the same. When it is spent, one is tried after each rest, and where there is none at all, tasks are lost instead of waiting.
  */
-import { Worker, type WorkerOptions } from "node:worker_threads";
+import { type MessagePort, Worker, type WorkerOptions } from "node:worker_threads";
 import type { DeskRequest } from "../keyed/desk.js";
 import type { Segment } from "../shared/segment.js";
 import type { BlockingAssignment } from "./blocking-thread.js";
 import type { MemberLimits } from "./compute-member.js";
 import { passToDesk } from "./desk-message.js";
 import { BLOCKING_IDLE_CODE } from "./scheduler-memory.js";
+import { passToShard } from "./shard-line.js";
 
 /** How to run them. */
 export interface BlockingThreadsOptions {
@@ -33,6 +34,8 @@ export interface BlockingThreadsOptions {
   readonly ring: (thread: number) => void;
   /** A thread wants something of the desk where threads meet who share something by its name. */
   readonly desk: (request: DeskRequest) => void;
+  /** A thread wants to call functions of a shard. */
+  readonly connect: (shard: number, caller: MessagePort) => void;
   /** Whether the threads keep the process alive now. */
   readonly isReferenced: () => boolean;
 }
@@ -119,6 +122,7 @@ export class BlockingThreads {
       this.look();
     });
     worker.on("message", (message: unknown) => passToDesk(message, this.#options));
+    worker.on("message", (message: unknown) => passToShard(message, this.#options));
     worker.on("error", (error) => {
       cause ??= error;
       if (this.#starting !== n) process.emitWarning(error);

@@ -3,10 +3,11 @@
  *
  *     starting → up → dead → starting … → given up → starting, once in a while → up
  */
-import type { Worker } from "node:worker_threads";
+import type { MessagePort, Worker } from "node:worker_threads";
 import type { DeskRequest } from "../keyed/desk.js";
 import type { RestartBudget } from "../runtime/restart-budget.js";
 import { passToDesk } from "./desk-message.js";
+import { passToShard } from "./shard-line.js";
 
 /** Threads that die before they have run for so long are replaced only after a pause, in milliseconds. */
 const STABLE_MS = 1_000;
@@ -26,6 +27,8 @@ export interface MemberPool {
   recovered(thread: number): void;
   /** The thread wants something of the desk where threads meet who share something by its name. */
   desk(request: DeskRequest): void;
+  /** The thread wants to call functions of a shard. */
+  connect(shard: number, caller: MessagePort): void;
   /** An error that ended a thread. */
   crashed(thread: number, error: unknown): void;
 }
@@ -75,6 +78,7 @@ export class ComputeMember {
     // The first thing that a thread says is that it is ready.
     worker.once("message", () => this.#ready());
     worker.on("message", (message: unknown) => passToDesk(message, this.#pool));
+    worker.on("message", (message: unknown) => passToShard(message, this.#pool));
     worker.on("error", (error) => {
       this.#error ??= error;
     });

@@ -4,7 +4,7 @@
  *     compute threads run tasks:   [ compute threads ] [ the supervisor ] [ threads for tasks that block ] [ guests: threads that only spawn, such as shards ]
  *     shards run tasks:            [ shards, and spare ids for those that take over ] [ the supervisor ] [ threads for tasks that block ]
  */
-import { isMainThread, Worker, type WorkerOptions } from "node:worker_threads";
+import { isMainThread, type MessagePort, Worker, type WorkerOptions } from "node:worker_threads";
 import { assert } from "../assert.js";
 import type { DriverName } from "../driver/contract.js";
 import { closeDoorbell, createDoorbells, forceDoorbell, ringDoorbell } from "../driver/doorbell.js";
@@ -72,6 +72,8 @@ export interface ComputePoolOptions {
   /** What the guests, or the shards that run tasks, sleep in. */
   readonly guestDriver: DriverName;
   readonly shards?: RunningShards | undefined;
+  /** Shards of a server whose functions the threads may call. Default: there is none. */
+  readonly callableShards?: number | undefined;
   readonly nice: number;
   readonly spinMicros: number;
   /** Tasks that each thread may have in flight. */
@@ -105,6 +107,8 @@ export class ComputePool implements MemberPool {
   readonly share: SchedulerShare;
   /** Where its threads meet with others who share something by its name: at the main thread's own desk, unless a server has another one. */
   desk: (request: DeskRequest) => void = obeyHere;
+  /** Passes the port of a thread that calls a shard on to that shard. A port that is closed says that nobody is there. */
+  connect: (shard: number, caller: MessagePort) => void = (_, caller) => caller.close();
   /** The supervisor's own seat. */
   readonly seat: Seat;
   readonly #options: ComputePoolOptions;
@@ -140,6 +144,7 @@ export class ComputePool implements MemberPool {
       steals: shards?.steals ?? true,
       blocking,
       portMib,
+      callableShards: options.callableShards ?? 0,
       doorbells: createDoorbells(threads, (thread) => driverOf(thread, options)),
     };
     this.#view = viewScheduler(this.share.words, executors);
@@ -300,6 +305,7 @@ export class ComputePool implements MemberPool {
       givenUp: (cause, restMs) =>
         this.#warn(`Threads for tasks that block are given up for ${restMs / 1_000} s`, cause),
       desk: (request) => this.desk(request),
+      connect: (shard, caller) => this.connect(shard, caller),
       ring: (thread) => ringDoorbell(this.share.doorbells[thread]!),
       isReferenced: () => this.seat.liveCount > 0,
     });

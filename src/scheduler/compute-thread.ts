@@ -16,6 +16,7 @@ import { allowParking } from "./park-until.js";
 import { promisesRun } from "./promises-run.js";
 import type { SchedulerAssignment } from "./scheduler-memory.js";
 import { Seat } from "./seat.js";
+import { openShardLine } from "./shard-line.js";
 import { Spin } from "./spin.js";
 
 /** What a compute thread is given at birth (`workerData`). */
@@ -54,6 +55,7 @@ let lookedMs = 0;
 // Keeps the thread alive while it sleeps in its loop.
 parentPort?.on("message", () => undefined);
 if (parentPort !== null) openDeskLine(parentPort);
+if (parentPort !== null) openShardLine(parentPort, assignment.callableShards);
 parentPort?.postMessage("ready");
 await turn();
 /** Resources that exist without any task: ports, such as the one to the supervisor. What else there is at birth is passing, and would later hide something of a task's. */

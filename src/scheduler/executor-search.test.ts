@@ -35,6 +35,7 @@ function rig() {
     steals: true,
     blocking: 0,
     portMib: PORT_MIB_DEFAULT,
+    callableShards: 0,
   };
   const [spawner, first, second] = [SPAWNER, 0, 1].map(
     (thread) => new Seat({ ...share, thread, line: new MessageChannel().port1 }),

@@ -64,6 +64,7 @@ export function openComputePool(options: ComputeOptions, request: PoolRequest): 
     guests: isComputed ? threadsOfShards : 0,
     guestDriver: request.driver,
     shards: isComputed ? undefined : shards,
+    callableShards: request.shards,
     nice: options.computeNice,
     spinMicros: SPIN_MICROS,
     tasksMax: options.tasksMax,

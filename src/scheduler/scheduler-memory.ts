@@ -49,6 +49,8 @@ export interface SchedulerShare {
   readonly blocking: number;
   /** Values by port that may be under way from one thread to another, in MiB. */
   readonly portMib: number;
+  /** Shards whose functions its threads may call; 0 where there is no server. */
+  readonly callableShards: number;
   /** Why no thread runs tasks; see `failure-note.ts`. */
   readonly failure: SharedArrayBuffer;
   /** By thread id. */

@@ -12,6 +12,7 @@ Commands:
   serve <module>  Serve a module's default export on every core
   dev <module>    Serve it on one shard, again after each change, with a debugger's way in
   doctor          Say which driver this machine gets, why, and what to change
+  build-addon     Compile the native part, which the uring and epoll drivers need
 
 Options:
   -h, --help      This text; with a command, that command's
@@ -99,6 +100,12 @@ test("ringloom doctor --help describes the command", async () => {
   const { code, stdout } = await run(["doctor", "-h"]);
   assert.equal(code, 0);
   assert.ok(stdout.startsWith("Usage: ringloom doctor [--json]\n"));
+});
+
+test("ringloom build-addon --help describes the command", async () => {
+  const { code, stdout } = await run(["build-addon", "--help"]);
+  assert.equal(code, 0);
+  assert.ok(stdout.startsWith("Usage: ringloom build-addon [--force]\n"));
 });
 
 test("ringloom --version prints the version of the package", async () => {

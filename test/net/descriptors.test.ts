@@ -116,6 +116,56 @@ describe("NetStream.release()", { skip, timeout: 60_000 }, () => {
   });
 });
 
+describe("adoptStream() and its like", { skip, timeout: 60_000 }, () => {
+  test("leave the descriptor with its owner when an option is none, or the descriptor is", async () => {
+    await withPair(async ({ client, server }) => {
+      const owned = await server.release();
+      const before = openDescriptors();
+      for (const options of [
+        { keepAliveIdleMs: -1 },
+        { keepAliveIdleMs: Number.NaN },
+        { keepAlive: 1 },
+        { noDelay: "no" },
+        { readBufferBytes: 1 },
+      ]) {
+        assert.throws(() => adoptStream(owned, options as never), /^(Range|Type)Error: Cannot adopt/);
+        assert.throws(() => adoptStream(owned.number, options as never), /^(Range|Type)Error: Cannot adopt/);
+        assert.equal(owned.isClosed, false);
+        fstatSync(owned.number);
+      }
+      assert.equal(openDescriptors(), before);
+      const again = adoptStream(owned, { keepAliveIdleMs: 1_000, noDelay: false });
+      await again.writeAll("one owner");
+      assert.equal((await client.readExact(9)).toString(), "one owner");
+      again.close();
+      await client.end();
+      await within("the stream to close", again.closed);
+      await until("the descriptors to be closed", () => openDescriptors() === before - 2);
+
+      const file = new OwnedDescriptor(openSync("/dev/null", "r"));
+      const regular = new OwnedDescriptor(openSync(process.execPath, "r"));
+      assert.throws(() => adoptDescriptorStream(regular), { code: "EPERM" });
+      assert.throws(() => adoptDescriptorStream(file, { descriptorsMax: -1 }), RangeError);
+      assert.ok(!regular.isClosed && !file.isClosed);
+      fstatSync(regular.number);
+      regular.close();
+      file.close();
+    });
+  });
+
+  test("connect() with an option that is none opens nothing", async () => {
+    await withPair(async ({ listener }) => {
+      const before = openDescriptors();
+      const target = { port: listener.port };
+      await assert.rejects(connect(target, { keepAliveIdleMs: -1 }), RangeError);
+      await assert.rejects(connect(target, { noDelay: 1 as never }), TypeError);
+      await assert.rejects(connect({ ...target, host: "localhost" }, { keepAliveIdleMs: 1e9 }), RangeError);
+      assert.equal(openDescriptors(), before);
+      assert.equal(listener.waitingNow, 0);
+    });
+  });
+});
+
 describe("DescriptorStream", { skip, timeout: 60_000 }, () => {
   test("carries bytes both ways, and descriptors with them", async () => {
     await withLine(async (one, other) => {
@@ -322,6 +372,94 @@ describe("UnixDatagramSocket", { skip, timeout: 60_000 }, () => {
     await assert.rejects(socket.recv(), { code: "ERR_RINGLOOM_CLOSED" });
     other.close();
     assert.throws(() => other.connect(path), { code: "ERR_RINGLOOM_CLOSED" });
+  });
+
+  test("takes exactly as many descriptors as it may, odd numbers too, and closes all of a message with more", async () => {
+    const sender = await bindUnixDatagram();
+    const file = openSync("/dev/null", "r");
+    for (const descriptorsMax of [0, 1, 2, 3, 4, 5, 252, 253]) {
+      const path = newPath();
+      const socket = await bindUnixDatagram({ path, descriptorsMax });
+      const before = openDescriptors();
+      const descriptors = new Array<number>(descriptorsMax).fill(file);
+      await sender.send("as many", { to: path, descriptors });
+      const message = await socket.recv({ timeoutMs: 10_000 });
+      assert.equal(message.descriptors.length, descriptorsMax);
+      assert.equal(openDescriptors(), before + descriptorsMax);
+      for (const descriptor of message.descriptors) descriptor.close();
+      if (descriptorsMax < 253) {
+        await sender.send("one more", { to: path, descriptors: [...descriptors, file] });
+        await assert.rejects(
+          socket.recv({ timeoutMs: 10_000 }),
+          { code: "EMSGSIZE" },
+          `${descriptorsMax} are the most`,
+        );
+      }
+      assert.equal(openDescriptors(), before);
+      socket.close();
+    }
+    closeSync(file);
+    sender.close();
+  });
+
+  test("receives in batches, in memory of its own and of the caller", async () => {
+    const path = newPath();
+    const from = newPath();
+    const [socket, sender] = [
+      await bindUnixDatagram({ path, bytesMax: 16, descriptorsMax: 1 }),
+      await bindUnixDatagram({ path: from }),
+    ];
+    const send = async (...texts: string[]): Promise<void> => {
+      for (const text of texts) await sender.send(text, { to: path });
+    };
+    const texts = (messages: readonly { readonly bytes: Buffer }[]): string[] =>
+      messages.map(({ bytes }) => bytes.toString());
+    const waiting = socket.recvMany(2, { timeoutMs: 10_000 });
+    await send("a", "b", "c");
+    const first = texts(await waiting);
+    const rest = texts(await socket.recvMany(10));
+    assert.deepEqual([...first, ...rest], ["a", "b", "c"]);
+    assert.ok(first.length <= 2);
+    // The one that is refused does not take those before it along.
+    await send("d", "longer than sixteen bytes", "e");
+    assert.deepEqual(texts(await socket.recvMany(3)), ["d"]);
+    await assert.rejects(socket.recvMany(3), { code: "EMSGSIZE" });
+    assert.deepEqual(texts(await socket.recvMany(3)), ["e"]);
+
+    const buffers = [Buffer.alloc(4), Buffer.alloc(4), Buffer.alloc(4), Buffer.alloc(4)];
+    const before = openDescriptors();
+    await send("one", "three");
+    await sender.send("fd", { to: path, descriptors: [0] });
+    const got = await socket.recvManyInto(buffers, { timeoutMs: 10_000 });
+    assert.deepEqual(
+      got.map(({ length, isTruncated, from: sentFrom }) => [length, isTruncated, sentFrom]),
+      [
+        [3, false, from],
+        [4, true, from],
+        [2, false, from],
+      ],
+    );
+    assert.deepEqual(
+      got.map(({ length }, index) => buffers[index]?.toString("utf8", 0, length)),
+      ["one", "thre", "fd"],
+    );
+    assert.equal(got[2]?.descriptors.length, 1);
+    got[2]?.descriptors[0]?.close();
+    await sender.send("too many", { to: path, descriptors: [0, 0] });
+    const [cut] = await socket.recvManyInto([Buffer.alloc(16)], { timeoutMs: 10_000 });
+    assert.deepEqual([cut?.isTruncated, cut?.descriptors.length], [true, 0]);
+    assert.equal(openDescriptors(), before);
+    const late = socket.recvManyInto(buffers, { timeoutMs: 10_000 });
+    await send("late");
+    assert.equal((await late)[0]?.length, 4);
+    await assert.rejects(socket.recvManyInto([]), RangeError);
+    await assert.rejects(socket.recvManyInto([new Uint8Array(0)]), RangeError);
+    await assert.rejects(socket.recvManyInto(["x"] as never), TypeError);
+    await assert.rejects(socket.recvMany(0), RangeError);
+    await assert.rejects(socket.recvManyInto(buffers, { timeoutMs: 5 }), { code: "ERR_RINGLOOM_TIMEOUT" });
+    socket.close();
+    sender.close();
+    await assert.rejects(socket.recvManyInto(buffers), { code: "ERR_RINGLOOM_CLOSED" });
   });
 
   test("takes the place of a process that is gone, and leaves others' files alone", async () => {

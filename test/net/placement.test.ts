@@ -88,6 +88,21 @@ describe("placedHandler() on shards", { skip, timeout: 60_000 }, () => {
     await listener.close();
   });
 
+  test("a connection that is given with an option that is none stays where it is, and stays whole", async () => {
+    const listener = await listen({ port: 0 });
+    await withShards(async (server) => {
+      for (const to of [0, 1]) {
+        const giving = server.invokeOnShard("give-wrong", { shard: 0 }, listener.port, to);
+        const stream = await listener.accept({ timeoutMs: 10_000 });
+        assert.equal(await line(stream), "RangeError");
+        assert.equal(await stream.read({ timeoutMs: 10_000 }), undefined);
+        stream.close();
+        await giving;
+      }
+    });
+    await listener.close();
+  });
+
   test("a shard that does not answer in time never gets the connection, and a dead one is left out", async () => {
     const listener = await listen({ port: 0 });
     await withShards(async (server) => {

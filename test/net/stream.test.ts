@@ -178,3 +178,65 @@ test("NetStream.toDuplex(): what it writes counts for the sweep that cuts who do
   server.destroy();
   await listener.close();
 });
+
+test("NetStream.readMany() and readExactMany() fill several buffers in one call, and lose nothing", {
+  timeout: 30_000,
+}, async () => {
+  const opened = await pair("TCP");
+  const { client, server } = opened;
+  const buffers = (...lengths: number[]): Buffer[] => lengths.map((length) => Buffer.alloc(length));
+  const texts = (targets: readonly Buffer[]): string[] => targets.map((target) => target.toString());
+
+  // What is there already, and what comes while the call waits.
+  await client.writeAll("abcdefgh");
+  while (server.bytesAvailable < 8) await new Promise((resolve) => setImmediate(resolve));
+  const there = buffers(3, 0, 4);
+  assert.equal(await server.readMany(there), 7);
+  assert.deepEqual(texts(there), ["abc", "", "defg"]);
+  const behind = buffers(2, 2, 2, 0, 3);
+  const filling = server.readExactMany(behind);
+  for (const piece of ["ijk", "l", "mnop!"]) {
+    await client.writeAll(piece);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  await filling;
+  assert.deepEqual(texts(behind), ["hi", "jk", "lm", "", "nop"]);
+  assert.equal(server.tryRead()?.toString(), "!");
+
+  const some = buffers(1, 1, 8);
+  const waiting = server.readMany(some);
+  await client.writeAll("xyz");
+  assert.equal(await waiting, 3);
+  assert.deepEqual([some[0]?.toString(), some[1]?.toString(), some[2]?.[0]], ["x", "y", 0x7a]);
+
+  // Without waiting.
+  assert.equal(server.tryReadMany(buffers(4)), 0);
+  await client.writeAll("12345");
+  while (server.bytesAvailable < 5) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(server.tryReadExactMany(buffers(3, 3)), false);
+  const exact = buffers(2, 3);
+  assert.equal(server.tryReadExactMany(exact), true);
+  assert.deepEqual(texts(exact), ["12", "345"]);
+
+  // One that is given up has taken whole buffers, and gives them back.
+  await client.writeAll("frame1frame2fr");
+  while (server.bytesAvailable < 14) await new Promise((resolve) => setImmediate(resolve));
+  await assert.rejects(server.readExactMany(buffers(6, 6, 6), { timeoutMs: 10 }), { code: "ERR_RINGLOOM_TIMEOUT" });
+  assert.equal((await server.readExact(14)).toString(), "frame1frame2fr");
+  await client.writeAll("short");
+  const short = server.readExactMany(buffers(2, 2, 2));
+  await client.end();
+  await assert.rejects(short, {
+    code: "ERR_RINGLOOM_UNEXPECTED_END",
+    details: { wanted: 6, readBytes: 5 },
+  });
+  assert.equal((await server.readExact(5)).toString(), "short");
+  assert.equal(await server.readMany(buffers(2)), 0);
+
+  await server.readExactMany([]);
+  await assert.rejects(server.readMany([]), RangeError);
+  await assert.rejects(server.readMany(buffers(0)), RangeError);
+  await assert.rejects(server.readMany("x" as never), TypeError);
+  await assert.rejects(server.readExactMany([1 as never]), TypeError);
+  await finish(opened);
+});

@@ -164,3 +164,24 @@ test("UdpSocket.sendMany() sends more than may be under way at once", { timeout:
     await until("some to come", () => other.dropped > 0);
   });
 });
+
+test("UdpSocket.recvManyInto() puts datagrams into the caller's buffers, one each", { timeout: 20_000 }, async () => {
+  await withSockets(async (one, other) => {
+    const buffers = [Buffer.alloc(4), Buffer.alloc(4), Buffer.alloc(4)];
+    const received: string[] = [];
+    await one.sendMany(["a", "three", "end"], other.address);
+    while (received.length < 3) {
+      const datagrams = await other.recvManyInto(buffers, { timeoutMs: 10_000 });
+      assert.ok(datagrams.length >= 1 && datagrams.length <= 3);
+      for (const [index, { length, from, isTruncated }] of datagrams.entries()) {
+        const text = buffers[index]?.toString("utf8", 0, length) ?? "";
+        assert.deepEqual([isTruncated, from], [text === "thre", one.address]);
+        received.push(text);
+      }
+    }
+    assert.deepEqual(received, ["a", "thre", "end"]);
+    await assert.rejects(other.recvManyInto([]), RangeError);
+    await assert.rejects(other.recvManyInto([new Uint8Array(0)]), RangeError);
+    await assert.rejects(other.recvManyInto([1 as never]), TypeError);
+  });
+});
