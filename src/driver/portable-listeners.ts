@@ -15,7 +15,7 @@ import type { ListenAddress, Listening, ListenPath } from "./contract.js";
 const ACCEPTED_WHILE_STOPPING_MAX = 4096;
 
 /** Handshakes that are under way when their listener has stopped have so long to come to an end, in milliseconds. */
-const HANDSHAKES_STOPPING_MS = 1_000;
+const HANDSHAKES_STOPPING_MS = 500;
 
 /** What the listeners need of their driver. */
 export interface ListenersOwner {

@@ -31,9 +31,9 @@ import { letGo } from "./let-go.js";
 import type { Log } from "./log.js";
 import { METHOD_NAMES } from "./methods.js";
 import { OutgoingBody, type OutgoingOwner } from "./outgoing-body.js";
-import type { Scheme } from "./request-url.js";
 import type { RequestBody } from "./request-body.js";
 import type { RequestHead } from "./request-head.js";
+import type { Scheme } from "./request-url.js";
 import { type BodySink, type ChunkReader, isBodySource, pumpChunks, readerOf } from "./response-body.js";
 import {
   CONNECTION_CLOSE,

@@ -19,6 +19,9 @@ const MIB = 1024 * 1024;
 const TLS = { cert: CERTIFICATE, key: CERTIFICATE_KEY };
 const OTHER = { cert: OTHER_CERTIFICATE, key: OTHER_KEY };
 
+/** Lets the request for /held be answered. */
+let release: (() => void) | undefined;
+
 function application(): App {
   const app = new App();
   app.get("/", (c) => c.text("hello"));
@@ -31,6 +34,12 @@ function application(): App {
   app.get("/slow", async (c) => {
     await setTimeout(100);
     return c.text("slow");
+  });
+  app.get("/held", async (c) => {
+    await new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    return c.text("held");
   });
   app.ws("/chat", { message: (ws, data) => void ws.send(data) });
   return app;
@@ -252,11 +261,13 @@ describe("TLS options of serve()", { timeout: 120_000 }, () => {
     await withServer({}, async (server) => {
       const kept = await dial(server);
       const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+      const ca = [CERTIFICATE, OTHER_CERTIFICATE];
+      const trusting = { agent, ca, checkServerIdentity: () => undefined };
       let isOver = false;
       const load = Array.from({ length: 4 }, async () => {
         for (let count = 0; ; count++) {
           if (isOver) return count;
-          assert.equal(await get(server, "/", { agent, ca: [CERTIFICATE, OTHER_CERTIFICATE] }), "hello");
+          assert.equal(await get(server, "/", trusting), "hello");
         }
       });
       for (let round = 0; round < 10; round++) {
@@ -278,19 +289,21 @@ describe("TLS options of serve()", { timeout: 120_000 }, () => {
     });
   });
 
-  test("drain() finishes what was begun, and waits for nobody's handshake for long", async () => {
+  test("drain() finishes what was begun, says that it closes, and waits for nobody's handshake for long", async () => {
     const server = await start();
     const busy = await dial(server);
-    busy.write("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n");
+    busy.write("GET /held HTTP/1.1\r\nhost: a\r\n\r\n");
     const idle = await dial(server);
     const silent = connectPlain(server.port, "127.0.0.1").on("error", () => undefined);
     await once(silent, "connect");
     await eventually("the request", () => server.stats.requestsNow === 1);
     const answer = text(busy);
     const end = text(idle);
-    const report = await within("the drain", server.drain({ graceMs: 50 }));
-    assert.match(await answer, /connection: close[\s\S]*slow$/i);
-    assert.equal(await end, "");
+    const drained = server.drain({ graceMs: 50 });
+    assert.equal(await within("the idle one to be closed", end), "");
+    release?.();
+    const report = await within("the drain", drained);
+    assert.match(await answer, /connection: close[\s\S]*held$/i);
     assert.deepEqual([report.requestsFinished, report.connectionsForced], [1, 0]);
     silent.destroy();
   });
