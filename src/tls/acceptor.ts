@@ -56,7 +56,10 @@ export class TlsAcceptor {
       SNICallback: (name, done) => done(null, this.#certificates.contextFor(name)),
       ...this.#withoutName(),
     });
-    this.#server.on("secureConnection", (socket) => this.#take(rawOf(socket))?.secured(socket));
+    this.#server.on("secureConnection", (socket) => {
+      socket.allowHalfOpen = true;
+      this.#take(rawOf(socket))?.secured(socket);
+    });
     this.#server.on("tlsClientError", (error, socket) => {
       this.#take(rawOf(socket))?.failed(error);
       socket.destroy();
@@ -96,6 +99,8 @@ export class TlsAcceptor {
     this.#pending.set(raw, end);
     // Node tells of an error before this; what is left here was cut from our side.
     raw.once("close", () => this.#take(raw)?.failed(undefined));
+    // Who leaves amid the handshake is gone at once, and holds no place until the time is over. Afterwards either side may end first.
+    raw.allowHalfOpen = false;
     this.#server.emit("connection", raw);
   }
 

@@ -34,7 +34,7 @@ export function tlsFilesOf(options: TlsFileOptions): TlsFiles | undefined {
   const cert = tlsCert === NONE ? [] : listOf(tlsCert);
   const key = tlsKey === NONE ? [] : listOf(tlsKey);
   if (cert.length !== key.length)
-    throw invalid("tlsKey", `there are ${cert.length} certificates and ${key.length} keys; each needs the other`);
+    throw invalid("tlsKey", `certificates: ${cert.length}, keys: ${key.length}; each needs the other`);
   return {
     cert,
     key,
