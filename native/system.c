@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
 #include <string.h>
@@ -22,6 +23,12 @@
 #include <sys/un.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+/*
+ * Whether a listening socket makes its caller wait is one setting for all threads that accept from it. Who changes it for a moment must not meet another who does: an accept
+ * between the two would wait for ever. Held for as long as two system calls that never wait.
+ */
+static pthread_mutex_t blocking_lock = PTHREAD_MUTEX_INITIALIZER;
 
 union address {
   struct sockaddr any;
@@ -151,14 +158,19 @@ static napi_value accept_waiting(napi_env env, napi_callback_info info) {
   napi_value args[1];
   if (!rl_args(env, info, 1, args)) return NULL;
   int fd = rl_int(env, args[0]);
+  pthread_mutex_lock(&blocking_lock);
   int flags = fcntl(fd, F_GETFL);
-  if (flags < 0) return rl_number(env, -errno);
+  if (flags < 0) {
+    pthread_mutex_unlock(&blocking_lock);
+    return rl_number(env, -EBADF);
+  }
   if (!(flags & O_NONBLOCK)) fcntl(fd, F_SETFL, flags | O_NONBLOCK);
   int accepted;
   do accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
   while (accepted < 0 && (errno == EINTR || errno == ECONNABORTED));
   int result = accepted < 0 ? -errno : accepted;
   if (!(flags & O_NONBLOCK)) fcntl(fd, F_SETFL, flags);
+  pthread_mutex_unlock(&blocking_lock);
   return rl_number(env, result);
 }
 
@@ -253,10 +265,13 @@ static napi_value set_blocking(napi_env env, napi_callback_info info) {
   napi_value args[2];
   if (!rl_args(env, info, 2, args)) return NULL;
   int fd = rl_int(env, args[0]);
+  int on = rl_int(env, args[1]);
+  pthread_mutex_lock(&blocking_lock);
   int flags = fcntl(fd, F_GETFL);
-  int wanted = rl_int(env, args[1]) ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
-  if (flags < 0 || (wanted != flags && fcntl(fd, F_SETFL, wanted) < 0)) return rl_number(env, -errno);
-  return rl_number(env, 0);
+  int wanted = on ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+  int error = flags < 0 || (wanted != flags && fcntl(fd, F_SETFL, wanted) < 0) ? errno : 0;
+  pthread_mutex_unlock(&blocking_lock);
+  return rl_number(env, -error);
 }
 
 /* shutdownSocket(fd, how): at once. The ring's own opcode goes through a kernel worker thread, which costs more than this call. */

@@ -10,7 +10,7 @@ import { listFiles, root } from "./lib/project.js";
 /** The layers from the bottom to the top. Folders in one row may import each other, as long as no cycle arises. */
 const LAYERS = [
   ["(root)"],
-  ["shared"],
+  ["shared", "tls"],
   ["ring"],
   ["driver"],
   ["observe"],

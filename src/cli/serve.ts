@@ -213,11 +213,12 @@ function jsonVoice(): Voice {
 }
 
 function listeningFields({ supervisor, healthUrl }: Supervised, options: RuntimeOptions): object {
-  const { url, host, port, choice, sizing, readyDelayMs } = supervisor;
+  const { url, host, port, path, choice, sizing, readyDelayMs } = supervisor;
   return {
     url,
     host,
     port,
+    path,
     healthUrl,
     driver: choice.name,
     driverReason: choice.reason,

@@ -97,6 +97,27 @@ function chooseWithoutRing(uring: UringAvailability): DriverChoice {
 }
 
 /**
+ * Chooses the driver for connections that speak TLS: `portable`, because TLS is Node's own and no other driver is made of Node's sockets.
+ *
+ * @param requested As for {@link chooseDriver}.
+ * @throws RingloomError `ERR_RINGLOOM_INVALID_OPTION` when another driver is insisted on.
+ * @experimental
+ */
+export function chooseTlsDriver(requested: string = process.env.RINGLOOM_DRIVER || "auto"): DriverChoice {
+  if (requested === "auto" || requested === "portable")
+    return {
+      name: "portable",
+      reason: "TLS is Node's own, and this driver is made of Node's sockets.",
+      uring: undefined,
+    };
+  throw new RingloomError(
+    "ERR_RINGLOOM_INVALID_OPTION",
+    `Cannot serve TLS on the driver ${JSON.stringify(requested)}: TLS is Node's own, which only the portable driver speaks. Ask for auto or portable.`,
+    { operation: "choose driver", details: { option: "driver", value: requested } },
+  );
+}
+
+/**
  * Creates the driver of that name.
  * @throws RingloomError `ERR_RINGLOOM_DRIVER_UNAVAILABLE`, or the kernel's code, when it cannot be created.
  * @experimental

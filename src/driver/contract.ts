@@ -50,6 +50,9 @@
  * The doorbell stays its creator's: a shutdown does not close it, a ring after that does nothing, and the next driver that is created with it, on whatever
  * thread, answers for the rings that nobody has answered.
  */
+import type { Duplex } from "node:stream";
+import type { ConnectionOptions, TLSSocket } from "node:tls";
+import type { TlsAcceptor } from "../tls/acceptor.js";
 import type { FileStat } from "./file-stat.js";
 
 /**
@@ -208,6 +211,8 @@ export interface DriverOptions {
   readonly loop: "inverted" | "uv";
   /** Default: no other thread can wake this one, and nothing is watched or called for it. */
   readonly wake?: DriverWake | undefined;
+  /** Whoever connects to a listener speaks TLS, and is accepted when the handshake is complete (portable only). Default: plain connections. */
+  readonly tls?: TlsAcceptor | undefined;
 }
 
 /**
@@ -216,8 +221,10 @@ export interface DriverOptions {
  */
 export interface DriverStats {
   accepted: number;
-  /** Connections refused because every slot was taken. */
+  /** Connections refused because every slot was taken, or too many handshakes were under way. */
   rejected: number;
+  /** Connections that ended in their TLS handshake, or were not let in by it. */
+  handshakesFailed: number;
   connectionsNow: number;
   receivedBytes: number;
   sentBytes: number;
@@ -247,6 +254,15 @@ export interface DriverStats {
   /** Pieces of received bytes that wait for a paused connection. */
   receiveBuffersNow: number;
 }
+
+/**
+ * What a TLS connection is made to, or upon.
+ * @experimental
+ */
+export type TlsTarget =
+  | { readonly host: string; readonly port: number }
+  | { readonly path: string }
+  | { readonly socket: Duplex };
 
 /**
  * The side of the contract that a driver implements.
@@ -284,8 +300,22 @@ export interface Driver {
    * queue is full, on the drivers that do not wait for room in it (`epoll`, `portable`).
    */
   connectPath(path: string): number;
+  /**
+   * As {@link connect} and {@link connectPath}, and speaks TLS: `connected` comes behind the handshake. `socket`, in place of an address, is a stream that is connected already, and is the
+   * driver's from then on. Throws what `tls.connect` throws for its options. Only a driver over Node's own sockets has the method.
+   */
+  connectTls?(target: TlsTarget, options: ConnectionOptions): number;
+  /** Node's socket under a connection that speaks TLS; undefined for another, and for one that is gone. */
+  tlsSocket?(slot: number): TLSSocket | undefined;
+  /** During `connected` and `closed`: what the error number stands for, where the system has none for it, such as a certificate that nobody trusts. */
+  failureOf?(slot: number): Error | undefined;
   /** Makes a connection of a connected stream socket, and owns its descriptor from then on. Returns the slot, or -1. */
   adopt(descriptor: number): number;
+  /**
+   * Takes a connection that somebody else has accepted, as a listener of a driver with `tls` does: `accepted` comes behind the handshake, with -1 for the listener. Returns false when every slot is taken;
+   * the descriptor then stays the caller's. Only a driver that was created with `tls` has the method.
+   */
+  acceptDescriptor?(descriptor: number): boolean;
   /**
    * Ends a connection without closing its socket. When what is queued has left, `done` gets the descriptor, which is the caller's from then on, and what had arrived and was never delivered; `closed` follows, with errno 0.
    * No other event comes meanwhile. If the connection breaks or is closed before, `done` gets a negative error number instead (-ECANCELED after `close`). Returns false, and does nothing, for a connection that cannot send: one that is

@@ -5,6 +5,7 @@ export function newDriverStats(): DriverStats {
   return {
     accepted: 0,
     rejected: 0,
+    handshakesFailed: 0,
     connectionsNow: 0,
     receivedBytes: 0,
     sentBytes: 0,

@@ -2,6 +2,9 @@
  * `ringloom/driver`: the layer below the servers, for those who build one of their own. Choose a driver, create it, and speak the contract.
  * Everything here is experimental: it may change in a minor version.
  */
+
+export { type HandshakeEnd, TlsAcceptor } from "../tls/acceptor.js";
+export type { TlsCertificate, TlsReload, TlsServerOptions } from "../tls/server-options.js";
 export {
   type DriverEnvironment,
   type EpollAvailability,
@@ -11,7 +14,7 @@ export {
   type UringVerdict,
   uringAvailability,
 } from "./availability.js";
-export { chooseDriver, createDriver, type DriverChoice } from "./choose.js";
+export { chooseDriver, chooseTlsDriver, createDriver, type DriverChoice } from "./choose.js";
 export type {
   Doorbell,
   Driver,
@@ -32,6 +35,7 @@ export type {
   ReleaseDone,
   SpinPolicy,
   StatDone,
+  TlsTarget,
   UnsafeDone,
   UnsafeSubmission,
 } from "./contract.js";

@@ -7,16 +7,22 @@
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import { LISTENERS_MAX, PORTABLE_DESCRIPTOR_BACKLOG } from "../constants.js";
 import { errnoError, RingloomError } from "../errors.js";
+import type { TlsAcceptor } from "../tls/acceptor.js";
 import { checkListenTarget, closedError } from "./arguments.js";
 import type { ListenAddress, Listening, ListenPath } from "./contract.js";
 
 /** Stopping ends after this many connections even if more keep coming: one full queue at the kernel's default limit. */
 const ACCEPTED_WHILE_STOPPING_MAX = 4096;
 
+/** Handshakes that are under way when their listener has stopped have so long to come to an end, in milliseconds. */
+const HANDSHAKES_STOPPING_MS = 500;
+
 /** What the listeners need of their driver. */
 export interface ListenersOwner {
   /** Takes the socket, or destroys it. */
   socketAccepted(listener: number, socket: Socket): void;
+  /** A connection has ended in its handshake. */
+  handshakeFailed(): void;
   /** The kernel could not hand out a connection (out of descriptors, for instance). */
   acceptFailed(): void;
   /** The listener is closed. Called from the event loop, never from within `stop`. */
@@ -32,6 +38,7 @@ interface Listener {
 /** The listening sockets of one portable driver. */
 export class PortableListeners {
   readonly #owner: ListenersOwner;
+  readonly #tls: TlsAcceptor | undefined;
   readonly #listeners = new Map<number, Listener>();
   /** Listeners that are being opened. */
   readonly #opening = new Set<Promise<void>>();
@@ -39,8 +46,9 @@ export class PortableListeners {
   #isClosed = false;
   #isReferenced = true;
 
-  constructor(owner: ListenersOwner) {
+  constructor(owner: ListenersOwner, tls: TlsAcceptor | undefined) {
     this.#owner = owner;
+    this.#tls = tls;
   }
 
   async listen(target: number | ListenAddress | ListenPath): Promise<Listening> {
@@ -76,9 +84,21 @@ export class PortableListeners {
     server.on("error", () => this.#owner.acceptFailed());
     server.on("connection", (socket) => {
       listener.accepted += 1;
-      this.#owner.socketAccepted(id, socket);
+      this.accept(id, socket);
     });
     return listeningOf(id, server);
+  }
+
+  /** Hands a connection on, behind its handshake if there is one. */
+  accept(listener: number, socket: Socket): void {
+    if (this.#tls === undefined) return this.#owner.socketAccepted(listener, socket);
+    this.#tls.accept(socket, {
+      secured: (secured) => {
+        if (this.#isClosed) secured.destroy();
+        else this.#owner.socketAccepted(listener, secured);
+      },
+      failed: () => this.#owner.handshakeFailed(),
+    });
   }
 
   stop(id: number): void {
@@ -95,6 +115,7 @@ export class PortableListeners {
     for (const [id, listener] of this.#listeners) {
       if (listener.server.listening) this.#close(id, listener);
     }
+    this.#tls?.cut();
     await Promise.allSettled(this.#opening);
     // Behind the immediates that deliver `listenerStopped`.
     await new Promise((resolve) => setImmediate(resolve));
@@ -123,7 +144,9 @@ export class PortableListeners {
     // The server's own 'close' event would wait for all its connections. The descriptor is closed when this returns.
     listener.server.close();
     this.#listeners.delete(id);
-    setImmediate(() => this.#owner.listenerStopped(id));
+    const stopped = (): void => this.#owner.listenerStopped(id);
+    if (this.#tls === undefined) setImmediate(stopped);
+    else void this.#tls.idle(HANDSHAKES_STOPPING_MS).then(() => setImmediate(stopped));
   }
 }
 

@@ -6,11 +6,13 @@
  * other drivers. Commits from timers and promises reach the same flush.
  */
 
-import { connect, type NetConnectOpts, Socket } from "node:net";
+import { connect, type NetConnectOpts, type Socket } from "node:net";
 import { constants } from "node:os";
+import { type ConnectionOptions, connect as connectTls, TLSSocket } from "node:tls";
 import { assert } from "../assert.js";
-import { errnoError, RingloomError } from "../errors.js";
+import { RingloomError } from "../errors.js";
 import { loadNative, type NativeAddon, nativeProblem } from "../native.js";
+import { adoptedSocket } from "./adopted-socket.js";
 import { checkConnectTarget, checkDescriptor, checkSocketPath, closedError } from "./arguments.js";
 import { AtomicsDoorbell } from "./atomics-doorbell.js";
 import { ContainedEvents } from "./contained-events.js";
@@ -23,6 +25,7 @@ import type {
   Listening,
   ListenPath,
   ReleaseDone,
+  TlsTarget,
 } from "./contract.js";
 import { checkDoorbell } from "./doorbell.js";
 import { newDriverStats } from "./driver-stats.js";
@@ -55,6 +58,7 @@ const RELEASING = 256;
 const NOTHING = Buffer.alloc(0);
 
 const EIO = constants.errno.EIO ?? 5;
+const EPROTO = constants.errno.EPROTO ?? 71;
 const ECANCELED = constants.errno.ECANCELED ?? 125;
 
 /** A connection whose descriptor somebody wants. */
@@ -110,6 +114,8 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
   readonly #sockets: (SlotSocket | undefined)[] = [];
   readonly #lingering: LingerQueue;
   readonly #releases = new Map<number, Release>();
+  /** By slot: why a connection broke that has no error number, such as a certificate that nobody trusts. */
+  readonly #failures = new Map<number, Error>();
   /** Pairs of a slot and its generation for which a held `ended` and `closed` are due in the next turn. */
   #held: number[] = [];
   readonly #stats: DriverStats = newDriverStats();
@@ -127,7 +133,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#pool = new WritePool(options.writePoolBytes);
     this.#poolBuffer = Buffer.from(this.#pool.bytes.buffer);
     this.#outbox = new Outbox(this.#pool, options.connectionsMax, this);
-    this.#listeners = new PortableListeners(this);
+    this.#listeners = new PortableListeners(this, options.tls);
     this.#flags = new Uint16Array(options.connectionsMax);
     this.#errnos = new Int32Array(options.connectionsMax);
     this.#writing = new Int32Array(options.connectionsMax);
@@ -172,6 +178,27 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     return slot;
   }
 
+  connectTls(target: TlsTarget, options: ConnectionOptions): number {
+    this.#checkOpen("connect");
+    if (this.#slots.count === this.generations.length) return -1;
+    // Node hands `noDelay` on to node:net, and its types do not say so.
+    const all = { ...options, ...target, allowHalfOpen: true, noDelay: true };
+    const socket = connectTls(all as ConnectionOptions);
+    const slot = this.#slots.acquire();
+    this.#take(slot, socket, AUDIBLE | CONNECTING);
+    socket.on("secureConnect", onConnect);
+    return slot;
+  }
+
+  tlsSocket(slot: number): TLSSocket | undefined {
+    const socket: Socket | undefined = this.#sockets[slot];
+    return socket instanceof TLSSocket ? socket : undefined;
+  }
+
+  failureOf(slot: number): Error | undefined {
+    return this.#failures.get(slot);
+  }
+
   adopt(descriptor: number): number {
     checkDescriptor("adopt", descriptor);
     this.#checkOpen("adopt");
@@ -179,20 +206,31 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     if (slot === -1) return -1;
     let socket: Socket;
     try {
-      socket = new Socket({ fd: descriptor, allowHalfOpen: true, readable: true, writable: true });
-    } catch (cause) {
+      socket = adoptedSocket(descriptor);
+    } catch (error) {
       this.#slots.release(slot);
-      throw adoptError(descriptor, cause);
+      throw error;
     }
-    socket.setNoDelay(true);
     this.#take(slot, socket, AUDIBLE | SENDABLE);
     return slot;
+  }
+
+  acceptDescriptor(descriptor: number): boolean {
+    checkDescriptor("adopt", descriptor);
+    this.#checkOpen("adopt");
+    if (this.#slots.count === this.generations.length) return false;
+    this.#listeners.accept(-1, adoptedSocket(descriptor));
+    return true;
   }
 
   release(slot: number, done: ReleaseDone): boolean {
     const native = loadNative();
     if (native === undefined)
       throw new RingloomError("ERR_RINGLOOM_UNSUPPORTED", `Cannot release a descriptor: ${nativeProblem()}`, {
+        operation: "release",
+      });
+    if (this.tlsSocket(slot) !== undefined)
+      throw new RingloomError("ERR_RINGLOOM_UNSUPPORTED", "Cannot release a descriptor: the connection speaks TLS", {
         operation: "release",
       });
     const flags = this.#flags[slot]!;
@@ -344,6 +382,10 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#events.accepted(slot, listener);
   }
 
+  handshakeFailed(): void {
+    this.#stats.handshakesFailed += 1;
+  }
+
   acceptFailed(): void {
     this.#stats.rejected += 1;
   }
@@ -384,10 +426,19 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     const flags = this.#flags[slot]!;
     // After `close` and `closeAfterFlush` a reset is one more way for the peer to be gone.
     if ((flags & (AUDIBLE | RELEASING)) === 0) return;
-    const errno = error.errno === undefined ? EIO : Math.abs(error.errno);
+    const errno = this.#errnoOf(slot, error);
     this.#errnos[slot] = errno;
     this.#flags[slot] = this.#stopSending(slot);
     if ((flags & CONNECTING) !== 0) this.#deliverConnected(slot, errno);
+  }
+
+  /** TLS breaks in ways that the system has no number for. */
+  #errnoOf(slot: number, error: NodeJS.ErrnoException): number {
+    if (error.errno !== undefined) return Math.abs(error.errno);
+    const isSecure = this.tlsSocket(slot) !== undefined;
+    const known = (constants.errno as Readonly<Record<string, number>>)[error.code ?? ""];
+    if (isSecure && known === undefined) this.#failures.set(slot, error);
+    return known ?? (isSecure ? EPROTO : EIO);
   }
 
   socketClosed(slot: number): void {
@@ -406,6 +457,7 @@ class PortableDriver implements Driver, OutboxOwner, ListenersOwner, OperationsO
     this.#sockets[slot] = undefined;
     this.scheduleTurn();
     this.#events.closed(slot, errno);
+    if (this.#failures.size > 0) this.#failures.delete(slot);
     this.#slots.release(slot);
     if (this.#shutdownStep !== undefined) this.#shutdownStep();
   }
@@ -642,15 +694,4 @@ function runTurn(driver: PortableDriver): void {
 
 function rethrow(error: unknown): void {
   throw error;
-}
-
-function adoptError(descriptor: number, cause: unknown): RingloomError {
-  const errno = (cause as NodeJS.ErrnoException).errno;
-  if (errno !== undefined) return errnoError("adopt", Math.abs(errno), { descriptor });
-  const details = { descriptor };
-  return new RingloomError("EINVAL", `Cannot adopt: descriptor ${descriptor} is not a stream socket`, {
-    operation: "adopt",
-    details,
-    cause,
-  });
 }

@@ -3,9 +3,11 @@
  *
  *     Response → pumpBody → CapturedBody (a sink; one chunk at a time) → iterated by whoever sends the context's stream
  */
+import type { TlsInfo } from "../tls/tls-info.js";
 import type { Context } from "./context.js";
 import type { FetchExchange } from "./fetch-exchange.js";
 import type { RequestBody } from "./request-body.js";
+import type { Scheme } from "./request-url.js";
 import type { BodySink } from "./response-body.js";
 import { statusHasNoBody } from "./status.js";
 
@@ -39,6 +41,14 @@ export class AnswerCapture implements FetchExchange {
 
   get remoteAddress(): string | undefined {
     return this.#context.remoteAddress;
+  }
+
+  get tls(): TlsInfo | undefined {
+    return this.#context.tls;
+  }
+
+  get scheme(): Scheme {
+    return this.#context.owner.scheme;
   }
 
   headText(): string {

@@ -3,6 +3,7 @@
  * at all) and has it encoded. It knows nothing of phases or parsing; the connection tells it what the answer may be like.
  */
 import { assert } from "../assert.js";
+import type { TlsInfo } from "../tls/tls-info.js";
 import type { App } from "./app.js";
 import { Context } from "./context.js";
 import { runInRequestContext } from "./diagnostics.js";
@@ -32,6 +33,7 @@ import { METHOD_NAMES } from "./methods.js";
 import { OutgoingBody, type OutgoingOwner } from "./outgoing-body.js";
 import type { RequestBody } from "./request-body.js";
 import type { RequestHead } from "./request-head.js";
+import type { Scheme } from "./request-url.js";
 import { type BodySink, type ChunkReader, isBodySource, pumpChunks, readerOf } from "./response-body.js";
 import {
   CONNECTION_CLOSE,
@@ -69,6 +71,7 @@ export interface ConnectionControl {
   starved(slot: number): void;
   requestBody(exchange: Exchange): RequestBody;
   remoteAddress(slot: number): string | undefined;
+  tlsInfo(slot: number): TlsInfo | undefined;
 }
 
 /** What {@link Answering} is made of. */
@@ -78,6 +81,7 @@ export interface AnsweringOptions {
   readonly stats: HttpStats;
   readonly log: Log;
   readonly queuedBytesMax: number;
+  readonly scheme: Scheme;
   /** One of the two. */
   readonly app: App | undefined;
   readonly fetchHandler: FetchHandler | undefined;
@@ -85,6 +89,7 @@ export interface AnsweringOptions {
 
 /** Runs handlers and sends what they answer. One per server. */
 export class Answering implements ExchangeOwner, OutgoingOwner {
+  readonly scheme: Scheme;
   readonly #control: ConnectionControl;
   readonly #encoder: ResponseEncoder;
   readonly #stats: HttpStats;
@@ -96,6 +101,7 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
   #starting!: Context;
 
   constructor(options: AnsweringOptions) {
+    this.scheme = options.scheme;
     this.#control = options.control;
     this.#encoder = options.encoder;
     this.#stats = options.stats;
@@ -474,6 +480,10 @@ export class Answering implements ExchangeOwner, OutgoingOwner {
 
   remoteAddress(slot: number): string | undefined {
     return this.#control.remoteAddress(slot);
+  }
+
+  tlsInfo(slot: number): TlsInfo | undefined {
+    return this.#control.tlsInfo(slot);
   }
 
   countLate(): void {

@@ -15,6 +15,7 @@ import { AsyncResource } from "node:async_hooks";
 import { assert } from "../assert.js";
 import type { Driver, DriverEvents } from "../driver/contract.js";
 import { errnoError } from "../errors.js";
+import { type TlsInfo, tlsInfoOf } from "../tls/tls-info.js";
 import type { AccessObserver } from "./access-observer.js";
 import { Answering, type AnsweringOptions, type ConnectionControl } from "./answering.js";
 import { abortRequest, clientGone } from "./client-gone.js";
@@ -64,7 +65,8 @@ import type { HttpStats } from "./stats.js";
 import { UpgradedConnections } from "./upgraded-connections.js";
 
 /** What {@link Connections} is made of. */
-export interface ConnectionsOptions extends Pick<AnsweringOptions, "app" | "fetchHandler" | "log" | "stats"> {
+export interface ConnectionsOptions
+  extends Pick<AnsweringOptions, "app" | "fetchHandler" | "log" | "scheme" | "stats"> {
   readonly limits: HttpLimits;
   readonly clock: CoarseClock;
   readonly connectionsMax: number;
@@ -535,6 +537,11 @@ export class Connections implements DriverEvents, ParserEvents, ConnectionContro
 
   remoteAddress(slot: number): string | undefined {
     return this.#driver.peerAddress(slot)?.host;
+  }
+
+  tlsInfo(slot: number): TlsInfo | undefined {
+    const socket = this.#driver.tlsSocket?.(slot);
+    return socket === undefined ? undefined : tlsInfoOf(socket);
   }
 
   // Ends.

@@ -1,5 +1,6 @@
 /** What a handler gets: `c`. One small object per request; everything about the request is read lazily from its bytes. */
 import { RingloomError } from "../errors.js";
+import type { TlsInfo } from "../tls/tls-info.js";
 import { clientGone } from "./client-gone.js";
 import { type CookieOptions, cookieRecord, cookieValue, formatCookie } from "./cookies.js";
 import { formatEvents, type ServerSentEvent } from "./events.js";
@@ -119,6 +120,11 @@ export class Context<Params extends string = string> implements Exchange, Answer
     return this.state >= STATE_ANSWERED ? undefined : this.owner.remoteAddress(this.slot);
   }
 
+  /** How the connection is encrypted, and whose certificate the client has shown; undefined for a plain connection, and for one that is gone. */
+  get tls(): TlsInfo | undefined {
+    return this.state >= STATE_ANSWERED ? undefined : this.owner.tlsInfo(this.slot);
+  }
+
   /** Whether an answer has been recorded. Middleware may look at it after `next()`. */
   get answered(): boolean {
     return this.answerKind !== ANSWER_NONE;
@@ -129,11 +135,11 @@ export class Context<Params extends string = string> implements Exchange, Answer
     return this.liveHead().path();
   }
 
-  /** The whole URL: `http://host:port/path?query`. */
+  /** The whole URL: `http://host:port/path?query`, or `https:` where the server speaks TLS. */
   get url(): string {
     const head = this.liveHead();
     if (head.isAbsolute) return head.target();
-    return `http://${head.authority()}${head.target()}`;
+    return `${this.owner.scheme}://${head.authority()}${head.target()}`;
   }
 
   /** The query as it was sent, without its question mark. */

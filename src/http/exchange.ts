@@ -3,10 +3,12 @@
  * request. It is never used again, so whoever keeps it cannot reach another request; when it is over it says so.
  */
 import type { RingloomError } from "../errors.js";
+import type { TlsInfo } from "../tls/tls-info.js";
 import type { SocketTransport, UpgradedConnection } from "../ws/transport.js";
 import type { OutgoingBody } from "./outgoing-body.js";
 import type { RequestBody } from "./request-body.js";
 import type { RequestHead } from "./request-head.js";
+import type { Scheme } from "./request-url.js";
 import type { BodySink } from "./response-body.js";
 
 /** No answer has been given yet. */
@@ -84,8 +86,11 @@ export class ExchangeExtras {
 
 /** The connection, as an exchange sees it. */
 export interface ExchangeOwner {
+  /** Of the URLs of its requests. */
+  readonly scheme: Scheme;
   requestBody(exchange: Exchange): RequestBody;
   remoteAddress(slot: number): string | undefined;
+  tlsInfo(slot: number): TlsInfo | undefined;
   /** Sends the recorded answer. */
   send(exchange: Exchange): void;
   /** Sends the recorded head; undefined when no body may follow or the connection is gone. */
@@ -132,6 +137,7 @@ export interface Exchange {
   readonly method: string;
   readonly signal: AbortSignal;
   readonly remoteAddress: string | undefined;
+  readonly tls: TlsInfo | undefined;
   readonly isHead: boolean;
   /** The extras, made when they are first needed. */
   more(): ExchangeExtras;

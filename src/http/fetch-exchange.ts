@@ -1,4 +1,6 @@
+import type { TlsInfo } from "../tls/tls-info.js";
 import type { RequestBody } from "./request-body.js";
+import type { Scheme } from "./request-url.js";
 import type { BodySink } from "./response-body.js";
 
 /**
@@ -14,6 +16,10 @@ export interface FetchExchange {
   readonly signal: AbortSignal;
   /** The client's IP address, or undefined when it is not known any more. */
   readonly remoteAddress: string | undefined;
+  /** How the connection is encrypted; undefined for a plain one, and for one that is gone. */
+  readonly tls?: TlsInfo | undefined;
+  /** Of the request's URL. Default: `http`. */
+  readonly scheme?: Scheme | undefined;
 
   /**
    * The head from its request target on, one latin-1 character a byte, up to the end of the last header value:

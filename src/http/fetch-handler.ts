@@ -1,4 +1,5 @@
 /** The web-standard way to handle requests: `fetch(Request)` gives a `Response`. Whatever has that form runs here unchanged, Hono among others. */
+import type { TlsInfo } from "../tls/tls-info.js";
 import type { FetchExchange } from "./fetch-exchange.js";
 import { LightRequest } from "./light-request.js";
 import { LightResponse, sendLightResponse } from "./light-response.js";
@@ -12,6 +13,8 @@ import { describeValue, isThenable } from "./values.js";
 export interface FetchInfo {
   /** The client's IP address, or undefined when it is not known any more. */
   readonly remoteAddress: string | undefined;
+  /** How the connection is encrypted, and whose certificate the client has shown; undefined for a plain connection, and for one that is gone. */
+  readonly tls?: TlsInfo | undefined;
 }
 
 /**
@@ -66,6 +69,10 @@ class RequestInfo implements FetchInfo {
 
   get remoteAddress(): string | undefined {
     return this.#exchange.remoteAddress;
+  }
+
+  get tls(): TlsInfo | undefined {
+    return this.#exchange.tls;
   }
 }
 

@@ -18,6 +18,9 @@ export type { GroupEvents, Replacement } from "../runtime/shard-group.js";
 export type { ShardTrouble } from "../runtime/shard-protocol.js";
 export type { ShardEnd } from "../runtime/shard-thread.js";
 export type { StopCause, StopPhases, StopReport } from "../runtime/stop-report.js";
+export type { Pem } from "../tls/client-options.js";
+export type { TlsCertificate, TlsReload, TlsServerOptions } from "../tls/server-options.js";
+export type { TlsInfo } from "../tls/tls-info.js";
 export type { WebSocketCompression } from "../ws/compression-options.js";
 export type { WebSocketLimits } from "../ws/options.js";
 export type {

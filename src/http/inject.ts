@@ -14,6 +14,7 @@ import type { App } from "./app.js";
 import type { FetchHandler } from "./fetch-handler.js";
 import type { HttpLimits } from "./limits.js";
 import type { Log } from "./log.js";
+import type { Scheme } from "./request-url.js";
 import { HttpServer } from "./server.js";
 import type { HttpStats } from "./stats.js";
 
@@ -79,7 +80,7 @@ export class MemoryServer implements Injected {
   readonly #open = new Map<PeerSocket, readonly [given: string | URL | Request, sent: Request]>();
   #isTurnScheduled = false;
 
-  constructor(handler: App | FetchHandler, options: InjectOptions) {
+  constructor(handler: App | FetchHandler, options: InjectOptions & { readonly scheme?: Scheme }) {
     let driver: MemoryDriver | undefined;
     this.#server = new HttpServer(handler, {
       createDriver: (driverOptions, events) => {

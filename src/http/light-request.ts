@@ -43,7 +43,7 @@ export class LightRequest {
     this.#head = exchange.headText();
     this.#linesStart = linesStart(this.#head);
     const host = lookup(this.#head, this.#linesStart, "host");
-    this.#origin = host === undefined || host === "" ? ORIGIN_UNKNOWN : originOf(host);
+    this.#origin = host === undefined || host === "" ? ORIGIN_UNKNOWN : originOf(host, exchange.scheme);
     // Only a target that starts with a slash always makes a URL, so any other is parsed now, when the answer can still be 400.
     if (this.#head.charCodeAt(0) !== 0x2f) this.#url = requestUrl(this.#origin, targetOf(this.#head));
     this.#body = this.#method === "GET" || this.#method === "HEAD" ? undefined : exchange.requestBody;

@@ -10,6 +10,7 @@ import { transfer } from "../scheduler/transfer.js";
 import type { App } from "./app.js";
 import { MemoryServer } from "./inject.js";
 import type { HttpLimits } from "./limits.js";
+import type { Scheme } from "./request-url.js";
 
 /** Bodies up to this size, in bytes, travel whole; longer ones, and those of unknown length, as streams. */
 export const WHOLE_BYTES_MAX = 65_536;
@@ -35,7 +36,8 @@ export interface PlacedAnswer {
 
 let app: App | undefined;
 let limits: HttpLimits | undefined;
-let server: MemoryServer | undefined;
+/** One for each scheme, because a request does not say how it came. */
+const servers: Partial<Record<Scheme, MemoryServer>> = {};
 
 /** Makes `served` what answers such requests on this shard. */
 export function servePlaced(served: App, withLimits: HttpLimits): void {
@@ -49,7 +51,7 @@ export const answerPlaced = shardFunction("ringloom:place", async (request: Plac
   const isGone = new AbortController();
   life.on("close", () => isGone.abort());
   life.unref();
-  const response = await openServer().requestFrom(remoteAddress, url, {
+  const response = await openServer(url.startsWith("https:") ? "https" : "http").requestFrom(remoteAddress, url, {
     method,
     headers: request.headers.map(([name, value]): [string, string] => [name, value]),
     body: body as RequestInit["body"] & {},
@@ -65,12 +67,12 @@ export const answerPlaced = shardFunction("ringloom:place", async (request: Plac
   return transfer(answer, [response.body]);
 });
 
-function openServer(): MemoryServer {
+function openServer(scheme: Scheme): MemoryServer {
   if (app === undefined || limits === undefined) {
     throw new RingloomError("ERR_RINGLOOM_NOT_AN_APP", "Cannot answer a placed request: this shard serves no App.", {
       operation: "place",
     });
   }
-  server ??= new MemoryServer(app, { limits });
-  return server;
+  servers[scheme] ??= new MemoryServer(app, { limits, scheme });
+  return servers[scheme];
 }

@@ -2,10 +2,17 @@ import { HttpError } from "./http-error.js";
 
 /** Hosts whose origin is remembered. A server sees a handful; whoever sends others pays for parsing them. */
 const ORIGINS_MAX = 256;
-const origins = new Map<string, string>();
-/** The latest one again: most servers see one host, and comparing two strings is cheaper than hashing a new one. */
-let latestHost = "";
-let latestOrigin = "";
+/** How a server's requests come: plain, or by TLS. */
+export type Scheme = "http" | "https";
+
+interface KnownOrigins {
+  readonly byHost: Map<string, string>;
+  /** The latest one again: most servers see one host, and comparing two strings is cheaper than hashing a new one. */
+  latestHost: string;
+  latestOrigin: string;
+}
+
+const known: Readonly<Record<Scheme, KnownOrigins>> = { http: noOrigins(), https: noOrigins() };
 
 /** What the URL parser leaves as it is, in a path and in a query. */
 const UNCHANGED_TARGET = /^\/[!$%&()*+,\-./0-9:;=?@A-Z[\]_a-z~]*$/;
@@ -19,11 +26,13 @@ const NOT_ASCII = /[^\0-\x7f]/;
  * The origin (`http://example.org:9090`) of a Host field's value, in the form of the URL standard.
  * Throws `ERR_RINGLOOM_BAD_REQUEST` with status 400 when no URL can have that host.
  */
-export function originOf(host: string): string {
-  if (host === latestHost && host !== "") return latestOrigin;
-  latestOrigin = origins.get(host) ?? parseOrigin(host);
-  latestHost = host;
-  return latestOrigin;
+export function originOf(host: string, scheme: Scheme = "http"): string {
+  const origins = known[scheme];
+  if (host === origins.latestHost && host !== "") return origins.latestOrigin;
+  const origin = origins.byHost.get(host) ?? parseOrigin(host, scheme);
+  origins.latestOrigin = origin;
+  origins.latestHost = host;
+  return origin;
 }
 
 /**
@@ -42,16 +51,21 @@ export function requestUrl(origin: string, target: string): string {
   }
 }
 
-function parseOrigin(host: string): string {
+function noOrigins(): KnownOrigins {
+  return { byHost: new Map(), latestHost: "", latestOrigin: "" };
+}
+
+function parseOrigin(host: string, scheme: Scheme): string {
+  const { byHost } = known[scheme];
   let origin: string;
   try {
     if (NOT_IN_HOST.test(host)) throw new TypeError("Invalid character in host");
-    origin = new URL(`http://${host}/`).origin;
+    origin = new URL(`${scheme}://${host}/`).origin;
   } catch (cause) {
     throw badRequest("the Host field is no valid authority", host, cause);
   }
-  if (origins.size === ORIGINS_MAX) origins.clear();
-  origins.set(host, origin);
+  if (byHost.size === ORIGINS_MAX) byHost.clear();
+  byHost.set(host, origin);
   return origin;
 }
 

@@ -11,6 +11,7 @@ import type { StopReport } from "../runtime/stop-report.js";
 import { limitsFromOutside } from "./limit-options.js";
 import { type HttpLimits, resolveHttpLimits } from "./limits.js";
 import { SHARD_MAIN, supervise } from "./supervise.js";
+import { reloadSupervised } from "./tls-reload.js";
 
 /**
  * Options of {@link serveModule}: those of `ringloom serve`, by their names in code. `RINGLOOM_*` variables are stronger.
@@ -31,6 +32,8 @@ export interface ModuleServer {
   readonly url: string;
   readonly host: string;
   readonly port: number;
+  /** Of the Unix socket that the server listens on (`unix`); host and port are then empty and 0. */
+  readonly path: string | undefined;
   readonly shards: number;
   /** The driver's name, and why it is that one. */
   readonly driver: string;
@@ -53,6 +56,11 @@ export interface ModuleServer {
    * start (the old one then goes on), with `ERR_RINGLOOM_CLOSED` when the server stops, with `ERR_RINGLOOM_UNSUPPORTED` where a port cannot be shared.
    */
   restart(): Promise<RestartReport>;
+  /**
+   * Has every shard read its certificates again; connections go on as they are. Rejects with `ERR_RINGLOOM_INVALID_OPTION` when they cannot be read, and nothing changes then; with `ERR_RINGLOOM_UNSUPPORTED` for a
+   * server without TLS. `restart` reads them again, too.
+   */
+  reloadTls(): Promise<void>;
   /** Ends the thread of a shard at once, even inside a loop that never returns. Its connections close, and it is replaced like one that died. Where none serves yet, the thread that starts is ended. */
   terminateShard(shard: number): void;
   /** Calls a function that the module registered with `shardFunction`, by its name. Rejects as `invokeOnShard` does. */
@@ -84,11 +92,12 @@ export async function serveModule(module: string | URL, options: ServeModuleOpti
     service: { limits: { ...limits, ...limitsFromOutside({ environment: process.env }) } },
     ...(events === undefined ? {} : { events }),
   });
-  const { url, host, port, choice, sizing, stopped } = supervisor;
+  const { url, host, port, path, choice, sizing, stopped } = supervisor;
   return {
     url,
     host,
     port,
+    path,
     shards: sizing.shards,
     driver: choice.name,
     driverReason: choice.reason,
@@ -100,6 +109,7 @@ export async function serveModule(module: string | URL, options: ServeModuleOpti
     cut: () => supervisor.cut(),
     stopped,
     restart: () => supervisor.restart(),
+    reloadTls: () => reloadSupervised(supervisor),
     terminateShard: (shard) => supervisor.terminateShard(shard),
     invokeOnShard: (name, invokeOptions, ...args) => supervisor.invokeOnShard(name, invokeOptions, ...args),
   };

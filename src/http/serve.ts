@@ -1,5 +1,10 @@
-import { chooseDriver, createDriver } from "../driver/choose.js";
+import { chooseDriver, chooseTlsDriver, createDriver } from "../driver/choose.js";
+import type { Listening } from "../driver/contract.js";
+import { checkUnixPlace, listenAtPath } from "../driver/unix-listen.js";
+import { removeSocketFile, type SocketFile } from "../driver/unix-path.js";
 import { RingloomError } from "../errors.js";
+import { TlsAcceptor } from "../tls/acceptor.js";
+import type { TlsReload, TlsServerOptions } from "../tls/server-options.js";
 import type { App } from "./app.js";
 import type { FetchHandler, FetchInfo } from "./fetch-handler.js";
 import type { HttpLimits } from "./limits.js";
@@ -16,6 +21,12 @@ export interface ServeOptions {
   readonly port?: number;
   /** Address to listen on. Default `127.0.0.1`. */
   readonly host?: string;
+  /** A Unix socket in place of host and port: a path, or behind a first character of code 0 an abstract name (Linux). What a dead server has left at the path is removed, and the own file at the end. */
+  readonly path?: string;
+  /** Who may connect to the Unix socket: the mode of its file, such as `0o660`, from the first moment on. Default: what the umask leaves. */
+  readonly mode?: number;
+  /** Serves TLS, over the portable driver. Default: plain connections. */
+  readonly tls?: TlsServerOptions;
   /** Web-standard handler. */
   readonly fetch?: (request: Request, info: FetchInfo) => Response | Promise<Response>;
   /** Router. */
@@ -38,13 +49,20 @@ export interface ServeOptions {
  * @experimental
  */
 export interface Server extends AsyncDisposable {
-  /** Such as `http://127.0.0.1:9090`. */
+  /** Such as `http://127.0.0.1:9090`; `https:` with TLS, `unix:/run/app.sock` for a Unix socket. */
   readonly url: string;
   readonly host: string;
   readonly port: number;
+  /** Of a Unix socket; host and port are then empty and 0. */
+  readonly path: string | undefined;
   /** Which driver serves, and why. */
   readonly driver: { readonly name: string; readonly reason: string };
   readonly stats: HttpStats;
+  /**
+   * From the next handshake on these certificates are shown; connections go on as they are. Throws `ERR_RINGLOOM_INVALID_OPTION` for what cannot be read, and changes nothing then; `ERR_RINGLOOM_UNSUPPORTED` for
+   * a server without TLS.
+   */
+  reloadTls(changes: TlsReload): void;
   /** Stops in order, closes, and tells what it did. A further call gives the same report, and can only bring the deadline forward. */
   drain(options?: HttpDrainOptions): Promise<HttpDrainReport>;
   /** Stops at once. */
@@ -75,43 +93,77 @@ export async function serve(options: ServeOptions): Promise<Server> {
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw invalid("port", port, "a whole number from 0 to 65535 is allowed");
   const target: App | FetchHandler = app ?? { fetch: handler as FetchHandler["fetch"] };
-  const choice = chooseDriver(options.driver);
+  const unix = options.path === undefined ? undefined : { path: options.path, mode: options.mode };
+  if (unix !== undefined) checkUnixPlace(unix);
+  else if (options.mode !== undefined) throw invalid("mode", options.mode, "only a Unix socket (path) has a mode");
+  const tls = options.tls === undefined ? undefined : new TlsAcceptor(options.tls);
+  const choice = tls === undefined ? chooseDriver(options.driver) : chooseTlsDriver(options.driver);
   const sizes = choice.name === "portable" ? { ...options.sizes, receiveSlabBytes: 0 } : (options.sizes ?? {});
   const http = new HttpServer(target, {
     createDriver: (driverOptions, events) => createDriver(choice.name, driverOptions, events),
     sizes,
+    ...(tls === undefined ? {} : { tls }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.log === undefined ? {} : { log: options.log }),
     ...(options.overrideGlobals === undefined ? {} : { overrideGlobals: options.overrideGlobals }),
   });
   try {
-    const address = { host, port, backlog: options.backlog ?? BACKLOG_DEFAULT, reusePort: options.reusePort ?? false };
-    const listening = await http.listen(address);
-    return new RunningServer(http, listening.host, listening.port, { name: choice.name, reason: choice.reason });
+    const backlog = options.backlog ?? BACKLOG_DEFAULT;
+    const { name, reason } = choice;
+    if (unix !== undefined) {
+      const { file } = await listenAtPath(unix, {
+        listen: (path) => http.listen({ path, backlog }),
+        undo: () => undefined,
+      });
+      return new RunningServer(http, {
+        listening: { host: "", port: 0, path: unix.path, file },
+        tls,
+        driver: { name, reason },
+      });
+    }
+    const listening = await http.listen({ host, port, backlog, reusePort: options.reusePort ?? false });
+    return new RunningServer(http, { listening, tls, driver: { name, reason } });
   } catch (error) {
     await http.close();
     throw error;
   }
 }
 
+interface RunningParts {
+  readonly listening: Pick<Listening, "host" | "port" | "path"> & { readonly file?: SocketFile | undefined };
+  readonly tls: TlsAcceptor | undefined;
+  readonly driver: { readonly name: string; readonly reason: string };
+}
+
 class RunningServer implements Server {
   readonly url: string;
   readonly host: string;
   readonly port: number;
+  readonly path: string | undefined;
   readonly driver: { readonly name: string; readonly reason: string };
   readonly #http: HttpServer;
+  readonly #tls: TlsAcceptor | undefined;
+  readonly #file: SocketFile | undefined;
 
-  constructor(
-    http: HttpServer,
-    host: string,
-    port: number,
-    driver: { readonly name: string; readonly reason: string },
-  ) {
+  constructor(http: HttpServer, { listening, tls, driver }: RunningParts) {
+    const { host, port, path, file } = listening;
     this.#http = http;
+    this.#tls = tls;
+    this.#file = file;
     this.host = host;
     this.port = port;
+    this.path = path;
     this.driver = driver;
-    this.url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+    const scheme = tls === undefined ? "http" : "https";
+    this.url = path === undefined ? `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}` : `unix:${path}`;
+  }
+
+  reloadTls(changes: TlsReload): void {
+    if (this.#tls === undefined)
+      throw new RingloomError("ERR_RINGLOOM_UNSUPPORTED", "Cannot reload certificates: the server speaks no TLS", {
+        operation: "reloadTls",
+      });
+    this.#tls.reload(changes);
   }
 
   get stats(): HttpStats {
@@ -119,17 +171,24 @@ class RunningServer implements Server {
   }
 
   async drain(options?: HttpDrainOptions): Promise<HttpDrainReport> {
+    this.#removeFile();
     const report = await this.#http.drain(options);
     await this.#http.close();
     return report;
   }
 
   close(): Promise<void> {
+    this.#removeFile();
     return this.#http.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return this.#http.close();
+    return this.close();
+  }
+
+  /** Before anything else, so that nobody finds it whom nobody would accept. */
+  #removeFile(): void {
+    if (this.#file !== undefined) removeSocketFile(this.#file);
   }
 }
 

@@ -5,11 +5,12 @@ import {
   SPIN_MICROS_DEFAULT,
   WRITE_POOL_BYTES_DEFAULT,
 } from "../constants.js";
-import type { Driver, DriverEvents, DriverOptions, ListenAddress, Listening } from "../driver/contract.js";
+import type { Driver, DriverEvents, DriverOptions, ListenAddress, Listening, ListenPath } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 import { Listeners } from "../io/listeners.js";
 import type { AccessLog } from "../observe/access-log.js";
 import { EarliestTimer } from "../runtime/earliest-timer.js";
+import type { TlsAcceptor } from "../tls/acceptor.js";
 import { AccessObserver } from "./access-observer.js";
 import { App } from "./app.js";
 import { Connections } from "./connections.js";
@@ -17,6 +18,7 @@ import { type FetchHandler, isFetchHandler } from "./fetch-handler.js";
 import { CoarseClock } from "./http-date.js";
 import { type HttpLimits, resolveHttpLimits } from "./limits.js";
 import { type Log, logEntry } from "./log.js";
+import type { Scheme } from "./request-url.js";
 import { HttpStats } from "./stats.js";
 import { overrideWebGlobals } from "./web-globals.js";
 
@@ -53,6 +55,10 @@ export interface HttpServerOptions {
   readonly sizes?: Partial<HttpServerSizes>;
   /** Where errors go. Default: the log of this thread, see `log`. */
   readonly log?: Log;
+  /** Has clients speak TLS; `createDriver` then makes the portable driver, of these options. Default: plain connections. */
+  readonly tls?: TlsAcceptor;
+  /** Of the URLs of its requests, where another server has spoken TLS with the client. @internal */
+  readonly scheme?: Scheme;
   /** Gets each request that is over. @internal */
   readonly accessLog?: AccessLog;
   /** Whether a `fetch` handler replaces the global `Response` by one that is sent faster. Default true. */
@@ -102,6 +108,7 @@ export class HttpServer {
   readonly #connections: Connections;
   readonly #listeners: Listeners;
   readonly #tickMs: number;
+  readonly #tls: TlsAcceptor | undefined;
   #timer: NodeJS.Timeout | undefined;
   #cursor = 0;
   #closedIdle = 0;
@@ -134,11 +141,13 @@ export class HttpServer {
       log: options.log ?? logEntry,
       connectionsMax: driverSizes.connectionsMax,
       slabBytes: receiveSlabBytes,
+      scheme: options.scheme ?? (options.tls === undefined ? "http" : "https"),
       app,
       fetchHandler,
     });
+    this.#tls = options.tls;
     this.driver = options.createDriver(
-      { ...driverSizes, receiveSlab: this.#connections.parser.receiveSlab },
+      { ...driverSizes, receiveSlab: this.#connections.parser.receiveSlab, tls: options.tls },
       this.#connections,
     );
     this.#connections.attach(this.driver);
@@ -158,7 +167,7 @@ export class HttpServer {
   }
 
   /** Starts to accept; see `Driver.listen`. Rejects with the kernel's code, such as `EADDRINUSE`, and with `ERR_RINGLOOM_CLOSED` once the server stops. */
-  listen(target: number | ListenAddress): Promise<Listening> {
+  listen(target: number | ListenAddress | ListenPath): Promise<Listening> {
     return this.#listeners.start(target);
   }
 
@@ -167,6 +176,7 @@ export class HttpServer {
    * descriptor then stays the caller's. Throws the kernel's code when it is no stream socket.
    */
   adopt(descriptor: number): boolean {
+    if (this.#tls !== undefined) return this.driver.acceptDescriptor?.(descriptor) ?? false;
     const slot = this.driver.adopt(descriptor);
     if (slot >= 0) this.#connections.accepted(slot, -1);
     return slot >= 0;
@@ -204,6 +214,8 @@ export class HttpServer {
     const connections = this.#connections;
     await this.#listeners.stop();
     await options.listenerStopped?.();
+    // Those that somebody else has accepted while the listeners stopped.
+    await this.#tls?.idle(graceMs);
     connections.isDraining = true;
     const empty = new Promise<void>((resolve) => {
       connections.onEmpty = resolve;

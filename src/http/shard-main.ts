@@ -19,6 +19,7 @@ import type { HttpLimits } from "./limits.js";
 import { servePlaced } from "./placed-requests.js";
 import { poolLimitsFor } from "./pool-limits.js";
 import { HttpServer } from "./server.js";
+import { acceptorOf } from "./tls-reload.js";
 
 class HttpService implements ShardService {
   readonly lifecycle: unknown;
@@ -76,7 +77,9 @@ async function load(assignment: ShardAssignment): Promise<ShardService> {
     throw notAnApp(exported, assignment.module);
   }
   if (exported instanceof App) exported.connectTopics(shardBroadcasts() ?? NO_EXCHANGE);
+  const tls = acceptorOf(assignment.tls);
   const server = new HttpServer(exported, {
+    ...(tls === undefined ? {} : { tls }),
     createDriver: (options, events) =>
       forMessages(
         createDriver(assignment.driver, { ...options, wake: withMessages(shardWake(assignment.scheduler)) }, events),

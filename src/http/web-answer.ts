@@ -1,8 +1,10 @@
+import type { TlsInfo } from "../tls/tls-info.js";
 import { ANSWER_WHOLE, type Exchange, FLAG_CLOSE, FLAG_HAS_BODY, FLAG_OWN_TYPE } from "./exchange.js";
 import type { FetchExchange } from "./fetch-exchange.js";
 import { type FetchHandler, isForeignResponse, respondWithFetch, sendResponse } from "./fetch-handler.js";
 import { LightResponse } from "./light-response.js";
 import type { RequestBody } from "./request-body.js";
+import type { Scheme } from "./request-url.js";
 import type { BodySink } from "./response-body.js";
 import { TYPE_NONE } from "./response-encoder.js";
 
@@ -44,6 +46,14 @@ class WebExchange implements FetchExchange {
 
   get remoteAddress(): string | undefined {
     return this.#exchange.remoteAddress;
+  }
+
+  get tls(): TlsInfo | undefined {
+    return this.#exchange.tls;
+  }
+
+  get scheme(): Scheme {
+    return this.#exchange.owner.scheme;
   }
 
   headText(): string {

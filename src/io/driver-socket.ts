@@ -104,6 +104,11 @@ export class DriverSocket extends Duplex implements TimedSocket, WritingSocket {
     this.localPort = local.port;
   }
 
+  /** As in `tls.TLSSocket`: whether the connection speaks TLS, which the driver then does. */
+  get encrypted(): boolean {
+    return this.#slot !== NONE && this.#owner.driver.tlsSocket?.(this.#slot) !== undefined;
+  }
+
   /** As in `net.Socket`: not connected yet. */
   get pending(): boolean {
     return this.connecting;

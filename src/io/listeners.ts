@@ -1,6 +1,6 @@
 /** The listeners of one server: they are started and stopped together, those that have not begun when the server stops included. */
 import { assert } from "../assert.js";
-import type { Driver, ListenAddress, Listening } from "../driver/contract.js";
+import type { Driver, ListenAddress, Listening, ListenPath } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 
 /** Starts and stops the listeners of one driver. */
@@ -27,7 +27,7 @@ export class Listeners {
   }
 
   /** Starts to accept; see `Driver.listen`. Rejects with the kernel's code, and with `ERR_RINGLOOM_CLOSED` once the server stops. */
-  async start(target: number | ListenAddress): Promise<Listening> {
+  async start(target: number | ListenAddress | ListenPath): Promise<Listening> {
     if (this.#isStopping) throw stopping();
     const starting = this.#driver.listen(target);
     this.#starting.add(starting);

@@ -1,10 +1,13 @@
 /** Connecting: to an address, to a name with several of them, to a Unix socket, to many at once. */
 import { isIP } from "node:net";
+import type { Duplex } from "node:stream";
+import type { ConnectionOptions } from "node:tls";
 import { RingloomError } from "../errors.js";
 import type { WaitOptions } from "../task/wait-errors.js";
 import { armWait, checkWait } from "../task/wait-limits.js";
+import { clientConnectionOptions, type TlsClientOptions } from "../tls/client-options.js";
 import { Connection, type Endpoint } from "./connection.js";
-import { netHost } from "./net-host.js";
+import { netHost, tlsHost } from "./net-host.js";
 import type { OwnedDescriptor } from "./owned-descriptor.js";
 import { type Attempt, race } from "./race.js";
 import { interleaveFamilies, type Resolver, systemResolver } from "./resolver.js";
@@ -29,6 +32,8 @@ export type ConnectTarget = { readonly host?: string; readonly port: number } | 
 export interface ConnectOptions extends WaitOptions, StreamOptions {
   /** Finds the addresses of a name. Default: the system's `getaddrinfo`. */
   readonly resolver?: Resolver | undefined;
+  /** Speaks TLS: true, or how. The name of the host is asked for (SNI) and checked; `timeoutMs` covers the handshake. Default: false. */
+  readonly tls?: boolean | TlsClientOptions | undefined;
   /** How long an attempt runs before the next address is tried beside it, in milliseconds. Default: 250 (RFC 8305). */
   readonly attemptDelayMs?: number | undefined;
 }
@@ -37,7 +42,8 @@ export interface ConnectOptions extends WaitOptions, StreamOptions {
  * Connects. A name that has several addresses is tried as RFC 8305 says: IPv6 and IPv4 in turns, the next one when the one before fails or takes a while.
  *
  * @throws RingloomError the kernel's code (`ECONNREFUSED`, `ENOENT`) with every address that was tried in message and details, the resolver's, `ERR_RINGLOOM_TIMEOUT`,
- * `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_OVERLOADED` when the thread has as many connections as it may. A TypeError or RangeError for a target that is none.
+ * `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_OVERLOADED` when the thread has as many connections as it may; with `tls` the code of Node and OpenSSL (`CERT_HAS_EXPIRED`, `ERR_TLS_CERT_ALTNAME_INVALID`), and
+ * `ERR_RINGLOOM_INVALID_OPTION` for certificates that cannot be read. A TypeError or RangeError for a target that is none.
  *
  * ```ts
  * import { connect } from "ringloom/net";
@@ -126,10 +132,43 @@ export function adoptStream(descriptor: number | OwnedDescriptor, options: Strea
   return stream;
 }
 
-/** As {@link connect}, without the face for users. */
-export async function openConnection(target: ConnectTarget, options: ConnectOptions): Promise<Connection> {
+/**
+ * Begins TLS on a stream that is connected already, where a protocol says so: behind a proxy's answer to CONNECT, or after STARTTLS. The stream is the result's from then on, what nobody has read of it included.
+ *
+ * @param tls As in {@link connect}; a `servername` is needed, because the stream does not know whom it was to reach.
+ * @throws RingloomError as {@link connect}; `ERR_RINGLOOM_BUSY` while a read or a write of the stream waits.
+ *
+ * ```ts
+ * import { connect, startTls } from "ringloom/net";
+ *
+ * const plain = await connect({ host: "proxy.internal", port: 3128 });
+ * await plain.writeAll("CONNECT example.org:443 HTTP/1.1\r\nhost: example.org:443\r\n\r\n");
+ * await plain.read(); // "HTTP/1.1 200 …"
+ * const secure = await startTls(plain, { servername: "example.org" }, { timeoutMs: 5_000 });
+ * secure.close();
+ * ```
+ * @experimental
+ */
+export async function startTls(
+  stream: NetStream,
+  tls: TlsClientOptions & { readonly servername: string },
+  options: WaitOptions & StreamOptions = {},
+): Promise<NetStream> {
   checkWait("connect", options);
   checkStreamOptions("connect", options);
+  const secure: ConnectOptions = { ...options, tls };
+  const peer = stream.remoteAddress ?? {};
+  const encryption = encryptionOf(secure, undefined);
+  const socket = stream.toDuplex({ allowHalfOpen: true });
+  return new NetStream(await toOne(peer, { ...secure, begun: { socket }, encryption }));
+}
+
+/** As {@link connect}, without the face for users. */
+export async function openConnection(target: ConnectTarget, given: ConnectOptions): Promise<Connection> {
+  checkWait("connect", given);
+  checkStreamOptions("connect", given);
+  const named = "path" in target ? undefined : (target.host ?? "127.0.0.1");
+  const options: BeginOptions = { ...given, encryption: encryptionOf(given, named) };
   const { attemptDelayMs = ATTEMPT_DELAY_MS } = options;
   if (!(attemptDelayMs >= 0))
     throw new RangeError(`Cannot connect: an attemptDelayMs of ${attemptDelayMs} is not a time`);
@@ -143,7 +182,18 @@ export async function openConnection(target: ConnectTarget, options: ConnectOpti
   return limited(options, (signal) => byName({ host, port }, { ...options, attemptDelayMs, signal }));
 }
 
-function toOne(to: Endpoint, options: ConnectOptions): Promise<Connection> {
+/** What an attempt is made with. */
+interface BeginOptions extends ConnectOptions {
+  readonly encryption: ConnectionOptions | undefined;
+  /** A stream to begin TLS on. */
+  readonly begun?: { readonly socket: Duplex };
+}
+
+function encryptionOf({ tls = false }: ConnectOptions, host: string | undefined): ConnectionOptions | undefined {
+  return tls === false ? undefined : clientConnectionOptions(tls, host);
+}
+
+function toOne(to: Endpoint, options: BeginOptions): Promise<Connection> {
   if (options.signal === undefined && (options.timeoutMs ?? 0) === 0) return begin(to, options).outcome;
   return limited(options, () => single(begin(to, options)));
 }
@@ -186,7 +236,7 @@ function single(attempt: Attempt<Connection>): Underway {
 
 function byName(
   target: { readonly host: string; readonly port: number },
-  options: ConnectOptions & { readonly attemptDelayMs: number; readonly signal: AbortSignal },
+  options: BeginOptions & { readonly attemptDelayMs: number; readonly signal: AbortSignal },
 ): Underway {
   const { host, port } = target;
   const { resolver = systemResolver, attemptDelayMs, signal } = options;
@@ -212,18 +262,23 @@ function byName(
 }
 
 /** Begins one attempt. Throws what the driver says of the address at once. */
-function begin(to: Endpoint, options: ConnectOptions): Attempt<Connection> {
-  const host = netHost();
+function begin(to: Endpoint, options: BeginOptions): Attempt<Connection> {
+  const { encryption, begun } = options;
+  const host = encryption === undefined ? netHost() : tlsHost();
   const connection = new Connection(host, connectionOptions("connect", options, to));
   const outcome = new Promise<Connection>((resolve, reject) => {
     connection.onConnected((error) => (error === undefined ? resolve(connection) : reject(error)));
   });
   const { thread } = host;
-  connection.open(
-    to.path === undefined
-      ? thread.connect(to.host ?? "", to.port ?? 0, connection)
-      : thread.connectPath(to.path, connection),
-  );
+  const { path, host: address = "", port = 0 } = to;
+  if (encryption !== undefined) {
+    const target = begun ?? (path === undefined ? { host: address, port } : { path });
+    connection.open(thread.connectTls(target, encryption, connection));
+  } else {
+    connection.open(
+      path === undefined ? thread.connect(address, port, connection) : thread.connectPath(path, connection),
+    );
+  }
   const connected = outcome.then(() => {
     configure(new NetStream(connection), options);
     return connection;

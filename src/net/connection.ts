@@ -67,6 +67,8 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
   #isClosing = false;
   #hasEnded = false;
   #error: Error | undefined;
+  /** What an error number of the driver stands for. */
+  #failure: Error | undefined;
   #flushTimer: NodeJS.Timeout | undefined;
   #closed: Promise<void> | undefined;
   #resolveClosed: (() => void) | undefined;
@@ -98,10 +100,11 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
     this.#connecting = settle;
   }
 
-  connected(_slot: number, errno: number): void {
+  connected(slot: number, errno: number): void {
+    if (errno !== 0) this.#failure = this.driver.failureOf?.(slot);
     const settle = this.#connecting;
     this.#connecting = undefined;
-    settle?.(errno === 0 ? undefined : errnoError("connect", errno, { ...this.peer }));
+    settle?.(errno === 0 ? undefined : this.#brokenBy("connect", errno));
   }
 
   /** What had arrived before this connection was made of a descriptor comes first. */
@@ -128,7 +131,8 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
     else this.#sink.drained();
   }
 
-  closed(_slot: number, errno: number): void {
+  closed(slot: number, errno: number): void {
+    if (errno !== 0) this.#failure ??= this.driver.failureOf?.(slot);
     this.slot = NONE;
     this.#isGone = true;
     this.host.remove(this);
@@ -147,8 +151,19 @@ export class Connection implements ConnectionOwner, InboundOwner, OutboundOwner,
 
   #endOf(operation: string, errno: number): Error | undefined {
     if (this.#error !== undefined) return this.#error;
-    if (errno !== 0) return errnoError(operation, errno, { ...this.peer });
+    if (errno !== 0) return this.#brokenBy(operation, errno);
     return this.#hasEnded ? undefined : closedError(operation);
+  }
+
+  #brokenBy(operation: string, errno: number): Error {
+    const failure = this.#failure;
+    if (failure === undefined) return errnoError(operation, errno, { ...this.peer });
+    const { code = "EPROTO" } = failure as NodeJS.ErrnoException;
+    return new RingloomError(code, `Cannot ${operation}: ${failure.message}`, {
+      operation,
+      details: { ...this.peer },
+      cause: failure,
+    });
   }
 
   // --- what the two sides ask for

@@ -1,16 +1,17 @@
 /** Listening for Unix streams with descriptors. */
 
 import { checkSocketPath } from "../driver/arguments.js";
+import { listenAtPath } from "../driver/unix-listen.js";
+import { removeSocketFile, type SocketFile } from "../driver/unix-path.js";
 import { errnoError } from "../errors.js";
 import { checkNative, type NativeAddon, type NativeAddress, requireNative } from "../native.js";
 import type { WaitOptions } from "../task/wait-errors.js";
 import { armWait, checkWait } from "../task/wait-limits.js";
 import { EAGAIN } from "../uapi.js";
 import { adoptDescriptorStream, type DescriptorStream, type DescriptorStreamOptions } from "./descriptor-stream.js";
-import { checkMode, inFreePlace } from "./listener.js";
+import { checkMode } from "./listener.js";
 import { closed } from "./message-socket.js";
 import { messageLimits } from "./unix-datagram.js";
-import { PrivatePlace, removeSocketFile, type SocketFile, socketFile } from "./unix-path.js";
 
 const BACKLOG_DEFAULT = 511;
 /** Out of descriptors, accepting rests so long, in milliseconds. */
@@ -65,39 +66,26 @@ export async function listenDescriptors(
   checkMode({ path }, options.mode);
   messageLimits("listen", options);
   const native = requireNative();
-  const socket = await inFreePlace(path, async () => openAt(native, path, options));
+  const { mode, backlog = BACKLOG_DEFAULT } = options;
+  const { result: socket, file } = await listenAtPath(
+    { path, mode },
+    {
+      listen: (place) => openAt(native, place, path, backlog),
+      undo: (descriptor) => native.closeDescriptor(descriptor),
+    },
+  );
   const watch = native.watchDescriptor(socket, () => listener.acceptWaiting());
   if (typeof watch === "number") {
     native.closeDescriptor(socket);
     throw errnoError("listen", -watch, { path });
   }
-  const listener = new DescriptorListener(socket, { watch, options, file: socketFile(path) });
+  const listener = new DescriptorListener(socket, { watch, options, file });
   return listener;
 }
 
-function openAt(
-  native: NativeAddon,
-  path: string,
-  { mode, backlog = BACKLOG_DEFAULT }: DescriptorListenOptions,
-): number {
-  const open = (place: string): number => {
-    const opened = native.listenSocket(place, -1, backlog, 0);
-    return checkNative<NativeAddress & { readonly fd: number }>(opened, "listen", { path }).fd;
-  };
-  if (mode === undefined) return open(path);
-  const place = new PrivatePlace(path);
-  try {
-    const socket = open(place.path);
-    try {
-      place.publish(mode);
-    } catch (error) {
-      native.closeDescriptor(socket);
-      throw error;
-    }
-    return socket;
-  } finally {
-    place.remove();
-  }
+function openAt(native: NativeAddon, place: string, path: string, backlog: number): number {
+  const opened = native.listenSocket(place, -1, backlog, 0);
+  return checkNative<NativeAddress & { readonly fd: number }>(opened, "listen", { path }).fd;
 }
 
 interface Accepter {

@@ -1,23 +1,22 @@
 /** Listening: sockets that connections come from. */
 import type { ListenAddress, Listening, ListenPath } from "../driver/contract.js";
+import { listenAtPath } from "../driver/unix-listen.js";
+import { removeSocketFile, type SocketFile } from "../driver/unix-path.js";
 import type { RingloomError } from "../errors.js";
 import { log } from "../observe/log.js";
 import type { ConnectionOwner, ListenerOwner } from "../runtime/thread-driver.js";
 import type { WaitOptions } from "../task/wait-errors.js";
 import { armWait, checkWait } from "../task/wait-limits.js";
-import { configure, openConnection } from "./connect.js";
+import { configure } from "./connect.js";
 import { Connection, closedError } from "./connection.js";
 import { type NetHost, netHost } from "./net-host.js";
 import { OwnedDescriptor } from "./owned-descriptor.js";
 import { type NetAddress, NetStream } from "./stream.js";
 import { connectionOptions, type StreamOptions } from "./stream-options.js";
-import { PrivatePlace, removeSocketFile, type SocketFile, socketFile } from "./unix-path.js";
 
 const BACKLOG_DEFAULT = 511;
 const WAITING_MAX_DEFAULT = 1_024;
 const MODE_MAX = 0o777;
-/** How long a server at the same path has to answer before it counts as alive, in milliseconds. */
-const STALE_PROBE_MS = 1_000;
 /** Connections that are asked for their peers, a system call each, before one more is closed because too many wait. */
 const PROBES_MAX = 16;
 
@@ -75,11 +74,15 @@ export async function listen(target: ListenTarget, options: ListenOptions = {}):
     return new NetListener(accepting, await host.thread.listen(driverTarget(target, options), accepting));
   const address: ListenPath = { path: target.path, backlog: options.backlog ?? BACKLOG_DEFAULT };
   const { mode } = options;
-  const listening = await inFreePlace(target.path, () =>
-    mode === undefined ? host.thread.listen(address, accepting) : listenWithMode(address, mode, accepting),
+  const { result, file } = await listenAtPath(
+    { path: target.path, mode },
+    {
+      listen: (path) => host.thread.listen({ ...address, path }, accepting),
+      undo: ({ listener }) => host.thread.stopListening(listener),
+    },
   );
-  accepting.file = socketFile(target.path);
-  return new NetListener(accepting, listening);
+  accepting.file = file;
+  return new NetListener(accepting, { ...result, path: target.path });
 }
 
 /** A descriptor that comes with an owner is the listener's to close, whatever the driver does with others. */
@@ -106,46 +109,6 @@ export function checkMode(target: ListenTarget, mode: number | undefined): void 
     throw new RangeError(`Cannot listen: a mode of ${mode} is not between 0 and 0o777`);
   if (!("path" in target) || target.path.startsWith("\0"))
     throw new TypeError("Cannot listen: only a Unix socket that has a file has a mode");
-}
-
-/** Listens, in the place of a server that is gone if need be. */
-export async function inFreePlace<Result>(path: string, listenThere: () => Promise<Result>): Promise<Result> {
-  try {
-    return await listenThere();
-  } catch (error) {
-    const file = (error as { code?: unknown }).code === "EADDRINUSE" ? socketFile(path) : undefined;
-    if (file === undefined || (await isAnswered(path))) throw error;
-    removeSocketFile(file);
-    return await listenThere();
-  }
-}
-
-/** Listens at a path that nobody else can reach, and gives the socket its place when it has its mode: there is no time at which too many may connect. */
-async function listenWithMode(address: ListenPath, mode: number, owner: Accepting): Promise<Listening> {
-  const { thread } = owner.host;
-  const place = new PrivatePlace(address.path);
-  try {
-    const listening = await thread.listen({ ...address, path: place.path }, owner);
-    try {
-      place.publish(mode);
-    } catch (error) {
-      thread.stopListening(listening.listener);
-      throw error;
-    }
-    return { ...listening, path: address.path };
-  } finally {
-    place.remove();
-  }
-}
-
-async function isAnswered(path: string): Promise<boolean> {
-  try {
-    const connection = await openConnection({ path }, { timeoutMs: STALE_PROBE_MS });
-    connection.destroy();
-    return true;
-  } catch (error) {
-    return (error as { code?: unknown }).code !== "ECONNREFUSED";
-  }
 }
 
 function isGone(connection: Connection): boolean {

@@ -6,7 +6,7 @@ import { ReceiveCopies } from "../io/receive-copies.js";
 import { type Deadline, SocketTimeouts } from "../io/socket-timeouts.js";
 import { QUEUED_BYTES_MAX, writeShare } from "../io/write-share.js";
 import { WriteTimeouts, type WritingSocket } from "../io/write-timeouts.js";
-import { type ThreadDriver, threadDriver } from "../runtime/thread-driver.js";
+import { type ThreadDriver, threadDriver, tlsThreadDriver } from "../runtime/thread-driver.js";
 
 /** How long a write waits for room in the write pool when no turn of the driver comes before, in milliseconds. */
 const STARVED_RETRY_MS = 5;
@@ -22,12 +22,22 @@ export interface HostedConnection extends WritingSocket {
 }
 
 let current: NetHost | undefined;
+let currentTls: NetHost | undefined;
 
 /** The host of this thread's sockets. */
 export function netHost(): NetHost {
   const thread = threadDriver();
   if (current?.thread !== thread) current = new NetHost(thread);
   return current;
+}
+
+/** The host of this thread's sockets that speak TLS. */
+export function tlsHost(): NetHost {
+  const thread = tlsThreadDriver();
+  // Where the thread's own driver is Node's, it serves both.
+  if (current?.thread === thread) return current;
+  if (currentTls?.thread !== thread) currentTls = new NetHost(thread);
+  return currentTls;
 }
 
 /** One for each driver of a thread. */

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { ReadableStream, WritableStream } from "node:stream/web";
 import { onAbort } from "../scheduler/abort-listeners.js";
 import type { WaitOptions } from "../task/wait-errors.js";
+import { type TlsInfo, tlsInfoOf } from "../tls/tls-info.js";
 import type { Connection, Endpoint } from "./connection.js";
 import { openDuplex } from "./duplex.js";
 import type { SegmentHandler } from "./inbound.js";
@@ -271,6 +272,13 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
     return peer ?? (slot < 0 ? undefined : driver.peerAddress(slot));
   }
 
+  /** How the connection is encrypted, and whose certificate the peer has shown; undefined for one that is not, and for one that is gone. */
+  get tls(): TlsInfo | undefined {
+    const { slot, driver } = this.#connection;
+    const socket = slot < 0 ? undefined : driver.tlsSocket?.(slot);
+    return socket === undefined ? undefined : tlsInfoOf(socket);
+  }
+
   /** Our own end of a TCP connection; undefined for Unix sockets, and when it is not known any more. */
   get localAddress(): NetAddress | undefined {
     const { slot, driver } = this.#connection;
@@ -298,7 +306,7 @@ export class NetStream implements AsyncIterable<Buffer>, AsyncDisposable {
    * Gives the socket back as a descriptor, without closing it: for another thread, another process (`DescriptorStream.send`), or another kind of reader. What was written leaves first; what had arrived and nobody has read is in
    * `unread`. This object is of no more use. A call that is given up closes the stream.
    *
-   * @throws RingloomError `ERR_RINGLOOM_BUSY` while a read or a write waits, `EPIPE` after `end()`, the error of the connection, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`; `ERR_RINGLOOM_UNSUPPORTED` without the addon.
+   * @throws RingloomError `ERR_RINGLOOM_BUSY` while a read or a write waits, `EPIPE` after `end()`, the error of the connection, `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`; `ERR_RINGLOOM_UNSUPPORTED` without the addon, and for a stream that speaks TLS.
    */
   release(options?: WaitOptions): Promise<OwnedDescriptor> {
     try {

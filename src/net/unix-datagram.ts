@@ -1,6 +1,7 @@
 /** Unix datagram sockets: whole messages, in order and without loss, between processes of one machine; with descriptors if need be. */
 import { chmodSync, fchmodSync } from "node:fs";
 import { checkSocketPath } from "../driver/arguments.js";
+import { removeSocketFile, type SocketFile, socketFile } from "../driver/unix-path.js";
 import { checkNative, type NativeAddon, requireNative } from "../native.js";
 import type { WaitOptions } from "../task/wait-errors.js";
 import { AF_UNIX, EADDRINUSE, ECONNREFUSED, SOCK_DGRAM } from "../uapi.js";
@@ -8,7 +9,6 @@ import { DESCRIPTORS_MAX } from "./message-header.js";
 import { closed, MessageSocket, type ReceivedInto } from "./message-socket.js";
 import { OwnedDescriptor } from "./owned-descriptor.js";
 import { checkBuffers } from "./target-buffers.js";
-import { removeSocketFile, type SocketFile, socketFile } from "./unix-path.js";
 
 const BYTES_MAX_DEFAULT = 64 * 1024;
 const BYTES_MAX = 64 * 1024 * 1024;

@@ -2,6 +2,7 @@
 
 import { createDriver } from "../driver/choose.js";
 import type { Driver, ListenAddress, Listening } from "../driver/contract.js";
+import { RingloomError } from "../errors.js";
 import type { HttpLimits } from "../http/limits.js";
 import { forMessages, withMessages } from "../messages/shard-messages.js";
 import { AccessLog } from "../observe/access-log.js";
@@ -64,6 +65,12 @@ export async function nodeServiceOf(
 ): Promise<ShardService | undefined> {
   const target = await nodeTargetOf(exported);
   if (target === undefined) return undefined;
+  if (assignment.tls !== undefined)
+    throw new RingloomError(
+      "ERR_RINGLOOM_UNSUPPORTED",
+      "Cannot serve an app of another framework with TLS options: give it a server of node:https, or put TLS in front of it.",
+      { operation: "load" },
+    );
   const { writeTimeoutMs } = applyLimits(target.server, limits);
   const node = new NodeServer(target.server, {
     createDriver: (options, events) =>

@@ -1,13 +1,15 @@
 /**
  * The listening sockets, which the supervisor opens and owns: a shard that dies resets nobody, because its socket and the
  * connections in its queue are still there. Each shard has a socket of its own on the one port (SO_REUSEPORT, socket(7)), so
- * the kernel spreads connections over the shards and no two threads contend for one queue.
+ * the kernel spreads connections over the shards and no two threads contend for one queue. A Unix socket cannot be shared so: there the shards accept from the queue of one socket.
  */
 import { lookup } from "node:dns/promises";
 import { createServer, isIP } from "node:net";
 import type { ListenAddress } from "../driver/contract.js";
+import { checkUnixPlace, listenAtPath, type UnixPlace } from "../driver/unix-listen.js";
+import { removeSocketFile, type SocketFile } from "../driver/unix-path.js";
 import { RingloomError } from "../errors.js";
-import { checkNative, loadNative, type NativeAddon } from "../native.js";
+import { checkNative, loadNative, type NativeAddon, nativeProblem } from "../native.js";
 import { SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF, SO_DETACH_REUSEPORT_BPF } from "../uapi.js";
 import { laterNeighbours } from "./port-neighbours.js";
 import { chooseAmong, dropOpening, NO_PROGRAM, TARGETS_MAX } from "./socket-filters.js";
@@ -20,6 +22,8 @@ export interface ListenerRequest {
   readonly count: number;
   /** Whether sockets of other processes may be on the same port. */
   readonly reusePort: boolean;
+  /** A Unix socket in place of host and port. */
+  readonly unix?: UnixPlace | undefined;
 }
 
 /** Whether several shards can share a port here, and why not. */
@@ -41,16 +45,26 @@ export class Listeners {
   /** Open descriptors by shard; undefined once closed, or where the shard opens its own. */
   readonly #descriptors: (number | undefined)[];
   readonly #address: ListenAddress;
+  /** Of a Unix socket. All shards accept from one queue then: there is nobody to steer, and no group of sockets. */
+  readonly #file: SocketFile | undefined;
+  readonly #isUnix: boolean;
   #isSteering = false;
 
-  private constructor(address: ListenAddress, descriptors: (number | undefined)[]) {
+  private constructor(address: ListenAddress, descriptors: (number | undefined)[], unix?: UnixOpened) {
     this.#native = loadNative();
     this.#address = address;
     this.#descriptors = descriptors;
+    this.#isUnix = unix !== undefined;
+    this.#file = unix?.file;
   }
 
   /** Opens all sockets or none. Throws the kernel's code (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`) or `ENOTFOUND` for the name. */
   static async open(request: ListenerRequest): Promise<Listeners> {
+    if (request.unix !== undefined) {
+      const opened = await openUnix(request.unix, request);
+      const { backlog } = request;
+      return new Listeners({ host: "", port: 0, backlog, reusePort: false }, opened.descriptors, opened);
+    }
     const host = await resolveHost(request.host);
     const native = loadNative();
     const isShared = request.count > 1 || request.reusePort;
@@ -84,6 +98,7 @@ export class Listeners {
   steerTo(shards: readonly number[]): void {
     const descriptor = this.#descriptors.find((candidate) => candidate !== undefined);
     if (descriptor === undefined || this.#native === undefined || this.#descriptors.length === 1) return;
+    if (this.#isUnix) return;
     const takesAll = shards.length === 0 || shards.length === this.#descriptors.length;
     if (takesAll && !this.#isSteering) return;
     this.#isSteering = !takesAll;
@@ -99,7 +114,7 @@ export class Listeners {
     const native = this.#native;
     const open = this.#descriptors.filter((descriptor) => descriptor !== undefined);
     const [first] = open;
-    if (native === undefined || first === undefined) return false;
+    if (native === undefined || first === undefined || this.#isUnix) return false;
     const later = this.#address.reusePort ? laterNeighbours(open, this.#address.host.includes(":")) : 0;
     if (later > 0) {
       const indexes = Array.from({ length: Math.min(later, TARGETS_MAX) }, (_, index) => open.length + index);
@@ -131,6 +146,8 @@ export class Listeners {
   closeAll(waiting: (shard: number, descriptors: readonly number[]) => void = () => undefined): void {
     const native = this.#native;
     if (native === undefined) return;
+    // First, so that nobody finds it whom nobody would accept. Not where a later server has put its own.
+    if (this.#file !== undefined) removeSocketFile(this.#file);
     const open = this.#descriptors.flatMap((descriptor, shard) =>
       descriptor === undefined ? [] : [{ shard, descriptor }],
     );
@@ -160,6 +177,39 @@ export function portSharing(): PortSharing {
     isPossible: false,
     reason: "several shards need the addon, or Node 22.12 or newer on Linux, to share a port",
   };
+}
+
+/** The one listening socket of a path under a number for each shard, and its file. */
+interface UnixOpened {
+  readonly descriptors: number[];
+  readonly file: SocketFile | undefined;
+}
+
+async function openUnix(place: UnixPlace, { backlog, count }: ListenerRequest): Promise<UnixOpened> {
+  checkUnixPlace(place);
+  const native = loadNative();
+  if (native === undefined)
+    throw new RingloomError(
+      "ERR_RINGLOOM_UNSUPPORTED",
+      `Cannot listen at ${place.path}: shards share a Unix socket through the addon, but ${nativeProblem()}`,
+      { operation: "listen", details: { path: place.path } },
+    );
+  const { result: first, file } = await listenAtPath(place, {
+    listen: (path) => {
+      const opened = native.listenSocket(path, -1, backlog, SHARING.never);
+      return checkNative<{ readonly fd: number }>(opened, "listen", { path: place.path }).fd;
+    },
+    undo: (descriptor) => native.closeDescriptor(descriptor),
+  });
+  const descriptors = [first];
+  try {
+    while (descriptors.length < count) descriptors.push(checkNative<number>(native.duplicate(first), "listen"));
+  } catch (error) {
+    for (const descriptor of descriptors) native.closeDescriptor(descriptor);
+    if (file !== undefined) removeSocketFile(file);
+    throw error;
+  }
+  return { descriptors, file };
 }
 
 function openDescriptors(

@@ -4,6 +4,7 @@ import { MESSAGE_OPTIONS } from "../messages/message-options.js";
 import type { LogSettings } from "../observe/log.js";
 import { TASK_OPTIONS } from "../scheduler/task-options.js";
 import type { Topology } from "../scheduler/topology.js";
+import { ENDPOINT_OPTIONS } from "./endpoint-options.js";
 import { OPERATION_OPTIONS } from "./operation-options.js";
 import {
   choiceOption,
@@ -53,6 +54,22 @@ export interface RuntimeOptions {
   readonly watchdogMs: number;
   /** Whether stacks of the shards point to the sources that source maps name. */
   readonly sourceMaps: "off" | "on";
+  /** A Unix socket in place of host and port, a path; `none` is none. */
+  readonly unix: string;
+  /** The mode of its file, octal; `auto` is what the umask leaves. */
+  readonly unixMode: string;
+  /** Certificates, paths of PEM files with commas between them; `none` is no TLS. */
+  readonly tlsCert: string;
+  /** Their keys, in the same order. */
+  readonly tlsKey: string;
+  /** Whose client certificates are trusted, a path; `none` is those that Node trusts. */
+  readonly tlsCa: string;
+  /** Whether clients are asked for a certificate. */
+  readonly tlsRequestCert: "off" | "optional" | "required";
+  /** The lowest version of TLS that is spoken. */
+  readonly tlsMinVersion: "TLSv1.2" | "TLSv1.3";
+  /** How long a TLS handshake may take, in milliseconds. */
+  readonly tlsHandshakeMs: number;
   /** Whether other processes may listen on the same port, as in a rollout. */
   readonly reusePort: "off" | "on";
   /** Port of `/livez` and `/readyz`. */
@@ -318,6 +335,7 @@ export const RUNTIME_OPTIONS: Definitions = {
     choices: ["off", "on"],
     description: "Whether stacks point to the sources of compiled files. Each map is read once; each stack costs more.",
   }),
+  ...ENDPOINT_OPTIONS,
   ...OPERATION_OPTIONS,
   ...TASK_OPTIONS,
   ...MESSAGE_OPTIONS,
@@ -355,6 +373,14 @@ export function resolveRuntimeOptions(sources: OptionSources): RuntimeOptions {
     accessLog: pick("accessLog"),
     watchdogMs: pick("watchdogMs"),
     sourceMaps: pick("sourceMaps"),
+    unix: pick("unix"),
+    unixMode: pick("unixMode"),
+    tlsCert: pick("tlsCert"),
+    tlsKey: pick("tlsKey"),
+    tlsCa: pick("tlsCa"),
+    tlsRequestCert: pick("tlsRequestCert"),
+    tlsMinVersion: pick("tlsMinVersion"),
+    tlsHandshakeMs: pick("tlsHandshakeMs"),
     reusePort: pick("reusePort"),
     healthPort: pick("healthPort"),
     healthHost: pick("healthHost"),

@@ -5,6 +5,7 @@ import type { DeskRequest } from "../keyed/desk.js";
 import type { MessageAssignment } from "../messages/message-memory.js";
 import type { LogSettings } from "../observe/log.js";
 import type { SchedulerAssignment } from "../scheduler/scheduler-memory.js";
+import type { TlsFiles } from "../tls/tls-files.js";
 import type { HookFailure } from "./lifecycle.js";
 import type { ShardError } from "./shard-error.js";
 import type { RuntimeFacts } from "./stats.js";
@@ -36,6 +37,8 @@ export interface ShardAssignment {
   readonly memory: ShardMemory;
   /** A listening descriptor, or an address where there is no addon to make one. */
   readonly target: number | ListenAddress;
+  /** Where the certificates are, which the thread reads itself: one that is started later has those of then. */
+  readonly tls?: TlsFiles | undefined;
   /** The CPU to stay on. */
   readonly cpu: number | undefined;
   readonly counters: SharedArrayBuffer;

@@ -7,7 +7,8 @@
  *
  * Signals are the caller's: see `stopOnSignals` in `signals.ts`.
  */
-import { chooseDriver, type DriverChoice } from "../driver/choose.js";
+import { chooseDriver, chooseTlsDriver, type DriverChoice } from "../driver/choose.js";
+import { checkUnixPlace, type UnixPlace } from "../driver/unix-listen.js";
 import { RingloomError } from "../errors.js";
 import { MessageKeeper } from "../messages/message-keeper.js";
 import { loadNative, nativeProblem } from "../native.js";
@@ -16,6 +17,8 @@ import { resolveLogSettings } from "../observe/log.js";
 import type { ComputePool } from "../scheduler/compute-pool.js";
 import { openComputePool } from "../scheduler/open-pool.js";
 import { taskThreads } from "../scheduler/topology.js";
+import { TlsAcceptor } from "../tls/acceptor.js";
+import { readTlsFiles, type TlsFiles, tlsFilesOf } from "../tls/tls-files.js";
 import { createCounters } from "./counters.js";
 import type { ServerHealth } from "./health.js";
 import { returnLargeBlocks } from "./large-blocks.js";
@@ -56,6 +59,10 @@ export class Supervisor {
   readonly sizing: Sizing;
   readonly host: string;
   readonly port: number;
+  /** Of the Unix socket that the server listens on, where it does; host and port are then empty and 0. */
+  readonly path: string | undefined;
+  /** Where its certificates are; undefined without TLS. */
+  readonly tls: TlsFiles | undefined;
   /** Resolves when everything has stopped, whatever the cause. Never rejects. */
   readonly stopped: Promise<StopReport>;
   /** How long {@link stop} goes on serving everybody when the signal is SIGTERM, in milliseconds. */
@@ -73,6 +80,8 @@ export class Supervisor {
     this.sizing = parts.sizing;
     this.host = address.host;
     this.port = address.port;
+    this.path = unixPlaceOf(request.options)?.path;
+    this.tls = tlsFilesOf(request.options);
     this.readyDelayMs = readyDelay(request.options);
     this.#calls = new ShardCalls(parts.sizing.shards, (shard, port) => group.connect(shard, port));
     this.stopped = parts.stopped.then((report) => this.#close(report));
@@ -86,7 +95,10 @@ export class Supervisor {
    */
   static async start(request: SupervisorRequest): Promise<Supervisor> {
     const { options, shardMain, events = {} } = request;
-    const choice = chooseDriver(options.driver);
+    const tls = tlsFilesOf(options);
+    // Throws for what cannot be read before a thread would.
+    if (tls !== undefined) new TlsAcceptor(readTlsFiles(tls));
+    const choice = tls === undefined ? chooseDriver(options.driver) : chooseTlsDriver(options.driver);
     const facts = readMachineFacts();
     const sizing = sizeRuntime(facts, options, choice.name);
     returnLargeBlocks(sizing.memory);
@@ -97,7 +109,8 @@ export class Supervisor {
     await hooks.run("start");
     const { host, port, backlog } = options;
     const reusePort = options.reusePort === "on";
-    const listeners = await Listeners.open({ host, port, backlog, reusePort, count: sizing.shards });
+    const unix = unixPlaceOf(options);
+    const listeners = await Listeners.open({ host, port, backlog, reusePort, count: sizing.shards, unix });
     const roster = createRoster(sizing.shards);
     let compute: ComputePool | undefined;
     let messages: MessageKeeper;
@@ -160,10 +173,11 @@ export class Supervisor {
     return supervisor;
   }
 
-  /** The address for people and clients; the unspecified address is shown as the loopback one. */
+  /** The address for people and clients; the unspecified address is shown as the loopback one, a Unix socket as `unix:` and its path. */
   get url(): string {
+    if (this.path !== undefined) return `unix:${this.path}`;
     const host = this.host === "0.0.0.0" ? "127.0.0.1" : this.host === "::" ? "::1" : this.host;
-    return `http://${host.includes(":") ? `[${host}]` : host}:${this.port}`;
+    return `${this.tls === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${this.port}`;
   }
 
   /** Where the server is in its life, and how each shard is. */
@@ -237,6 +251,15 @@ interface SupervisorParts {
   readonly sizing: Sizing;
 }
 
+/** Where to listen that is no port. Throws `ERR_RINGLOOM_INVALID_OPTION`. */
+function unixPlaceOf({ unix, unixMode }: RuntimeOptions): UnixPlace | undefined {
+  if (unix === "none") return undefined;
+  const mode = unixMode === "auto" ? undefined : /^[0-7]{1,4}$/.test(unixMode) ? Number.parseInt(unixMode, 8) : -1;
+  const place = { path: unix, mode };
+  checkUnixPlace(place);
+  return place;
+}
+
 function readyDelay(options: RuntimeOptions): number {
   if (options.readyDelayMs !== "auto") return options.readyDelayMs;
   // Set by the kubelet in each container.
@@ -260,6 +283,7 @@ export function assigner(parts: AssignerParts): (shard: number, generation: numb
   const { request, choice, sizing, cpus, listeners, roster, compute, messages } = parts;
   const { ringEntries, loop, hookMs, unhandledRejections, watchdogMs, stuckMs } = request.options;
   const { connectionsMax, writePoolBytes, receiveSlabBytes, spin } = sizing;
+  const tls = tlsFilesOf(request.options);
   const counters = createCounters(sizing.shards);
   const facts: RuntimeFacts = {
     driver: choice.name,
@@ -279,6 +303,7 @@ export function assigner(parts: AssignerParts): (shard: number, generation: numb
     log: resolveLogSettings(request.options.log, request.options.logLevel),
     accessLog: request.options.accessLog === "on",
     target: listeners.targetFor(shard),
+    tls,
     cpu: cpus[shard],
     counters,
     heartbeat: createHeartbeat(),

@@ -3,9 +3,10 @@
  *
  * A server has a driver of its own, because its events go one way only. Here each connection has an owner, and its events go there.
  */
+import type { ConnectionOptions } from "node:tls";
 import { assert } from "../assert.js";
 import { chooseDriver, createDriver } from "../driver/choose.js";
-import type { Driver, DriverEvents, DriverName, Listening } from "../driver/contract.js";
+import type { Driver, DriverEvents, DriverName, Listening, TlsTarget } from "../driver/contract.js";
 import { RingloomError } from "../errors.js";
 
 /** What happens to one connection, in the order and with the duties that the driver's contract says. */
@@ -44,6 +45,7 @@ const RING_ENTRIES = 1_024;
 const SPIN_MICROS = 25;
 
 let current: ThreadDriver | undefined;
+let currentTls: ThreadDriver | undefined;
 let settings: Partial<ThreadDriverOptions> = {};
 
 /** Says what the driver of this thread will be, before it is made. Later it is too late: throws `ERR_RINGLOOM_INVALID_OPTION`. */
@@ -66,6 +68,16 @@ export function threadDriver(): ThreadDriver {
   return current;
 }
 
+/**
+ * The driver of this thread's connections that speak TLS, which is Node's: the portable one. Where that serves the thread anyway, it is the same.
+ * @throws RingloomError as {@link threadDriver}.
+ */
+export function tlsThreadDriver(): ThreadDriver {
+  if (currentTls === undefined && current?.driver.name === "portable") return current;
+  currentTls ??= new ThreadDriver({ ...settings, name: "portable" });
+  return currentTls;
+}
+
 /** Whether this thread has a driver of its own by now. */
 export function hasThreadDriver(): boolean {
   return current !== undefined;
@@ -73,9 +85,10 @@ export function hasThreadDriver(): boolean {
 
 /** Closes the driver of this thread, if it has one, and everything that it holds. The next use makes a new one. */
 export async function closeThreadDriver(): Promise<void> {
-  const closing = current;
+  const closing = [current, currentTls];
   current = undefined;
-  await closing?.driver.shutdown();
+  currentTls = undefined;
+  await Promise.all(closing.map((one) => one?.driver.shutdown()));
 }
 
 /** Hands the events of a driver to those who own its connections. */
@@ -109,6 +122,12 @@ export class ThreadDriver implements DriverEvents {
    */
   connect(host: string, port: number, owner: ConnectionOwner): number {
     return this.#own(this.driver.connect(host, port), owner, "connect");
+  }
+
+  /** As {@link connect}, and speaks TLS; see `Driver.connectTls`. Only for the driver that {@link tlsThreadDriver} gives. */
+  connectTls(target: TlsTarget, options: ConnectionOptions, owner: ConnectionOwner): number {
+    assert(this.driver.connectTls !== undefined, "TLS is spoken by the driver that can");
+    return this.#own(this.driver.connectTls(target, options), owner, "connect");
   }
 
   /** As {@link connect}, to a Unix socket; see `Driver.connectPath`. */

@@ -368,7 +368,7 @@ test("connect() and listen() answer EMFILE with an error and with patience, and 
   skip: process.platform !== "linux",
 }, () => {
   const child = fileURLToPath(new URL("no-descriptors-child.js", import.meta.url));
-  const command = `ulimit -n 60; exec "${process.execPath}" "${child}"`;
+  const command = `ulimit -n 90; exec "${process.execPath}" "${child}"`;
   const { status, stdout, stderr } = spawnSync("/bin/sh", ["-c", command], { encoding: "utf8", timeout: 30_000 });
   assert.equal(status, 0, stderr);
   const { code, turns, answered } = JSON.parse(stdout) as { code: string; turns: number; answered: string };
