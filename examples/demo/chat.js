@@ -50,7 +50,7 @@ export function addChat(app) {
 
   const lobby = actor("demo-lobby", Lobby)("lobby");
   const report = () => lobby.report(runtimeStats().shard, app.subscriberCount(TOPIC)).catch(() => undefined);
-  let reports;
+  let isReporting = false;
 
   const page = readFileSync(new URL("./chat.html", import.meta.url), "utf8");
   app.get("/chat", (c) => c.html(page));
@@ -59,7 +59,8 @@ export function addChat(app) {
     async open(ws) {
       // First subscribe, then ask: what is said meanwhile comes twice, and the page tells by the number.
       ws.subscribe(TOPIC);
-      reports ??= setInterval(report, REPORT_MS).unref();
+      if (!isReporting) setInterval(report, REPORT_MS).unref();
+      isReporting = true;
       await report();
       ws.send(JSON.stringify({ ...(await lobby.past()), shard: runtimeStats().shard }));
     },

@@ -82,7 +82,12 @@ describe("RoomClient", () => {
     client.send({ b: 1 });
     const first = (await socket(0)).say(welcome("s"));
     client.send("c");
-    assert.deepEqual(first.sent, [["hello", null, 0], ["say", 1, "a"], ["say", 2, { b: 1 }], ["say", 3, "c"]]);
+    assert.deepEqual(first.sent, [
+      ["hello", null, 0],
+      ["say", 1, "a"],
+      ["say", 2, { b: 1 }],
+      ["say", 3, "c"],
+    ]);
     assert.equal(client.waitingCount, 3);
     first.say(["handled", 2]);
     assert.equal(client.waitingCount, 1);
@@ -99,9 +104,16 @@ describe("RoomClient", () => {
     const second = (await socket(1)).say(welcome("s", { isResumed: true, handled: 2, seen: 3 }));
     second.say(["event", 3, "three"], ["event", 4, "four"]);
     first.say(["event", 5, "from the dead"]);
-    assert.deepEqual(second.sent, [["hello", "s", 3], ["say", 3, "c"], ["say", 4, "d"]]);
+    assert.deepEqual(second.sent, [
+      ["hello", "s", 3],
+      ["say", 3, "c"],
+      ["say", 4, "d"],
+    ]);
     assert.deepEqual(events, ["one", "three", "four"]);
-    assert.deepEqual(welcomes.map(({ isResumed }) => isResumed), [false, true]);
+    assert.deepEqual(
+      welcomes.map(({ isResumed }) => isResumed),
+      [false, true],
+    );
     client.close();
   });
 
@@ -112,7 +124,10 @@ describe("RoomClient", () => {
     first.say(["handled", 1]).end(1012);
     client.send("c");
     const second = (await socket(1)).say(welcome("t", { seen: 2 }));
-    assert.deepEqual(second.sent, [["hello", "s", 7], ["say", 1, "c"]]);
+    assert.deepEqual(second.sent, [
+      ["hello", "s", 7],
+      ["say", 1, "c"],
+    ]);
     assert.deepEqual(welcomes[1]?.uncertain, ["b"]);
     assert.equal(client.seen, 2);
     client.close();
@@ -172,7 +187,10 @@ describe("RoomClient", () => {
     const { client } = started();
     const first = (await socket(0)).say(welcome("s"), ["event", 1, 1], ["event", 2, 2]);
     while (first.sent.length < 2) await pause(10);
-    assert.deepEqual(first.sent, [["hello", null, 0], ["seen", 2]]);
+    assert.deepEqual(first.sent, [
+      ["hello", null, 0],
+      ["seen", 2],
+    ]);
     client.close();
   });
 });

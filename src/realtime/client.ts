@@ -63,7 +63,9 @@ export interface RoomClientOptions {
   readonly retryMsMin?: number;
   readonly retryMsMax?: number;
   /** The WebSocket to use. Default: the global one. */
-  readonly WebSocket?: new (url: string) => SocketLike;
+  readonly WebSocket?: new (
+    url: string,
+  ) => SocketLike;
 }
 
 interface Storage {
@@ -317,5 +319,7 @@ function globalWebSocket(): new (url: string) => SocketLike {
   const found: unknown = Reflect.get(globalThis, "WebSocket");
   if (typeof found !== "function")
     throw new TypeError("Cannot connect: there is no global WebSocket; give one as an option");
-  return found as new (url: string) => SocketLike;
+  return found as new (
+    url: string,
+  ) => SocketLike;
 }

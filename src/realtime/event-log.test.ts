@@ -4,7 +4,8 @@ import { EventLog } from "./event-log.js";
 
 function filled(count: number, countMax: number, bytesMax = 1_000_000): EventLog {
   const log = new EventLog(countMax, bytesMax);
-  for (let n = 1; n <= count; n++) log.push({ n, text: `e${n}`, to: n % 5 === 0 ? "ada" : undefined, except: n % 7 === 0 ? "ada" : undefined });
+  for (let n = 1; n <= count; n++)
+    log.push({ n, text: `e${n}`, to: n % 5 === 0 ? "ada" : undefined, except: n % 7 === 0 ? "ada" : undefined });
   return log;
 }
 

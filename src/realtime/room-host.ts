@@ -451,4 +451,3 @@ export class RoomHost implements SessionHost {
 function ignore(call: Promise<unknown>): Promise<unknown> {
   return call.catch(() => undefined);
 }
-

@@ -69,7 +69,12 @@ export function resolveRoomOptions(name: string, options: RoomOptions): Required
   if (slowMember !== "close" && slowMember !== "leave")
     throw invalidOption(subject, "slowMember", `${String(slowMember)} is not close or leave`);
   const whole = (option: keyof RoomOptions & keyof typeof DEFAULTS, min: number): number => {
-    const value = wholeNumber(subject, { option, value: numberOf(options[option]), fallback: Number(DEFAULTS[option]), min });
+    const value = wholeNumber(subject, {
+      option,
+      value: numberOf(options[option]),
+      fallback: Number(DEFAULTS[option]),
+      min,
+    });
     if (option.endsWith("Ms") && value > TIMER_MS_MAX)
       throw invalidOption(subject, option, `${value} is more than ${TIMER_MS_MAX}`);
     return value;

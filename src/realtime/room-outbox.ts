@@ -24,7 +24,9 @@ export class RoomOutbox {
 
   /** The gateways that have connections to the room. */
   get gateways(): readonly string[] {
-    return [...this.#outlets.values()].filter(({ connections }) => connections.size > 0).map(({ address }) => address.id);
+    return [...this.#outlets.values()]
+      .filter(({ connections }) => connections.size > 0)
+      .map(({ address }) => address.id);
   }
 
   /** The connections at one gateway. */

@@ -5,7 +5,7 @@ import { log } from "../observe/log.js";
 import type { WebSocketLimits } from "../ws/options.js";
 import type { WebSocket, WebSocketMessage } from "../ws/web-socket.js";
 import type { Gateway, GatewaySocket } from "./gateway.js";
-import { type ClientFrame, CLOSE, handledText, parseClientFrame } from "./protocol.js";
+import { CLOSE, type ClientFrame, handledText, parseClientFrame } from "./protocol.js";
 import type { RoomStats } from "./room.js";
 
 /** How long a client may take to say hello, in milliseconds. */

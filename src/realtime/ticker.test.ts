@@ -30,7 +30,13 @@ describe("Ticker", () => {
     const seen = await ticks("skip", 5);
     assert.deepEqual(
       seen.map(({ number, lateMs, missed }) => [number, lateMs, missed]),
-      [[1, 0, 0], [2, 0, 0], [3, 400, 0], [4, 0, 4], [5, 0, 0]],
+      [
+        [1, 0, 0],
+        [2, 0, 0],
+        [3, 400, 0],
+        [4, 0, 4],
+        [5, 0, 0],
+      ],
     );
     assert.ok(seen.every(({ deltaMs }) => deltaMs === 100));
   });
@@ -39,7 +45,17 @@ describe("Ticker", () => {
     const seen = await ticks("burst", 5);
     assert.deepEqual(
       seen.map(({ lateMs, missed }) => [lateMs, missed]),
-      [[0, 0], [0, 0], [400, 0], [300, 0], [200, 0], [100, 0], [0, 0], [0, 0], [0, 0]],
+      [
+        [0, 0],
+        [0, 0],
+        [400, 0],
+        [300, 0],
+        [200, 0],
+        [100, 0],
+        [0, 0],
+        [0, 0],
+        [0, 0],
+      ],
     );
   });
 
@@ -47,7 +63,13 @@ describe("Ticker", () => {
     const seen = await ticks("burst", 3);
     assert.deepEqual(
       seen.map(({ lateMs, missed }) => [lateMs, missed]),
-      [[0, 0], [0, 0], [400, 4], [0, 0], [0, 0]],
+      [
+        [0, 0],
+        [0, 0],
+        [400, 4],
+        [0, 0],
+        [0, 0],
+      ],
     );
   });
 
@@ -55,7 +77,13 @@ describe("Ticker", () => {
     const seen = await ticks("delay", 5);
     assert.deepEqual(
       seen.map(({ deltaMs, lateMs }) => [deltaMs, lateMs]),
-      [[100, 0], [100, 0], [100, 400], [500, 0], [100, 0]],
+      [
+        [100, 0],
+        [100, 0],
+        [100, 400],
+        [500, 0],
+        [100, 0],
+      ],
     );
   });
 

@@ -1,5 +1,5 @@
 /** The ticks of one room: an interval, and what becomes of those that came too late. */
-import { interval, type Interval, type MissedTicks } from "../time/interval.js";
+import { type Interval, interval, type MissedTicks } from "../time/interval.js";
 import { threadTimers } from "../time/timers.js";
 import type { Tick } from "./room.js";
 

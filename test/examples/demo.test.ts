@@ -31,7 +31,10 @@ describe("the demo's pages", { skip: chromium === undefined ? "Chromium is not i
 
   async function look(page: Page, name: string): Promise<void> {
     const png = await page.screenshot();
-    assert.ok(png.subarray(0, 8).equals(PNG_SIGNATURE) && png.length > PNG_BYTES_MIN, `${name} has ${png.length} bytes`);
+    assert.ok(
+      png.subarray(0, 8).equals(PNG_SIGNATURE) && png.length > PNG_BYTES_MIN,
+      `${name} has ${png.length} bytes`,
+    );
     const folder = process.env.RINGLOOM_SCREENSHOTS;
     if (folder !== undefined) await writeFile(join(folder, `${name}.png`), png);
   }
@@ -48,17 +51,25 @@ describe("the demo's pages", { skip: chromium === undefined ? "Chromium is not i
 
   test("two people chat, and who comes later sees what was said", async () => {
     const [ada, bo] = [await open("/chat"), await open("/chat")];
-    for (const [page, name] of [[ada, "Ada"], [bo, "Bo"]] as const) {
+    for (const [page, name] of [
+      [ada, "Ada"],
+      [bo, "Bo"],
+    ] as const) {
       await page.type("#name", name);
       await page.click("#enter button");
       await page.until(`document.querySelector("#presence").textContent.includes("shard")`);
     }
     await ada.until(`document.querySelector("#presence").textContent.startsWith("2 online")`);
-    for (const [page, text] of [[ada, "Hello, <b>Bo</b>!"], [bo, "Hi! Which shard are you on?"], [ada, "Whichever the kernel chose."]] as const) {
+    for (const [page, text] of [
+      [ada, "Hello, <b>Bo</b>!"],
+      [bo, "Hi! Which shard are you on?"],
+      [ada, "Whichever the kernel chose."],
+    ] as const) {
       await page.until(`!document.querySelector("#say button").disabled`);
       await page.type("#text", text);
       await page.click("#say button");
-      for (const one of [ada, bo]) await one.until(`document.querySelector("#messages").innerText.includes(${JSON.stringify(text)})`);
+      for (const one of [ada, bo])
+        await one.until(`document.querySelector("#messages").innerText.includes(${JSON.stringify(text)})`);
     }
     assert.equal(await bo.evaluate(`document.querySelectorAll("#messages li.mine").length`), 1);
     const late = await open("/chat");
@@ -75,10 +86,14 @@ describe("the demo's pages", { skip: chromium === undefined ? "Chromium is not i
     const player = await open("/room?room=test");
     await player.type("#name", "Ada");
     await player.click("#play");
-    await player.until(`!document.querySelector('[data-kind="guard"]')?.disabled`);
+    await player.until(`document.querySelector('[data-kind="guard"]')?.disabled === false`);
     for (const kind of ["guard", "archer", "blade"]) await player.click(`[data-kind="${kind}"]`);
     await player.until(`document.querySelector("#people .squad").textContent === "1 guard, 1 archer, 1 blade"`);
-    assert.equal(await player.evaluate(`document.querySelector('[data-kind="blade"]').disabled`), true, "no gold is left");
+    assert.equal(
+      await player.evaluate(`document.querySelector('[data-kind="blade"]').disabled`),
+      true,
+      "no gold is left",
+    );
     const watcher = await open("/room?room=test");
     await watcher.type("#name", "Bo");
     await watcher.click("#watch");
@@ -87,12 +102,15 @@ describe("the demo's pages", { skip: chromium === undefined ? "Chromium is not i
     await player.click("#cut");
     await player.until(`document.querySelector("#log").textContent.includes("Nothing was missed")`);
     await player.click("#ready");
-    await watcher.until(`document.querySelector("#round").textContent === "Round 1" && window.room.scene.phase === "fight"`);
+    await watcher.until(
+      `document.querySelector("#round").textContent === "Round 1" && window.room.scene.phase === "fight"`,
+    );
     await player.until(`document.querySelector("#log").textContent.includes("fells")`);
     await look(player, "room-fight");
     await watcher.resize(390, 800);
     await look(watcher, "room-phone");
-    for (const page of [player, watcher]) await page.until(`/wins round 1/.test(document.querySelector("#log").textContent)`);
+    for (const page of [player, watcher])
+      await page.until(`/wins round 1/.test(document.querySelector("#log").textContent)`);
     // The same events, the same number.
     const seen = `document.querySelector("#ledger").textContent`;
     await watcher.until(`${seen} === ${JSON.stringify(await player.evaluate(seen))}`);

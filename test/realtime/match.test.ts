@@ -6,10 +6,10 @@ import { driversUnderTest } from "../support/drivers.js";
 import { Random, seedOf } from "../support/random.js";
 import { type Guest, SHARDS, withRooms } from "./rooms-rig.js";
 
-const ROOMS = 10;
-const PLAYERS_EACH = 30;
-const BLOWS = 6;
-const CUTS = 250;
+const ROOMS = 15;
+const PLAYERS_EACH = 20;
+const BLOWS = 5;
+const CUTS = 200;
 
 for (const { name: driver, skip } of driversUnderTest) {
   describe(`matches on the ${driver} driver`, { skip }, () => {
@@ -20,7 +20,9 @@ for (const { name: driver, skip } of driversUnderTest) {
       await withRooms("match-app", { driver, connections: 2_048 }, async (rig) => {
         const matches = await Promise.all(
           Array.from({ length: ROOMS }, async (_, room) => {
-            const guests = Array.from({ length: PLAYERS_EACH }, (_, player) => rig.guest(`/match/${room}`, `p${player}`));
+            const guests = Array.from({ length: PLAYERS_EACH }, (_, player) =>
+              rig.guest(`/match/${room}`, `p${player}`),
+            );
             for (const guest of guests) await guest.until("a welcome", () => guest.welcomes.length > 0);
             return guests;
           }),
@@ -35,8 +37,12 @@ for (const { name: driver, skip } of driversUnderTest) {
           player?.client.reconnect();
           if (cut % 10 === 0) await pause(1);
         }
-        for (const [room, guests] of matches.entries()) await checkLedgers(room, guests, () => rig.call<string[]>(0, "ask", "match", String(room)));
-        assert.ok(players.some(({ welcomes }) => welcomes.length > 1), "somebody's connection was cut");
+        for (const [room, guests] of matches.entries())
+          await checkLedgers(room, guests, () => rig.call<string[]>(0, "ask", "match", String(room)));
+        assert.ok(
+          players.some(({ welcomes }) => welcomes.length > 1),
+          "somebody's connection was cut",
+        );
         assert.ok(players.every(({ welcomes }) => welcomes.slice(1).every(({ isResumed }) => isResumed)));
         assert.ok(players.every(({ states }) => Number(states.get("clock")) > 0));
       });
@@ -55,8 +61,15 @@ async function checkLedgers(room: number, guests: readonly Guest[], ask: () => P
   for (const { name, events } of guests) {
     const heard = events.map(String);
     // From where it came in.
-    assert.deepEqual(heard, ledger.slice(ledger.findIndex((line) => line.startsWith(`${name} enters`))), `${name} of room ${room}`);
+    assert.deepEqual(
+      heard,
+      ledger.slice(ledger.findIndex((line) => line.startsWith(`${name} enters`))),
+      `${name} of room ${room}`,
+    );
     const mine = ledger.filter((line) => line.startsWith(`${name} strikes`));
-    assert.deepEqual(mine.map((line) => Number(/blow (\d+)/.exec(line)?.[1])), Array.from({ length: BLOWS }, (_, blow) => blow + 1));
+    assert.deepEqual(
+      mine.map((line) => Number(/blow (\d+)/.exec(line)?.[1])),
+      Array.from({ length: BLOWS }, (_, blow) => blow + 1),
+    );
   }
 }

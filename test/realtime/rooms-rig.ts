@@ -58,7 +58,10 @@ export class Guest {
 
   /** Waits until it is in, and has heard of it. */
   async joined(): Promise<this> {
-    await this.until("a welcome", () => this.welcomes.length > 0 && this.events.some((event) => event.joined === this.name));
+    await this.until(
+      "a welcome",
+      () => this.welcomes.length > 0 && this.events.some((event) => event.joined === this.name),
+    );
     return this;
   }
 

@@ -31,7 +31,9 @@ interface Answer {
   readonly result?: Record<string, unknown>;
   readonly error?: { readonly message: string };
   readonly method?: string;
-  readonly params?: { readonly exceptionDetails?: { readonly text: string; readonly exception?: { readonly description?: string } } };
+  readonly params?: {
+    readonly exceptionDetails?: { readonly text: string; readonly exception?: { readonly description?: string } };
+  };
 }
 
 /** One page. */
@@ -47,8 +49,12 @@ export class Page {
   /** Runs an expression in the page; its value has JSON. */
   async evaluate<Value>(expression: string): Promise<Value> {
     const answer = await this.call("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
-    const { result, exceptionDetails } = answer as { result: { value: Value }; exceptionDetails?: { text: string; exception?: { description?: string } } };
-    if (exceptionDetails !== undefined) throw new Error(`In the page: ${exceptionDetails.exception?.description ?? exceptionDetails.text}`);
+    const { result, exceptionDetails } = answer as {
+      result: { value: Value };
+      exceptionDetails?: { text: string; exception?: { description?: string } };
+    };
+    if (exceptionDetails !== undefined)
+      throw new Error(`In the page: ${exceptionDetails.exception?.description ?? exceptionDetails.text}`);
     return result.value;
   }
 
@@ -60,7 +66,9 @@ export class Page {
       await pause(50);
     }
     const text = await this.evaluate<string>("document.body.innerText");
-    throw new Error(`Waited in vain for ${expression}; errors: ${this.#browser.errors.join("; ")}; the page says: ${text}`);
+    throw new Error(
+      `Waited in vain for ${expression}; errors: ${this.#browser.errors.join("; ")}; the page says: ${text}`,
+    );
   }
 
   async goTo(url: string): Promise<void> {
@@ -82,7 +90,9 @@ export class Page {
 
   /** Types into an element, in place of what is there. */
   async type(selector: string, text: string): Promise<void> {
-    await this.evaluate(`(() => { const found = document.querySelector(${JSON.stringify(selector)}); found.focus(); found.select(); })()`);
+    await this.evaluate(
+      `(() => { const found = document.querySelector(${JSON.stringify(selector)}); found.focus(); found.select(); })()`,
+    );
     await this.call("Input.insertText", { text });
   }
 
