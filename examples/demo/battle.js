@@ -8,13 +8,13 @@
 export const ARENA = { width: 100, height: 64 };
 
 export const KINDS = {
-  blade: { cost: 3, health: 60, damage: 9, pauseMs: 600, range: 3, speed: 10, beats: "archer" },
+  blade: { cost: 3, health: 60, damage: 9, pauseMs: 600, range: 5, speed: 10, beats: "archer" },
   archer: { cost: 3, health: 36, damage: 7, pauseMs: 900, range: 20, speed: 8, beats: "guard" },
-  guard: { cost: 4, health: 120, damage: 6, pauseMs: 900, range: 3, speed: 7, beats: "blade" },
+  guard: { cost: 4, health: 120, damage: 6, pauseMs: 900, range: 5, speed: 7, beats: "blade" },
 };
 
 const ADVANTAGE = 1.5;
-const ELBOW = 3;
+const ELBOW = 4.5;
 
 /** Puts squads, `{ id, kinds }`, around the arena. */
 export function startBattle(squads) {

@@ -17,7 +17,7 @@ const NAME_LENGTH_MAX = 16;
 const READY_MS = 1_000;
 const PHASE_MS = { gather: 12_000, fight: 40_000, result: 4_000 };
 const BOTS = ["Warp", "Weft"];
-const CHEERS = ["👏", "🔥", "😮", "💀"];
+const CHEERS = ["Bravo", "Ouch", "Wow"];
 
 class Match {
   #room;
