@@ -18,7 +18,7 @@ const LAYERS = [
   ["task", "sync", "time"],
   ["net", "fs", "dns", "signal", "process", "io"],
   ["http", "ws", "node", "db", "client"],
-  ["middleware", "contract"],
+  ["middleware", "contract", "realtime"],
   ["cluster"],
   ["cli", "testing"],
   ["(entry)"],

@@ -7,6 +7,8 @@
 import { readFileSync } from "node:fs";
 import { runtimeStats, tasks } from "ringloom";
 import { App } from "ringloom/http";
+import { addChat } from "./chat.js";
+import { addRoom } from "./room.js";
 
 const page = readFileSync(new URL("./page.html", import.meta.url), "utf8");
 const app = new App();
@@ -24,6 +26,10 @@ app.post("/echo", (c) => c.stream(c.request, { contentType: c.header("content-ty
 
 // A WebSocket that sends every message back.
 app.ws("/ws", { message: (ws, message) => ws.send(message) });
+
+// A chat at /chat, over topics and an actor, and a game at /room, over rooms.
+addChat(app);
+addRoom(app);
 
 // Burns CPU on a thread of its own, so that nobody else's request waits for it.
 const work = tasks(new URL("./work.js", import.meta.url));
