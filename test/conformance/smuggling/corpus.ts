@@ -62,6 +62,12 @@ function chunksAgainstLength(fields: string): Buffer {
   return latin1(`POST /outer HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: ${size.length}\r\n${fields}\r\n${body}`);
 }
 
+/** A message of chunks alone, with the hidden request in the first: who does not read chunks has no length for it. */
+function chunksAlone(fields: string): Buffer {
+  const body = `${SMUGGLED.length.toString(16)}\r\n${SMUGGLED}\r\n0\r\n\r\n`;
+  return latin1(`POST /outer HTTP/1.1\r\nHost: ${HOST}\r\n${fields}\r\n${body}`);
+}
+
 /** A message whose body is the hidden request for whoever reads `fields` as its length, and empty for others. */
 function hiddenBy(fields: string, line = "POST /outer HTTP/1.1"): Buffer {
   return latin1(`${line}\r\nHost: ${HOST}\r\n${fields}\r\n${SMUGGLED}`);
@@ -93,6 +99,7 @@ function codingBytes(): Mutation[] {
     everyByte().flatMap(([name, byte]) => [
       mutation("te-byte", `${name} ${place}, length first`, lengthAgainstChunks(line(byte))),
       mutation("te-byte", `${name} ${place}, chunks first`, chunksAgainstLength(line(byte))),
+      mutation("te-byte", `${name} ${place}, chunks alone`, chunksAlone(line(byte))),
     ]),
   );
 }
@@ -167,6 +174,7 @@ function codingValues(): Mutation[] {
   return values.flatMap((value) => [
     mutation("te-value", `${quote(value)}, length first`, lengthAgainstChunks(`Transfer-Encoding: ${value}\r\n`)),
     mutation("te-value", `${quote(value)}, chunks first`, chunksAgainstLength(`Transfer-Encoding: ${value}\r\n`)),
+    mutation("te-value", `${quote(value)}, chunks alone`, chunksAlone(`Transfer-Encoding: ${value}\r\n`)),
     mutation("te-value", `${quote(value)}, no length`, hiddenBy(`Transfer-Encoding: ${value}\r\n`)),
     mutation(
       "te-value",
@@ -225,6 +233,7 @@ function codingLines(): Mutation[] {
   return lines.flatMap((line) => [
     mutation("te-line", `${quote(line)}, length first`, lengthAgainstChunks(line)),
     mutation("te-line", `${quote(line)}, chunks first`, chunksAgainstLength(line)),
+    mutation("te-line", `${quote(line)}, chunks alone`, chunksAlone(line)),
   ]);
 }
 
