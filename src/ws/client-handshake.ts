@@ -10,6 +10,7 @@ import { acceptKey, hasToken, TOKEN_FORM, WEB_SOCKET_VERSION } from "./handshake
 export const ANSWER_BYTES_MAX = 16 * 1024;
 
 const PORT = 80;
+const TLS_PORT = 443;
 /** What the handshake itself says. */
 const OWN_FIELDS = new Set(["connection", "upgrade", "content-length", "transfer-encoding"]);
 const OWN_PREFIX = "sec-websocket-";
@@ -21,6 +22,10 @@ const FIELD_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*$/;
 /** Whom a client asks, and for what. */
 export interface WebSocketAddress {
   readonly target: ConnectTarget;
+  /** Whether the URL asks for TLS. */
+  readonly isTls: boolean;
+  /** The name or address of the URL: what a certificate has to be for. */
+  readonly host: string;
   /** The value of Host. */
   readonly authority: string;
   /** Path and query. */
@@ -45,7 +50,7 @@ export interface ClientAgreement {
 /**
  * Reads a URL; `socketPath` is the Unix socket to ask in its place.
  *
- * @throws TypeError for what is no URL of a WebSocket, and `ERR_RINGLOOM_UNSUPPORTED` for one that needs TLS
+ * @throws TypeError for what is no URL of a WebSocket
  */
 export function addressOf(url: string | URL, socketPath: string | undefined): WebSocketAddress {
   let parsed: URL;
@@ -55,20 +60,17 @@ export function addressOf(url: string | URL, socketPath: string | undefined): We
     throw new TypeError(`Cannot open a WebSocket: ${String(url)} is no URL`, { cause });
   }
   const { protocol, hostname, port, pathname, search, username, password } = parsed;
-  if (protocol === "wss:" || protocol === "https:")
-    throw new RingloomError("ERR_RINGLOOM_UNSUPPORTED", "Cannot open a WebSocket over TLS: only ws: URLs are known", {
-      operation: "open a WebSocket",
-      details: { url: String(url) },
-    });
-  if (protocol !== "ws:" && protocol !== "http:")
-    throw new TypeError(`Cannot open a WebSocket: ${protocol} is not ws:`);
+  const isTls = protocol === "wss:" || protocol === "https:";
+  if (!isTls && protocol !== "ws:" && protocol !== "http:")
+    throw new TypeError(`Cannot open a WebSocket: ${protocol} is neither ws: nor wss:`);
   if (parsed.hash !== "") throw new TypeError("Cannot open a WebSocket: its URL has a fragment");
   const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  const host = hostname.replace(/^\[|\]$/g, "");
+  const defaultPort = isTls ? TLS_PORT : PORT;
   return {
-    target:
-      socketPath === undefined
-        ? { host: hostname.replace(/^\[|\]$/g, ""), port: port === "" ? PORT : Number(port) }
-        : { path: socketPath },
+    target: socketPath === undefined ? { host, port: port === "" ? defaultPort : Number(port) } : { path: socketPath },
+    isTls,
+    host,
     authority: parsed.host,
     path: pathname + search,
     authorization: credentials === ":" ? undefined : `Basic ${Buffer.from(credentials).toString("base64")}`,
@@ -86,7 +88,7 @@ export class ClientHandshake {
   /** Throws TypeError for subprotocols and header fields that cannot be sent. */
   constructor(address: WebSocketAddress, wishes: HandshakeWishes) {
     this.#wishes = wishes;
-    this.#url = `ws://${address.authority}${address.path}`;
+    this.#url = `${address.isTls ? "wss" : "ws"}://${address.authority}${address.path}`;
     checkWishes(wishes);
     const lines = [`GET ${address.path} HTTP/1.1`];
     const names = Object.keys(wishes.headers).map((name) => name.toLowerCase());

@@ -19,6 +19,7 @@ const END_OF_HEAD = "\r\n\r\n";
 
 /**
  * How to open a WebSocket, and what happens on it: the handlers are those of a server's route. `timeoutMs` (30,000 unless told otherwise; 0 is no limit) and `signal` cover connecting and the handshake, and end nothing after it.
+ * TLS is spoken where the URL says `wss:`; `tls` then says how.
  * @experimental
  */
 export interface ConnectWebSocketOptions<Data = undefined>
@@ -44,7 +45,7 @@ export interface ConnectWebSocketOptions<Data = undefined>
  * Opens a WebSocket, and resolves when the handshake is done. Handlers may run before the caller goes on: what the server sends with its answer is a message already. The socket keeps the process alive until it is closed.
  *
  * @throws RingloomError `ERR_RINGLOOM_HANDSHAKE_FAILED` when the server answers anything but a WebSocket, with `status` and `headers` in its details; what `connect` of `ringloom/net` throws;
- * `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_INVALID_OPTION`, and `ERR_RINGLOOM_UNSUPPORTED` for `wss:`. TypeError for a URL, subprotocol or field that is none.
+ * `ERR_RINGLOOM_TIMEOUT`, `ERR_RINGLOOM_ABORTED`, `ERR_RINGLOOM_INVALID_OPTION`. TypeError for a URL, subprotocol or field that is none, and for `tls` beside a URL that says otherwise.
  *
  * ```ts run
  * import { App, serve } from "ringloom/http";
@@ -103,10 +104,28 @@ export async function connectWebSocket<Data = undefined>(
   }
 }
 
-function openStream({ target }: WebSocketAddress, options: ConnectOptions): Promise<NetStream> {
+function openStream(address: WebSocketAddress, options: ConnectOptions): Promise<NetStream> {
   const { resolver, attemptDelayMs, noDelay, keepAlive, keepAliveIdleMs, readBufferBytes, signal, timeoutMs } = options;
   const stream = { noDelay, keepAlive, keepAliveIdleMs, readBufferBytes };
-  return connect(target, { ...stream, resolver, attemptDelayMs, signal, timeoutMs });
+  return connect(address.target, {
+    ...stream,
+    resolver,
+    attemptDelayMs,
+    signal,
+    timeoutMs,
+    tls: tlsOf(address, options.tls),
+  });
+}
+
+function tlsOf({ isTls, target, host }: WebSocketAddress, tls: ConnectOptions["tls"]): ConnectOptions["tls"] {
+  if (!isTls) {
+    if (tls === undefined || tls === false) return false;
+    throw new TypeError("Cannot open a WebSocket: tls is given, and the URL is not one of wss:");
+  }
+  if (tls === false) throw new TypeError("Cannot open a WebSocket: tls is false, and the URL is one of wss:");
+  // A Unix socket has no name that a certificate could be for.
+  if ("path" in target && (tls === undefined || tls === true)) return { servername: host };
+  return tls ?? true;
 }
 
 /** Sends the request, and reads the head of the answer and what came behind it. */

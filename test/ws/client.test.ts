@@ -18,6 +18,7 @@ import {
   type WebSocketMessage,
 } from "../../src/ws/index.js";
 import { until, unusedPort, withNodeServer } from "../net/net-rig.js";
+import { CERTIFICATE, CERTIFICATE_KEY } from "../support/certificate.js";
 
 const KIB = 1024;
 
@@ -207,7 +208,8 @@ describe("connectWebSocket() to a server of ours", () => {
       ["no url", {}, { name: "TypeError" }],
       ["ftp://x/", {}, { name: "TypeError" }],
       [`${url}/echo#part`, {}, { name: "TypeError" }],
-      ["wss://127.0.0.1/", {}, { code: "ERR_RINGLOOM_UNSUPPORTED" }],
+      ["wss://127.0.0.1/", { tls: false }, { name: "TypeError" }],
+      [url, { tls: true }, { name: "TypeError" }],
       [url, { protocols: ["a b"] }, { name: "TypeError" }],
       [url, { protocols: ["a", "a"] }, { name: "TypeError" }],
       [url, { headers: { "X-A": "a\r\nX-B: b" } }, { name: "TypeError" }],
@@ -220,6 +222,35 @@ describe("connectWebSocket() to a server of ours", () => {
     ];
     for (const [where, options, error] of wrong) await assert.rejects(connectWebSocket(where, options), error, where);
     await assert.rejects(connectWebSocket(`ws://127.0.0.1:${await unusedPort()}`), { code: "ECONNREFUSED" });
+  });
+});
+
+describe("connectWebSocket() over TLS", () => {
+  let server: Server;
+  let url = "";
+
+  before(async () => {
+    const app = new App();
+    app.ws("/echo", { message: (ws, message) => void ws.send(message) });
+    server = await serve({ app, port: 0, tls: { cert: CERTIFICATE, key: CERTIFICATE_KEY } });
+    url = `wss://localhost:${server.port}/echo`;
+  });
+  after(() => server.close());
+
+  test("messages go both ways, and the close handshake ends it", async () => {
+    const told = new Told();
+    const ws = await connectWebSocket(url, { ...told.handlers, tls: { ca: CERTIFICATE } });
+    const long = "x".repeat(200 * KIB);
+    ws.send("hello");
+    ws.send(long);
+    await until("both echoes", () => told.messages.length === 2);
+    assert.deepEqual(told.messages, ["hello", long]);
+    ws.close(1000, "done");
+    assert.deepEqual(await told.closed(), { code: 1000, reason: "done" });
+  });
+
+  test("a certificate that nobody vouches for is refused", async () => {
+    await assert.rejects(connectWebSocket(url, { timeoutMs: 20_000 }), /self-signed certificate/);
   });
 });
 
