@@ -66,12 +66,12 @@ export function addChat(app) {
     },
     async message(ws, message) {
       const text = String(message).trim().slice(0, TEXT_LENGTH_MAX);
-      // A page that missed something asks again.
-      if (text === "") return ws.send(JSON.stringify(await lobby.past()));
       const { name, said } = ws.data;
       while (said.length > 0 && Date.now() - said[0] > BURST_MS) said.shift();
       if (said.length >= BURST_MAX) return ws.send(JSON.stringify({ note: "Not so fast." }));
       said.push(Date.now());
+      // A page that missed something asks again.
+      if (text === "") return ws.send(JSON.stringify(await lobby.past()));
       await lobby.say(name, text);
     },
     close: report,

@@ -88,7 +88,8 @@ class Match {
 
   #recruit(member, kind) {
     const player = this.#players.get(member.id);
-    if (player === undefined || this.#phase !== "gather" || !Object.hasOwn(KINDS, kind)) return;
+    if (player === undefined || this.#phase !== "gather" || typeof kind !== "string" || !Object.hasOwn(KINDS, kind))
+      return;
     const { cost } = KINDS[kind];
     if (player.gold < cost || player.squad.length >= SQUAD_MAX) return;
     player.gold -= cost;

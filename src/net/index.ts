@@ -1,8 +1,8 @@
 /** `ringloom/net`: TCP and Unix stream sockets on this thread's driver, UDP, Unix datagrams and descriptors passed over Unix sockets. Everything here is experimental. */
 export type { WaitOptions } from "../task/wait-errors.js";
-export { adoptSocket } from "./adopt-socket.js";
 export type { Pem, TlsClientOptions } from "../tls/client-options.js";
 export type { TlsInfo } from "../tls/tls-info.js";
+export { adoptSocket } from "./adopt-socket.js";
 export { adoptStream, type ConnectOptions, type ConnectTarget, connect, connectMany, startTls } from "./connect.js";
 export { DescriptorListener, type DescriptorListenOptions, listenDescriptors } from "./descriptor-listener.js";
 export {

@@ -112,6 +112,7 @@ export class RoomClient {
   /** The last of them that was sent in this session. */
   #sentN = 0;
   #failures = 0;
+  #hasOpened = false;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #seenTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -178,8 +179,11 @@ export class RoomClient {
   #connect(): void {
     clearTimeout(this.#retryTimer);
     this.#setStatus("connecting");
-    const { url, WebSocket = globalWebSocket() } = this.#options;
-    const socket = new WebSocket(typeof url === "string" ? url : url());
+    // The callback may have ended it.
+    if (this.#status !== "connecting") return;
+    const socket = this.#open();
+    if (socket === undefined) return;
+    this.#hasOpened = true;
     this.#socket = socket;
     socket.onopen = () => {
       if (this.#socket === socket) socket.send(JSON.stringify(["hello", this.#session, this.#seen]));
@@ -191,6 +195,18 @@ export class RoomClient {
       if (this.#socket === socket) this.#closed(code, reason);
     };
     socket.onerror = () => undefined;
+  }
+
+  /** What is wrong from the first is the caller's to know; later it is an attempt that has failed. */
+  #open(): SocketLike | undefined {
+    const { url, WebSocket = globalWebSocket() } = this.#options;
+    try {
+      return new WebSocket(typeof url === "string" ? url : url());
+    } catch (error) {
+      if (!this.#hasOpened) throw error;
+      this.#closed(1006, "");
+      return undefined;
+    }
   }
 
   #received(message: unknown): void {
@@ -210,7 +226,8 @@ export class RoomClient {
 
   #welcomed({ session, member, isResumed, handled, seen }: WelcomeFrame): void {
     let uncertain: readonly unknown[] = [];
-    if (isResumed) this.#handled(handled);
+    // What was asked for since the page was loaded again has numbers of its own, and was not sent yet.
+    if (isResumed) this.#handled(Math.min(handled, this.#sentN));
     else {
       // Another session: what was sent in the one before may have been handled or not.
       uncertain = this.#waiting.filter(({ n }) => n <= this.#sentN).map(({ data }) => data);
@@ -263,9 +280,10 @@ export class RoomClient {
     const { retryMsMin = 250, retryMsMax = 10_000 } = this.#options;
     const pauseMs = Math.min(retryMsMin * 2 ** this.#failures, retryMsMax);
     this.#failures += 1;
-    this.#setStatus("waiting");
     // Spread, so that all clients of a server that was restarted do not come at once.
     this.#retryTimer = setTimeout(() => this.#connect(), pauseMs * (0.5 + Math.random() / 2));
+    // Last, because the callback may end it.
+    this.#setStatus("waiting");
   }
 
   #end(code: number, reason: string): void {

@@ -9,6 +9,9 @@ import { CLOSE } from "./protocol.js";
 import type { RoomStats } from "./room.js";
 import type { Inbound, RoomCalls } from "./room-host.js";
 
+/** How often a room is told that a connection is gone: a minute and more. What it has not heard then it hears of nobody, and a session is forgotten with its room. */
+const GONE_ATTEMPTS_MAX = 30;
+
 /** A socket in a room, or on its way there. */
 export interface GatewaySocket {
   /** Its number on this thread. */
@@ -79,7 +82,8 @@ export class Gateway {
       if (outcome === "full") this.#forget(key, connection);
       return outcome;
     } catch (error) {
-      this.#forget(key, connection);
+      // The room may have taken it in all the same: what was not answered in time is done later.
+      void this.leave(key, connection, "lost");
       throw error;
     }
   }
@@ -95,7 +99,16 @@ export class Gateway {
   /** The socket is closed, or is not the room's any more. */
   leave(key: string, connection: string, how: "lost" | "left" | "slow" | "violation"): Promise<void> {
     if (!this.#forget(key, connection)) return Promise.resolve();
-    return this.submit(key, { kind: "gone", connection, how }).catch(() => undefined);
+    return this.#sayGone(key, { kind: "gone", connection, how }, GONE_ATTEMPTS_MAX);
+  }
+
+  /** What was refused, or has waited for too long, has not run. Said twice it does no harm. */
+  async #sayGone(key: string, item: Inbound, attemptsLeft: number): Promise<void> {
+    try {
+      await this.submit(key, item);
+    } catch {
+      if (attemptsLeft > 1) setTimeout(() => void this.#sayGone(key, item, attemptsLeft - 1), BEAT_MS).unref();
+    }
   }
 
   /** There is room again for what a socket has missed. */

@@ -53,6 +53,8 @@ const DEFAULTS = {
   timeoutMs: 30_000,
 } as const satisfies Required<RoomOptions>;
 
+/** Rooms look for members so much more often than the least that this may be. */
+const IDLE_MS_MIN = 100;
 const POLICIES: readonly unknown[] = ["skip", "burst", "delay"] satisfies MissedTicks[];
 /** The longest time that a timer takes, in milliseconds. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -62,7 +64,7 @@ export function resolveRoomOptions(name: string, options: RoomOptions): Required
   const subject = `the rooms "${name}"`;
   checkOptions(subject, options, Object.keys(DEFAULTS));
   const { tickMs = 0, missedTicks = "skip", slowMember = "close" } = options;
-  if (!(tickMs === 0 || (tickMs >= 1 && tickMs <= TIMER_MS_MAX)))
+  if (typeof tickMs !== "number" || !(tickMs === 0 || (tickMs >= 1 && tickMs <= TIMER_MS_MAX)))
     throw invalidOption(subject, "tickMs", `${String(tickMs)} is not 0 or 1 to ${TIMER_MS_MAX}`);
   if (!POLICIES.includes(missedTicks))
     throw invalidOption(subject, "missedTicks", `${String(missedTicks)} is not skip, burst or delay`);
@@ -90,7 +92,7 @@ export function resolveRoomOptions(name: string, options: RoomOptions): Required
     replayBytes: whole("replayBytes", 1),
     eventBytesMax: whole("eventBytesMax", 1),
     statesMax: whole("statesMax", 0),
-    idleMs: whole("idleMs", 1),
+    idleMs: whole("idleMs", IDLE_MS_MIN),
     roomsMax: whole("roomsMax", 1),
     timeoutMs: whole("timeoutMs", 1),
   };

@@ -81,6 +81,7 @@ export function deflateAnswer(
     serverBits !== undefined &&
     clientBits !== undefined &&
     answer.parameters.get(CLIENT_BITS) !== true &&
+    answer.parameters.get(SERVER_BITS) !== true &&
     // It has to grant what was asked for, and may not ask for more than the client said it would do.
     (settings.serverContextTakeover || answer.parameters.has(SERVER_NO_CONTEXT)) &&
     serverBits <= settings.serverWindowBits;

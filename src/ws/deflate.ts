@@ -16,8 +16,8 @@ export const INFLATE_NOW_BYTES_MAX = 64 * 1024;
 const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
 /** Node's zlib does not compress with 8; with 9 it refers back by 250 bytes at most, which is within 256. */
 const COMPRESS_BITS_MIN = 9;
-/** A message may consist of several streams, each with a final block (RFC 7692, section 7.2.3.4). Nobody sends many, and each costs a call. */
-const STREAMS_MAX = 16;
+/** A message may consist of several streams, each with a final block (RFC 7692, section 7.2.3.4). Nobody sends many, and each costs a call, also that of a frame of a few bytes. One that ends with such a block takes two: what is left off stands behind it. */
+const STREAMS_MAX = 4;
 
 /** How to compress. */
 export interface DeflateParameters {
@@ -135,7 +135,9 @@ class Inflating {
 
   get result(): Buffer {
     const [first] = this.#parts;
-    return this.#parts.length === 1 && first !== undefined ? first : Buffer.concat(this.#parts, this.#length);
+    if (this.#parts.length !== 1 || first === undefined) return Buffer.concat(this.#parts, this.#length);
+    // zlib gives a piece of a chunk of 16 KiB: whoever keeps a short message would keep all of it.
+    return first.length * 2 < first.buffer.byteLength ? Buffer.from(first) : first;
   }
 
   /** A stream behind another one of the same message may refer to that, too. */

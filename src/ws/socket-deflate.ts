@@ -24,6 +24,12 @@ import type { PublishedFrame } from "./published-frame.js";
 import type { WebSocketMessage } from "./web-socket.js";
 import { runZlibJob } from "./zlib-jobs.js";
 
+/** Copies of messages that wait to be compressed, of all sockets of a thread, at most, in bytes. */
+const OUTBOX_BYTES_MAX = 32 * 1024 * 1024;
+
+/** Such copies, of all sockets of this thread. */
+let copiedBytesNow = 0;
+
 /** What became of a message: it is queued, it waits to be, or there is no room for it and it is forgotten. */
 export type DeflatedSend = "queued" | "waits" | "refused";
 
@@ -59,6 +65,8 @@ export class DeflatedMessage {
 interface Outgoing {
   readonly opcode: number;
   readonly plain: Uint8Array;
+  /** Of `plain`, what is this socket's alone. */
+  readonly copiedBytes: number;
   /** Compressed for many sockets; undefined where that did not make it smaller. */
   readonly shared?: Promise<Uint8Array | undefined>;
 }
@@ -79,6 +87,7 @@ export class SocketDeflate {
   readonly #received: HistoryWindow | undefined;
   #outbox: Fifo<Outgoing> | undefined;
   #waitingBytes = 0;
+  #copiedBytes = 0;
   #isCompressing = false;
   /** The frame of the first message that waits, when there was no room for it. */
   #ready: OutgoingFrame | undefined;
@@ -109,9 +118,10 @@ export class SocketDeflate {
     const plain = isText ? Buffer.from(message, "utf8") : message;
     const opcode = isText ? OPCODE_TEXT : OPCODE_BINARY;
     if (this.isWaiting || this.#isLarge(plain)) {
-      if (!this.#socket.hasRoom(plain.length)) return "refused";
+      const { length } = plain;
+      if (copiedBytesNow + length > OUTBOX_BYTES_MAX || !this.#socket.hasRoom(length)) return "refused";
       // It is the caller's memory, and the message is compressed after the call.
-      this.#wait({ opcode, plain: isText ? plain : Buffer.from(plain) });
+      this.#wait({ opcode, plain: isText ? plain : Buffer.from(plain), copiedBytes: length });
       return "waits";
     }
     // Where there is no room for a byte, compressing is in vain.
@@ -125,7 +135,7 @@ export class SocketDeflate {
     if (!this.isWaiting && !this.#isWorthIt(payload)) return this.#socket.queuePublished(frame);
     if (this.isWaiting || this.#isLarge(payload)) {
       if (!this.#socket.hasRoom(payload.length)) return false;
-      const message = { opcode, plain: frame.keptPayload() };
+      const message = { opcode, plain: frame.keptPayload(), copiedBytes: 0 };
       if (!this.#isWorthIt(payload)) this.#wait(message);
       else this.#wait({ ...message, shared: frame.deflatedLater(this.#sendingNow(undefined)) });
       return true;
@@ -150,6 +160,7 @@ export class SocketDeflate {
       }
       this.#ready = undefined;
       this.#waitingBytes -= message.plain.length;
+      this.#copied(-message.copiedBytes);
       this.#outbox?.shift();
       if (!this.isWaiting) return this.#emptied();
     }
@@ -171,6 +182,7 @@ export class SocketDeflate {
   clear(): void {
     this.#outbox = undefined;
     this.#waitingBytes = 0;
+    this.#copied(-this.#copiedBytes);
     this.#ready = undefined;
     this.#closePayload = undefined;
   }
@@ -191,7 +203,13 @@ export class SocketDeflate {
     const outbox = (this.#outbox ??= new Fifo());
     outbox.push(message);
     this.#waitingBytes += message.plain.length;
+    this.#copied(message.copiedBytes);
     if (outbox.length === 1) this.proceed();
+  }
+
+  #copied(bytes: number): void {
+    this.#copiedBytes += bytes;
+    copiedBytesNow += bytes;
   }
 
   /** Queues a frame. Only what is queued is in the peer's window. */

@@ -135,8 +135,11 @@ export class FrameSocket extends FrameReader implements WebSocket, UpgradedConne
     this.forgetMessage();
     this.#forgetTopics();
     const payload = closePayload(code, reason);
-    if (this.#deflate?.closeBehind(payload) !== true) this.#sendFrame(OPCODE_CLOSE, payload);
-    this.transport.setTimeout(this.#slot, this.hub.limits.closeTimeoutMs);
+    const { closeTimeoutMs, idleTimeoutMs } = this.hub.limits;
+    const isBehind = this.#deflate?.closeBehind(payload) === true;
+    if (!isBehind) this.#sendFrame(OPCODE_CLOSE, payload);
+    // The peer cannot answer what still waits to be compressed.
+    this.transport.setTimeout(this.#slot, isBehind ? Math.max(closeTimeoutMs, idleTimeoutMs) : closeTimeoutMs);
     // What a paused peer has sent is read again: its close frame is among it.
     this.#resume();
   }
@@ -530,8 +533,9 @@ export class FrameSocket extends FrameReader implements WebSocket, UpgradedConne
   }
 
   outboxEmptied(closePayload: Uint8Array | undefined): void {
-    if (closePayload === undefined) this.#wantDrained();
-    else this.#sendFrame(OPCODE_CLOSE, closePayload);
+    if (closePayload === undefined) return this.#wantDrained();
+    this.#sendFrame(OPCODE_CLOSE, closePayload);
+    this.transport.setTimeout(this.#slot, this.hub.limits.closeTimeoutMs);
   }
 
   #drop(): SendStatus {

@@ -246,11 +246,11 @@ describe("connectWebSocket() over TLS", () => {
     await until("both echoes", () => told.messages.length === 2);
     assert.deepEqual(told.messages, ["hello", long]);
     ws.close(1000, "done");
-    assert.deepEqual(await told.closed(), { code: 1000, reason: "done" });
+    assert.equal((await told.closed())?.code, 1000);
   });
 
   test("a certificate that nobody vouches for is refused", async () => {
-    await assert.rejects(connectWebSocket(url, { timeoutMs: 20_000 }), /self-signed certificate/);
+    await assert.rejects(connectWebSocket(url, { timeoutMs: 20_000 }), { code: "DEPTH_ZERO_SELF_SIGNED_CERT" });
   });
 });
 
