@@ -42,6 +42,9 @@ const SENDINGS_MAX = 3;
 /** A server's own idle time ends so long before it says, in milliseconds: its close and our request may cross. */
 const KEEP_ALIVE_MARGIN_MS = 1_000;
 
+/** A longer body is sent in pieces: that it goes on can be seen, and whether it has left. */
+const PIECE_BYTES = 65_536;
+
 /** See the top of the file. */
 export class ClientConnection implements TransportEvents, ResponseEvents, ExchangeHolder, UploadOwner, TimedSocket {
   timeout = 0;
@@ -96,7 +99,8 @@ export class ClientConnection implements TransportEvents, ResponseEvents, Exchan
     this.#transport.writeText(message.head);
     const { body } = message;
     if (body === undefined) return;
-    if (body instanceof Uint8Array) this.#transport.write(body);
+    if (body instanceof Uint8Array && body.length <= PIECE_BYTES) this.#transport.write(body);
+    else if (body instanceof Uint8Array) this.#send(piecesOf(body), body.length);
     else exchange.within(() => this.#send(body, message.contentLength));
   }
 
@@ -130,7 +134,7 @@ export class ClientConnection implements TransportEvents, ResponseEvents, Exchan
     // Nobody asked: it could be taken for the answer to the next request.
     if (exchange === undefined) return this.#cut();
     let taken: number;
-    this.activeAtMs = performance.now();
+    if (exchange.body !== undefined) this.activeAtMs = performance.now();
     try {
       taken = this.#reader.read(bytes, offset, length);
     } catch (error) {
@@ -290,4 +294,8 @@ export class ClientConnection implements TransportEvents, ResponseEvents, Exchan
     if (seconds === undefined) return;
     this.#idleMs = Math.min(this.#parts.idleMs, Math.max(0, Number(seconds) * 1_000 - KEEP_ALIVE_MARGIN_MS));
   }
+}
+
+function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) yield bytes.subarray(at, at + PIECE_BYTES);
 }

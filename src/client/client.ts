@@ -77,7 +77,7 @@ export class HttpClient implements AsyncDisposable, PoolOwner {
   /** @throws TypeError, RangeError, RingloomError `ERR_RINGLOOM_INVALID_OPTION` for options that are none. */
   constructor(options: HttpClientOptions = {}) {
     this.#settings = clientSettings(options);
-    this.#targets = new Targets(proxyChooser(this.#settings.proxy));
+    this.#targets = new Targets(proxyChooser(this.#settings.socketPath === undefined ? this.#settings.proxy : false));
     this.#standard = standardFields(this.#settings.headers);
     const isNamed = fieldOf(this.#standard, "accept-encoding") !== undefined;
     this.#standardPacked = isNamed ? this.#standard : [...this.#standard, "accept-encoding", ACCEPT_ENCODING];
@@ -114,7 +114,12 @@ export class HttpClient implements AsyncDisposable, PoolOwner {
       const parts = await this.#send(message, limits);
       if (redirectsMax === 0 || !isRedirect(parts)) {
         const { bodyBytesMax } = settings;
-        return new ClientResponse(parts, { redirects, decompress: decompress && !hasRange(message), bodyBytesMax });
+        try {
+          return new ClientResponse(parts, { redirects, decompress: decompress && !hasRange(message), bodyBytesMax });
+        } catch (error) {
+          parts.body.cancel();
+          throw error;
+        }
       }
       void drain(parts.body);
       if (redirects === redirectsMax) throw tooManyRedirects(parts, redirectsMax);

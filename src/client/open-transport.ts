@@ -41,10 +41,14 @@ export async function openTransport(target: Target, options: OpenOptions): Promi
   }
   if (!isSecure && proxy?.isSecure !== true) return new PlainTransport(connection);
   let stream: Duplex = openDuplex(connection, true);
+  // Between two waits nobody else hears it, and it would end the process.
+  stream.on("error", ignore);
   try {
     if (proxy?.isSecure === true) stream = await secure(stream, { host: proxy.host, tls: proxyTls(tls), signal });
     if (proxy !== undefined && isSecure) await openTunnel(stream, { target, proxy, signal });
+    throwIfBroken(stream, host, port);
     if (isSecure) stream = await secure(stream, { host: target.host, tls, signal });
+    throwIfBroken(stream, host, port);
     return new DuplexTransport(stream, connection);
   } catch (error) {
     stream.destroy();
@@ -71,7 +75,7 @@ function secure(
     const secured = connectTls({ ALPNProtocols: ["http/1.1"], servername, ...tls, secureContext, host, socket });
     const fail = (error: Error): void => settle.reject(tlsFailed(host, error));
     const end = (): void => fail(new Error("the connection ended during the handshake"));
-    secured.once("error", fail).once("close", end);
+    secured.on("error", ignore).once("error", fail).once("close", end);
     // Its own failure comes by way of TLS, too; without a listener it would end the process.
     socket.on("error", fail);
     secured.once("secureConnect", () => {
@@ -181,3 +185,9 @@ function refused(authority: string, why: string, cause?: unknown): RingloomError
     cause,
   });
 }
+
+function throwIfBroken({ destroyed, errored }: Duplex, host: string, port: number): void {
+  if (destroyed) throw errored == null ? closedAtOnce(host, port) : tlsFailed(host, errored);
+}
+
+function ignore(): void {}

@@ -165,7 +165,12 @@ export class OriginPool implements ConnectionOwner, ExchangeHolder {
     try {
       const transport = await this.#connect(controller.signal);
       if (!this.#connecting.delete(controller)) return transport.destroy();
-      this.#adopt(transport);
+      try {
+        this.#adopt(transport);
+      } catch (error) {
+        this.#pending.shift()?.fail(error as Error);
+        this.#grow();
+      }
     } catch (error) {
       // It was not wanted any more.
       if (!this.#connecting.delete(controller)) return;

@@ -1,5 +1,8 @@
 /** The body of a response as it arrives: bytes wait here for a reader, up to a bound; beyond it the server is held back. */
 
+import { RingloomError } from "../errors.js";
+import { JoinedPieces } from "./joined-pieces.js";
+
 /** Bytes of one body that wait for its reader before the server is held back. What one receive brings may lie beyond. */
 export const BODY_BUFFER_BYTES = 256 * 1024;
 
@@ -22,6 +25,7 @@ export class RawBody {
   bytesNow = 0;
   readonly #owner: RawBodyOwner;
   #chunks: Buffer[] = [];
+  readonly #joined = new JoinedPieces();
   #first = 0;
   #isEnded = false;
   #error: Error | undefined;
@@ -44,8 +48,11 @@ export class RawBody {
       reader.resolve(chunk);
       return;
     }
-    this.#chunks.push(chunk);
     this.bytesNow += chunk.length;
+    const last = this.#chunks.length - 1;
+    const joined = this.#joined.join(this.#chunks[last], chunk);
+    if (joined === undefined) this.#chunks.push(chunk);
+    else this.#chunks[last] = joined;
   }
 
   /** That was all. */
@@ -76,18 +83,21 @@ export class RawBody {
 
   /** All that is left when all has come; undefined when it has not. */
   takeAll(): Buffer | undefined {
-    if (!this.#isEnded) return undefined;
+    if (!this.#isEnded || this.#error !== undefined) return undefined;
     const left = this.#chunks.slice(this.#first);
     this.#drop();
     return left.length === 1 ? left[0] : Buffer.concat(left);
   }
 
-  /** Gives the rest up. */
+  /** Gives the rest up. Whoever still reads hears that it is not whole. */
   cancel(): void {
     if (this.#isEnded || this.#error !== undefined) return this.#drop();
     this.#drop();
     this.#isEnded = true;
-    this.#reader?.resolve(undefined);
+    this.#error = new RingloomError("ERR_RINGLOOM_ABORTED", "The body was given up before its end: it was discarded.", {
+      operation: "read a body",
+    });
+    this.#reader?.reject(this.#error);
     this.#reader = undefined;
     this.#owner.bodyCancelled();
   }

@@ -1,8 +1,10 @@
 /** What a request resolves with: the head of the response, and its body to be read once, in one of several forms. */
+
 import { ReadableStream } from "node:stream/web";
 import { LightHeaders, lookup } from "../http/light-headers.js";
 import { bodyTooLarge, bodyUsed, type RequestName } from "./client-errors.js";
 import { type Coding, codingsOf, unpackChunks, unpackWhole } from "./content-codings.js";
+import { JoinedPieces } from "./joined-pieces.js";
 import type { RawBody } from "./raw-body.js";
 
 /** What a response is made of. */
@@ -154,7 +156,7 @@ export class ResponseBody implements AsyncIterable<Buffer> {
         pull: async (controller) => {
           const { done, value } = await chunks.next();
           if (done === true) controller.close();
-          else controller.enqueue(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
+          else controller.enqueue(new Uint8Array(value));
         },
         cancel: () => this.cancel(),
       },
@@ -186,11 +188,14 @@ export class ResponseBody implements AsyncIterable<Buffer> {
     const { request, body, fields } = this.#parts;
     const announced = Number(lookup(fields, 0, "content-length") ?? 0);
     const chunks: Buffer[] = [];
+    const pieces = new JoinedPieces();
     let length = 0;
     while (announced <= bytesMax && length <= bytesMax) {
       const chunk = await body.read();
       if (chunk === undefined) return Buffer.concat(chunks, length);
-      chunks.push(chunk);
+      const joined = pieces.join(chunks.at(-1), chunk);
+      if (joined === undefined) chunks.push(chunk);
+      else chunks[chunks.length - 1] = joined;
       length += chunk.length;
     }
     body.cancel();
@@ -200,7 +205,15 @@ export class ResponseBody implements AsyncIterable<Buffer> {
   #begin(): AsyncGenerator<Buffer, void, undefined> {
     this.#isUsed = true;
     const chunks = chunksOf(this.#parts.body);
-    return this.#codings.length === 0 ? chunks : unpackChunks(chunks, this.#codings);
+    return this.#codings.length === 0 ? chunks : this.#unpack(chunks);
+  }
+
+  async *#unpack(chunks: AsyncGenerator<Buffer, void, undefined>): AsyncGenerator<Buffer, void, undefined> {
+    try {
+      yield* unpackChunks(chunks, this.#codings);
+    } finally {
+      this.#parts.body.cancel();
+    }
   }
 }
 

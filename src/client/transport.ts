@@ -117,6 +117,8 @@ export class DuplexTransport implements Transport {
     stream.on("drain", () => this.events.drained());
     stream.on("error", (error: Error) => {
       this.#error = error;
+      // TLS that breaks behind its handshake emits the error and stays open.
+      stream.destroy();
     });
     stream.on("close", () => this.events.closed(this.#error));
   }

@@ -23,7 +23,11 @@ export async function webFetch(
   if (FORBIDDEN.has(request.method)) throw new TypeError(`Cannot fetch: ${request.method} is a forbidden method`);
   try {
     const response = await client.request(request.url, await optionsOf(request, { input, init, signal }));
-    if (request.redirect === "error" && response.status >= 301 && response.headers.has("location")) {
+    if (
+      request.redirect === "error" &&
+      [301, 302, 303, 307, 308].includes(response.status) &&
+      response.headers.has("location")
+    ) {
       response.discard();
       throw new TypeError(`Cannot fetch: ${response.url} redirects`);
     }

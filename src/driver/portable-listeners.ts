@@ -116,6 +116,7 @@ export class PortableListeners {
       if (listener.server.listening) this.#close(id, listener);
     }
     this.#tls?.cut();
+    await this.#tls?.idle(HANDSHAKES_STOPPING_MS);
     await Promise.allSettled(this.#opening);
     // Behind the immediates that deliver `listenerStopped`.
     await new Promise((resolve) => setImmediate(resolve));

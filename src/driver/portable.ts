@@ -675,6 +675,8 @@ function onEnd(this: Socket): void {
 function onError(this: Socket, error: NodeJS.ErrnoException): void {
   const { ringloomDriver, ringloomSlot } = this as SlotSocket;
   ringloomDriver.socketFailed(ringloomSlot, error);
+  // TLS that breaks behind its handshake emits the error and stays open.
+  this.destroy();
 }
 
 /** Node emits it once for each socket, when the handle is closed: the kernel and libuv hold none of its memory any more. */

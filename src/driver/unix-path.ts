@@ -11,20 +11,23 @@ export interface SocketFile {
   readonly path: string;
   readonly device: number;
   readonly node: number;
+  /** Numbers of files are used again at once. */
+  readonly bornMs: number;
 }
 
 /** The file at `path`, if it is a socket. */
 export function socketFile(path: string): SocketFile | undefined {
   if (path.startsWith("\0")) return undefined;
   const stat = lstatSync(path, { throwIfNoEntry: false });
-  return stat?.isSocket() === true ? { path, device: stat.dev, node: stat.ino } : undefined;
+  return stat?.isSocket() === true ? { path, device: stat.dev, node: stat.ino, bornMs: stat.birthtimeMs } : undefined;
 }
 
 /** Removes the file, if it is still the same one. */
 export function removeSocketFile(file: SocketFile): void {
   try {
     const now = socketFile(file.path);
-    if (now?.device === file.device && now.node === file.node) unlinkSync(file.path);
+    const isSame = now?.device === file.device && now.node === file.node && now.bornMs === file.bornMs;
+    if (isSame) unlinkSync(file.path);
   } catch {
     // Somebody else has removed it, or its folder.
   }

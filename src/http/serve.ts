@@ -111,7 +111,9 @@ export async function serve(options: ServeOptions): Promise<Server> {
     const backlog = options.backlog ?? BACKLOG_DEFAULT;
     const { name, reason } = choice;
     if (unix !== undefined) {
-      const { file } = await listenAtPath(unix, {
+      // libuv would remove whatever is there when it stops, a later server's as well; with a mode the file is ours.
+      const isNodes = choice.name === "portable" && unix.mode === undefined && !unix.path.startsWith("\0");
+      const { file } = await listenAtPath(isNodes ? { ...unix, mode: 0o777 & ~process.umask() } : unix, {
         listen: (path) => http.listen({ path, backlog }),
         undo: () => undefined,
       });

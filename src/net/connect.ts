@@ -156,6 +156,8 @@ export async function startTls(
 ): Promise<NetStream> {
   checkWait("connect", options);
   checkStreamOptions("connect", options);
+  if (typeof tls?.servername !== "string" || tls.servername === "")
+    throw new TypeError(`Cannot start TLS: a servername of ${String(tls?.servername)} is no name`);
   const secure: ConnectOptions = { ...options, tls };
   const peer = stream.remoteAddress ?? {};
   const encryption = encryptionOf(secure, undefined);

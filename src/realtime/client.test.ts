@@ -76,6 +76,58 @@ async function socket(number: number): Promise<FakeSocket> {
 }
 
 describe("RoomClient", () => {
+  test("close() in the callback of the status holds", async () => {
+    const ends: number[] = [];
+    FakeSocket.all = [];
+    const client: RoomClient = new RoomClient({
+      url: "ws://somewhere",
+      WebSocket: FakeSocket,
+      retryMsMin: 1,
+      retryMsMax: 2,
+      status: (status) => {
+        if (status === "waiting") client.close();
+      },
+      end: (code) => ends.push(code),
+    });
+    (await socket(0)).end(1006);
+    await pause(20);
+    assert.equal(client.status, "ended");
+    assert.deepEqual(ends, [1000]);
+    assert.equal(FakeSocket.all.length, 1);
+  });
+
+  test("a url() that throws later is an attempt that failed, at first it is the caller's error", async () => {
+    let calls = 0;
+    const url = (): string => {
+      calls += 1;
+      if (calls === 2) throw new Error("no address");
+      return "ws://somewhere";
+    };
+    started({ url });
+    (await socket(0)).end(1006);
+    await socket(1);
+    assert.equal(calls, 3);
+    const never = (): string => {
+      throw new Error("no address");
+    };
+    assert.throws(() => started({ url: never }), /no address/);
+  });
+
+  test("what was sent before a resumed welcome, on a page that was loaded again, is sent", async () => {
+    const saved = new Map([["ringloom-room:ws://somewhere", '["s",3]']]);
+    const storage = {
+      getItem: (key: string) => saved.get(key) ?? [...saved.values()][0] ?? null,
+      setItem: (key: string, value: string) => void saved.set(key, value),
+      removeItem: (key: string) => void saved.delete(key),
+    };
+    const { client } = started({ storage } as Partial<RoomClientOptions>);
+    client.send("early");
+    const first = await socket(0);
+    assert.deepEqual(first.sent, [["hello", "s", 3]]);
+    first.say(welcome("s", { isResumed: true, handled: 5, seen: 3 }));
+    assert.deepEqual(first.sent.slice(1), [["say", 6, "early"]]);
+  });
+
   test("sends what waited, in order, when it is welcome", async () => {
     const { client } = started();
     client.send("a");

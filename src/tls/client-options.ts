@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import {
   type ConnectionOptions,
   createSecureContext,
+  checkServerIdentity as isOfHost,
   type PeerCertificate,
   type SecureContext,
   type SecureVersion,
@@ -77,7 +78,10 @@ export function clientConnectionOptions(tls: boolean | TlsClientOptions, host: s
   if (typeof options !== "object" || options === null) throw invalid("tls", "true or an object is allowed");
   for (const name of Object.keys(options))
     if (!NAMES.includes(name as keyof TlsClientOptions)) throw invalid(name, `known are ${NAMES.join(", ")}`);
-  const { servername = host, alpn, rejectUnauthorized = true, checkServerIdentity } = options;
+  const { servername = host, alpn, rejectUnauthorized = true, checkServerIdentity = isOfHost } = options;
+  if (alpn !== undefined && !isProtocolList(alpn))
+    throw invalid("alpn", "a list of names of 1 to 255 bytes is allowed");
+  if (typeof checkServerIdentity !== "function") throw invalid("checkServerIdentity", "a function is allowed");
   // RFC 6066, section 3: an address is no name to ask for. The certificate is then checked for the address.
   const asked = servername === undefined || isIP(servername) !== 0 ? "" : servername;
   return {
@@ -85,7 +89,14 @@ export function clientConnectionOptions(tls: boolean | TlsClientOptions, host: s
     servername: asked,
     ...(alpn === undefined ? {} : { ALPNProtocols: [...alpn] }),
     rejectUnauthorized,
-    ...(checkServerIdentity === undefined ? {} : { checkServerIdentity }),
+    checkServerIdentity: (name, certificate) => {
+      try {
+        // Where no name is asked for, Node would check for the address that is dialed, or for "localhost".
+        return checkServerIdentity(servername || name, certificate);
+      } catch (error) {
+        return error instanceof Error ? error : new Error(String(error));
+      }
+    },
   };
 }
 
@@ -114,6 +125,12 @@ function makeContext({ ca, cert, key, passphrase, minVersion, maxVersion, cipher
   } catch (cause) {
     throw invalid("tls", cause instanceof Error ? cause.message : String(cause), cause);
   }
+}
+
+/** Whether OpenSSL takes it: Node ends the process over an empty name. */
+export function isProtocolList(alpn: unknown): boolean {
+  const isName = (name: unknown): boolean => typeof name === "string" && name !== "" && Buffer.byteLength(name) <= 255;
+  return Array.isArray(alpn) && alpn.length > 0 && alpn.every(isName);
 }
 
 /** The form that `node:tls` takes. */

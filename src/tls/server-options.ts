@@ -2,7 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContext, type SecureVersion } from "node:tls";
 import { RingloomError } from "../errors.js";
-import { buffersOf, type Pem } from "./client-options.js";
+import { buffersOf, isProtocolList, type Pem } from "./client-options.js";
 
 /**
  * A certificate and its key, in PEM.
@@ -190,11 +190,6 @@ function oneOf(name: string, value: unknown, allowed: readonly string[]): void {
 function count(name: string, value: number | undefined, max: number): void {
   if (value !== undefined && !(Number.isInteger(value) && value >= 1 && value <= max))
     throw invalidTls(name, value, `a whole number from 1 to ${max} is allowed`);
-}
-
-function isProtocolList(alpn: unknown): boolean {
-  const isName = (name: unknown): boolean => typeof name === "string" && name !== "" && Buffer.byteLength(name) <= 255;
-  return Array.isArray(alpn) && alpn.length > 0 && alpn.every(isName);
 }
 
 function invalidTls(option: string, value: unknown, why: string, cause?: unknown): RingloomError {

@@ -30,7 +30,12 @@ const NONE = "none";
 /** The files that the options name; undefined for plain connections. Throws `ERR_RINGLOOM_INVALID_OPTION` for certificates without keys. */
 export function tlsFilesOf(options: TlsFileOptions): TlsFiles | undefined {
   const { tlsCert, tlsKey, tlsCa } = options;
-  if (tlsCert === NONE && tlsKey === NONE) return undefined;
+  if (tlsCert === NONE && tlsKey === NONE) {
+    // It would be served without TLS to everybody.
+    if (tlsCa !== NONE || options.tlsRequestCert !== "off")
+      throw invalid("tlsCert", "tlsCa and tlsRequestCert are for TLS, and there is no certificate");
+    return undefined;
+  }
   const cert = tlsCert === NONE ? [] : listOf(tlsCert);
   const key = tlsKey === NONE ? [] : listOf(tlsKey);
   if (cert.length !== key.length)

@@ -38,6 +38,15 @@ test("inflateNow() goes on behind a final block, and gives up where there are to
   assert.equal(inflateNow(Buffer.concat(Array(100).fill(one)), parameters), "invalid");
 });
 
+test("a short message does not keep the chunk that zlib wrote it into", () => {
+  const inflated = inflateNow(deflateRawSync(Buffer.from("short")), {
+    windowBits: 15,
+    history: undefined,
+    bytesMax: KIB,
+  });
+  assert.ok(typeof inflated !== "string" && inflated.buffer.byteLength < 10 * KIB, String(inflated));
+});
+
 test("deflateNow() and inflateNow() agree with each other's windows of every size", () => {
   fc.assert(
     fc.property(messages, fc.integer({ min: 8, max: 15 }), fc.integer({ min: 1, max: 9 }), (all, windowBits, level) => {

@@ -452,3 +452,61 @@ test("a name that is not there, and a port where nobody listens", async () => {
     });
   });
 });
+
+describe("a proxy that breaks off", () => {
+  test("fails the request, and nothing else", async () => {
+    for (const answer of ["HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 200 Go\r\n\r\n"]) {
+      await withRawServer(
+        async ({ socket, nextHead }) => {
+          await nextHead();
+          socket.write(answer);
+          socket.resetAndDestroy();
+        },
+        async (proxy) => {
+          await withClient({ proxy }, async (client) => {
+            for (let count = 0; count < 10; count++) {
+              const error = await rejection(
+                client.request("https://secret.test/", { timeouts: { connectMs: 10_000 } }),
+              );
+              assert.notEqual(error.code, "ERR_RINGLOOM_TIMEOUT");
+            }
+          });
+        },
+      );
+    }
+  });
+});
+
+describe("a body that is given up while it is read", () => {
+  test("is no short one", async () => {
+    const half = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc";
+    await withRawServer(answering(half), async (url) => {
+      await withClient({}, async (client) => {
+        const response = await client.request(url);
+        const text = rejection(response.text());
+        response.discard();
+        assert.equal((await text).code, "ERR_RINGLOOM_ABORTED");
+      });
+    });
+  });
+});
+
+describe("a head that drips", () => {
+  test("runs into headersMs however often a byte of it comes", async () => {
+    await withRawServer(
+      async ({ socket, nextHead }) => {
+        await nextHead();
+        socket.write("HTTP/1.1 200 OK\r\na: ");
+        while (!socket.destroyed) {
+          socket.write("b");
+          await delay(20);
+        }
+      },
+      async (url) => {
+        await withClient({ timeouts: { headersMs: 200 } }, async (client) => {
+          assert.equal((await rejection(client.request(url))).code, "ERR_RINGLOOM_TIMEOUT");
+        });
+      },
+    );
+  });
+});

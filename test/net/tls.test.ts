@@ -51,6 +51,36 @@ async function finish(stream: NetStream): Promise<void> {
   await within("the stream to close", stream.closed);
 }
 
+describe("what connect() and startTls() refuse", () => {
+  test("protocols that OpenSSL does not take, checks that are none, and no name", async () => {
+    await withServer(echo, async (port) => {
+      const wrong: readonly object[] = [{ alpn: [""] }, { alpn: "h2" }, { alpn: [] }, { checkServerIdentity: 1 }];
+      for (const tls of wrong)
+        await assert.rejects(open(port, { tls: { ...TRUSTING, ...tls } as TlsClientOptions }), {
+          code: "ERR_RINGLOOM_INVALID_OPTION",
+        });
+      const plain = await connect({ host: "127.0.0.1", port });
+      await assert.rejects(startTls(plain, { ...TRUSTING, servername: "" }), TypeError);
+      await finish(plain);
+    });
+  });
+
+  test("a certificate of another address, and what a check throws", async () => {
+    await withServer(echo, async (port) => {
+      const plain = await connect({ host: "127.0.0.1", port });
+      await assert.rejects(startTls(plain, { ...TRUSTING, servername: "10.9.9.9" }), {
+        code: "ERR_TLS_CERT_ALTNAME_INVALID",
+      });
+      const right = await connect({ host: "127.0.0.1", port });
+      await finish(await startTls(right, { ...TRUSTING, servername: "127.0.0.1" }));
+      const checkServerIdentity = (): Error => {
+        throw new Error("a check that fails");
+      };
+      await assert.rejects(open(port, { tls: { ...TRUSTING, checkServerIdentity } }), { code: "EPROTO" });
+    });
+  });
+});
+
 describe("connect() with tls", { timeout: 60_000 }, () => {
   test("exchanges bytes with a server that it trusts, and says how", async () => {
     await withServer(
