@@ -137,7 +137,11 @@ class Inflating {
     const [first] = this.#parts;
     if (this.#parts.length !== 1 || first === undefined) return Buffer.concat(this.#parts, this.#length);
     // zlib gives a piece of a chunk of 16 KiB: whoever keeps a short message would keep all of it.
-    return first.length * 2 < first.buffer.byteLength ? Buffer.from(first) : first;
+    if (first.length * 2 >= first.buffer.byteLength) return first;
+    // Nor a piece of Node's own pool, which is larger still in newer versions.
+    const own = Buffer.allocUnsafeSlow(first.length);
+    first.copy(own);
+    return own;
   }
 
   /** A stream behind another one of the same message may refer to that, too. */
