@@ -135,12 +135,11 @@ class Inflating {
 
   get result(): Buffer {
     const [first] = this.#parts;
-    if (this.#parts.length !== 1 || first === undefined) return Buffer.concat(this.#parts, this.#length);
-    // zlib gives a piece of a chunk of 16 KiB: whoever keeps a short message would keep all of it.
-    if (first.length * 2 >= first.buffer.byteLength) return first;
-    // Nor a piece of Node's own pool, which is larger still in newer versions.
-    const own = Buffer.allocUnsafeSlow(first.length);
-    first.copy(own);
+    if (this.#parts.length === 1 && first !== undefined && first.length * 2 >= first.buffer.byteLength) return first;
+    // zlib gives pieces of chunks of 16 KiB, and Node's pool is larger still: whoever keeps a short message would keep all of it.
+    const own = Buffer.allocUnsafeSlow(this.#length);
+    let length = 0;
+    for (const part of this.#parts) length += part.copy(own, length);
     return own;
   }
 
